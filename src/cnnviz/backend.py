@@ -1,0 +1,127 @@
+"""Theano, prepared: the one module that knows how Theano 1.0.5 is brought up.
+
+Everything else in the package imports ``theano`` and ``lasagne`` from here,
+and compiles through :func:`function`, so that flags, mends and the choice of
+the compute mode stand in one place.
+
+Mends, each with its reason:
+
+* ``blas.ldflags`` is set before the import, because NumPy >= 1.22 no longer
+  offers what Theano asks for its default; empty means NumPy's own BLAS.
+* Lasagne 0.1 imports ``theano.tensor.signal.downsample``, which Theano
+  dropped after 0.8; a module of that name forwards to ``pool``.
+* Compiled C code is kept under the user's cache folder, one folder a
+  Python version, never in ``~/.theano``, where other projects' flags live.
+"""
+import contextlib
+import os
+import shutil
+import sys
+import types
+import warnings
+from pathlib import Path
+
+__all__ = ["theano", "T", "lasagne", "function", "describe", "cache_folder"]
+
+
+class CompilerMissing(RuntimeError):
+    """No C++ compiler, so Theano would run in Python, 100 times slower."""
+
+
+def cache_folder():
+    """Folder for compiled code: ``CNNVIZ_CACHE``, else the user's cache."""
+    if "CNNVIZ_CACHE" in os.environ:
+        return Path(os.environ["CNNVIZ_CACHE"]).expanduser()
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "cnnviz"
+
+
+def _compiler():
+    """Path of the C++ compiler; an error where there is none."""
+    name = os.environ.get("CXX", "g++")
+    if name == "":
+        return ""
+    path = shutil.which(name)
+    if path is None:
+        raise CompilerMissing(
+            f"no C++ compiler: '{name}' was not found on PATH; install g++ "
+            "(Debian: apt-get install g++; conda: conda install gxx), or set "
+            "CXX to yours. CXX= (empty) runs without one, very slowly.")
+    return path
+
+
+def _flags():
+    version = "py{}.{}".format(*sys.version_info)
+    return {
+        "floatX": "float32",
+        "device": "cpu",
+        "cxx": _compiler(),
+        "blas.ldflags": "",
+        "base_compiledir": str(cache_folder() / "theano" / version),
+        "optimizer_including": "",
+        "warn_float64": "ignore",
+    }
+
+
+def _downsample_module():
+    """``theano.tensor.signal.downsample`` as Lasagne 0.1 expects it."""
+    from theano.tensor.signal.pool import pool_2d
+    module = types.ModuleType("theano.tensor.signal.downsample")
+
+    def max_pool_2d(input, ds, ignore_border=None, st=None, padding=(0, 0),
+                    mode="max"):
+        return pool_2d(input, ws=ds, ignore_border=ignore_border, stride=st,
+                       pad=padding, mode=mode)
+
+    module.max_pool_2d = max_pool_2d
+    return module
+
+
+def _prepare():
+    if "theano" in sys.modules:
+        raise ImportError("import cnnviz.backend before theano: its flags "
+                          "only take effect before Theano's first import")
+    given = os.environ.get("THEANO_FLAGS", "")
+    # The user's own flags come last and win.
+    flags = ",".join(f"{key}={value}" for key, value in _flags().items())
+    os.environ["THEANO_FLAGS"] = ",".join(filter(None, [flags, given]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import theano
+        import theano.tensor.signal
+        module = _downsample_module()
+        sys.modules[module.__name__] = module
+        theano.tensor.signal.downsample = module
+        import lasagne
+    os.environ["THEANO_FLAGS"] = given
+    return theano, lasagne
+
+
+theano, lasagne = _prepare()
+T = theano.tensor
+
+
+def function(inputs, outputs=None, updates=None, givens=None, **options):
+    """Compile a Theano function in the package's compute mode.
+
+    Parameters are those of ``theano.function``.
+    """
+    with _quiet():
+        return theano.function(inputs, outputs, updates=updates,
+                               givens=givens, **options)
+
+
+@contextlib.contextmanager
+def _quiet():
+    """Silence the warnings that Lasagne 0.1's old calls cause in 1.0.5."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*image_shape.*")
+        warnings.filterwarnings("ignore", category=DeprecationWarning)
+        yield
+
+
+def describe():
+    """One line for the log: versions, engine, device."""
+    return (f"Theano {theano.__version__}, Lasagne {lasagne.__version__}, "
+            f"C code by {theano.config.cxx or 'nothing (Python mode)'}, "
+            f"{theano.config.floatX} on {theano.config.device}")

@@ -1,0 +1,77 @@
+"""Training and validation parts of Die360, with and without leakage."""
+import numpy as np
+
+from cnnviz.datasets import die360
+
+__all__ = ["FOLDS", "MARGIN", "random_split", "separated_split"]
+
+FOLDS = 5
+SHUFFLE_SEED = 2016
+# Fold "-1" comes from another shuffle and serves the choice of settings.
+TUNING_SEED = 1961
+#: Degrees by which a training view must at least differ from a validation one
+#: in the separated split, exclusive.
+MARGIN = 5
+
+
+def _check_fold(fold, lowest=0):
+    if fold not in range(lowest, FOLDS):
+        raise ValueError(f"fold {fold} does not exist; folds are {lowest} to "
+                         f"{FOLDS - 1}")
+
+
+def random_split(n, fold):
+    """The thesis's split: shuffled views, one fifth of them for validation.
+
+    Parameters
+    ----------
+    n : int
+        Number of views.
+    fold : int
+        0 to 4, or -1 for the fold on which settings were chosen, which comes
+        from another shuffle and is not reported.
+
+    Returns
+    -------
+    training, validation : int arrays of indices, ascending
+    """
+    _check_fold(fold, -1)
+    seed, part = (TUNING_SEED, 0) if fold == -1 else (SHUFFLE_SEED, fold)
+    order = np.random.RandomState(seed).permutation(n)
+    validation = np.array_split(order, FOLDS)[part]
+    return np.setdiff1d(order, validation), np.sort(validation)
+
+
+def separated_split(a, b, label, fold):
+    """Split in which no validation view has a close training view.
+
+    The data set's views lie in blocks of 41 degrees of ``b``.  Every fold
+    holds out one fifth of each block (9 or 8 consecutive degrees, at every
+    ``a``) and drops the 5 degrees on either side from training.  Two views
+    whose ``b`` differ by more than 5 degrees are rotated against each other
+    by more than 5 degrees, whatever their ``a``.  All rotated twins, views
+    that show the same picture because the visible face looks the same after a
+    turn of the die about its axis, stand at the same place of their block, so
+    they stay on the same side of the split as well.
+
+    Parameters
+    ----------
+    a, b, label : arrays, ``(n,)``
+        From :func:`cnnviz.datasets.die360.angles`.
+    fold : int
+        0 to 4.
+
+    Returns
+    -------
+    training, validation : int arrays of indices, ascending
+        Together fewer than ``n``: about a fifth of the views is dropped.
+    """
+    _check_fold(fold)
+    b = np.asarray(b)
+    starts = np.array(die360.STARTS_B)
+    place = ((b[:, np.newaxis] - starts) % 360).min(axis=1)  # 0 ... 40
+    held_out = np.array_split(np.arange(die360.BLOCK_B), FOLDS)[fold]
+    first, last = held_out[0], held_out[-1]
+    validation = (place >= first) & (place <= last)
+    training = (place < first - MARGIN) | (place > last + MARGIN)
+    return np.flatnonzero(training), np.flatnonzero(validation)

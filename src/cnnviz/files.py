@@ -1,0 +1,130 @@
+"""Files that are either finished or absent, and errors that name the remedy."""
+import contextlib
+import hashlib
+import os
+import shutil
+import tempfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+__all__ = ["atomic", "require_space", "sha256", "load_array", "load_arrays",
+           "save_array", "save_arrays", "write_text"]
+
+
+@contextlib.contextmanager
+def atomic(path):
+    """Write to a temporary name beside ``path``; rename on success.
+
+    Yields the temporary path, which keeps the suffix of ``path``.  When the
+    body fails, the temporary file goes and an earlier ``path`` stays.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=".unfinished-", suffix=path.suffix,
+                                    dir=path.parent)
+    os.close(handle)
+    try:
+        yield Path(name)
+        # mkstemp makes files private; finished ones follow the umask.
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(name, 0o666 & ~umask)
+        os.replace(name, path)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)
+
+
+def require_space(folder, needed):
+    """Raise OSError when the disk of ``folder`` has less than ``needed`` bytes."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise OSError(f"{folder}: {needed / 1e6:.0f} MB are needed and "
+                      f"{free / 1e6:.0f} MB are free; free some space, or move "
+                      "the project to a larger disk")
+
+
+def sha256(path):
+    """Hexadecimal SHA-256 of a file."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as stream:
+        for block in iter(lambda: stream.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _require_file(path, remedy):
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{path}: no such file; make it with '{remedy}'")
+
+
+def load_array(path, shape=None, dtype=None, remedy="snakemake"):
+    """Load one ``.npy`` array and check it.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        For a missing, truncated or foreign file, or an array of another shape
+        or type, or with values that are not finite.
+    """
+    _require_file(path, remedy)
+    again = f"delete it and run '{remedy}' again"
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise ValueError(f"{path}: truncated or not an array file "
+                         f"({error}); {again}") from None
+    if not isinstance(array, np.ndarray):
+        raise ValueError(f"{path}: holds several arrays instead of one; {again}")
+    if shape is not None and array.shape != tuple(shape):
+        raise ValueError(f"{path}: shape {array.shape} instead of "
+                         f"{tuple(shape)}; {again}")
+    if dtype is not None and array.dtype != dtype:
+        raise ValueError(f"{path}: {array.dtype} instead of "
+                         f"{np.dtype(dtype)}; {again}")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise ValueError(f"{path}: holds values that are not finite; {again}")
+    return array
+
+
+def load_arrays(path, remedy="snakemake"):
+    """Load a ``.npz`` of named arrays as a dictionary.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        For a missing, truncated or foreign file.
+    """
+    _require_file(path, remedy)
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (ValueError, EOFError, OSError, AttributeError, TypeError,
+            zipfile.BadZipFile) as error:
+        raise ValueError(f"{path}: truncated or not an array file ({error}); "
+                         f"delete it and run '{remedy}' again") from None
+
+
+def save_array(path, array):
+    """Save one array as ``.npy``, after making sure that the disk has room."""
+    require_space(Path(path).parent, array.nbytes + (1 << 20))
+    with atomic(path) as temporary:
+        np.save(temporary, array)
+
+
+def save_arrays(path, **arrays):
+    """Save named arrays as ``.npz``; equal arrays give equal bytes."""
+    require_space(Path(path).parent,
+                  sum(np.asarray(array).nbytes for array in arrays.values()) + (1 << 20))
+    with atomic(path) as temporary:
+        np.savez(temporary, **arrays)
+
+
+def write_text(path, text):
+    """Write UTF-8 text in one go."""
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

@@ -1,0 +1,69 @@
+"""The eight networks of chapter 5 (thesis section 5.2, Table 5.1)."""
+import numpy as np
+
+from cnnviz.backend import lasagne
+from cnnviz.datasets.die360 import CLASSES, SIZE
+from cnnviz.networks.layers import SameConv2DLayer
+
+__all__ = ["NAMES", "CONVOLUTIONAL", "build"]
+
+FILTERS = 3
+# Convolutional layers before each pooling layer.
+_CONVOLUTIONS = {"c1": [1], "c2": [1, 1], "c3": [1, 1, 1], "c4": [1, 1, 1, 1],
+                 "c9": [3, 3, 3]}
+_HIDDEN = {"d5": 5, "d10": 10, "d20": 20}
+
+CONVOLUTIONAL = tuple(_CONVOLUTIONS)
+NAMES = CONVOLUTIONAL + tuple(_HIDDEN)
+
+
+def build(name, batch_size=None, seed=0):
+    """One of the eight Die360 networks, freshly initialized.
+
+    Every convolution has 3 filters of 3x3 with *same* padding and a ReLU,
+    every pooling layer takes the maximum over 2x2; a dense softmax layer
+    follows.  The two-layer perceptrons have sigmoid hidden units.
+
+    Parameters
+    ----------
+    name : str
+        c1, c2, c3, c4, c9, d5, d10 or d20.
+    batch_size : int, optional
+        Fixed number of images a pass; any number when None.
+    seed : int
+        Of the initial weights (He et al. 2015 before a ReLU, Glorot and
+        Bengio 2010 elsewhere).
+
+    Returns
+    -------
+    lasagne.layers.Layer
+        Output layer ``(batch, 6)``; input is ``(batch, 1, 32, 32)``.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name.
+    """
+    if name not in NAMES:
+        raise ValueError(f"unknown network '{name}'; choose one of "
+                         + ", ".join(NAMES))
+    layers, nonlinearities = lasagne.layers, lasagne.nonlinearities
+    # Lasagne's initializers draw from one global generator.
+    lasagne.random.set_rng(np.random.RandomState(seed))
+    network = layers.InputLayer((batch_size, 1, SIZE, SIZE), name="input")
+    if name in _CONVOLUTIONS:
+        count = 0
+        for block, convolutions in enumerate(_CONVOLUTIONS[name], 1):
+            for _ in range(convolutions):
+                count += 1
+                network = SameConv2DLayer(
+                    network, FILTERS, 3, nonlinearity=nonlinearities.rectify,
+                    W=lasagne.init.HeUniform(gain="relu"), name=f"conv{count}")
+            network = layers.MaxPool2DLayer(network, 2, name=f"pool{block}")
+    else:
+        network = layers.DenseLayer(
+            network, _HIDDEN[name], nonlinearity=nonlinearities.sigmoid,
+            W=lasagne.init.GlorotUniform(), name="hidden")
+    return layers.DenseLayer(network, CLASSES, W=lasagne.init.GlorotUniform(),
+                             nonlinearity=nonlinearities.softmax,
+                             name="output")
