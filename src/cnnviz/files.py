@@ -4,7 +4,6 @@ import hashlib
 import os
 import shutil
 import tempfile
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -74,8 +73,9 @@ def load_array(path, shape=None, dtype=None, remedy="snakemake"):
     _require_file(path, remedy)
     again = f"delete it and run '{remedy}' again"
     try:
-        array = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
+        with open(path, "rb") as stream:
+            array = np.load(stream, allow_pickle=False)
+    except Exception as error:  # damaged bytes raise nearly anything
         raise ValueError(f"{path}: truncated or not an array file "
                          f"({error}); {again}") from None
     if not isinstance(array, np.ndarray):
@@ -103,8 +103,7 @@ def load_arrays(path, remedy="snakemake"):
     try:
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except (ValueError, EOFError, OSError, AttributeError, TypeError,
-            zipfile.BadZipFile) as error:
+    except Exception as error:  # damaged bytes raise nearly anything
         raise ValueError(f"{path}: truncated or not an array file ({error}); "
                          f"delete it and run '{remedy}' again") from None
 

@@ -14,7 +14,7 @@ from cnnviz.datasets import die_scene
 from cnnviz.datasets.die_scene import BACKGROUND, EDGE, PIP
 
 __all__ = ["BACKGROUND", "EDGE", "PIP", "CLASSES", "SIZE", "angles", "cells",
-           "render", "regions", "Die360", "load", "standardize"]
+           "render", "regions", "prominence", "twins", "Die360", "load", "standardize"]
 
 CLASSES = 6       #: labels 1 to 6
 SIZE = 32         #: side of the data set's images, in pixels
@@ -61,12 +61,16 @@ def angles():
 
 def _frames(a, b):
     """Camera frames ``(n, 3, 3)`` of view angles, which are checked."""
-    a, b = np.broadcast_arrays(np.atleast_1d(a), np.atleast_1d(b))
+    a, b = np.atleast_1d(a), np.atleast_1d(b)
+    if a.ndim == b.ndim == 1 and 1 not in (len(a), len(b)) and len(a) != len(b):
+        raise ValueError(f"{len(a)} angles a and {len(b)} angles b; give as many "
+                         "of both")
+    a, b = np.broadcast_arrays(a, b)
     if a.ndim != 1:
         raise ValueError(f"angles must be numbers or 1-D arrays, not {a.ndim}-D")
     for name, values in (("a", a), ("b", b)):
-        if not np.issubdtype(values.dtype, np.number):
-            raise ValueError(f"angle {name} must be numeric, not {values.dtype}")
+        if values.dtype.kind not in "iuf":
+            raise ValueError(f"angle {name} must be a real number, not {values.dtype}")
         bad = np.flatnonzero(~np.isfinite(values))
         if bad.size:
             raise ValueError(f"angle {name}[{bad[0]}] is {values[bad[0]]}; "
@@ -76,8 +80,9 @@ def _frames(a, b):
 
 
 def _check_size(size):
-    if size != SIZE and not (isinstance(size, (int, np.integer)) and size >= 64):
-        raise ValueError(f"size must be {SIZE} or at least 64 pixels, not {size}")
+    if not (isinstance(size, (int, np.integer)) and (size == SIZE or size >= 64)):
+        raise ValueError(f"size must be {SIZE} or at least 64 whole pixels, not "
+                         f"{size}")
 
 
 def zoom_matrix():
@@ -121,6 +126,8 @@ def render(a, b, size=SIZE, batch_size=128, progress=False):
     absolute error is 0.61/255 at 32 pixels and 0.62/255 at 128.
     """
     _check_size(size)
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, not {batch_size}")
     frames = _frames(a, b)
     out = np.empty((len(frames), size, size), np.float32)
     reduce = zoom_matrix().astype(np.float32) if size == SIZE else None
@@ -168,6 +175,58 @@ def regions(a, b, size=SIZE):
         places = np.linspace(0.5, NATIVE_SIZE - 0.5, SIZE)
         return die_scene.regions(frames, places, NATIVE_SIZE)
     return die_scene.regions(frames, np.arange(size) + 0.5, size)
+
+
+def prominence(a, b):
+    """How directly each face looks at the camera.
+
+    Parameters
+    ----------
+    a, b : numbers or arrays, ``(n,)``
+        View angles in degrees.
+
+    Returns
+    -------
+    array, ``(n, 6)``
+        Cosine between the outward normal of face 1 ... 6 and the direction to
+        the camera.
+    """
+    direction = _frames(a, b)[:, 0]
+    cosine = np.stack([direction, -direction], axis=2).reshape(-1, 6)
+    return cosine[:, np.argsort(die_scene.FACE_NUMBER)]
+
+
+def twins(a, b):
+    """Views that show the same picture when only one face is in view.
+
+    Turning the die about the axis of a face that looks the same afterwards,
+    together with the camera, gives the same picture of that face: faces 3 and
+    4 at other ``a`` and equal ``b``, the others in the opposite block of ``b``.
+
+    Parameters
+    ----------
+    a, b : int arrays, ``(n,)``
+        From :func:`angles`, in that order.
+
+    Returns
+    -------
+    list of int arrays, each ``(n,)``
+        Index of one twin of every view, -1 where the data set has none.
+    """
+    label = angles()[2]
+    place = {pair: k for k, pair in enumerate(zip(a.tolist(), b.tolist()))}
+    about_z = [((a + turn) % 360, b) for turn in (90, 180, 270)]
+    about_x = [((180 - a) % 360, (180 + b) % 360)]   # faces 2 and 5
+    about_y = [((-a) % 360, (180 + b) % 360)]        # faces 1 and 6
+    found = []
+    for views, faces in ((about_z, (3, 4)), (about_x, (2, 5)), (about_y, (1, 6))):
+        for other_a, other_b in views:
+            index = np.array([place.get(pair, -1) for pair in
+                              zip(other_a.tolist(), other_b.tolist())])
+            same = np.isin(label, faces) & (index >= 0)
+            same &= label[index] == label
+            found.append(np.where(same, index, -1))
+    return found
 
 
 class Die360(NamedTuple):

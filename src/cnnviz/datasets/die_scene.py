@@ -79,7 +79,8 @@ PIP_DEPTH = np.array([
     .0022, .0016, .0011, .0007, .0005, .0003, .0001, 0])
 PIP_RADIUS = float(PIP_DISTANCE[-1])
 PIP_DEPTH_MAX = float(PIP_DEPTH[0])
-PIP_STEPS, PIP_TOLERANCE = 32, 2e-4
+# A ray that grazes the near lip of a pip takes many small steps.
+PIP_STEPS, PIP_TOLERANCE = 256, 2e-4
 # A point counts as inside the pip where the dent is at least half as deep.
 PIP_HALF_DEPTH_RADIUS = float(np.interp(
     -PIP_DEPTH_MAX / 2, -PIP_DEPTH, PIP_DISTANCE))
@@ -330,7 +331,8 @@ def _shade_pip(ox, oy, oz, dx, dy, dz, rx, ry, rz, t):
     descent = abs(ru) + np.float32(PIP_SLOPE_MAX) * np.sqrt(rv * rv + rw * rw)
     for _ in range(PIP_STEPS):
         height = _height(i, j, u, v, w)
-        if height < np.float32(PIP_TOLERANCE):
+        # Above the rim again: the ray has left without meeting the dent.
+        if height < np.float32(PIP_TOLERANCE) or height > np.float32(PIP_DEPTH_MAX):
             break
         step = height / descent
         u, v, w = u + step * ru, v + step * rv, w + step * rw

@@ -15,7 +15,7 @@ MARGIN = 5
 
 
 def _check_fold(fold, lowest=0):
-    if fold not in range(lowest, FOLDS):
+    if fold not in range(lowest, FOLDS) or int(fold) != fold:
         raise ValueError(f"fold {fold} does not exist; folds are {lowest} to "
                          f"{FOLDS - 1}")
 
@@ -42,7 +42,7 @@ def random_split(n, fold):
     return np.setdiff1d(order, validation), np.sort(validation)
 
 
-def separated_split(a, b, label, fold):
+def separated_split(b, fold):
     """Split in which no validation view has a close training view.
 
     The data set's views lie in blocks of 41 degrees of ``b``.  Every fold
@@ -56,7 +56,7 @@ def separated_split(a, b, label, fold):
 
     Parameters
     ----------
-    a, b, label : arrays, ``(n,)``
+    b : array, ``(n,)``
         From :func:`cnnviz.datasets.die360.angles`.
     fold : int
         0 to 4.

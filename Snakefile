@@ -1,0 +1,29 @@
+"""Every figure and table of the thesis, from nothing but this repository.
+
+    snakemake --cores 2                                    shipped weights
+    snakemake --cores 2 --configfile config/retrain.yaml   train everything
+"""
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+configfile: f"{workflow.basedir}/config/default.yaml"
+
+include: "workflow/rules/common.smk"
+
+check_configuration()
+
+report: "workflow/report/workflow.rst"
+
+localrules: all
+
+rule all:
+    input:
+        everything()
+    default_target: True
+
+include: "workflow/rules/die360.smk"
+include: "workflow/rules/networks.smk"
+include: "workflow/rules/saliency.smk"
+include: "workflow/rules/tables.smk"
+include: "workflow/rules/figures.smk"

@@ -1,0 +1,58 @@
+"""The ``cnnviz`` command: one subcommand for each step of the workflow."""
+import argparse
+import importlib
+import sys
+
+# Subcommands; each is a module in cnnviz.commands or cnnviz.figures, imported only when used, so
+# that --help needs no compiler.
+COMMANDS = {
+    "render": "render the Die360 images",
+    "die360-facts": "measure the data set and write its data statement",
+    "train": "train one network on one fold",
+    "evaluate": "posteriors of one trained network on its validation images",
+    "table-5-1": "Table 5.1 from the evaluations of all folds",
+    "text-chapter-5": "numbers in the text of chapter 5",
+    "saliency": "saliency maps of every feature of every pooling layer",
+    "figure-5-1": "accepted and discarded projections",
+    "figure-5-3": "saliency of the features of the first pooling layers",
+    "figure-5-4": "saliency of the features of the second pooling layers",
+    "compare": "put reproduced numbers beside the thesis's",
+    "ship-weights": "copy trained weights to weights/, with a manifest",
+}
+
+
+def _parser():
+    parser = argparse.ArgumentParser(
+        prog="cnnviz", description=__doc__.splitlines()[0],
+        epilog="'cnnviz COMMAND --help' explains a command.")
+    parser.add_argument("command", choices=COMMANDS, metavar="COMMAND",
+                        help="; ".join(f"{name}: {text}" for name, text
+                                       in COMMANDS.items()))
+    return parser
+
+
+def _module(command):
+    folder = "figures" if command.startswith("figure-") else "commands"
+    return importlib.import_module(f"cnnviz.{folder}.{command.replace('-', '_')}")
+
+
+def main(argv=None):
+    """Run a subcommand; errors that a user can mend are one line each."""
+    argv = sys.argv[1:] if argv is None else list(argv)
+    command = _parser().parse_args(argv[:1]).command
+    try:
+        module = _module(command)
+        parser = argparse.ArgumentParser(
+            prog=f"cnnviz {command}", description=module.__doc__,
+            formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+        module.add_arguments(parser)
+        module.run(parser.parse_args(argv[1:]))
+    except (ValueError, KeyError, OSError, RuntimeError) as error:
+        text = error.args[0] if isinstance(error, KeyError) else error
+        print(f"cnnviz {command}: {text}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

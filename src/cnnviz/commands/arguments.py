@@ -1,0 +1,44 @@
+"""Arguments that several commands share."""
+from pathlib import Path
+
+from cnnviz import paths
+from cnnviz.datasets import splits
+
+SPLITS = ("random", "separated")
+
+
+def add_output(parser, text="file to write"):
+    """``--output``, always required: no command guesses where to write."""
+    parser.add_argument("-o", "--output", type=Path, required=True, help=text)
+
+
+def add_images(parser):
+    """``--images`` and ``--every``: the rendered data set."""
+    parser.add_argument("--images", type=Path, default=paths.DIE360_IMAGES,
+                        help="rendered images")
+    parser.add_argument("--every", type=int, default=1,
+                        help="the images are every n-th view only")
+
+
+def add_fold(parser):
+    """``--network``, ``--split`` and ``--fold``."""
+    parser.add_argument("--network", required=True,
+                        help="c1, c2, c3, c4, c9, d5, d10 or d20")
+    parser.add_argument("--split", choices=SPLITS, default="random",
+                        help="random: the thesis's 80/20 split; separated: no "
+                        "validation view within 5 degrees of a training view")
+    parser.add_argument("--fold", type=int, default=0,
+                        help="0 to 4; -1 is the tuning fold of the random split")
+
+
+def add_weights(parser):
+    """``--weights``: the folder of weight files."""
+    parser.add_argument("--weights", type=Path, default=paths.SHIPPED_WEIGHTS,
+                        help="folder of weight files")
+
+
+def split_indices(data, split, fold):
+    """Training and validation indices of a fold."""
+    if split == "random":
+        return splits.random_split(len(data.labels), fold)
+    return splits.separated_split(data.b, fold)

@@ -1,0 +1,31 @@
+"""Posteriors of one trained network on its fold's validation images."""
+import numpy as np
+
+from cnnviz import files
+from cnnviz.commands import arguments
+from cnnviz.datasets import die360
+
+
+def add_arguments(parser):
+    arguments.add_fold(parser)
+    arguments.add_images(parser)
+    arguments.add_weights(parser)
+    arguments.add_output(parser, ".npz file of indices, labels, posteriors")
+
+
+def run(args):
+    from cnnviz import backend, training
+    from cnnviz.networks import die, weights
+    print(backend.describe())
+    data = die360.load(args.images, args.every)
+    _, validation = arguments.split_indices(data, args.split, args.fold)
+    network = die.build(args.network)
+    metadata = weights.load_fold(args.weights, args.split, args.network,
+                                 args.fold, network)
+    posteriors = training.predict(network, data.images[validation])
+    labels = data.labels[validation]
+    files.save_arrays(args.output, index=validation.astype(np.int32),
+                      labels=labels, posteriors=posteriors,
+                      starts=np.int32(metadata["starts"]))
+    print(f"{args.network} fold {args.fold} of the {args.split} split: "
+          f"accuracy {training.accuracy(posteriors, labels):.4f}")

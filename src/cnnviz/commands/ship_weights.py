@@ -1,0 +1,49 @@
+"""Copy trained weights to weights/, with a manifest and learning curves."""
+from pathlib import Path
+
+import pandas as pd
+
+from cnnviz import files, paths
+from cnnviz.networks import weights
+
+
+
+def add_arguments(parser):
+    parser.add_argument("--trained", type=Path, default=paths.TRAINED_WEIGHTS,
+                        help="folder of trained weights, SPLIT/NETWORK_foldK.npz")
+    parser.add_argument("--histories", type=Path, default=paths.HISTORIES,
+                        help="folder of learning curves, likewise")
+    parser.add_argument("-o", "--output", type=Path,
+                        default=paths.SHIPPED_WEIGHTS, help="folder to write to")
+
+
+def _row(path, folder):
+    metadata = weights.read_metadata(path)
+    arrays = files.load_arrays(path)
+    count = sum(array.size for name, array in arrays.items()
+                if name != weights.METADATA)
+    return {"file": path.relative_to(folder).as_posix(),
+            "sha256": files.sha256(path), "parameters": count,
+            **{key: metadata[key] for key in weights.MANIFEST_COLUMNS
+               if key in metadata}}
+
+
+def run(args):
+    found = sorted(args.trained.glob("*/*_fold*.npz"))
+    if not found:
+        raise FileNotFoundError(f"{args.trained}: no weight files; run 'make "
+                                "reproduce CONFIG=config/retrain.yaml'")
+    curves = []
+    for path in found:
+        name = path.relative_to(args.trained)
+        with files.atomic(args.output / name) as temporary:
+            temporary.write_bytes(path.read_bytes())
+        curve = pd.read_csv((args.histories / name).with_suffix(".csv"))
+        curve.insert(0, "file", name.as_posix())
+        curves.append(curve)
+    rows = [_row(args.output / path.relative_to(args.trained), args.output)
+            for path in found]
+    weights.write_manifest(args.output, rows)
+    files.write_text(args.output / "learning_curves.csv", pd.concat(curves)
+                     .to_csv(index=False, float_format="%.6g"))
+    print(f"{len(rows)} weight files in {args.output}")

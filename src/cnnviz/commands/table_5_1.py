@@ -1,0 +1,68 @@
+"""Table 5.1 from the evaluations of all networks and folds.
+
+Writes the rows for the comparison with the thesis, and, where a second set of
+evaluations is given, the table of accuracies without leakage.
+"""
+from pathlib import Path
+
+from cnnviz import comparison, files, paths
+from cnnviz.tables import table_5_1
+
+
+def add_arguments(parser):
+    parser.add_argument("--evaluations", type=Path, default=paths.EVALUATIONS,
+                        help="folder with SPLIT/NETWORK_foldK.npz")
+    parser.add_argument("--networks", nargs="+", required=True)
+    parser.add_argument("--folds", type=int, default=5)
+    parser.add_argument("--reported", type=Path,
+                        default=paths.REPORTED_TABLES / "table_5_1.csv",
+                        help="the thesis's table")
+    parser.add_argument("-o", "--output", type=Path, required=True,
+                        help="CSV file of reproduced numbers to write")
+    parser.add_argument("--folds-table", type=Path, required=True,
+                        help="CSV file to write: every fold, random split")
+    parser.add_argument("--separated", type=Path,
+                        help="Markdown file to write: accuracies without "
+                        "leakage; a CSV file of all folds goes beside it")
+
+
+def read_table(folder, split, networks, folds):
+    """Table rows of one split, from its evaluation files."""
+    from cnnviz.backend import lasagne
+    from cnnviz.networks import die
+    evaluations = {name: [files.load_arrays(
+        paths.weight_file(folder, split, name, fold), "cnnviz evaluate")
+        for fold in range(folds)] for name in networks}
+    return table_5_1.rows(evaluations, lambda name: lasagne.layers.count_params(
+        die.build(name)))
+
+
+def reported_spreads(path):
+    """The thesis's (mean, above, below) by network."""
+    reported = comparison.read_reported([path])
+    value = dict(zip(reported["id"], reported["value"]))
+    quantities = [f"validation_accuracy_{part}"
+                  for part in ("mean", "above", "below")]
+    return {name: tuple(float(value[f"table_5_1.{name}.{quantity}"])
+                        for quantity in quantities)
+            for name in reported["network"].unique() if name}
+
+
+def run(args):
+    random = read_table(args.evaluations, "random", args.networks, args.folds)
+    spreads = {name: spread for name, spread
+               in reported_spreads(args.reported).items()
+               if name in args.networks}
+    pairs = table_5_1.separated_pairs(spreads)
+    comparison.write_reproduced(args.output, table_5_1.reproduced(
+        random, pairs, "make reproduce"))
+    files.write_text(args.folds_table, table_5_1.as_frame(random).to_csv(
+        index=False, float_format="%.6f"))
+    if args.separated:
+        separated = read_table(args.evaluations, "separated", args.networks,
+                               args.folds)
+        files.write_text(args.separated,
+                         table_5_1.separated_text(random, separated))
+        files.write_text(args.separated.with_suffix(".csv"),
+                         table_5_1.as_frame(separated).to_csv(
+                             index=False, float_format="%.6f"))

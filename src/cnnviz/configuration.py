@@ -1,0 +1,72 @@
+"""The workflow's configuration, checked with messages a user understands."""
+import difflib
+
+import jsonschema
+import yaml
+
+from cnnviz import paths
+
+__all__ = ["problems"]
+
+
+def _place(error):
+    """Where in the configuration an error is, as ``training.c1``."""
+    return ".".join(str(part) for part in error.absolute_path) or "top level"
+
+
+def _unknown_keys(error):
+    """One message for every key that the schema does not know."""
+    known = list(error.schema.get("properties", ()))
+    for key in error.instance:
+        if key not in known:
+            close = difflib.get_close_matches(str(key), known, 1)
+            hint = (f"did you mean '{close[0]}'?" if close
+                    else "known keys: " + ", ".join(known))
+            yield f"{_place(error)}: unknown key '{key}'; {hint}"
+
+
+def _messages(error):
+    if error.validator == "additionalProperties":
+        yield from _unknown_keys(error)
+    elif error.validator == "enum":
+        choices = ", ".join(str(choice) for choice in error.validator_value)
+        yield f"{_place(error)}: '{error.instance}' is not one of {choices}"
+    elif error.validator == "contains":
+        yield f"{_place(error)}: must contain 'random', the thesis's split"
+    else:
+        yield f"{_place(error)}: {error.message}"
+
+
+def problems(config, schema_path=paths.CONFIG_SCHEMA):
+    """Mistakes in a configuration.
+
+    Parameters
+    ----------
+    config : dict
+        As Snakemake reads it from its YAML files.
+    schema_path : path
+        JSON schema in YAML.
+
+    Returns
+    -------
+    list of str
+        One line for each mistake; empty when there is none.
+    """
+    schema = yaml.safe_load(schema_path.read_text(encoding="utf-8"))
+    config = _plain(config)
+    validator = jsonschema.Draft202012Validator(schema)
+    found = [message for error in sorted(validator.iter_errors(config), key=_place)
+             for message in _messages(error)]
+    if not found and config["weights"] == "trained":
+        found = [f"training: no settings for network '{name}'"
+                 for name in config["networks"] if name not in config["training"]]
+    return found
+
+
+def _plain(value):
+    """Dictionaries and lists of any kind as plain ones."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value

@@ -1,0 +1,158 @@
+"""Weight files: named arrays and a description, checked on loading."""
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+
+from cnnviz import files, paths
+from cnnviz.backend import lasagne
+
+__all__ = ["save", "load", "read_metadata", "MANIFEST_COLUMNS",
+           "read_manifest", "write_manifest", "load_fold"]
+
+METADATA = "metadata"
+MANIFEST_COLUMNS = ("file", "sha256", "network", "split", "fold", "seed",
+                    "starts", "parameters", "validation_accuracy", "command")
+
+
+def _named_parameters(network):
+    """Parameters by name, in Lasagne's order; names must be unique."""
+    parameters = lasagne.layers.get_all_params(network)
+    named = {parameter.name: parameter for parameter in parameters}
+    if len(named) != len(parameters) or None in named:
+        raise ValueError("every layer with parameters needs a name of its own")
+    return named
+
+
+def save(path, network, metadata):
+    """Save a network's parameters and a description.
+
+    Parameters
+    ----------
+    path : path
+        ``.npz`` file; equal parameters and metadata give equal bytes.
+    network : lasagne.layers.Layer
+        Output layer.
+    metadata : dict
+        JSON values; says what the weights are.
+    """
+    arrays = {name: parameter.get_value()
+              for name, parameter in _named_parameters(network).items()}
+    text = json.dumps(metadata, sort_keys=True)
+    files.save_arrays(path, **arrays, **{METADATA: np.array(text)})
+
+
+def _checked(path, expected_sha256, remedy):
+    if expected_sha256 is not None and Path(path).is_file():
+        found = files.sha256(path)
+        if found != expected_sha256:
+            raise ValueError(f"{path}: SHA-256 {found[:12]}... instead of "
+                             f"{expected_sha256[:12]}..., so the file was "
+                             f"altered or truncated; restore it with '{remedy}'")
+    arrays = files.load_arrays(path, remedy)
+    if METADATA not in arrays:
+        raise ValueError(f"{path}: no '{METADATA}' entry, so not a weight file "
+                         f"of this package; restore it with '{remedy}'")
+    return arrays
+
+
+def read_metadata(path):
+    """Description of a weight file, as a dictionary."""
+    return json.loads(str(_checked(path, None, "git checkout")[METADATA]))
+
+
+def load(path, network, name=None, sha256=None, remedy="git checkout"):
+    """Load parameters into a network of the same architecture.
+
+    Nothing is loaded unless everything fits.
+
+    Parameters
+    ----------
+    path : path
+    network : lasagne.layers.Layer
+        Output layer, as built.
+    name : str, optional
+        Name of the network that the file must be of.
+    sha256 : str, optional
+        Checksum that the file must have.
+    remedy : str
+        Command that restores the file, for error messages.
+
+    Returns
+    -------
+    dict
+        The file's metadata.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        For a missing, truncated or altered file, or the first parameter whose
+        name, shape or values do not fit.
+    """
+    arrays = _checked(path, sha256, remedy)
+    metadata = json.loads(str(arrays.pop(METADATA)))
+    if name is not None and metadata.get("network") != name:
+        raise ValueError(f"{path}: weights of network "
+                         f"'{metadata.get('network')}', not of '{name}'")
+    parameters = _named_parameters(network)
+    if list(arrays) != list(parameters):
+        odd = sorted(set(arrays) ^ set(parameters)) or ["their order"]
+        raise ValueError(f"{path}: parameters differ from the network's: "
+                         + ", ".join(odd))
+    for key, parameter in parameters.items():
+        shape = parameter.get_value(borrow=True).shape
+        if arrays[key].shape != shape:
+            raise ValueError(f"{path}: parameter {key} has shape "
+                             f"{arrays[key].shape} instead of {shape}")
+        if not np.isfinite(arrays[key]).all():
+            raise ValueError(f"{path}: parameter {key} holds values that are "
+                             "not finite")
+    for key, parameter in parameters.items():
+        parameter.set_value(arrays[key].astype(parameter.dtype))
+    return metadata
+
+
+def write_manifest(folder, rows):
+    """Write ``manifest.csv`` of a folder of weight files."""
+    with files.atomic(paths.manifest(folder)) as temporary:
+        with open(temporary, "w", newline="", encoding="utf-8") as stream:
+            writer = csv.DictWriter(stream, MANIFEST_COLUMNS, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+
+
+def read_manifest(folder):
+    """Rows of ``manifest.csv`` by file name relative to the folder.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        For a missing file or other columns.
+    """
+    path = paths.manifest(folder)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; restore it with "
+                                "'git checkout'")
+    with open(path, newline="", encoding="utf-8") as stream:
+        reader = csv.DictReader(stream)
+        if tuple(reader.fieldnames or ()) != MANIFEST_COLUMNS:
+            raise ValueError(f"{path}: columns {reader.fieldnames} instead of "
+                             f"{list(MANIFEST_COLUMNS)}")
+        return {row["file"]: row for row in reader}
+
+
+def load_fold(folder, split, network_name, fold, network, remedy="git checkout"):
+    """Load the weights of one fold from a folder.
+
+    The checksum comes from the folder's manifest, where there is one.
+    """
+    path = paths.weight_file(folder, split, network_name, fold)
+    sha256 = None
+    if paths.manifest(folder).is_file():
+        key = path.relative_to(folder).as_posix()
+        rows = read_manifest(folder)
+        if key not in rows:
+            raise ValueError(f"{paths.manifest(folder)}: does not list {key}")
+        sha256 = rows[key]["sha256"]
+    return load(path, network, network_name, sha256, remedy)

@@ -1,0 +1,42 @@
+"""Where files are: the one place that knows.
+
+Shipped files stand in the repository.  Files that the workflow makes are
+given relative to the folder it runs in, which is the repository unless told
+otherwise (``snakemake --directory``).
+"""
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+# --- Shipped ----------------------------------------------------------------
+SHIPPED_WEIGHTS = REPOSITORY / "weights" / "die360"
+REPORTED_TABLES = REPOSITORY / "thesis_tables" / "reported"
+REASONS = REPOSITORY / "thesis_tables" / "reasons.csv"
+CONFIG_SCHEMA = REPOSITORY / "workflow" / "schemas" / "config.schema.yaml"
+
+# --- Made by the workflow ---------------------------------------------------
+DATA = Path("data")
+FIGURES = Path("figures")
+RESULTS = Path("results")
+TABLES = Path("thesis_tables")
+
+DIE360_IMAGES = DATA / "die360" / "die360_32.npy"
+DIE360_FACTS = DATA / "die360_facts.csv"
+DIE360_STATEMENT = DATA / "die360.md"
+TRAINED_WEIGHTS = RESULTS / "weights"
+HISTORIES = RESULTS / "histories"
+EVALUATIONS = RESULTS / "evaluations"
+SALIENCY = RESULTS / "saliency"
+REPRODUCED_TABLES = TABLES / "reproduced"
+COMPARISON = TABLES / "comparison.csv"
+COMPARISON_TEXT = TABLES / "comparison.md"
+
+
+def weight_file(folder, split, network, fold):
+    """Weights of one network, trained on one fold of one split."""
+    return Path(folder) / split / f"{network}_fold{fold}.npz"
+
+
+def manifest(folder):
+    """List of a folder's weight files with their checksums."""
+    return Path(folder) / "manifest.csv"

@@ -1,0 +1,90 @@
+"""Receptive fields, computed from the layers (thesis section 2.4)."""
+from typing import NamedTuple
+
+from cnnviz.backend import lasagne
+
+__all__ = ["ReceptiveField", "receptive_field"]
+
+
+class ReceptiveField(NamedTuple):
+    """Part of the input that one neuron sees, along rows and columns."""
+    size: tuple    #: rows, columns of input pixels
+    stride: tuple  #: input pixels between neighbouring neurons
+    start: tuple   #: first input pixel of neuron (0, 0); negative in padding
+
+    def box(self, row, column, shape=None):
+        """Rows and columns seen by the neuron at (row, column).
+
+        Parameters
+        ----------
+        row, column : int
+            Place in the feature map.
+        shape : (rows, columns), optional
+            Of the input, to clip the box at its border.
+
+        Returns
+        -------
+        (first row, first column, end row, end column), ends exclusive
+        """
+        first = [start + stride * place for start, stride, place
+                 in zip(self.start, self.stride, (row, column))]
+        end = [f + size for f, size in zip(first, self.size)]
+        if shape is not None:
+            first = [max(f, 0) for f in first]
+            end = [min(e, limit) for e, limit in zip(end, shape)]
+        return (*first, *end)
+
+
+def _geometry(layer):
+    """Window size, stride and padding of a layer, or None for no window."""
+    if isinstance(layer, lasagne.layers.Conv2DLayer):
+        pad = layer.pad
+        if pad == "same":
+            pad = tuple(size // 2 for size in layer.filter_size)
+        elif pad == "full":
+            pad = tuple(size - 1 for size in layer.filter_size)
+        return layer.filter_size, layer.stride, pad
+    if isinstance(layer, lasagne.layers.Pool2DLayer):
+        return layer.pool_size, layer.stride, layer.pad
+    elementwise = (lasagne.layers.InputLayer, lasagne.layers.NonlinearityLayer,
+                   lasagne.layers.DropoutLayer)
+    if isinstance(layer, elementwise):
+        return None
+    raise ValueError(f"layer '{layer.name or type(layer).__name__}' has no "
+                     "receptive field: only convolution, pooling and "
+                     "element-wise layers have one")
+
+
+def receptive_field(layer):
+    """Receptive field of a layer's neurons.
+
+    From the layer back to the input, ``size`` grows by (window - 1) times the
+    product of the strides before it.  Thesis eq. 2.10 subtracts the strides
+    themselves where their products belong; the two agree for up to two
+    layers, and the sizes in its Table 4.1 are those of this function.
+
+    Parameters
+    ----------
+    layer : lasagne.layers.Layer
+        A convolution, pooling or element-wise layer above a single input.
+
+    Returns
+    -------
+    ReceptiveField
+
+    Raises
+    ------
+    ValueError
+        When a layer on the way is not local (dense, reshape, ...).
+    """
+    size, stride, start = [1, 1], [1, 1], [0, 0]
+    for below in reversed(lasagne.layers.get_all_layers(layer)):
+        geometry = _geometry(below)
+        if geometry is None:
+            continue
+        for k in range(2):
+            window, step, pad = (part[k] for part in geometry)
+            size[k] = (size[k] - 1) * step + window
+            start[k] = start[k] * step - pad
+            stride[k] *= step
+    return ReceptiveField(tuple(size), tuple(stride), tuple(start))

@@ -1,0 +1,26 @@
+"""Fixtures that several test modules share."""
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture(scope="session")
+def mirror():
+    """Folder of reference data: ``CNNVIZ_MIRROR``, or beside the repository."""
+    configured = os.environ.get("CNNVIZ_MIRROR")
+    if configured:
+        folder = Path(configured)
+        # A mistyped path must not pass for a machine without the data.
+        assert folder.is_dir(), f"CNNVIZ_MIRROR: {folder} is not a folder"
+        return folder
+    folder = Path(__file__).resolve().parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("no reference data: set CNNVIZ_MIRROR to their folder")
+    return folder
+
+
+@pytest.fixture
+def rng():
+    return np.random.RandomState(0)

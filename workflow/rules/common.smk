@@ -1,0 +1,77 @@
+"""Helpers: where files are, what the configuration asks for."""
+from cnnviz import configuration, paths
+from snakemake.exceptions import WorkflowError
+
+# One thread each: the jobs themselves run side by side.
+ONE_THREAD = "OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1"
+FIGURE_TYPES = ["png", "pdf"]
+
+
+def check_configuration():
+    """Stop with one line for each mistake in the configuration."""
+    problems = configuration.problems(config)
+    if problems:
+        raise WorkflowError("the configuration has mistakes:\n  "
+                            + "\n  ".join(problems))
+
+
+def convolutional():
+    """The configured networks that have pooling layers."""
+    return [name for name in config["networks"] if name.startswith("c")]
+
+
+def with_second_pool():
+    """The configured networks that have a second pooling layer."""
+    return [name for name in convolutional() if name != "c1"]
+
+
+def separated():
+    """Whether the accuracies without leakage are asked for."""
+    return "separated" in config["splits"]
+
+
+def small():
+    """Whether this is less than the thesis's data, networks or folds."""
+    return (config["die360"]["every"] > 1 or config["folds"] < 5
+            or len(config["networks"]) < 8)
+
+
+def weights_folder():
+    """Folder of the weights in use."""
+    if config["weights"] == "shipped":
+        return paths.SHIPPED_WEIGHTS
+    return paths.TRAINED_WEIGHTS
+
+
+def weights_of(wildcards):
+    """Weight file that a job depends on."""
+    return paths.weight_file(weights_folder(), wildcards.split,
+                             wildcards.network, wildcards.fold)
+
+
+def setting(key):
+    """Training setting of a job's network."""
+    return lambda wildcards: config["training"][wildcards.network][key]
+
+
+def evaluations(split):
+    """Evaluation files of all networks and folds of a split."""
+    return [paths.weight_file(paths.EVALUATIONS, split, network, fold)
+            for network in config["networks"] for fold in range(config["folds"])]
+
+
+def figure(stem):
+    """PNG and PDF file of a figure."""
+    return [paths.FIGURES / f"{stem}.{suffix}" for suffix in FIGURE_TYPES]
+
+
+def everything():
+    """What a whole run makes."""
+    made = [paths.COMPARISON, *figure("figure_5_1")]
+    if config["die360"]["every"] == 1:
+        made.append(paths.DIE360_STATEMENT)
+    if convolutional():
+        made += figure("figure_5_3")
+    if with_second_pool():
+        made += figure("figure_5_4")
+    return made

@@ -1,0 +1,30 @@
+"""The data set (thesis section 5.1)."""
+
+rule render_die360:
+    output:
+        images=paths.DIE360_IMAGES,
+    params:
+        every=config["die360"]["every"],
+    threads: workflow.cores
+    log:
+        "logs/render_die360.log",
+    benchmark:
+        "benchmarks/render_die360.tsv"
+    shell:
+        "NUMBA_NUM_THREADS={threads} cnnviz render --every {params.every} "
+        "--output {output.images} 2> {log}"
+
+
+rule measure_die360:
+    input:
+        images=rules.render_die360.output.images,
+    output:
+        facts=paths.DIE360_FACTS,
+        statement=paths.DIE360_STATEMENT,
+    log:
+        "logs/measure_die360.log",
+    benchmark:
+        "benchmarks/measure_die360.tsv"
+    shell:
+        "cnnviz die360-facts --images {input.images} --output {output.facts} "
+        "--statement {output.statement} > {log} 2>&1"

@@ -1,0 +1,46 @@
+"""Figures of chapter 5."""
+
+def reported_figure(stem):
+    """A figure's files, the PNG one with its caption in the report."""
+    png, pdf = figure(stem)
+    return [report(png, caption=f"../report/{stem}.rst", category="Chapter 5"),
+            pdf]
+
+
+rule figure_5_1:
+    output:
+        reported_figure("figure_5_1"),
+    params:
+        stem=paths.FIGURES / "figure_5_1",
+    log:
+        "logs/figure_5_1.log",
+    shell:
+        "cnnviz figure-5-1 --output {params.stem} > {log} 2>&1"
+
+
+rule figure_5_3:
+    input:
+        saliency=expand(paths.SALIENCY / "{network}.npz", network=convolutional()),
+    output:
+        reported_figure("figure_5_3"),
+    params:
+        stem=paths.FIGURES / "figure_5_3",
+    log:
+        "logs/figure_5_3.log",
+    shell:
+        "cnnviz figure-5-3 --saliency {input.saliency} --output {params.stem} "
+        "> {log} 2>&1"
+
+
+rule figure_5_4:
+    input:
+        saliency=expand(paths.SALIENCY / "{network}.npz", network=with_second_pool()),
+    output:
+        reported_figure("figure_5_4"),
+    params:
+        stem=paths.FIGURES / "figure_5_4",
+    log:
+        "logs/figure_5_4.log",
+    shell:
+        "cnnviz figure-5-4 --saliency {input.saliency} --output {params.stem} "
+        "> {log} 2>&1"

@@ -1,0 +1,53 @@
+"""Training and evaluation of the eight networks (thesis section 5.2)."""
+
+wildcard_constraints:
+    network="[a-z0-9]+",
+    split="random|separated",
+    fold="[0-9]+",
+
+
+rule train_network:
+    input:
+        images=rules.render_die360.output.images,
+    output:
+        weights=paths.weight_file(paths.TRAINED_WEIGHTS, "{split}", "{network}", "{fold}"),
+        history=paths.HISTORIES / "{split}" / "{network}_fold{fold}.csv",
+    params:
+        every=config["die360"]["every"],
+        epochs=setting("epochs"),
+        batch_size=setting("batch_size"),
+        learning_rate=setting("learning_rate"),
+        momentum=setting("momentum"),
+        threads=ONE_THREAD,
+    log:
+        "logs/train_network/{split}/{network}_fold{fold}.log",
+    benchmark:
+        "benchmarks/train_network/{split}/{network}_fold{fold}.tsv"
+    shell:
+        "{params.threads} cnnviz train --images {input.images} "
+        "--every {params.every} --network {wildcards.network} "
+        "--split {wildcards.split} --fold {wildcards.fold} "
+        "--epochs {params.epochs} --batch-size {params.batch_size} "
+        "--learning-rate {params.learning_rate} --momentum {params.momentum} "
+        "--output {output.weights} --history {output.history} > {log} 2>&1"
+
+
+rule evaluate_network:
+    input:
+        images=rules.render_die360.output.images,
+        weights=weights_of,
+    output:
+        evaluation=paths.weight_file(paths.EVALUATIONS, "{split}", "{network}", "{fold}"),
+    params:
+        every=config["die360"]["every"],
+        folder=weights_folder(),
+        threads=ONE_THREAD,
+    log:
+        "logs/evaluate_network/{split}/{network}_fold{fold}.log",
+    benchmark:
+        "benchmarks/evaluate_network/{split}/{network}_fold{fold}.tsv"
+    shell:
+        "{params.threads} cnnviz evaluate --images {input.images} "
+        "--every {params.every} --weights {params.folder} "
+        "--network {wildcards.network} --split {wildcards.split} "
+        "--fold {wildcards.fold} --output {output.evaluation} > {log} 2>&1"

@@ -1,0 +1,21 @@
+"""Saliency maps of the features (thesis sections 3.2.1 and 5.4)."""
+
+rule saliency_of_features:
+    input:
+        images=rules.render_die360.output.images,
+        weights=lambda wildcards: paths.weight_file(
+            weights_folder(), "random", wildcards.network, 0),
+    output:
+        saliency=paths.SALIENCY / "{network}.npz",
+    params:
+        every=config["die360"]["every"],
+        folder=weights_folder(),
+        threads=ONE_THREAD,
+    log:
+        "logs/saliency_of_features/{network}.log",
+    benchmark:
+        "benchmarks/saliency_of_features/{network}.tsv"
+    shell:
+        "{params.threads} cnnviz saliency --images {input.images} "
+        "--every {params.every} --weights {params.folder} "
+        "--network {wildcards.network} --output {output.saliency} > {log} 2>&1"

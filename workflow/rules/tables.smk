@@ -1,0 +1,71 @@
+"""Tables, and the comparison with the thesis."""
+
+BEYOND = paths.TABLES / "beyond"
+
+
+rule table_5_1:
+    input:
+        random=evaluations("random"),
+        separated=evaluations("separated") if separated() else [],
+        reported=paths.REPORTED_TABLES / "table_5_1.csv",
+    output:
+        reproduced=paths.REPRODUCED_TABLES / "table_5_1.csv",
+        folds=BEYOND / "table_5_1_folds.csv",
+        separated=report(
+            BEYOND / "table_5_1_separated.md",
+            caption="../report/table_5_1_separated.rst", category="Chapter 5",
+        ) if separated() else [],
+        separated_folds=BEYOND / "table_5_1_separated.csv" if separated() else [],
+    params:
+        folder=paths.EVALUATIONS,
+        networks=config["networks"],
+        folds=config["folds"],
+        separated=f"--separated {BEYOND / 'table_5_1_separated.md'}" if separated() else "",
+    log:
+        "logs/table_5_1.log",
+    shell:
+        "cnnviz table-5-1 --evaluations {params.folder} "
+        "--networks {params.networks} --folds {params.folds} "
+        "--reported {input.reported} --output {output.reproduced} "
+        "--folds-table {output.folds} {params.separated} > {log} 2>&1"
+
+
+rule text_chapter_5:
+    input:
+        images=rules.render_die360.output.images,
+        random=evaluations("random"),
+        reported=paths.REPORTED_TABLES / "text_chapter_5.csv",
+    output:
+        reproduced=paths.REPRODUCED_TABLES / "text_chapter_5.csv",
+    params:
+        every=config["die360"]["every"],
+        folder=paths.EVALUATIONS,
+        networks=config["networks"],
+        folds=config["folds"],
+    log:
+        "logs/text_chapter_5.log",
+    shell:
+        "cnnviz text-chapter-5 --images {input.images} --every {params.every} "
+        "--evaluations {params.folder} --networks {params.networks} "
+        "--folds {params.folds} --reported {input.reported} "
+        "--output {output.reproduced} > {log} 2>&1"
+
+
+rule compare_with_thesis:
+    input:
+        reported=sorted(paths.REPORTED_TABLES.glob("*.csv")),
+        reproduced=[rules.table_5_1.output.reproduced,
+                    rules.text_chapter_5.output.reproduced],
+        reasons=paths.REASONS,
+    params:
+        small="--small" if small() else "",
+    output:
+        comparison=paths.COMPARISON,
+        text=report(paths.COMPARISON_TEXT, caption="../report/comparison.rst",
+                    category="Reported beside reproduced"),
+    log:
+        "logs/compare_with_thesis.log",
+    shell:
+        "cnnviz compare --reported {input.reported} "
+        "--reproduced {input.reproduced} --reasons {input.reasons} "
+        "{params.small} --output {output.comparison} > {log} 2>&1"
