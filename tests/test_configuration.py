@@ -1,0 +1,54 @@
+"""The configuration's schema and its messages."""
+import copy
+
+import pytest
+import yaml
+
+from cnnviz import configuration, paths
+from cnnviz.networks import die
+
+DEFAULT = yaml.safe_load((paths.REPOSITORY / "config/default.yaml").read_text())
+
+
+def changed(change):
+    config = copy.deepcopy(DEFAULT)
+    change(config)
+    return configuration.problems(config)
+
+
+@pytest.mark.parametrize("path", sorted((paths.REPOSITORY / "config").glob("*.yaml")),
+                         ids=lambda path: path.name)
+def test_shipped_configurations_have_no_mistakes(path):
+    config = {**DEFAULT, **yaml.safe_load(path.read_text())}
+    assert configuration.problems(config) == []
+
+
+def test_the_schema_knows_every_network():
+    assert DEFAULT["networks"] == list(die.NAMES) == list(DEFAULT["training"])
+
+
+@pytest.mark.parametrize("change, message", [
+    (lambda c: c.update(wieghts="shipped"),
+     "top level: unknown key 'wieghts'; did you mean 'weights'?"),
+    (lambda c: c["training"]["c1"].update(epoch=3),
+     "training.c1: unknown key 'epoch'; did you mean 'epochs'?"),
+    (lambda c: c.update(weights="mine"),
+     "weights: 'mine' is not one of shipped, trained"),
+    (lambda c: c["networks"].append("c7"),
+     "networks.8: 'c7' is not one of c1, c2, c3, c4, c9, d5, d10, d20"),
+    (lambda c: c["die360"].update(every=0),
+     "die360.every: 0 is less than the minimum of 1"),
+    (lambda c: c["training"]["d5"].update(momentum="high"),
+     "training.d5.momentum: 'high' is not of type 'number'"),
+    (lambda c: c.update(splits=["separated"]),
+     "splits: must contain 'random', the thesis's split"),
+    (lambda c: c.pop("folds"), "top level: 'folds' is a required property"),
+    (lambda c: (c.update(weights="trained"), c["training"].pop("c9")),
+     "training: no settings for network 'c9'"),
+])
+def test_mistakes_get_one_clear_line_each(change, message):
+    assert changed(change) == [message]
+
+
+def test_all_mistakes_are_listed():
+    assert len(changed(lambda c: c.update(folds=9, weight=1))) == 2
