@@ -11,8 +11,10 @@ CORES ?= $(shell nproc 2>/dev/null || echo 2)
 SNAKEMAKE_ARGS ?=
 PYTEST_ARGS ?=
 
-bin := $(VENV)/bin
+bin := $(abspath $(VENV))/bin
 ready := $(VENV)/ready
+# The rules' shell commands find cnnviz here.
+export PATH := $(bin):$(PATH)
 
 .PHONY: help reproduce test lint lock report clean
 

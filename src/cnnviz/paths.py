@@ -28,6 +28,7 @@ HISTORIES = RESULTS / "histories"
 EVALUATIONS = RESULTS / "evaluations"
 SALIENCY = RESULTS / "saliency"
 REPRODUCED_TABLES = TABLES / "reproduced"
+BEYOND_TABLES = TABLES / "beyond"  # numbers that the thesis does not have
 COMPARISON = TABLES / "comparison.csv"
 COMPARISON_TEXT = TABLES / "comparison.md"
 

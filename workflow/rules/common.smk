@@ -5,6 +5,8 @@ from snakemake.exceptions import WorkflowError
 # One thread each: the jobs themselves run side by side.
 ONE_THREAD = "OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1"
 FIGURE_TYPES = ["png", "pdf"]
+# Conda environment made from environment.yml, for runs with --sdm conda.
+ENVIRONMENT = "cnnviz"
 
 
 def check_configuration():
@@ -49,9 +51,9 @@ def weights_of(wildcards):
                              wildcards.network, wildcards.fold)
 
 
-def setting(key):
+def setting(key, default=None):
     """Training setting of a job's network."""
-    return lambda wildcards: config["training"][wildcards.network][key]
+    return lambda wildcards: config["training"][wildcards.network].get(key, default)
 
 
 def evaluations(split):
@@ -63,6 +65,13 @@ def evaluations(split):
 def figure(stem):
     """PNG and PDF file of a figure."""
     return [paths.FIGURES / f"{stem}.{suffix}" for suffix in FIGURE_TYPES]
+
+
+def reported_figure(stem):
+    """A figure's files, the PNG one with its caption in the report."""
+    png, pdf = figure(stem)
+    return [report(png, caption=f"../report/{stem}.rst", category="Chapter 5"),
+            pdf]
 
 
 def everything():

@@ -6,6 +6,8 @@ rule render_die360:
     params:
         every=config["die360"]["every"],
     threads: workflow.cores
+    conda:
+        ENVIRONMENT
     log:
         "logs/render_die360.log",
     benchmark:
@@ -21,6 +23,8 @@ rule measure_die360:
     output:
         facts=paths.DIE360_FACTS,
         statement=paths.DIE360_STATEMENT,
+    conda:
+        ENVIRONMENT
     log:
         "logs/measure_die360.log",
     benchmark:

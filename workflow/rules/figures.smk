@@ -1,17 +1,12 @@
 """Figures of chapter 5."""
 
-def reported_figure(stem):
-    """A figure's files, the PNG one with its caption in the report."""
-    png, pdf = figure(stem)
-    return [report(png, caption=f"../report/{stem}.rst", category="Chapter 5"),
-            pdf]
-
-
 rule figure_5_1:
     output:
         reported_figure("figure_5_1"),
     params:
         stem=paths.FIGURES / "figure_5_1",
+    conda:
+        ENVIRONMENT
     log:
         "logs/figure_5_1.log",
     shell:
@@ -25,6 +20,8 @@ rule figure_5_3:
         reported_figure("figure_5_3"),
     params:
         stem=paths.FIGURES / "figure_5_3",
+    conda:
+        ENVIRONMENT
     log:
         "logs/figure_5_3.log",
     shell:
@@ -39,6 +36,8 @@ rule figure_5_4:
         reported_figure("figure_5_4"),
     params:
         stem=paths.FIGURES / "figure_5_4",
+    conda:
+        ENVIRONMENT
     log:
         "logs/figure_5_4.log",
     shell:

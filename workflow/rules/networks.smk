@@ -18,7 +18,10 @@ rule train_network:
         batch_size=setting("batch_size"),
         learning_rate=setting("learning_rate"),
         momentum=setting("momentum"),
+        alive_accuracy=setting("alive_accuracy", 0.35),
         threads=ONE_THREAD,
+    conda:
+        ENVIRONMENT
     log:
         "logs/train_network/{split}/{network}_fold{fold}.log",
     benchmark:
@@ -29,6 +32,7 @@ rule train_network:
         "--split {wildcards.split} --fold {wildcards.fold} "
         "--epochs {params.epochs} --batch-size {params.batch_size} "
         "--learning-rate {params.learning_rate} --momentum {params.momentum} "
+        "--alive-accuracy {params.alive_accuracy} "
         "--output {output.weights} --history {output.history} > {log} 2>&1"
 
 
@@ -42,6 +46,8 @@ rule evaluate_network:
         every=config["die360"]["every"],
         folder=weights_folder(),
         threads=ONE_THREAD,
+    conda:
+        ENVIRONMENT
     log:
         "logs/evaluate_network/{split}/{network}_fold{fold}.log",
     benchmark:

@@ -11,6 +11,8 @@ rule saliency_of_features:
         every=config["die360"]["every"],
         folder=weights_folder(),
         threads=ONE_THREAD,
+    conda:
+        ENVIRONMENT
     log:
         "logs/saliency_of_features/{network}.log",
     benchmark:

@@ -1,8 +1,5 @@
 """Tables, and the comparison with the thesis."""
 
-BEYOND = paths.TABLES / "beyond"
-
-
 rule table_5_1:
     input:
         random=evaluations("random"),
@@ -10,17 +7,20 @@ rule table_5_1:
         reported=paths.REPORTED_TABLES / "table_5_1.csv",
     output:
         reproduced=paths.REPRODUCED_TABLES / "table_5_1.csv",
-        folds=BEYOND / "table_5_1_folds.csv",
+        folds=paths.BEYOND_TABLES / "table_5_1_folds.csv",
         separated=report(
-            BEYOND / "table_5_1_separated.md",
+            paths.BEYOND_TABLES / "table_5_1_separated.md",
             caption="../report/table_5_1_separated.rst", category="Chapter 5",
         ) if separated() else [],
-        separated_folds=BEYOND / "table_5_1_separated.csv" if separated() else [],
+        separated_folds=paths.BEYOND_TABLES / "table_5_1_separated.csv" if separated() else [],
     params:
         folder=paths.EVALUATIONS,
         networks=config["networks"],
         folds=config["folds"],
-        separated=f"--separated {BEYOND / 'table_5_1_separated.md'}" if separated() else "",
+        separated=(f"--separated {paths.BEYOND_TABLES / 'table_5_1_separated.md'}"
+                   if separated() else ""),
+    conda:
+        ENVIRONMENT
     log:
         "logs/table_5_1.log",
     shell:
@@ -42,6 +42,8 @@ rule text_chapter_5:
         folder=paths.EVALUATIONS,
         networks=config["networks"],
         folds=config["folds"],
+    conda:
+        ENVIRONMENT
     log:
         "logs/text_chapter_5.log",
     shell:
@@ -63,6 +65,8 @@ rule compare_with_thesis:
         comparison=paths.COMPARISON,
         text=report(paths.COMPARISON_TEXT, caption="../report/comparison.rst",
                     category="Reported beside reproduced"),
+    conda:
+        ENVIRONMENT
     log:
         "logs/compare_with_thesis.log",
     shell:

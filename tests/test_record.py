@@ -1,0 +1,91 @@
+"""The committed numbers are what the package gives today.
+
+These tests fail when a reproduced value changes without its record being
+updated.  They never look at the thesis's values.
+"""
+import numpy as np
+import pandas as pd
+import pytest
+
+from cnnviz import comparison, paths, training
+from cnnviz.commands import die360_facts
+from cnnviz.commands.arguments import SPLITS, split_indices
+from cnnviz.datasets import die360
+from cnnviz.networks import die, weights
+
+# Another processor rounds differently; images on the fence may then change
+# sides: this many of a fold's 9,840 or so.
+FENCE = 3
+FOLDS = range(5)
+
+
+@pytest.fixture(scope="module")
+def pixels():
+    """The whole data set, rendered."""
+    return die360.render(*die360.angles()[:2])
+
+
+@pytest.fixture(scope="module")
+def data(pixels):
+    images, mean, std = die360.standardize(pixels)
+    a, b, label = die360.angles()
+    return die360.Die360(images, (label - 1).astype(np.int32), a, b, mean, std)
+
+
+def test_facts_of_the_data_set_are_the_recorded_ones(pixels):
+    recorded = pd.read_csv(paths.REPOSITORY / paths.DIE360_FACTS).set_index("id")
+    for name, (value, _) in die360_facts.measure(pixels).items():
+        assert value == pytest.approx(recorded.loc[f"die360.{name}", "value"],
+                                      rel=1e-3), name
+
+
+def recorded_folds(split):
+    name = {"random": "table_5_1_folds", "separated": "table_5_1_separated"}[split]
+    return pd.read_csv(paths.REPOSITORY / paths.BEYOND_TABLES / f"{name}.csv"
+                       ).set_index("network")
+
+
+@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("name", die.NAMES)
+def test_accuracies_of_the_shipped_weights_are_the_recorded_ones(data, name, split):
+    recorded = recorded_folds(split).loc[name]
+    network = die.build(name)
+    compute = training.predictor(network)
+    for fold in FOLDS:
+        _, index = split_indices(data, split, fold)
+        weights.load_fold(paths.SHIPPED_WEIGHTS, split, name, fold, network)
+        posteriors = training.predict(network, data.images[index], compute)
+        found = training.accuracy(posteriors, data.labels[index])
+        assert abs(found - recorded[f"fold_{fold}"]) * len(index) < FENCE + 0.5
+
+
+def test_table_5_1_is_the_mean_of_its_folds():
+    found = comparison.read_reproduced(
+        [paths.REPOSITORY / paths.REPRODUCED_TABLES / "table_5_1.csv"])
+    value = dict(zip(found["id"], found["value"].astype(float)))
+    for name, row in recorded_folds("random").iterrows():
+        folds = row[[f"fold_{k}" for k in FOLDS]]
+        for part, expected in (("mean", folds.mean()),
+                               ("above", folds.max() - folds.mean()),
+                               ("below", folds.mean() - folds.min())):
+            assert value[f"table_5_1.{name}.validation_accuracy_{part}"] == (
+                pytest.approx(expected, abs=2e-6))
+
+
+def test_the_comparison_is_made_from_the_recorded_numbers():
+    table = comparison.compare(
+        comparison.read_reported(sorted(paths.REPORTED_TABLES.glob("*.csv"))),
+        comparison.read_reproduced(sorted(
+            (paths.REPOSITORY / paths.REPRODUCED_TABLES).glob("*.csv"))),
+        comparison.read_reasons(paths.REASONS))
+    for path, text in ((paths.COMPARISON, comparison.to_csv(table)),
+                       (paths.COMPARISON_TEXT, comparison.to_markdown(table))):
+        assert (paths.REPOSITORY / path).read_text(encoding="utf-8") == text
+
+
+def test_the_manifest_lists_exactly_the_shipped_files():
+    rows = weights.read_manifest(paths.SHIPPED_WEIGHTS)
+    there = {path.relative_to(paths.SHIPPED_WEIGHTS).as_posix()
+             for path in paths.SHIPPED_WEIGHTS.glob("*/*.npz")}
+    assert set(rows) == there
+    assert len(rows) == len(die.NAMES) * len(FOLDS) * len(SPLITS)
