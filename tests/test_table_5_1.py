@@ -61,10 +61,12 @@ def test_reproduced_rows_fit_the_reported_ones(table):
 
 
 def test_separated_text_compares_the_errors(table):
-    random, separated = table[:1], table_5_1.rows({"c1": [fold(6, 4)] * 5}, lambda _: 1)
-    text = table_5_1.separated_text(random, separated)
-    assert "| c1 | 0.8000 | 0.6000 (+0.0000, −0.0000) |" in text
-    assert text.rstrip().endswith("| 2× |")
+    random, separated = table[:1], table_5_1.rows(
+        {"c1": [fold(6, 4), fold(5, 5)]}, lambda _: 4644)
+    text = table_5_1.separated_text(random, separated, {"c1": (0.9, 0.01, 0.02)})
+    assert ("| c1 | 4,644 | 0.9000 (+0.0100, −0.0200) | 0.8000 (+0.1000, −0.1000) "
+            "| 0.5500 (+0.0500, −0.0500) | 2× |") in text
+    assert "| c1 | 0.6000 | 0.5000 |" in text
 
 
 def test_text_numbers_of_the_data():

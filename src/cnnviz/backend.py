@@ -14,9 +14,11 @@ Mends, each with its reason:
   Python version, never in ``~/.theano``, where other projects' flags live.
 """
 import contextlib
+import logging
 import os
 import shutil
 import sys
+import sysconfig
 import types
 import warnings
 from pathlib import Path
@@ -25,7 +27,7 @@ __all__ = ["theano", "T", "lasagne", "function", "describe", "cache_folder"]
 
 
 class CompilerMissing(RuntimeError):
-    """No C++ compiler, so Theano would run in Python, 100 times slower."""
+    """Nothing to compile Theano's C code with; in Python it crawls."""
 
 
 def cache_folder():
@@ -47,6 +49,11 @@ def _compiler():
             f"no C++ compiler: '{name}' was not found on PATH; install g++ "
             "(Debian: apt-get install g++; conda: conda install gxx), or set "
             "CXX to yours. CXX= (empty) runs without one, very slowly.")
+    header = Path(sysconfig.get_paths()["include"], "Python.h")
+    if not header.is_file():
+        raise CompilerMissing(
+            f"{header} is missing, and Theano's C code needs it; install your "
+            "Python's headers (Debian: apt-get install python3-dev)")
     return path
 
 
@@ -58,8 +65,6 @@ def _flags():
         "cxx": _compiler(),
         "blas.ldflags": "",
         "base_compiledir": str(cache_folder() / "theano" / version),
-        "optimizer_including": "",
-        "warn_float64": "ignore",
     }
 
 
@@ -85,6 +90,9 @@ def _prepare():
     # The user's own flags come last and win.
     flags = ",".join(f"{key}={value}" for key, value in _flags().items())
     os.environ["THEANO_FLAGS"] = ",".join(filter(None, [flags, given]))
+    # Chosen above (NumPy's BLAS), and normal (jobs compile side by side).
+    for name in ("theano.tensor.blas", "theano.gof.compilelock"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import theano

@@ -37,6 +37,14 @@ def add_weights(parser):
                         help="folder of weight files")
 
 
+def add_evaluations(parser):
+    """``--evaluations``, ``--networks`` and ``--folds``: what tables read."""
+    parser.add_argument("--evaluations", type=Path, default=paths.EVALUATIONS,
+                        help="folder with SPLIT/NETWORK_foldK.npz")
+    parser.add_argument("--networks", nargs="+", required=True)
+    parser.add_argument("--folds", type=int, default=5)
+
+
 def split_indices(data, split, fold):
     """Training and validation indices of a fold."""
     if split == "random":

@@ -6,14 +6,12 @@ evaluations is given, the table of accuracies without leakage.
 from pathlib import Path
 
 from cnnviz import comparison, files, paths
+from cnnviz.commands import arguments
 from cnnviz.tables import table_5_1
 
 
 def add_arguments(parser):
-    parser.add_argument("--evaluations", type=Path, default=paths.EVALUATIONS,
-                        help="folder with SPLIT/NETWORK_foldK.npz")
-    parser.add_argument("--networks", nargs="+", required=True)
-    parser.add_argument("--folds", type=int, default=5)
+    arguments.add_evaluations(parser)
     parser.add_argument("--reported", type=Path,
                         default=paths.REPORTED_TABLES / "table_5_1.csv",
                         help="the thesis's table")
@@ -62,7 +60,7 @@ def run(args):
         separated = read_table(args.evaluations, "separated", args.networks,
                                args.folds)
         files.write_text(args.separated,
-                         table_5_1.separated_text(random, separated))
+                         table_5_1.separated_text(random, separated, spreads))
         files.write_text(args.separated.with_suffix(".csv"),
                          table_5_1.as_frame(separated).to_csv(
                              index=False, float_format="%.6f"))

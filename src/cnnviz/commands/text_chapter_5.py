@@ -11,10 +11,7 @@ from cnnviz.tables import text_chapter_5
 
 def add_arguments(parser):
     arguments.add_images(parser)
-    parser.add_argument("--evaluations", type=Path, default=paths.EVALUATIONS,
-                        help="folder with random/NETWORK_foldK.npz")
-    parser.add_argument("--networks", nargs="+", required=True)
-    parser.add_argument("--folds", type=int, default=5)
+    arguments.add_evaluations(parser)
     parser.add_argument("--reported", type=Path,
                         default=paths.REPORTED_TABLES / "text_chapter_5.csv",
                         help="the thesis's numbers")

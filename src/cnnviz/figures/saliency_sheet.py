@@ -17,8 +17,8 @@ __all__ = ["Feature", "add_arguments", "read_features", "draw", "run"]
 GROUPS = {"background": "Background", "edge": "Rounded edge of the die",
           "pip": "Spots (pips)", "face": "Flat part of the faces",
           None: "Silent on every view"}
-ROW = 0.545                # inches
-LABEL_WIDTH = 0.95
+ROW = 0.53                # inches
+LABEL_WIDTH = 1.1
 GAP = 0.1
 AGGREGATES = ("max", "sum")
 
@@ -29,14 +29,15 @@ class Feature(NamedTuple):
     index: int
     saliency: dict    #: from the aggregate to maps, ``(views, rows, columns)``
     boxes: list       #: receptive field of the maximal neuron, by view
-    lift: np.ndarray  #: saliency (max) over chance, by concept
+    lift: dict        #: from the aggregate to saliency over chance, by concept
 
-    @property
-    def concept(self):
-        """What its saliency lies on most, against chance; None when silent."""
-        if np.isnan(self.lift).all():
-            return None
-        return CONCEPTS[int(np.nanargmax(self.lift))]
+    def strongest(self, aggregate):
+        """Concept on which saliency exceeds chance most, and by how much."""
+        lift = self.lift[aggregate]
+        if np.isnan(lift).all():
+            return None, np.nan
+        best = int(np.nanargmax(lift))
+        return CONCEPTS[best], lift[best]
 
 
 def add_arguments(parser):
@@ -68,23 +69,26 @@ def read_features(path, layer_name):
              for aggregate in AGGREGATES},
             [field.box(*divmod(int(neuron), columns),
                        arrays["pixels"].shape[1:]) for neuron in neurons],
-            arrays[f"{layer_name}_max_lift"][index]))
+            {aggregate: arrays[f"{layer_name}_{aggregate}_lift"][index]
+             for aggregate in AGGREGATES}))
     return found, arrays["pixels"]
 
 
 def grouped(features):
-    """Features by concept, in the order of GROUPS, empty groups left out."""
+    """Features by concept of max(F), in the order of GROUPS; no empty groups."""
     groups = {concept: [feature for feature in features
-                        if feature.concept == concept] for concept in GROUPS}
+                        if feature.strongest("max")[0] == concept]
+              for concept in GROUPS}
     return {concept: members for concept, members in groups.items() if members}
 
 
 def _label(feature):
-    if feature.concept is None:
-        return f"{feature.network}, feature {feature.index + 1}"
-    lift = feature.lift[CONCEPTS.index(feature.concept)]
-    return (f"{feature.network}, feature {feature.index + 1}\n"
-            f"{lift:.1f}× chance")
+    lines = [f"{feature.network}, feature {feature.index + 1}"]
+    for aggregate in AGGREGATES:
+        concept, lift = feature.strongest(aggregate)
+        if concept is not None:
+            lines.append(f"{aggregate}: {concept} {lift:.1f}×")
+    return "\n".join(lines)
 
 
 def _axes(figure, column, top, height):
@@ -131,8 +135,9 @@ def draw(features, pixels):
     height = head + ROW + len(groups) * title + len(features) * ROW + 0.03
     figure = style.new(height)
     middle = (style.PAGE_WIDTH - LABEL_WIDTH - 0.05 - GAP) / 4
-    for half, text in enumerate(("gradient of max(F), with the maximal neuron's "
-                                 "receptive field", "gradient of sum(F)")):
+    for half, text in enumerate((
+            "gradient of max(F); blue: receptive field of the maximal neuron",
+            "gradient of sum(F); green: outlines of important areas")):
         _heading(figure, text, head - 0.05, height, ha="center",
                  x=LABEL_WIDTH + middle * (1 + 2 * half) + GAP * half)
     for column in range(12):
