@@ -11,7 +11,7 @@ rule render_die360:
     log:
         "logs/render_die360.log",
     benchmark:
-        "benchmarks/render_die360.tsv"
+        "results/benchmarks/render_die360.tsv"
     shell:
         "NUMBA_NUM_THREADS={threads} cnnviz render --every {params.every} "
         "--output {output.images} 2> {log}"
@@ -28,7 +28,7 @@ rule measure_die360:
     log:
         "logs/measure_die360.log",
     benchmark:
-        "benchmarks/measure_die360.tsv"
+        "results/benchmarks/measure_die360.tsv"
     shell:
         "cnnviz die360-facts --images {input.images} --output {output.facts} "
         "--statement {output.statement} > {log} 2>&1"

@@ -9,6 +9,8 @@ rule figure_5_1:
         ENVIRONMENT
     log:
         "logs/figure_5_1.log",
+    benchmark:
+        "results/benchmarks/figure_5_1.tsv"
     shell:
         "cnnviz figure-5-1 --output {params.stem} > {log} 2>&1"
 
@@ -24,6 +26,8 @@ rule figure_5_3:
         ENVIRONMENT
     log:
         "logs/figure_5_3.log",
+    benchmark:
+        "results/benchmarks/figure_5_3.tsv"
     shell:
         "cnnviz figure-5-3 --saliency {input.saliency} --output {params.stem} "
         "> {log} 2>&1"
@@ -40,6 +44,8 @@ rule figure_5_4:
         ENVIRONMENT
     log:
         "logs/figure_5_4.log",
+    benchmark:
+        "results/benchmarks/figure_5_4.tsv"
     shell:
         "cnnviz figure-5-4 --saliency {input.saliency} --output {params.stem} "
         "> {log} 2>&1"

@@ -25,7 +25,7 @@ rule train_network:
     log:
         "logs/train_network/{split}/{network}_fold{fold}.log",
     benchmark:
-        "benchmarks/train_network/{split}/{network}_fold{fold}.tsv"
+        "results/benchmarks/train_network/{split}/{network}_fold{fold}.tsv"
     shell:
         "{params.threads} cnnviz train --images {input.images} "
         "--every {params.every} --network {wildcards.network} "
@@ -51,7 +51,7 @@ rule evaluate_network:
     log:
         "logs/evaluate_network/{split}/{network}_fold{fold}.log",
     benchmark:
-        "benchmarks/evaluate_network/{split}/{network}_fold{fold}.tsv"
+        "results/benchmarks/evaluate_network/{split}/{network}_fold{fold}.tsv"
     shell:
         "{params.threads} cnnviz evaluate --images {input.images} "
         "--every {params.every} --weights {params.folder} "

@@ -16,7 +16,7 @@ rule saliency_of_features:
     log:
         "logs/saliency_of_features/{network}.log",
     benchmark:
-        "benchmarks/saliency_of_features/{network}.tsv"
+        "results/benchmarks/saliency_of_features/{network}.tsv"
     shell:
         "{params.threads} cnnviz saliency --images {input.images} "
         "--every {params.every} --weights {params.folder} "

@@ -23,6 +23,8 @@ rule table_5_1:
         ENVIRONMENT
     log:
         "logs/table_5_1.log",
+    benchmark:
+        "results/benchmarks/table_5_1.tsv"
     shell:
         "cnnviz table-5-1 --evaluations {params.folder} "
         "--networks {params.networks} --folds {params.folds} "
@@ -46,6 +48,8 @@ rule text_chapter_5:
         ENVIRONMENT
     log:
         "logs/text_chapter_5.log",
+    benchmark:
+        "results/benchmarks/text_chapter_5.tsv"
     shell:
         "cnnviz text-chapter-5 --images {input.images} --every {params.every} "
         "--evaluations {params.folder} --networks {params.networks} "
@@ -69,6 +73,8 @@ rule compare_with_thesis:
         ENVIRONMENT
     log:
         "logs/compare_with_thesis.log",
+    benchmark:
+        "results/benchmarks/compare_with_thesis.tsv"
     shell:
         "cnnviz compare --reported {input.reported} "
         "--reproduced {input.reproduced} --reasons {input.reasons} "
