@@ -26,7 +26,7 @@ def snakemake(folder, *arguments, config=None):
         [str(Path(sys.executable).parent), os.environ["PATH"]])}
     if config is not None:
         (folder / "config.yaml").write_text(yaml.safe_dump(config))
-        arguments = ("--configfile", folder / "config.yaml", *arguments)
+        arguments = (*arguments, "--configfile", folder / "config.yaml")
     return subprocess.run(
         [sys.executable, "-m", "snakemake", "--cores", "2",
          "--snakefile", str(paths.REPOSITORY / "Snakefile"),

@@ -5,8 +5,8 @@ from snakemake.exceptions import WorkflowError
 # One thread each: the jobs themselves run side by side.
 ONE_THREAD = "OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1"
 FIGURE_TYPES = ["png", "pdf"]
-# Conda environment made from environment.yml, for runs with --sdm conda.
-ENVIRONMENT = "cnnviz"
+# Documents the software of every rule; made by hand, not by snakemake.
+ENVIRONMENT = str(paths.REPOSITORY / "environment.yml")
 
 
 def check_configuration():

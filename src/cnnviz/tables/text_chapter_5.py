@@ -21,13 +21,14 @@ def largest_step(a, b, label):
     Within a cell the views are ordered with ``b`` fastest and every other run
     reversed, so that neighbours differ by one degree.
     """
-    steps = []
-    for cell in np.split(np.arange(len(a)), np.flatnonzero(np.diff(label) != 0) + 1):
+    largest = 0
+    borders = np.flatnonzero(np.diff(label) != 0) + 1
+    for cell in np.split(np.arange(len(a)), borders):
         for run_a in np.unique(a[cell]):
             run = b[cell][a[cell] == run_a]
-            jump = np.abs(np.diff(run)) % 359  # 360 is stored as 0
-            steps.append(jump.max())
-    return int(max(steps))
+            steps = np.abs(np.diff(run)) % 359  # 360 is stored as 0
+            largest = max(largest, *steps) if steps.size else largest
+    return int(largest)
 
 
 def data_numbers(a, b, label, images, figure_side, training_indices):
