@@ -142,3 +142,20 @@ def test_the_measure_finds_the_twins_of_a_random_split(views, rotations):
     assert nearest(rotations[training], rotations[some]).max() < 2.5
     turned = rotations[some] * Rotation.from_euler("z", 90, degrees=True)
     assert np.median(nearest(rotations[training], turned)) < 1e-4
+
+
+def test_nearest_difference_equals_all_pairs():
+    rng = np.random.RandomState(0)
+    images = rng.rand(60, 4, 4).astype(np.float32)
+    training, validation = np.arange(40), np.arange(40, 60)
+    expected = [min(np.sqrt(((images[v] - images[t]) ** 2).mean())
+                    for t in training) for v in validation]
+    found = splits.nearest_difference(images, training, validation, batch_size=7)
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+def test_a_validation_image_that_was_trained_on_is_found():
+    images = np.random.RandomState(1).rand(10, 4, 4).astype(np.float32)
+    images[9] = images[3]
+    found = splits.nearest_difference(images, np.arange(9), np.array([9]))
+    assert found[0] == 0

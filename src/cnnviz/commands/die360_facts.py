@@ -5,10 +5,12 @@ from string import Template
 import numpy as np
 
 from cnnviz import comparison, files, paths
-from cnnviz.datasets import die360
+from cnnviz.datasets import die360, splits
 
 # Views on which the reduction from 128 to 32 pixels is studied.
 REDUCTION_STRIDE = 100
+# Every how manieth validation image is compared with all training images.
+NEAREST_STRIDE = 40
 TWIN_TOLERANCE = 0.5 / 255
 STATEMENT = Path(__file__).with_name("die360_statement.md")
 
@@ -44,6 +46,17 @@ def reduction_difference(a, b):
     return float(np.abs(zoom @ large @ zoom.T - blocks.mean((2, 4))).mean())
 
 
+def nearest_training_picture(images, b):
+    """Median difference to the nearest training picture, by split."""
+    def median(parts):
+        return float(np.median(np.concatenate([
+            splits.nearest_difference(images, training, validation[::NEAREST_STRIDE])
+            for training, validation in parts])))
+    folds = range(splits.FOLDS)
+    return (median(splits.random_split(len(b), fold) for fold in folds),
+            median(splits.separated_split(b, fold) for fold in folds))
+
+
 def measure(images):
     """All facts, by name: value and unit."""
     a, b, label = die360.angles()
@@ -53,6 +66,7 @@ def measure(images):
     counts = np.bincount(label, minlength=7)[1:]
     sample = slice(None, None, REDUCTION_STRIDE)
     twins = twin_shares(images, a, b)
+    nearest = nearest_training_picture(images, b)
     return {
         "samples": (len(label), "1"),
         "image_side": (images.shape[1], "pixel"),
@@ -66,6 +80,8 @@ def measure(images):
         "share_with_twin_everywhere": (twins[1], "1"),
         "reduction_zoom_against_blocks":
             (reduction_difference(a[sample], b[sample]), "grey value"),
+        "nearest_training_picture_random": (nearest[0], "grey value"),
+        "nearest_training_picture_separated": (nearest[1], "grey value"),
         "share_background": (float(np.mean(region == die360.BACKGROUND)), "1"),
         "share_edge": (float(np.mean(region == die360.EDGE)), "1"),
         "share_pip": (float(np.mean(region > die360.PIP)), "1"),
@@ -90,6 +106,8 @@ def run(args):
         twins=f"{value['share_with_twin_on_average']:.0%}",
         twins_everywhere=f"{value['share_with_twin_everywhere']:.0%}",
         reduction=f"{255 * value['reduction_zoom_against_blocks']:.1f}",
+        nearest_random=f"{255 * value['nearest_training_picture_random']:.1f}",
+        nearest_separated=f"{255 * value['nearest_training_picture_separated']:.1f}",
         background=f"{value['share_background']:.0%}",
         edge=f"{value['share_edge']:.0%}", pip=f"{value['share_pip']:.0%}",
         **{f"face{k}": f"{value[f'samples_of_face_{k}']:,}"

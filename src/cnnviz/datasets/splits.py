@@ -3,7 +3,8 @@ import numpy as np
 
 from cnnviz.datasets import die360
 
-__all__ = ["FOLDS", "MARGIN", "random_split", "separated_split"]
+__all__ = ["FOLDS", "MARGIN", "random_split", "separated_split",
+           "nearest_difference"]
 
 FOLDS = 5
 SHUFFLE_SEED = 2016
@@ -75,3 +76,32 @@ def separated_split(b, fold):
     validation = (place >= first) & (place <= last)
     training = (place < first - MARGIN) | (place > last + MARGIN)
     return np.flatnonzero(training), np.flatnonzero(validation)
+
+
+def nearest_difference(images, training, validation, batch_size=256):
+    """Difference between validation images and the most similar training one.
+
+    Parameters
+    ----------
+    images : float array, ``(n, rows, columns)``
+    training, validation : int arrays of indices
+    batch_size : int
+        Validation images at a time; does not change the result.
+
+    Returns
+    -------
+    float32 array, ``(len(validation),)``
+        Root of the mean squared difference, in the unit of the images.
+    """
+    flat = images.reshape(len(images), -1)
+    # Around the mean, so that squares of small differences survive in float32.
+    flat = flat - flat[training].mean(axis=0)
+    squares = (flat ** 2).sum(axis=1)
+    kept = flat[training]
+    nearest = np.empty(len(validation), np.int64)
+    for start in range(0, len(validation), batch_size):
+        part = validation[start:start + batch_size]
+        distance = squares[training] - 2 * flat[part] @ kept.T
+        nearest[start:start + len(part)] = training[distance.argmin(axis=1)]
+    difference = flat[validation] - flat[nearest]
+    return np.sqrt((difference ** 2).mean(axis=1))
