@@ -1,4 +1,9 @@
 """The traced die against a slow reference, and against cases worked by hand."""
+import hashlib
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import reference_renderer
@@ -251,3 +256,29 @@ def test_pip_centres_equal_the_measured_ones(normal, sign, axis):
     places = {(v * die_scene.PITCH, w * die_scene.PITCH)
               for v, w in die_scene.PIPS[normal][1]}
     assert places == {tuple(map(float, centre)) for centre in centres}
+
+
+@pytest.mark.parametrize("before", [
+    "pass",
+    "die_scene.trace(die_scene.camera_frame(1, 2), x, x, np.empty((9, 9), np.float32), "
+    "np.empty((9, 9), np.uint8)); die_scene.regions(frames, [3, 5], 32)"])
+def test_every_process_renders_the_same_bits(before):
+    """Whatever was compiled before, and however many threads there are.
+
+    Compiled code kept on disk broke this once: it rounded differently from
+    the same code freshly compiled.
+    """
+    code = ("import hashlib, numpy as np\n"
+            "from cnnviz.datasets import die_scene\n"
+            "frames = np.array([die_scene.camera_frame(a, 7 * a) "
+            "for a in range(0, 360, 24)])\n"
+            "x = np.linspace(-1, 1, 9).astype(np.float32)\n"
+            f"{before}\n"
+            "print(hashlib.sha256(die_scene.render(frames, 96).tobytes()).hexdigest())")
+    runs = [subprocess.run([sys.executable, "-c", code], text=True, check=True,
+                           stdout=subprocess.PIPE,
+                           env={**os.environ, "NUMBA_NUM_THREADS": threads}).stdout
+            for threads in ("1", "2")]
+    frames = np.array([die_scene.camera_frame(a, 7 * a) for a in range(0, 360, 24)])
+    here = hashlib.sha256(die_scene.render(frames, 96).tobytes()).hexdigest()
+    assert {run.strip() for run in runs} == {here}

@@ -128,10 +128,13 @@ def srgb(linear):
                     1.055 * np.maximum(linear, 0.0031308) ** (1 / 2.4) - 0.055)
 
 
-_jit = numba.njit(cache=True, fastmath={"contract", "arcp", "nsz"},
-                  error_model="numpy")
-_inline = numba.njit(cache=True, inline="always", error_model="numpy",
-                     fastmath={"contract", "arcp", "nsz"})
+# Nothing is cached on disk, although compiling takes some seconds: a cached
+# function is linked where a fresh one is inlined, which rounds differently, so
+# the first run after a change would differ from the second in the last bits.
+_OPTIONS = {"fastmath": {"contract", "arcp", "nsz"}, "error_model": "numpy"}
+_jit = numba.njit(**_OPTIONS)
+_inline = numba.njit(inline="always", **_OPTIONS)
+_entry = numba.njit(parallel=True, error_model="numpy")
 
 
 @_inline
@@ -447,7 +450,7 @@ def _filter(samples, out):
             out[i, j] = total
 
 
-@numba.njit(cache=True, parallel=True, error_model="numpy")
+@_entry
 def _render_all(frames, positions, out):
     nothing = np.empty((0, 0), np.uint8)
     for n in numba.prange(frames.shape[0]):
@@ -456,7 +459,7 @@ def _render_all(frames, positions, out):
         _filter(samples, out[n])
 
 
-@numba.njit(cache=True, parallel=True, error_model="numpy")
+@_entry
 def _regions_all(frames, positions, out):
     for n in numba.prange(frames.shape[0]):
         samples = np.empty((positions.size, positions.size), np.float32)
