@@ -1,4 +1,4 @@
-"""The ``cnnviz`` command: one subcommand for each step of the workflow."""
+"""The cnnviz command: one subcommand for each step of the workflow."""
 import argparse
 import importlib
 import sys
@@ -21,13 +21,24 @@ COMMANDS = {
 }
 
 
+class _Formatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Shows defaults, where there are any."""
+
+    def _get_help_string(self, action):
+        if action.default is None:
+            return action.help
+        return super()._get_help_string(action)
+
+
 def _parser():
+    width = max(map(len, COMMANDS)) + 2
     parser = argparse.ArgumentParser(
-        prog="cnnviz", description=__doc__.splitlines()[0],
+        prog="cnnviz", usage="cnnviz COMMAND ...",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=f"{__doc__.splitlines()[0]}\n\ncommands:\n" + "\n".join(
+            f"  {name:{width}}{text}" for name, text in COMMANDS.items()),
         epilog="'cnnviz COMMAND --help' explains a command.")
-    parser.add_argument("command", choices=COMMANDS, metavar="COMMAND",
-                        help="; ".join(f"{name}: {text}" for name, text
-                                       in COMMANDS.items()))
+    parser.add_argument("command", choices=COMMANDS, help=argparse.SUPPRESS)
     return parser
 
 
@@ -44,7 +55,7 @@ def main(argv=None):
         module = _module(command)
         parser = argparse.ArgumentParser(
             prog=f"cnnviz {command}", description=module.__doc__,
-            formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+            formatter_class=_Formatter)
         module.add_arguments(parser)
         module.run(parser.parse_args(argv[1:]))
     except (ValueError, KeyError, OSError, RuntimeError) as error:

@@ -13,8 +13,10 @@ SEED_STEP = 100
 def add_arguments(parser):
     arguments.add_fold(parser)
     arguments.add_images(parser)
-    parser.add_argument("--epochs", type=int, required=True)
-    parser.add_argument("--batch-size", type=int, default=128)
+    parser.add_argument("--epochs", type=int, required=True,
+                        help="passes over the training images")
+    parser.add_argument("--batch-size", type=int, default=128,
+                        help="images a step")
     parser.add_argument("--learning-rate", type=float, default=0.01,
                         help="at the start; falls to zero along half a cosine")
     parser.add_argument("--momentum", type=float, default=0.9,
