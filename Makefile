@@ -13,6 +13,9 @@ PYTEST_ARGS ?=
 
 bin := $(abspath $(VENV))/bin
 ready := $(VENV)/ready
+ifneq ($(words $(CURDIR)),1)
+$(error the folder '$(CURDIR)' has spaces in its path, which make cannot handle; move the project)
+endif
 # The rules' shell commands find cnnviz here.
 export PATH := $(bin):$(PATH)
 
@@ -35,19 +38,23 @@ lint: $(ready)  ## snakemake --lint
 report: $(ready)  ## results/report.html, one entry for each figure and table
 	$(bin)/snakemake --configfile "$(CONFIG)" --report results/report.html
 
-$(ready): requirements.lock pyproject.toml
+$(ready): requirements-build.lock requirements.lock pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is required and '$(PYTHON)' was not found; get it from your system's packages, conda or pyenv, or name yours: make PYTHON=/path/to/python3.11" >&2; exit 2; }
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v[:2] == (3, 11) else "Python 3.11 is required and $(PYTHON) is %d.%d; get 3.11 from your system, conda or pyenv, or name yours: make PYTHON=/path/to/python3.11" % v[:2])'
-	@command -v $${CXX:-g++} >/dev/null || { echo "a C++ compiler is required and '$${CXX:-g++}' was not found; install g++ (Debian: apt-get install g++) or set CXX" >&2; exit 2; }
-	test -x $(bin)/python || $(PYTHON) -m venv $(VENV)
-	$(bin)/python -m pip install --quiet --require-hashes -r requirements.lock
+	@cxx="$${CXX-g++}"; test -z "$$cxx" || command -v "$$cxx" >/dev/null || { echo "a C++ compiler is required and '$$cxx' was not found; install g++ (Debian: apt-get install g++) or set CXX" >&2; exit 2; }
+	@$(PYTHON) -c 'import os, sys, sysconfig; h = os.path.join(sysconfig.get_paths()["include"], "Python.h"); sys.exit(0 if os.path.exists(h) else h + " is missing, and Theano needs it to compile; install the headers of your Python (Debian: apt-get install python3.11-dev)")'
+	@test -x $(bin)/pip || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "$(PYTHON) cannot make virtual environments; install its venv module (Debian: apt-get install python3.11-venv)" >&2; exit 2; }
+	$(bin)/python -m pip install --quiet --require-hashes -r requirements-build.lock
+	$(bin)/python -m pip install --quiet --require-hashes --no-build-isolation -r requirements.lock
 	$(bin)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
-lock:  ## resolve pyproject.toml into requirements.lock (needs pip-tools)
-	pip-compile --quiet --extra test --generate-hashes --allow-unsafe --strip-extras \
-	    --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
-	    --output-file requirements.lock pyproject.toml
+lock_options := --quiet --generate-hashes --allow-unsafe --strip-extras \
+    --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
+
+lock:  ## resolve pyproject.toml into the lock files (needs pip-tools)
+	pip-compile $(lock_options) --extra test --output-file requirements.lock pyproject.toml
+	pip-compile $(lock_options) --only-build-deps --build-deps-for wheel --constraint requirements.lock --output-file requirements-build.lock pyproject.toml
 
 clean:  ## remove what the workflow made, but not the environment
-	rm -rf data/die360/*.npy results logs .snakemake figures/*.png figures/*.pdf
+	rm -rf data/die360 results logs .snakemake figures/*.png figures/*.pdf

@@ -1,12 +1,19 @@
 """The command line: help everywhere, one-line errors, no lost results."""
+import os
+import re
+import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from cnnviz import cli, files
+from cnnviz.commands import die360_facts
+from cnnviz.commands import train as train_command
 from cnnviz.datasets import die360
+from cnnviz.networks import weights
 
 
 @pytest.mark.parametrize("command", cli.COMMANDS)
@@ -98,8 +105,70 @@ def test_images_of_another_size_are_refused(tmp_path, capsys):
     assert "(82, 28, 28) instead of (82, 32, 32)" in capsys.readouterr().err
 
 
+def test_every_must_be_positive(images, tmp_path, capsys):
+    assert run("render", "--every", 0, "-o", tmp_path / "x.npy") == 1
+    assert "--every must be at least 1, not 0" in capsys.readouterr().err
+    assert train(images, tmp_path, "--every", -600) == 1
+    assert "n must be at least 1, not -600" in capsys.readouterr().err
+
+
+def test_the_tuning_fold_can_be_trained(images, tmp_path):
+    """On a seed that no reported fold starts from."""
+    assert train(images, tmp_path, "--fold", -1) == 0
+    assert train_command.first_seed(7, -1) == 507
+
+
+def test_the_recorded_command_trains_the_same_weights(images, tmp_path):
+    assert train(images, tmp_path) == 0
+    output = tmp_path / "random/c1_fold0.npz"
+    before = files.sha256(output)
+    words = shlex.split(weights.read_metadata(output)["command"])
+    output.unlink()
+    assert words[0] == "cnnviz" and cli.main(words[1:]) == 0
+    assert files.sha256(output) == before
+
+
+def test_saliency_of_a_dense_network_is_refused(tmp_path, capsys):
+    assert run("saliency", "--network", "d5", "-o", tmp_path / "x.npz") == 1
+    assert "'d5' has no pooling layers; choose one of c1" in capsys.readouterr().err
+
+
+def test_facts_are_written_as_numbers_and_as_a_statement(images, tmp_path, monkeypatch):
+    whole = tmp_path / "whole.npy"
+    facts = {name: (3, "1") for name in re.findall(
+        r"value\['(\w+)'\]", Path(die360_facts.__file__).read_text())}
+    facts.update({f"samples_of_face_{k}": (k, "1") for k in range(1, 7)})
+    facts.update({f"labelled_face_not_most_prominent_{end}": (4, "deg")
+                  for end in ("from", "to")})
+    monkeypatch.setattr(die360_facts, "measure", lambda pixels: facts)
+    monkeypatch.setattr(files, "load_array", lambda *_: None)
+    assert run("die360-facts", "--images", whole, "--statement",
+               tmp_path / "die360.md", "-o", tmp_path / "facts.csv") == 0
+    assert "die360.samples,3,1," in (tmp_path / "facts.csv").read_text()
+    text = (tmp_path / "die360.md").read_text()
+    assert "Data statement" in text and "$" not in text
+
+
+def test_only_complete_full_weights_are_shipped(images, tmp_path, capsys):
+    """A small or interrupted training must not replace shipped weights."""
+    assert train(images, tmp_path / "weights") == 0
+    shipped = tmp_path / "shipped"
+    assert run("ship-weights", "--trained", tmp_path / "weights", "-o", shipped) == 1
+    assert "79 weight files are missing" in capsys.readouterr().err
+    assert not shipped.exists()
+
+
+def test_a_terminated_command_leaves_nothing_behind(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cnnviz.cli", "render", "-o", str(tmp_path / "x.npy")],
+        stderr=subprocess.PIPE)
+    process.stderr.read(1)  # the progress bar: it has begun
+    process.terminate()
+    assert process.wait() == 143
+    assert list(tmp_path.iterdir()) == []
+
+
 def in_fresh_python(code, **environment):
-    import os
     return subprocess.run([sys.executable, "-c", code], text=True,
                           capture_output=True, env={**os.environ, **environment})
 

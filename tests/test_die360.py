@@ -223,7 +223,7 @@ def path(tmp_path, rendered):
 
 
 def test_load_gives_back_what_was_rendered(path, rendered):
-    data = die360.load(path, subset=STRIDE)
+    data = die360.load(path, every=STRIDE)
     a, b, label = (column[::STRIDE] for column in die360.angles())
     assert data.images.shape == (41, 1, 32, 32) and data.images.dtype == np.float32
     assert data.labels.dtype == np.int32
@@ -261,7 +261,7 @@ def change(images, what):
 def test_load_names_file_reason_and_remedy(path, rendered, what, reason):
     np.save(path, change(rendered, what))
     with pytest.raises(ValueError, match=reason) as error:
-        die360.load(path, subset=STRIDE)
+        die360.load(path, every=STRIDE)
     assert str(path) in str(error.value) and "cnnviz render" in str(error.value)
 
 
@@ -269,7 +269,7 @@ def test_load_names_file_reason_and_remedy(path, rendered, what, reason):
 def test_load_of_a_truncated_file_names_file_and_remedy(path, kept):
     path.write_bytes(path.read_bytes()[:kept])
     with pytest.raises(ValueError, match="cnnviz render") as error:
-        die360.load(path, subset=STRIDE)
+        die360.load(path, every=STRIDE)
     assert str(path) in str(error.value)
 
 
@@ -280,7 +280,7 @@ def test_load_of_a_missing_file_names_file_and_remedy(tmp_path):
     assert str(path) in str(error.value)
 
 
-def test_load_without_subset_wants_all_views(path):
+def test_load_wants_all_views_unless_told_otherwise(path):
     with pytest.raises(ValueError, match=r"\(49200, 32, 32\)"):
         die360.load(path)
 

@@ -132,5 +132,5 @@ def test_c4_forward_pass_equals_a_slow_one():
 def test_find_layer_names_the_layers_that_there_are():
     network = die.build("c1")
     assert layers.find_layer(network, "pool1").name == "pool1"
-    with pytest.raises(KeyError, match="no layer 'pool7'.*conv1"):
+    with pytest.raises(ValueError, match="no layer 'pool7'.*conv1"):
         layers.find_layer(network, "pool7")

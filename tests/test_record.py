@@ -8,10 +8,14 @@ import pandas as pd
 import pytest
 
 from cnnviz import comparison, paths, training
+from cnnviz.backend import lasagne
 from cnnviz.commands import die360_facts
 from cnnviz.commands.arguments import SPLITS, split_indices
+from cnnviz.commands.table_5_1 import reported_spreads
 from cnnviz.datasets import die360
+from cnnviz.figures import figure_5_1
 from cnnviz.networks import die, weights
+from cnnviz.tables import table_5_1, text_chapter_5
 
 # Another processor rounds differently; images on the fence may then change
 # sides: this many of a fold's 9,840 or so.
@@ -52,17 +56,72 @@ def test_accuracies_of_the_shipped_weights_are_the_recorded_ones(data, name, spl
     network = die.build(name)
     compute = training.predictor(network)
     for fold in FOLDS:
-        _, index = split_indices(data, split, fold)
+        _, index = split_indices(data.b, split, fold)
         weights.load_fold(paths.SHIPPED_WEIGHTS, split, name, fold, network)
         posteriors = training.predict(network, data.images[index], compute)
         found = training.accuracy(posteriors, data.labels[index])
         assert abs(found - recorded[f"fold_{fold}"]) * len(index) < FENCE + 0.5
 
 
-def test_table_5_1_is_the_mean_of_its_folds():
+@pytest.mark.parametrize("split", SPLITS)
+def test_recorded_accuracies_are_those_of_the_training(split):
+    """Exactly: both were written on one machine."""
+    manifest = weights.read_manifest(paths.SHIPPED_WEIGHTS)
+    for name, row in recorded_folds(split).iterrows():
+        for fold in FOLDS:
+            trained = manifest[f"{split}/{name}_fold{fold}.npz"]
+            assert float(trained["validation_accuracy"]) == pytest.approx(
+                row[f"fold_{fold}"], abs=1e-6)
+
+
+def reproduced(table):
+    """Recorded reproduced values of one table, by id."""
     found = comparison.read_reproduced(
-        [paths.REPOSITORY / paths.REPRODUCED_TABLES / "table_5_1.csv"])
-    value = dict(zip(found["id"], found["value"].astype(float)))
+        [paths.REPOSITORY / paths.REPRODUCED_TABLES / f"{table}.csv"])
+    return dict(zip(found["id"], found["value"].astype(float)))
+
+
+def rows_of(split):
+    """Table rows from the recorded folds."""
+    return [table_5_1.Row(name, lasagne.layers.count_params(die.build(name)),
+                          tuple(row[f"fold_{k}"] for k in FOLDS), row["dead_starts"])
+            for name, row in recorded_folds(split).iterrows()]
+
+
+def test_the_numbers_of_the_text_are_the_recorded_ones(data):
+    dense = [name for name in die.NAMES if name not in die.CONVOLUTIONAL]
+    numbers = {
+        **text_chapter_5.data_numbers(
+            data.a, data.b, data.labels, data.images, figure_5_1.SIZE,
+            split_indices(data.b, "random", 0)[0]),
+        **text_chapter_5.network_numbers(die.build, die.CONVOLUTIONAL, dense),
+        **text_chapter_5.accuracy_numbers(rows_of("random"), dense)}
+    for name, value in reproduced("text_chapter_5").items():
+        assert value == pytest.approx(
+            numbers[name.removeprefix("text_chapter_5.")], abs=2e-6), name
+
+
+def test_the_table_without_leakage_is_made_from_the_recorded_folds():
+    text = table_5_1.separated_text(
+        rows_of("random"), rows_of("separated"),
+        reported_spreads(paths.REPORTED_TABLES / "table_5_1.csv"))
+    path = paths.REPOSITORY / paths.BEYOND_TABLES / "table_5_1_separated.md"
+    assert path.read_text(encoding="utf-8") == text
+
+
+def test_the_readme_shows_the_recorded_table():
+    readme = (paths.REPOSITORY / "README.md").read_text(encoding="utf-8")
+    path = paths.REPOSITORY / paths.BEYOND_TABLES / "table_5_1_separated.md"
+    table = path.read_text(encoding="utf-8").split("\n\n")[3]
+    assert table.startswith("| network | parameters |") and table in readme
+
+
+def test_table_5_1_is_the_mean_of_its_folds():
+    value = reproduced("table_5_1")
+    pairs = table_5_1.separated_pairs(
+        reported_spreads(paths.REPORTED_TABLES / "table_5_1.csv"))
+    assert value["table_5_1.separated_pairs_in_order"] == table_5_1.pairs_in_order(
+        pairs, rows_of("random"))
     for name, row in recorded_folds("random").iterrows():
         folds = row[[f"fold_{k}" for k in FOLDS]]
         for part, expected in (("mean", folds.mean()),
@@ -78,6 +137,7 @@ def test_the_comparison_is_made_from_the_recorded_numbers():
         comparison.read_reproduced(sorted(
             (paths.REPOSITORY / paths.REPRODUCED_TABLES).glob("*.csv"))),
         comparison.read_reasons(paths.REASONS))
+    assert comparison.lacking_reasons(table) == []
     for path, text in ((paths.COMPARISON, comparison.to_csv(table)),
                        (paths.COMPARISON_TEXT, comparison.to_markdown(table))):
         assert (paths.REPOSITORY / path).read_text(encoding="utf-8") == text

@@ -145,6 +145,9 @@ def test_networks_with_several_inputs(wrt, expected):
     (dict(aggregate="mean"), "unknown aggregate 'mean'"),
     (dict(features=3), "features 0 to 2, not 3"),
     (dict(features=-1), "features 0 to 2, not -1"),
+    (dict(batch_size=0), "batch_size must be at least 1, not 0"),
+    (dict(batch_size=-1), "batch_size must be at least 1, not -1"),
+    (dict(wrt=1), "inputs 0 to 0, not 1"),
 ])
 def test_bad_arguments_are_refused(arguments, message):
     layer = layers.find_layer(die.build("c1"), "pool1")
@@ -158,6 +161,7 @@ def test_bad_arguments_are_refused(arguments, message):
     (np.zeros((1, 32, 32), np.float32), "has shape"),
     (np.full((1, 1, 32, 32), np.nan, np.float32), "not finite"),
     ([np.zeros((1, 1, 32, 32), np.float32)] * 2, "1 inputs and 2 arrays"),
+    (np.zeros((0, 1, 32, 32), np.float32), "no images"),
 ])
 def test_bad_images_are_refused(images, message):
     layer = layers.find_layer(die.build("c1"), "pool1")

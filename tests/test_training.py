@@ -123,3 +123,28 @@ def test_prediction_does_not_depend_on_the_batch(monkeypatch):
 def test_accuracy_is_the_share_of_right_answers():
     posteriors = np.array([[0.6, 0.4], [0.2, 0.8], [0.9, 0.1]])
     assert training.accuracy(posteriors, [0, 1, 1]) == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize("changes, message", [
+    (dict(epochs=0), "must be at least 1, not 0, 16 and 10"),
+    (dict(batch_size=-5), "must be at least 1"),
+    (dict(learning_rate=float("nan")), "positive and finite, not nan"),
+    (dict(learning_rate=0), "positive and finite"),
+    (dict(momentum=5), "at least 0 and below 1, not 5"),
+])
+def test_impossible_settings_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        settings(**changes)
+
+
+def test_a_layer_silent_on_the_first_images_only_is_not_dead():
+    images, labels = easy_data(training.EVALUATION_BATCH * 3)
+    network = die.build("c1", seed=0)
+    first = lasagne.layers.get_all_layers(network)[1]
+    first.W.set_value(np.abs(first.W.get_value()))
+    first.b.set_value(np.full(3, -1, np.float32))
+    images[:training.EVALUATION_BATCH] = 0
+    images[training.EVALUATION_BATCH:] = 9
+    training._judge_start(network, images, 1.0, settings(), 5)
+    with pytest.raises(training.DeadStart, match="conv1 is silent"):
+        training._judge_start(network, images * 0, 1.0, settings(), 5)

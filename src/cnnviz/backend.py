@@ -59,12 +59,18 @@ def _compiler():
 
 def _flags():
     version = "py{}.{}".format(*sys.version_info)
+    folder = str(cache_folder() / "theano" / version)
+    if "," in folder or " " in folder:
+        raise ValueError(f"{folder}: Theano's compile cache cannot have commas or "
+                         "spaces in its path; set CNNVIZ_CACHE to another folder")
     return {
         "floatX": "float32",
         "device": "cpu",
+        "mode": "FAST_RUN",
+        "openmp": "False",  # jobs run side by side instead
         "cxx": _compiler(),
         "blas.ldflags": "",
-        "base_compiledir": str(cache_folder() / "theano" / version),
+        "base_compiledir": folder,
     }
 
 
@@ -86,10 +92,11 @@ def _prepare():
     if "theano" in sys.modules:
         raise ImportError("import cnnviz.backend before theano: its flags "
                           "only take effect before Theano's first import")
-    given = os.environ.get("THEANO_FLAGS", "")
-    # The user's own flags come last and win.
+    given = {name: os.environ.get(name) for name in ("THEANO_FLAGS", "THEANORC")}
     flags = ",".join(f"{key}={value}" for key, value in _flags().items())
-    os.environ["THEANO_FLAGS"] = ",".join(filter(None, [flags, given]))
+    # The user's own flags come last and win; a forgotten ~/.theanorc must not.
+    os.environ["THEANO_FLAGS"] = ",".join(filter(None, [flags, given["THEANO_FLAGS"]]))
+    os.environ["THEANORC"] = given["THEANORC"] or os.devnull
     # Chosen above (NumPy's BLAS), and normal (jobs compile side by side).
     for name in ("theano.tensor.blas", "theano.gof.compilelock"):
         logging.getLogger(name).setLevel(logging.ERROR)
@@ -101,7 +108,11 @@ def _prepare():
         sys.modules[module.__name__] = module
         theano.tensor.signal.downsample = module
         import lasagne
-    os.environ["THEANO_FLAGS"] = given
+    for name, value in given.items():
+        if value is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = value
     return theano, lasagne
 
 

@@ -1,7 +1,9 @@
 """The cnnviz command: one subcommand for each step of the workflow."""
 import argparse
 import importlib
+import signal
 import sys
+import threading
 
 # Subcommands; each is a module in cnnviz.commands or cnnviz.figures, imported only when used, so
 # that --help needs no compiler.
@@ -50,6 +52,9 @@ def _module(command):
 def main(argv=None):
     """Run a subcommand; errors that a user can mend are one line each."""
     argv = sys.argv[1:] if argv is None else list(argv)
+    if threading.current_thread() is threading.main_thread():
+        # So that a terminated run, too, removes its unfinished files.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     command = _parser().parse_args(argv[:1]).command
     try:
         module = _module(command)
@@ -58,9 +63,8 @@ def main(argv=None):
             formatter_class=_Formatter)
         module.add_arguments(parser)
         module.run(parser.parse_args(argv[1:]))
-    except (ValueError, KeyError, OSError, RuntimeError) as error:
-        text = error.args[0] if isinstance(error, KeyError) else error
-        print(f"cnnviz {command}: {text}", file=sys.stderr)
+    except (ValueError, OSError, RuntimeError) as error:
+        print(f"cnnviz {command}: {error}", file=sys.stderr)
         return 1
     return 0
 

@@ -17,7 +17,7 @@ import pandas as pd
 from cnnviz import files
 
 __all__ = ["MATCH", "WITHIN", "DIFFERS", "MISSING", "VERDICTS", "Reproduced",
-           "verdict", "read_reported", "read_reproduced", "read_reasons",
+           "NO_REASON", "verdict", "lacking_reasons", "read_reported", "read_reproduced", "read_reasons",
            "write_reproduced", "compare", "to_csv", "to_markdown"]
 
 MATCH = "match"
@@ -322,11 +322,11 @@ def _specificity(pattern):
 
 
 def _find_reason(name, reasons):
-    """The most specific reason for an id, or nothing."""
+    """The most specific reason for an id, or NO_REASON."""
     fitting = sorted((row for row in reasons if fnmatchcase(name, row.id)),
                      key=lambda row: _specificity(row.id))
     if not fitting:
-        return ""
+        return NO_REASON
     best = fitting[-1]
     if len(fitting) > 1 and _specificity(fitting[-2].id) == _specificity(best.id):
         raise ValueError(f"{best.source}: '{best.id}' and '{fitting[-2].id}' "
@@ -370,6 +370,15 @@ def _compare_row(row, found, reasons):
             found.command if found else "")
 
 
+#: Stands where a verdict still lacks its reason.
+NO_REASON = "No reason recorded yet."
+
+
+def lacking_reasons(comparison):
+    """Ids of the numbers whose verdict still lacks its reason."""
+    return list(comparison["id"][comparison["reason"] == NO_REASON])
+
+
 def compare(reported, reproduced, reasons):
     """Put every reported number beside the reproduced one, with a verdict.
 
@@ -384,29 +393,21 @@ def compare(reported, reproduced, reasons):
     DataFrame of text, ``(len(reported), 11)``
         ``id``, ``network``, ``quantity``, ``unit``, ``page``, ``reported``,
         ``reproduced``, ``difference``, ``verdict`` (see :func:`verdict`),
-        ``reason`` (none for a match, the tolerance's for a value within it)
-        and ``command``.
+        ``reason`` (none for a match, the tolerance's for a value within it,
+        :data:`NO_REASON` where the file of reasons has none) and ``command``.
 
     Raises
     ------
     ValueError
-        For a reproduced id that nothing reported has, another unit, a reason
-        that fits nothing, or any number that lacks a reason: it names all.
+        For a reproduced id that nothing reported has, another unit, or a
+        reason that fits nothing.
     """
     _check_known(reported, reproduced, reasons)
     found = {row.id: row for row in reproduced.itertuples()}
     texts = list(reasons.itertuples())
     rows = [_compare_row(row, found.get(row.id), texts)
             for row in reported.itertuples()]
-    comparison = pd.DataFrame(rows, columns=list(COMPARISON), dtype=object)
-    lacking = comparison[(comparison["verdict"] != MATCH)
-                         & (comparison["reason"] == "")]
-    if len(lacking):
-        names = ", ".join(f"{row.id} ({row.verdict})"
-                          for row in lacking.itertuples())
-        raise ValueError(f"{len(lacking)} numbers lack a reason: {names}; add "
-                         "their ids, or a pattern of them, to the file of reasons")
-    return comparison
+    return pd.DataFrame(rows, columns=list(COMPARISON), dtype=object)
 
 
 def to_csv(comparison):

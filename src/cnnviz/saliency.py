@@ -48,6 +48,8 @@ def _as_arrays(layer, images):
         if not np.isfinite(array).all():
             raise ValueError(f"input '{each.name}' holds values that are not "
                              "finite")
+    if not len(images[0]):
+        raise ValueError("no images were given")
     if len({len(array) for array in images}) > 1:
         raise ValueError("the inputs differ in their number of images: "
                          + ", ".join(str(len(array)) for array in images))
@@ -67,6 +69,8 @@ def _check_features(layer, features):
 
 
 def _batches(arrays, batch_size):
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, not {batch_size}")
     for start in range(0, len(arrays[0]), batch_size):
         yield slice(start, start + batch_size)
 
@@ -126,6 +130,8 @@ def feature_gradient(layer, aggregate="max", wrt=0):
                          + ", ".join(AGGREGATES))
     _check_layer(layer)
     below, variables = _inputs(layer)
+    if not 0 <= wrt < len(below):
+        raise ValueError(f"the network has inputs 0 to {len(below) - 1}, not {wrt}")
     feature = T.iscalar("feature")
     maps = lasagne.layers.get_output(layer, dict(zip(below, variables)),
                                      deterministic=True)

@@ -30,6 +30,18 @@ class Settings:
     alive_accuracy: float = 0.35
     max_starts: int = 10
 
+    def __post_init__(self):
+        if self.epochs < 1 or self.batch_size < 1 or self.max_starts < 1:
+            raise ValueError("epochs, batch size and starts must be at least 1, "
+                             f"not {self.epochs}, {self.batch_size} and "
+                             f"{self.max_starts}")
+        if not 0 < self.learning_rate < np.inf:
+            raise ValueError("the learning rate must be positive and finite, not "
+                             f"{self.learning_rate}")
+        if not 0 <= self.momentum < 1:
+            raise ValueError("the momentum must be at least 0 and below 1, not "
+                             f"{self.momentum}")
+
 
 @dataclass
 class Outcome:
@@ -106,17 +118,29 @@ def _silent_layer(network, images):
     if not relu:
         return None
     inputs = T.tensor4("images")
-    maxima = function([inputs], [output.max() for output in
-                                 lasagne.layers.get_output(relu, inputs)])
+    outputs = lasagne.layers.get_output(relu, inputs, deterministic=True)
+    maxima = function([inputs], [output.max() for output in outputs])
     for layer, maximum in zip(relu, maxima(images)):
         if maximum <= 0:
             return layer.name
     return None
 
 
+def _judge_start(network, images, training_accuracy, settings, epoch):
+    """Raise DeadStart when training cannot get anywhere from here."""
+    # Neighbouring images are nearly equal, so the probe strides over them all.
+    probe = images[::max(1, len(images) // EVALUATION_BATCH)]
+    silent = _silent_layer(network, probe)
+    if silent is not None:
+        raise DeadStart(f"layer {silent} is silent")
+    if training_accuracy < settings.alive_accuracy:
+        raise DeadStart(f"training accuracy {training_accuracy:.3f} "
+                        f"after {epoch + 1} epochs")
+
+
 def _train_once(network, images, labels, validation, settings, seed, bar):
     """One start; raises DeadStart."""
-    shared_images = theano.shared(images, "images")
+    shared_images = theano.shared(images, "images", borrow=True)
     shared_labels = theano.shared(labels, "labels")
     step, rate = _training_step(network, shared_images, shared_labels, settings)
     compute = predictor(network)
@@ -134,12 +158,7 @@ def _train_once(network, images, labels, validation, settings, seed, bar):
         if not np.isfinite(loss):
             raise DeadStart(f"the loss is {loss} in epoch {epoch + 1}")
         if epoch + 1 == min(settings.patience, settings.epochs):
-            silent = _silent_layer(network, images[:EVALUATION_BATCH])
-            if silent is not None:
-                raise DeadStart(f"layer {silent} is silent")
-            if training_accuracy < settings.alive_accuracy:
-                raise DeadStart(f"training accuracy {training_accuracy:.3f} "
-                                f"after {epoch + 1} epochs")
+            _judge_start(network, images, training_accuracy, settings, epoch)
         if (epoch + 1) % interval == 0 or epoch + 1 == settings.epochs:
             posteriors = predict(network, validation[0], compute)
             history.append({

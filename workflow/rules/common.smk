@@ -32,12 +32,6 @@ def separated():
     return "separated" in config["splits"]
 
 
-def small():
-    """Whether this is less than the thesis's data, networks or folds."""
-    return (config["die360"]["every"] > 1 or config["folds"] < 5
-            or len(config["networks"]) < 8)
-
-
 def weights_folder():
     """Folder of the weights in use."""
     if config["weights"] == "shipped":

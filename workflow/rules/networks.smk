@@ -20,6 +20,8 @@ rule train_network:
         momentum=setting("momentum"),
         alive_accuracy=setting("alive_accuracy", 0.35),
         threads=ONE_THREAD,
+    resources:
+        mem_mb=1500,
     conda:
         ENVIRONMENT
     log:
@@ -46,6 +48,8 @@ rule evaluate_network:
         every=config["die360"]["every"],
         folder=weights_folder(),
         threads=ONE_THREAD,
+    resources:
+        mem_mb=1500,
     conda:
         ENVIRONMENT
     log:
@@ -54,6 +58,6 @@ rule evaluate_network:
         "results/benchmarks/evaluate_network/{split}/{network}_fold{fold}.tsv"
     shell:
         "{params.threads} cnnviz evaluate --images {input.images} "
-        "--every {params.every} --weights {params.folder} "
+        "--every {params.every} --weights {params.folder:q} "
         "--network {wildcards.network} --split {wildcards.split} "
         "--fold {wildcards.fold} --output {output.evaluation} > {log} 2>&1"

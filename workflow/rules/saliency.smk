@@ -19,5 +19,5 @@ rule saliency_of_features:
         "results/benchmarks/saliency_of_features/{network}.tsv"
     shell:
         "{params.threads} cnnviz saliency --images {input.images} "
-        "--every {params.every} --weights {params.folder} "
+        "--every {params.every} --weights {params.folder:q} "
         "--network {wildcards.network} --output {output.saliency} > {log} 2>&1"

@@ -26,9 +26,9 @@ rule table_5_1:
     benchmark:
         "results/benchmarks/table_5_1.tsv"
     shell:
-        "cnnviz table-5-1 --evaluations {params.folder} "
+        "cnnviz table-5-1 --evaluations {params.folder:q} "
         "--networks {params.networks} --folds {params.folds} "
-        "--reported {input.reported} --output {output.reproduced} "
+        "--reported {input.reported:q} --output {output.reproduced} "
         "--folds-table {output.folds} {params.separated} > {log} 2>&1"
 
 
@@ -52,8 +52,8 @@ rule text_chapter_5:
         "results/benchmarks/text_chapter_5.tsv"
     shell:
         "cnnviz text-chapter-5 --images {input.images} --every {params.every} "
-        "--evaluations {params.folder} --networks {params.networks} "
-        "--folds {params.folds} --reported {input.reported} "
+        "--evaluations {params.folder:q} --networks {params.networks} "
+        "--folds {params.folds} --reported {input.reported:q} "
         "--output {output.reproduced} > {log} 2>&1"
 
 
@@ -63,8 +63,6 @@ rule compare_with_thesis:
         reproduced=[rules.table_5_1.output.reproduced,
                     rules.text_chapter_5.output.reproduced],
         reasons=paths.REASONS,
-    params:
-        small="--small" if small() else "",
     output:
         comparison=paths.COMPARISON,
         text=report(paths.COMPARISON_TEXT, caption="../report/comparison.rst",
@@ -76,6 +74,6 @@ rule compare_with_thesis:
     benchmark:
         "results/benchmarks/compare_with_thesis.tsv"
     shell:
-        "cnnviz compare --reported {input.reported} "
-        "--reproduced {input.reproduced} --reasons {input.reasons} "
-        "{params.small} --output {output.comparison} > {log} 2>&1"
+        "cnnviz compare --reported {input.reported:q} "
+        "--reproduced {input.reproduced} --reasons {input.reasons:q} "
+        "--output {output.comparison} > {log} 2>&1"

@@ -45,8 +45,8 @@ def add_evaluations(parser):
     parser.add_argument("--folds", type=int, default=5)
 
 
-def split_indices(data, split, fold):
-    """Training and validation indices of a fold."""
+def split_indices(b, split, fold):
+    """Training and validation indices of a fold, from the views' ``b``."""
     if split == "random":
-        return splits.random_split(len(data.labels), fold)
-    return splits.separated_split(data.b, fold)
+        return splits.random_split(len(b), fold)
+    return splits.separated_split(b, fold)

@@ -62,6 +62,7 @@ def measure(images):
     a, b, label = die360.angles()
     cosine = die360.prominence(a, b)
     labelled = cosine[np.arange(len(label)), label - 1]
+    wrong = cosine.max(axis=1) > labelled + 1e-9
     region = die360.regions(a[::REDUCTION_STRIDE], b[::REDUCTION_STRIDE])
     counts = np.bincount(label, minlength=7)[1:]
     sample = slice(None, None, REDUCTION_STRIDE)
@@ -75,7 +76,9 @@ def measure(images):
         "mean": (float(images.mean(dtype=np.float64)), "grey value"),
         "standard_deviation": (float(images.std(dtype=np.float64)), "grey value"),
         "labelled_face_not_most_prominent":
-            (int((cosine.max(axis=1) > labelled + 1e-9).sum()), "1"),
+            (int(wrong.sum()), "1"),
+        "labelled_face_not_most_prominent_from": (int(b[wrong].min()), "deg"),
+        "labelled_face_not_most_prominent_to": (int(b[wrong].max()), "deg"),
         "share_with_twin_on_average": (twins[0], "1"),
         "share_with_twin_everywhere": (twins[1], "1"),
         "reduction_zoom_against_blocks":
@@ -91,11 +94,10 @@ def measure(images):
 def run(args):
     a, _, label = die360.angles()
     images = files.load_array(args.images, (len(a), die360.SIZE, die360.SIZE),
-                              np.float32, "cnnviz render")
+                              np.float32, f"cnnviz render -o {args.images}")
     facts = measure(images)
     comparison.write_reproduced(args.output, [
-        {"id": f"die360.{name}", "value": value, "unit": unit,
-         "command": "cnnviz die360-facts", "note": ""}
+        comparison.Reproduced(f"die360.{name}", value, unit, "cnnviz die360-facts")
         for name, (value, unit) in facts.items()])
     value = {name: number for name, (number, _) in facts.items()}
     text = Template(STATEMENT.read_text(encoding="utf-8")).substitute(
@@ -103,6 +105,8 @@ def run(args):
         mean=f"{value['mean']:.4f}", std=f"{value['standard_deviation']:.4f}",
         wrong=f"{value['labelled_face_not_most_prominent']:,}",
         wrong_share=f"{value['labelled_face_not_most_prominent'] / len(a):.1%}",
+        wrong_b="{}–{}".format(*(value[f"labelled_face_not_most_prominent_{end}"]
+                                 for end in ("from", "to"))),
         twins=f"{value['share_with_twin_on_average']:.0%}",
         twins_everywhere=f"{value['share_with_twin_everywhere']:.0%}",
         reduction=f"{255 * value['reduction_zoom_against_blocks']:.1f}",

@@ -17,9 +17,9 @@ def run(args):
     from cnnviz import backend, training
     from cnnviz.networks import die, weights
     print(backend.describe())
-    data = die360.load(args.images, args.every)
-    _, validation = arguments.split_indices(data, args.split, args.fold)
     network = die.build(args.network)
+    data = die360.load(args.images, args.every)
+    _, validation = arguments.split_indices(data.b, args.split, args.fold)
     metadata = weights.load_fold(args.weights, args.split, args.network,
                                  args.fold, network)
     posteriors = training.predict(network, data.images[validation])

@@ -38,15 +38,19 @@ def run(args):
     from cnnviz import backend, evaluation, overlay, saliency
     from cnnviz.networks import die, layers, weights
     print(backend.describe())
-    data = die360.load(args.images, args.every)
     network = die.build(args.network)
+    pooling = layers.pooling_layers(network)
+    if not pooling:
+        raise ValueError(f"network '{args.network}' has no pooling layers; choose "
+                         "one of " + ", ".join(die.CONVOLUTIONAL))
+    data = die360.load(args.images, args.every)
     weights.load_fold(args.weights, "random", args.network, args.fold, network)
     pixels, shown = _views(data)
     measured = slice(None, None, args.measured_stride)
     masks = evaluation.concept_masks(
         die360.regions(data.a[measured], data.b[measured]))
     out = {"pixels": pixels}
-    for layer in layers.pooling_layers(network):
+    for layer in pooling:
         maps = saliency.feature_maps(layer, shown)
         # Flat index of the maximal neuron, (views, features).
         out[f"{layer.name}_neuron"] = maps.reshape(*maps.shape[:2], -1).argmax(2)

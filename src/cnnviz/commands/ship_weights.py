@@ -4,8 +4,10 @@ from pathlib import Path
 import pandas as pd
 
 from cnnviz import files, paths
+from cnnviz.commands import arguments
+from cnnviz.datasets import die360, splits
 from cnnviz.networks import weights
-
+from cnnviz.networks.die import NAMES as NETWORKS
 
 
 def add_arguments(parser):
@@ -15,6 +17,27 @@ def add_arguments(parser):
                         help="folder of learning curves, likewise")
     parser.add_argument("-o", "--output", type=Path,
                         default=paths.SHIPPED_WEIGHTS, help="folder to write to")
+
+
+def _check_complete(found):
+    """Refuse to replace the shipped weights by fewer, or by a small run's."""
+    expected = {(split, name, fold) for split in arguments.SPLITS
+                for name in NETWORKS for fold in range(splits.FOLDS)}
+    metadata = {path: weights.read_metadata(path) for path in found}
+    there = {(each["split"], each["network"], each["fold"])
+             for each in metadata.values()}
+    missing = sorted(expected - there)
+    if missing:
+        raise ValueError("{0} weight files are missing, the first of network "
+                         "{1[1]}, split {1[0]}, fold {1[2]}; run 'make reproduce "
+                         "CONFIG=config/retrain.yaml'".format(len(missing), missing[0]))
+    _, b, _ = die360.angles()
+    for path, each in metadata.items():
+        training, _ = arguments.split_indices(b, each["split"], each["fold"])
+        if each["training_images"] != len(training):
+            raise ValueError(f"{path}: trained on {each['training_images']} "
+                             f"images instead of {len(training)}; train on the "
+                             "whole data set before shipping")
 
 
 def _row(path, folder):
@@ -33,6 +56,7 @@ def run(args):
     if not found:
         raise FileNotFoundError(f"{args.trained}: no weight files; run 'make "
                                 "reproduce CONFIG=config/retrain.yaml'")
+    _check_complete(found)
     curves = []
     for path in found:
         name = path.relative_to(args.trained)

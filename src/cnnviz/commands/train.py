@@ -1,13 +1,27 @@
 """Train one Die360 network on one fold (thesis section 5.2)."""
 import csv
+import shlex
 import time
 
 from cnnviz import files
 from cnnviz.commands import arguments
-from cnnviz.datasets import die360
+from cnnviz.datasets import die360, splits
 
 # Seeds of folds are this far apart, so that restarts never meet.
 SEED_STEP = 100
+
+
+def first_seed(seed, fold):
+    """Seed of a fold's first start; the tuning fold, -1, comes after all."""
+    return seed + SEED_STEP * (fold if fold >= 0 else splits.FOLDS)
+
+
+def command_line(args):
+    """The command that trains the same weights again."""
+    words = ["cnnviz", "train"]
+    for name, value in vars(args).items():
+        words += [f"--{name.replace('_', '-')}", str(value)]
+    return shlex.join(words)
 
 
 def add_arguments(parser):
@@ -47,24 +61,21 @@ def run(args):
         epochs=args.epochs, batch_size=args.batch_size,
         learning_rate=args.learning_rate, momentum=args.momentum,
         alive_accuracy=args.alive_accuracy)
+    network = die.build(args.network)
     data = die360.load(args.images, args.every)
     parts = [(data.images[index], data.labels[index]) for index
-             in arguments.split_indices(data, args.split, args.fold)]
+             in arguments.split_indices(data.b, args.split, args.fold)]
+    del data  # 200 MB
     started = time.perf_counter()
     outcome = training.train(
         lambda seed: die.build(args.network, seed=seed), *parts, settings,
-        args.seed + SEED_STEP * args.fold, progress=True)
-    network = die.build(args.network)
+        first_seed(args.seed, args.fold), progress=True)
     backend.lasagne.layers.set_all_param_values(network, outcome.parameters)
-    command = (f"cnnviz train --network {args.network} --split {args.split} "
-               f"--fold {args.fold} --epochs {args.epochs} "
-               f"--batch-size {args.batch_size} "
-               f"--learning-rate {args.learning_rate:g} "
-               f"--momentum {args.momentum:g} --seed {args.seed}")
     _write_history(args.history, outcome.history)
     weights.save(args.output, network, {
         "network": args.network, "split": args.split, "fold": args.fold,
-        "seed": outcome.seed, "starts": outcome.starts, "command": command,
+        "seed": outcome.seed, "starts": outcome.starts,
+        "command": command_line(args),
         "validation_accuracy": outcome.accuracy,
         "training_images": len(parts[0][1]),
         "validation_images": len(parts[1][1])})

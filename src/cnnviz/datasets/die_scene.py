@@ -17,6 +17,7 @@ import numpy as np
 
 __all__ = [
     "BACKGROUND", "EDGE", "PIP", "PIPS", "camera_frame", "trace", "srgb",
+    "render", "regions",
 ]
 
 # --- Regions of a pixel -----------------------------------------------------

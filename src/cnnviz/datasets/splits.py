@@ -16,7 +16,7 @@ MARGIN = 5
 
 
 def _check_fold(fold, lowest=0):
-    if fold not in range(lowest, FOLDS) or int(fold) != fold:
+    if fold not in range(lowest, FOLDS):
         raise ValueError(f"fold {fold} does not exist; folds are {lowest} to "
                          f"{FOLDS - 1}")
 

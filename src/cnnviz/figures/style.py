@@ -29,22 +29,19 @@ _SETTINGS = {
     "savefig.dpi": RESOLUTION,
     "image.interpolation": "nearest",
     "pdf.fonttype": 42,
-    "svg.hashsalt": "cnnviz",
 }
 
 
-def new(height, **options):
+def new(height):
     """A figure of page width in the package's style.
 
     Parameters
     ----------
     height : float
         Inches.
-    **options
-        For ``matplotlib.pyplot.figure``.
     """
     plt.rcParams.update(_SETTINGS)
-    return plt.figure(figsize=(PAGE_WIDTH, height), **options)
+    return plt.figure(figsize=(PAGE_WIDTH, height))
 
 
 def show(axes, image):

@@ -17,7 +17,7 @@ CONVOLUTIONAL = tuple(_CONVOLUTIONS)
 NAMES = CONVOLUTIONAL + tuple(_HIDDEN)
 
 
-def build(name, batch_size=None, seed=0):
+def build(name, seed=0):
     """One of the eight Die360 networks, freshly initialized.
 
     Every convolution has 3 filters of 3x3 with *same* padding and a ReLU,
@@ -28,8 +28,6 @@ def build(name, batch_size=None, seed=0):
     ----------
     name : str
         c1, c2, c3, c4, c9, d5, d10 or d20.
-    batch_size : int, optional
-        Fixed number of images a pass; any number when None.
     seed : int
         Of the initial weights (He et al. 2015 before a ReLU, Glorot and
         Bengio 2010 elsewhere).
@@ -50,7 +48,7 @@ def build(name, batch_size=None, seed=0):
     layers, nonlinearities = lasagne.layers, lasagne.nonlinearities
     # Lasagne's initializers draw from one global generator.
     lasagne.random.set_rng(np.random.RandomState(seed))
-    network = layers.InputLayer((batch_size, 1, SIZE, SIZE), name="input")
+    network = layers.InputLayer((None, 1, SIZE, SIZE), name="input")
     if name in _CONVOLUTIONS:
         count = 0
         for block, convolutions in enumerate(_CONVOLUTIONS[name], 1):

@@ -57,7 +57,7 @@ def find_layer(network, name):
 
     Raises
     ------
-    KeyError
+    ValueError
         Naming the layers that there are.
     """
     layers = lasagne.layers.get_all_layers(network)
@@ -65,4 +65,4 @@ def find_layer(network, name):
         if layer.name == name:
             return layer
     known = ", ".join(layer.name for layer in layers if layer.name)
-    raise KeyError(f"no layer '{name}' in this network; it has: {known}")
+    raise ValueError(f"no layer '{name}' in this network; it has: {known}")

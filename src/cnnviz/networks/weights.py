@@ -43,7 +43,16 @@ def save(path, network, metadata):
     files.save_arrays(path, **arrays, **{METADATA: np.array(text)})
 
 
-def _checked(path, expected_sha256, remedy):
+def _remedy(path):
+    """Command that brings a weight file back."""
+    path = Path(path).resolve()
+    if path.is_relative_to(paths.SHIPPED_WEIGHTS):
+        return f"git checkout -- {path}"
+    return f"snakemake --configfile config/retrain.yaml --force {path}"
+
+
+def _checked(path, expected_sha256):
+    remedy = _remedy(path)
     if expected_sha256 is not None and Path(path).is_file():
         found = files.sha256(path)
         if found != expected_sha256:
@@ -59,10 +68,10 @@ def _checked(path, expected_sha256, remedy):
 
 def read_metadata(path):
     """Description of a weight file, as a dictionary."""
-    return json.loads(str(_checked(path, None, "git checkout")[METADATA]))
+    return json.loads(str(_checked(path, None)[METADATA]))
 
 
-def load(path, network, name=None, sha256=None, remedy="git checkout"):
+def load(path, network, sha256=None, expected=None):
     """Load parameters into a network of the same architecture.
 
     Nothing is loaded unless everything fits.
@@ -72,12 +81,10 @@ def load(path, network, name=None, sha256=None, remedy="git checkout"):
     path : path
     network : lasagne.layers.Layer
         Output layer, as built.
-    name : str, optional
-        Name of the network that the file must be of.
     sha256 : str, optional
         Checksum that the file must have.
-    remedy : str
-        Command that restores the file, for error messages.
+    expected : dict, optional
+        Entries that the file's metadata must have.
 
     Returns
     -------
@@ -90,11 +97,12 @@ def load(path, network, name=None, sha256=None, remedy="git checkout"):
         For a missing, truncated or altered file, or the first parameter whose
         name, shape or values do not fit.
     """
-    arrays = _checked(path, sha256, remedy)
+    arrays = _checked(path, sha256)
     metadata = json.loads(str(arrays.pop(METADATA)))
-    if name is not None and metadata.get("network") != name:
-        raise ValueError(f"{path}: weights of network "
-                         f"'{metadata.get('network')}', not of '{name}'")
+    for key, value in (expected or {}).items():
+        if metadata.get(key) != value:
+            raise ValueError(f"{path}: weights of {key} '{metadata.get(key)}', "
+                             f"not of {key} '{value}'")
     parameters = _named_parameters(network)
     if list(arrays) != list(parameters):
         odd = sorted(set(arrays) ^ set(parameters)) or ["their order"]
@@ -133,7 +141,7 @@ def read_manifest(folder):
     path = paths.manifest(folder)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; restore it with "
-                                "'git checkout'")
+                                f"'git checkout -- {path}'")
     with open(path, newline="", encoding="utf-8") as stream:
         reader = csv.DictReader(stream)
         if tuple(reader.fieldnames or ()) != MANIFEST_COLUMNS:
@@ -142,17 +150,30 @@ def read_manifest(folder):
         return {row["file"]: row for row in reader}
 
 
-def load_fold(folder, split, network_name, fold, network, remedy="git checkout"):
+def load_fold(folder, split, network_name, fold, network):
     """Load the weights of one fold from a folder.
 
-    The checksum comes from the folder's manifest, where there is one.
+    Shipped weights are held against their manifest's checksums, and so are
+    those of any other folder that has a manifest.
+
+    Returns
+    -------
+    dict
+        The file's metadata.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As :func:`load`, or for a manifest that is missing or lacks the file.
     """
     path = paths.weight_file(folder, split, network_name, fold)
     sha256 = None
-    if paths.manifest(folder).is_file():
+    shipped = Path(folder).resolve() == paths.SHIPPED_WEIGHTS
+    if shipped or paths.manifest(folder).is_file():
         key = path.relative_to(folder).as_posix()
         rows = read_manifest(folder)
         if key not in rows:
             raise ValueError(f"{paths.manifest(folder)}: does not list {key}")
         sha256 = rows[key]["sha256"]
-    return load(path, network, network_name, sha256, remedy)
+    return load(path, network, sha256, {"network": network_name,
+                                        "split": split, "fold": fold})

@@ -143,7 +143,9 @@ degrees, at every *a*) and drops the 5 degrees on either side from training. Two
 views whose *b* differ by more than 5 degrees are rotated against each other by
 more than 5 degrees. Rotated twins, views that show the same picture after a turn
 of the die about the axis of the visible face, stand at the same place of their
-blocks and so on the same side. Training settings are those of the random split.
+blocks and so on the same side. Training settings are those of the random split;
+as there, mean and standard deviation of the grey values are those of the whole
+set.
 """
 
 
@@ -177,9 +179,10 @@ def separated_text(random, separated, reported):
     lines += ["", "Every fold without leakage. The first and the last fold "
               "extrapolate beyond the trained views; those between "
               "interpolate.", "",
-              "| network | " + " | ".join(f"fold {k}" for k in folds) + " |",
-              "|---|" + "---|" * len(folds)]
+              "| network | " + " | ".join(f"fold {k}" for k in folds)
+              + " | dead starts |", "|---|" + "---|" * (len(folds) + 1)]
     for _, new in pairs:
         lines.append(f"| {new.network} | " + " | ".join(
-            f"{value:.4f}" for value in new.accuracies) + " |")
+            f"{value:.4f}" for value in new.accuracies)
+            + f" | {new.dead_starts} |")
     return "\n".join(lines) + "\n"

@@ -1,7 +1,9 @@
-"""Numbers in the text of chapter 5, each measured from data or networks."""
+"""Numbers in the text of chapter 5, from data, networks and accuracies."""
 import numpy as np
+from scipy.sparse.csgraph import minimum_spanning_tree
 
 from cnnviz.comparison import Reproduced
+from cnnviz.datasets import die360
 
 __all__ = ["data_numbers", "network_numbers", "accuracy_numbers", "reproduced"]
 
@@ -15,33 +17,52 @@ def one_degree_neighbours(a, b):
     return int(np.bincount(count[present]).argmax())
 
 
-def largest_step(a, b, label):
-    """Largest step in degrees between frames of the animation of a class.
+def _gap(first, second, extent):
+    """Degrees between two blocks of ``extent`` whole degrees on the circle."""
+    apart = (second - first) % 360
+    return max(0, min(apart, 360 - apart) - extent + 1)
 
-    Within a cell the views are ordered with ``b`` fastest and every other run
-    reversed, so that neighbours differ by one degree.
+
+def largest_step(cells):
+    """Largest step that an ordering of any class's views has to make.
+
+    Within a cell, and between cells that touch, a next view differs by one
+    degree in one angle.  Where the cells of a class do not touch, the ordering
+    must jump; the step is the larger of the two angles' differences, over the
+    shortest such jumps (a minimum spanning tree of the cells).
+
+    Parameters
+    ----------
+    cells : rows (first a, first b, label)
+        From :func:`cnnviz.datasets.die360.cells`.
+
+    Returns
+    -------
+    int
+        Degrees.
     """
     largest = 0
-    borders = np.flatnonzero(np.diff(label) != 0) + 1
-    for cell in np.split(np.arange(len(a)), borders):
-        for run_a in np.unique(a[cell]):
-            run = b[cell][a[cell] == run_a]
-            steps = np.abs(np.diff(run)) % 359  # 360 is stored as 0
-            largest = max(largest, *steps) if steps.size else largest
+    for label in {cell[2] for cell in cells}:
+        mine = [cell for cell in cells if cell[2] == label]
+        jumps = [[max(_gap(a, other_a, die360.BLOCK_A),
+                      _gap(b, other_b, die360.BLOCK_B))
+                  for other_a, other_b, _ in mine] for a, b, _ in mine]
+        largest = max(largest, minimum_spanning_tree(np.array(jumps)).max())
     return int(largest)
 
 
 def data_numbers(a, b, label, images, figure_side, training_indices):
     """Numbers about the data set, by quantity."""
+    rotation_angles = sum(len(np.unique(angle)) > 1 for angle in (a, b))
     return {
-        # Each of the angles a view has takes 360 whole degrees.
-        "possible_projections": 360 ** 2,
-        "rotation_angles": 2,
+        # Each of the angles takes 360 whole degrees.
+        "possible_projections": 360 ** rotation_angles,
+        "rotation_angles": rotation_angles,
         "samples": len(label),
         "image_side": images.shape[-1],
         "figure_5_1_image_side": figure_side,
         "training_share": len(training_indices) / len(label),
-        "sequence_step": largest_step(a, b, label),
+        "sequence_step": largest_step(die360.cells()),
         "one_degree_neighbours": one_degree_neighbours(a, b),
     }
 
