@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cnnviz import comparison
+from cnnviz import comparison, comparison_text
 from cnnviz.comparison import DIFFERS, MATCH, MISSING, WITHIN, Reproduced, verdict
 
 FOLDER = Path(__file__).resolve().parents[1] / "thesis_tables"
@@ -145,7 +145,7 @@ def test_nothing_reproduced(tmp_path):
         read_reasons(tmp_path, "id,reason\n*,not trained\n"))
     assert set(result["verdict"]) == {MISSING}
     assert set(result["reason"]) == {"not trained"}
-    assert "not reproducible here" in comparison.to_markdown(result)
+    assert "not reproducible here" in comparison_text.to_markdown(result)
 
 
 @pytest.mark.parametrize("reasons, expected", [
@@ -284,7 +284,7 @@ def test_tables_in_natural_order(tmp_path):
 
 
 def test_markdown(tmp_path):
-    text = comparison.to_markdown(compare(tmp_path))
+    text = comparison_text.to_markdown(compare(tmp_path))
     lines = text.splitlines()
     summary = lines.index("|  | match | within tolerance | differs | "
                           "not reproducible here | numbers |")
@@ -309,7 +309,7 @@ def test_markdown_shares_reasons_and_shows_no_negative_zero(tmp_path):
         VALUES[0], VALUES[1]._replace(value=0.9970999999),
         VALUES[2]._replace(value=0.98)],
         reasons="id,reason\n*,not made\n")
-    text = comparison.to_markdown(result)
+    text = comparison_text.to_markdown(result)
     assert "| 0.9971 | 0.99710 | 0.00000 | match |" in text
     assert text.count("not made") == 1
     assert text.count("[2]") == 3  # two rows and the reason itself
@@ -318,7 +318,7 @@ def test_markdown_shares_reasons_and_shows_no_negative_zero(tmp_path):
 def test_output_is_deterministic(tmp_path):
     first, second = compare(tmp_path), compare(tmp_path)
     assert comparison.to_csv(first) == comparison.to_csv(second)
-    assert comparison.to_markdown(first) == comparison.to_markdown(second)
+    assert comparison_text.to_markdown(first) == comparison_text.to_markdown(second)
     shuffled = compare(tmp_path, values=VALUES[::-1])
     assert comparison.to_csv(first) == comparison.to_csv(shuffled)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cnnviz import comparison, paths, training
+from cnnviz import comparison, comparison_text, paths, training
 from cnnviz.backend import lasagne
 from cnnviz.commands import die360_facts
 from cnnviz.commands.arguments import SPLITS, split_indices
@@ -139,7 +139,7 @@ def test_the_comparison_is_made_from_the_recorded_numbers():
         comparison.read_reasons(paths.REASONS))
     assert comparison.lacking_reasons(table) == []
     for path, text in ((paths.COMPARISON, comparison.to_csv(table)),
-                       (paths.COMPARISON_TEXT, comparison.to_markdown(table))):
+                       (paths.COMPARISON_TEXT, comparison_text.to_markdown(table))):
         assert (paths.REPOSITORY / path).read_text(encoding="utf-8") == text
 
 

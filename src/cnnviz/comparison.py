@@ -18,7 +18,8 @@ from cnnviz import files
 
 __all__ = ["MATCH", "WITHIN", "DIFFERS", "MISSING", "VERDICTS", "Reproduced",
            "NO_REASON", "verdict", "lacking_reasons", "read_reported", "read_reproduced", "read_reasons",
-           "write_reproduced", "compare", "to_csv", "to_markdown"]
+           "write_reproduced", "compare", "to_csv",
+           "parse_printed", "round_decimal"]
 
 MATCH = "match"
 WITHIN = "within tolerance"
@@ -69,12 +70,12 @@ class _Printed(NamedTuple):
         return abs(difference)
 
 
-def _printed(text):
+def parse_printed(text):
     bound, number = _PRINTED.fullmatch(text).groups()
     return _Printed(bound or "", Decimal(number))
 
 
-def _round(value, decimals):
+def round_decimal(value, decimals):
     return value.quantize(Decimal(1).scaleb(-decimals), context=_EXACT)
 
 
@@ -101,12 +102,12 @@ def verdict(reported, reproduced, tolerance):
     """
     if not reproduced:
         return MISSING
-    printed, value = _printed(reported), Decimal(reproduced)
+    printed, value = parse_printed(reported), Decimal(reproduced)
     distance = printed.distance(value)
     if printed.bound:
         matches = distance == 0
     else:
-        matches = _round(value, printed.decimals) == printed.number
+        matches = round_decimal(value, printed.decimals) == printed.number
     if matches:
         return MATCH
     return WITHIN if distance <= Decimal(tolerance) else DIFFERS
@@ -355,7 +356,7 @@ def _difference(reported, reproduced):
     """Reproduced less reported, exactly, as text."""
     if not reproduced:
         return ""
-    difference = _EXACT.subtract(Decimal(reproduced), _printed(reported).number)
+    difference = _EXACT.subtract(Decimal(reproduced), parse_printed(reported).number)
     return "0" if difference == 0 else f"{difference:f}"
 
 
@@ -413,78 +414,3 @@ def compare(reported, reproduced, reasons):
 def to_csv(comparison):
     """Text of a comparison as comma-separated values."""
     return comparison.to_csv(index=False, lineterminator="\n")
-
-
-def _title(table):
-    """``table_5_1`` as ``Table 5.1``."""
-    spaced = table.replace("_", " ")
-    return re.sub(r"(?<=[0-9]) (?=[0-9])", ".", spaced).capitalize()
-
-
-def _cell(text):
-    return " ".join(text.split()).replace("|", r"\|")
-
-
-def _table(header, rows):
-    """Lines of a Markdown table."""
-    lines = [header, ["---"] * len(header), *rows]
-    return ["| " + " | ".join(line) + " |" for line in lines]
-
-
-def _shown(text, decimals, sign=""):
-    """Round a number for reading: one digit more than the thesis prints."""
-    if not text:
-        return ""
-    value = Decimal(text)
-    whole = decimals == 0 and value == _round(value, 0)
-    value = _round(value, 0 if whole else decimals + 1)
-    # Tiny negative differences would be shown as -0.
-    return f"{abs(value):f}" if value == 0 else f"{value:{sign}f}"
-
-
-def _shown_row(row, notes):
-    decimals = _printed(row.reported).decimals
-    number = ""
-    if row.reason:
-        number = f"[{notes.setdefault(row.reason, len(notes) + 1)}]"
-    reported = row.reported.replace(">=", "≥ ").replace("<=", "≤ ")
-    return [row.network, row.quantity.replace("_", " "), _cell(row.unit),
-            row.page, reported, _shown(row.reproduced, decimals),
-            _shown(row.difference, decimals, "+"), row.verdict, number,
-            f"`{_cell(row.command)}`" if row.command else ""]
-
-
-def _section(title, part):
-    """Lines on one table; equal reasons share a number."""
-    notes = {}
-    header = ["network", "quantity", "unit", "page", "reported", "reproduced",
-              "difference", "verdict", "reason", "command"]
-    rows = [_shown_row(row, notes) for row in part.itertuples()]
-    lines = [f"## {title}", "", *_table(header, rows), ""]
-    for reason, number in notes.items():
-        lines += [f"[{number}] {' '.join(reason.split())}", ""]
-    return lines
-
-
-def _counts(title, verdicts):
-    return [title, *(str((verdicts == name).sum()) for name in VERDICTS),
-            str(len(verdicts))]
-
-
-def to_markdown(comparison):
-    """Text of a comparison for reading: counts of verdicts, then each table.
-
-    Reproduced values are rounded to one digit more than the thesis prints.
-    Equal comparisons give equal text.
-    """
-    tables = comparison["id"].str.split(".", n=1).str[0]
-    parts = [(_title(name), part)
-             for name, part in comparison.groupby(tables, sort=False)]
-    counts = [_counts(title, part["verdict"]) for title, part in parts]
-    counts.append(_counts("all", comparison["verdict"]))
-    lines = ["# Reported beside reproduced", "",
-             "Written by the package; changes by hand are lost.", "",
-             *_table(["", *VERDICTS, "numbers"], counts), ""]
-    for title, part in parts:
-        lines += _section(title, part)
-    return "\n".join(lines).rstrip("\n") + "\n"

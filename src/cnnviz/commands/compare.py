@@ -2,7 +2,7 @@
 import sys
 from pathlib import Path
 
-from cnnviz import comparison, files, paths
+from cnnviz import comparison, comparison_text, files, paths
 
 
 def add_arguments(parser):
@@ -22,7 +22,7 @@ def run(args):
                                comparison.read_reasons(args.reasons))
     files.write_text(args.output, comparison.to_csv(table))
     files.write_text(args.output.with_suffix(".md"),
-                     comparison.to_markdown(table))
+                     comparison_text.to_markdown(table))
     lacking = comparison.lacking_reasons(table)
     if lacking:
         print(f"no reason in {args.reasons} for: " + ", ".join(lacking),
