@@ -1,6 +1,5 @@
 """What a saliency map points at, on masks whose answer is known."""
 import numpy as np
-import pytest
 from hypothesis import given, settings, strategies as st
 
 from cnnviz import evaluation

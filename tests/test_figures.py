@@ -1,10 +1,11 @@
 """Figures: views chosen by rule, features grouped by measurement, equal bytes."""
 import numpy as np
+import pandas as pd
 import pytest
 
 from cnnviz import files
 from cnnviz.datasets import die360, die_scene
-from cnnviz.figures import figure_5_1, saliency_sheet, style
+from cnnviz.figures import figure_5_1, figure_leakage, saliency_sheet, style
 
 
 @pytest.fixture(scope="module")
@@ -93,3 +94,15 @@ def test_silent_features_are_drawn_too():
     figure = saliency_sheet.draw([silent], np.full((6, 32, 32), 0.5))
     texts = [text.get_text() for text in figure.texts]
     assert "(a) Silent on every view" in texts
+
+
+def test_leakage_curves_tell_interpolating_from_extrapolating_folds():
+    frame = pd.DataFrame(
+        [("c1", 0, 6, 10, 5), ("c1", 4, 6, 30, 5), ("c1", 1, 6, 10, 9),
+         ("c1", 2, 6, 10, 8), ("c1", 3, 7, 10, 1)],
+        columns=["network", "fold", "distance", "views", "right"])
+    found = figure_leakage.curves(frame)
+    assert found[figure_leakage.BEYOND, "c1"].to_dict() == {6: 0.25}
+    assert found[figure_leakage.BETWEEN, "c1"].to_dict() == {6: 0.85, 7: 0.1}
+    figure = figure_leakage.draw(frame, pd.Series({"c1": 0.99}))
+    assert len(figure.axes) == 2 and figure.axes[0].get_ylabel() == "accuracy"

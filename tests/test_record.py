@@ -15,7 +15,7 @@ from cnnviz.commands.table_5_1 import reported_spreads
 from cnnviz.datasets import die360
 from cnnviz.figures import figure_5_1
 from cnnviz.networks import die, weights
-from cnnviz.tables import table_5_1, text_chapter_5
+from cnnviz.tables import leakage, table_5_1, text_chapter_5
 
 # Another processor rounds differently; images on the fence may then change
 # sides: this many of a fold's 9,840 or so.
@@ -102,7 +102,7 @@ def test_the_numbers_of_the_text_are_the_recorded_ones(data):
 
 
 def test_the_table_without_leakage_is_made_from_the_recorded_folds():
-    text = table_5_1.separated_text(
+    text = leakage.separated_text(
         rows_of("random"), rows_of("separated"),
         reported_spreads(paths.REPORTED_TABLES / "table_5_1.csv"))
     path = paths.REPOSITORY / paths.BEYOND_TABLES / "table_5_1_separated.md"

@@ -159,3 +159,20 @@ def test_a_validation_image_that_was_trained_on_is_found():
     images[9] = images[3]
     found = splits.nearest_difference(images, np.arange(9), np.array([9]))
     assert found[0] == 0
+
+
+@pytest.mark.parametrize("fold", range(5))
+def test_distances_are_those_to_the_nearest_training_view(fold):
+    """Against all training views with the same a, which are the nearest."""
+    a, b, _ = die360.angles()
+    training, validation = splits.separated_split(b, fold)
+    distance = splits.separated_distance(b, fold)
+    here = np.flatnonzero(a == 10)
+    trained = np.intersect1d(here, training)
+    for view in here[::7]:
+        apart = np.abs(b[trained] - b[view]) % 360
+        assert distance[view] == np.minimum(apart, 360 - apart).min()
+    assert (distance[training] == 0).all()
+    assert distance[validation].min() == 6
+    dropped = np.setdiff1d(np.arange(len(b)), np.union1d(training, validation))
+    assert set(distance[dropped]) <= {1, 2, 3, 4, 5}

@@ -5,9 +5,9 @@ import pytest
 
 from cnnviz import comparison, paths
 from cnnviz.commands.table_5_1 import reported_spreads
-from cnnviz.datasets import die360
+from cnnviz.datasets import die360, splits
 from cnnviz.networks import die
-from cnnviz.tables import table_5_1, text_chapter_5
+from cnnviz.tables import leakage, table_5_1, text_chapter_5
 
 
 def fold(right, wrong, starts=1):
@@ -63,7 +63,7 @@ def test_reproduced_rows_fit_the_reported_ones(table):
 def test_separated_text_compares_the_errors(table):
     random, separated = table[:1], table_5_1.rows(
         {"c1": [fold(6, 4), fold(5, 5)]}, lambda _: 4644)
-    text = table_5_1.separated_text(random, separated, {"c1": (0.9, 0.01, 0.02)})
+    text = leakage.separated_text(random, separated, {"c1": (0.9, 0.01, 0.02)})
     assert ("| c1 | 4,644 | 0.9000 (+0.0100, −0.0200) | 0.8000 (+0.1000, −0.1000) "
             "| 0.5500 (+0.0500, −0.0500) | 2× |") in text
     assert "| c1 | 0.6000 | 0.5000 | 0 |" in text
@@ -106,3 +106,25 @@ def test_only_reported_quantities_are_passed_on():
                              "unit": ["1", "1"]})
     rows = text_chapter_5.reproduced({"samples": 5, "other": 6}, reported, "x")
     assert [(row.id, row.value) for row in rows] == [("text_chapter_5.samples", 5)]
+
+
+def test_accuracy_by_distance_counts_every_view_once():
+    _, b, label = die360.angles()
+    b, label = b[::50], label[::50] - 1
+    folds = []
+    for fold in range(5):
+        training, validation = splits.separated_split(b, fold)
+        dropped = np.setdiff1d(np.arange(len(b)), np.union1d(training, validation))
+        found = {}
+        for part, index in (("dropped_", dropped), ("", validation)):
+            # Right on the dropped views, wrong on the others.
+            answer = label[index] if part else (label[index] + 1) % 6
+            found.update({f"{part}index": index, f"{part}labels": label[index],
+                          f"{part}posteriors": np.eye(6)[answer]})
+        folds.append(found)
+    frame = leakage.accuracy_by_distance({"c1": folds}, b)
+    near = frame["distance"] <= splits.MARGIN
+    assert (frame["right"][near] == frame["views"][near]).all()
+    assert (frame["right"][~near] == 0).all()
+    assert frame["views"][~near].sum() == len(b)
+    assert frame["distance"].max() == 14

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from cnnviz import training
-from cnnviz.backend import T, function, lasagne, theano
+from cnnviz.backend import lasagne, theano
 from cnnviz.networks import die
 
 
@@ -118,6 +118,7 @@ def test_prediction_does_not_depend_on_the_batch(monkeypatch):
     whole = training.predict(network, images)
     monkeypatch.setattr(training, "EVALUATION_BATCH", 7)
     np.testing.assert_allclose(training.predict(network, images), whole, atol=1e-6)
+    assert training.predict(network, images[:0]).shape == (0, 6)
 
 
 def test_accuracy_is_the_share_of_right_answers():

@@ -13,11 +13,13 @@ COMMANDS = {
     "train": "train one network on one fold",
     "evaluate": "posteriors of one trained network on its validation images",
     "table-5-1": "Table 5.1 from the evaluations of all folds",
+    "table-without-leakage": "accuracies on the split without leakage",
     "text-chapter-5": "numbers in the text of chapter 5",
     "saliency": "saliency maps of every feature of every pooling layer",
     "figure-5-1": "accepted and discarded projections",
     "figure-5-3": "saliency of the features of the first pooling layers",
     "figure-5-4": "saliency of the features of the second pooling layers",
+    "figure-leakage": "accuracy against the angle to the nearest training view",
     "compare": "put reproduced numbers beside the thesis's",
     "ship-weights": "copy trained weights to weights/, with a manifest",
 }

@@ -71,11 +71,13 @@ class _Printed(NamedTuple):
 
 
 def parse_printed(text):
+    """A number, or a bound on one, as the thesis prints it."""
     bound, number = _PRINTED.fullmatch(text).groups()
     return _Printed(bound or "", Decimal(number))
 
 
 def round_decimal(value, decimals):
+    """Round half to even, exactly, keeping trailing zeros."""
     return value.quantize(Decimal(1).scaleb(-decimals), context=_EXACT)
 
 

@@ -29,6 +29,9 @@ EVALUATIONS = RESULTS / "evaluations"
 SALIENCY = RESULTS / "saliency"
 REPRODUCED_TABLES = TABLES / "reproduced"
 BEYOND_TABLES = TABLES / "beyond"  # numbers that the thesis does not have
+SEPARATED_TABLE = BEYOND_TABLES / "table_5_1_separated.md"
+BY_DISTANCE = BEYOND_TABLES / "accuracy_by_distance.csv"
+FOLDS_TABLE = BEYOND_TABLES / "table_5_1_folds.csv"
 COMPARISON = TABLES / "comparison.csv"
 COMPARISON_TEXT = TABLES / "comparison.md"
 

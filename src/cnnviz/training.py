@@ -4,7 +4,7 @@ Thesis section 5.2.  The learning rate follows half a cosine from its start
 value to zero; nothing is chosen by validation accuracy, so the accuracy
 after the last epoch is the result.
 """
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 import numpy as np
 from tqdm import tqdm
@@ -101,8 +101,11 @@ def predict(network, images, compute=None):
     float32 array, ``(n, classes)``
     """
     compute = compute or predictor(network)
-    return np.concatenate([compute(images[start:start + EVALUATION_BATCH])
-                           for start in range(0, len(images), EVALUATION_BATCH)])
+    posteriors = np.empty((len(images), network.output_shape[1]), np.float32)
+    for start in range(0, len(images), EVALUATION_BATCH):
+        part = slice(start, start + EVALUATION_BATCH)
+        posteriors[part] = compute(images[part])
+    return posteriors
 
 
 def accuracy(posteriors, labels):

@@ -27,11 +27,6 @@ def with_second_pool():
     return [name for name in convolutional() if name != "c1"]
 
 
-def separated():
-    """Whether the accuracies without leakage are asked for."""
-    return "separated" in config["splits"]
-
-
 def weights_folder():
     """Folder of the weights in use."""
     if config["weights"] == "shipped":
@@ -71,6 +66,8 @@ def reported_figure(stem):
 def everything():
     """What a whole run makes."""
     made = [paths.COMPARISON, *figure("figure_5_1")]
+    if "separated" in config["splits"]:
+        made += [paths.SEPARATED_TABLE, *figure("figure_leakage")]
     if config["die360"]["every"] == 1:
         made.append(paths.DIE360_STATEMENT)
     if convolutional():

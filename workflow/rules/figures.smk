@@ -49,3 +49,22 @@ rule figure_5_4:
     shell:
         "cnnviz figure-5-4 --saliency {input.saliency} --output {params.stem} "
         "> {log} 2>&1"
+
+
+rule figure_leakage:
+    input:
+        by_distance=rules.table_without_leakage.output.by_distance,
+        folds=rules.table_5_1.output.folds,
+    output:
+        reported_figure("figure_leakage"),
+    params:
+        stem=paths.FIGURES / "figure_leakage",
+    conda:
+        ENVIRONMENT
+    log:
+        "logs/figure_leakage.log",
+    benchmark:
+        "results/benchmarks/figure_leakage.tsv"
+    shell:
+        "cnnviz figure-leakage --by-distance {input.by_distance} "
+        "--folds-table {input.folds} --output {params.stem} > {log} 2>&1"

@@ -3,22 +3,14 @@
 rule table_5_1:
     input:
         random=evaluations("random"),
-        separated=evaluations("separated") if separated() else [],
         reported=paths.REPORTED_TABLES / "table_5_1.csv",
     output:
         reproduced=paths.REPRODUCED_TABLES / "table_5_1.csv",
-        folds=paths.BEYOND_TABLES / "table_5_1_folds.csv",
-        separated=report(
-            paths.BEYOND_TABLES / "table_5_1_separated.md",
-            caption="../report/table_5_1_separated.rst", category="Chapter 5",
-        ) if separated() else [],
-        separated_folds=paths.BEYOND_TABLES / "table_5_1_separated.csv" if separated() else [],
+        folds=paths.FOLDS_TABLE,
     params:
         folder=paths.EVALUATIONS,
         networks=config["networks"],
         folds=config["folds"],
-        separated=(f"--separated {paths.BEYOND_TABLES / 'table_5_1_separated.md'}"
-                   if separated() else ""),
     conda:
         ENVIRONMENT
     log:
@@ -26,10 +18,39 @@ rule table_5_1:
     benchmark:
         "results/benchmarks/table_5_1.tsv"
     shell:
-        "cnnviz table-5-1 --evaluations {params.folder:q} "
+        "cnnviz table-5-1 --evaluations {params.folder} "
         "--networks {params.networks} --folds {params.folds} "
         "--reported {input.reported:q} --output {output.reproduced} "
-        "--folds-table {output.folds} {params.separated} > {log} 2>&1"
+        "--folds-table {output.folds} > {log} 2>&1"
+
+
+rule table_without_leakage:
+    input:
+        random=evaluations("random"),
+        separated=evaluations("separated"),
+        reported=paths.REPORTED_TABLES / "table_5_1.csv",
+    output:
+        text=report(paths.SEPARATED_TABLE, category="Chapter 5",
+                    caption="../report/table_5_1_separated.rst"),
+        folds=paths.SEPARATED_TABLE.with_suffix(".csv"),
+        by_distance=paths.BY_DISTANCE,
+    params:
+        every=config["die360"]["every"],
+        folder=paths.EVALUATIONS,
+        networks=config["networks"],
+        folds=config["folds"],
+    conda:
+        ENVIRONMENT
+    log:
+        "logs/table_without_leakage.log",
+    benchmark:
+        "results/benchmarks/table_without_leakage.tsv"
+    shell:
+        "cnnviz table-without-leakage --evaluations {params.folder} "
+        "--every {params.every} --networks {params.networks} "
+        "--folds {params.folds} --reported {input.reported:q} "
+        "--output {output.text} --folds-table {output.folds} "
+        "--by-distance {output.by_distance} > {log} 2>&1"
 
 
 rule text_chapter_5:

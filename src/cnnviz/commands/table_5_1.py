@@ -1,8 +1,4 @@
-"""Table 5.1 from the evaluations of all networks and folds.
-
-Writes the rows for the comparison with the thesis, and, where a second set of
-evaluations is given, the table of accuracies without leakage.
-"""
+"""Table 5.1 from the evaluations of all networks and folds."""
 from pathlib import Path
 
 from cnnviz import comparison, files, paths
@@ -15,22 +11,22 @@ def add_arguments(parser):
     parser.add_argument("--reported", type=Path,
                         default=paths.REPORTED_TABLES / "table_5_1.csv",
                         help="the thesis's table")
-    parser.add_argument("-o", "--output", type=Path, required=True,
-                        help="CSV file of reproduced numbers to write")
     parser.add_argument("--folds-table", type=Path, required=True,
-                        help="CSV file to write: every fold, random split")
-    parser.add_argument("--separated", type=Path,
-                        help="Markdown file to write: accuracies without "
-                        "leakage; a CSV file of all folds goes beside it")
+                        help="CSV file to write: every fold")
+    arguments.add_output(parser, "CSV file of reproduced numbers to write")
 
 
-def read_table(folder, split, networks, folds):
-    """Table rows of one split, from its evaluation files."""
-    from cnnviz.backend import lasagne
-    from cnnviz.networks import die
-    evaluations = {name: [files.load_arrays(
+def read_evaluations(folder, split, networks, folds):
+    """Evaluations of all folds by network, from files of ``cnnviz evaluate``."""
+    return {name: [files.load_arrays(
         paths.weight_file(folder, split, name, fold), "cnnviz evaluate")
         for fold in range(folds)] for name in networks}
+
+
+def rows(evaluations):
+    """Table rows of one split."""
+    from cnnviz.backend import lasagne
+    from cnnviz.networks import die
     return table_5_1.rows(evaluations, lambda name: lasagne.layers.count_params(
         die.build(name)))
 
@@ -47,20 +43,13 @@ def reported_spreads(path):
 
 
 def run(args):
-    random = read_table(args.evaluations, "random", args.networks, args.folds)
+    table = rows(read_evaluations(args.evaluations, "random", args.networks,
+                                  args.folds))
     spreads = {name: spread for name, spread
                in reported_spreads(args.reported).items()
                if name in args.networks}
     pairs = table_5_1.separated_pairs(spreads)
     comparison.write_reproduced(args.output, table_5_1.reproduced(
-        random, pairs, "make reproduce"))
-    files.write_text(args.folds_table, table_5_1.as_frame(random).to_csv(
+        table, pairs, "make reproduce"))
+    files.write_text(args.folds_table, table_5_1.as_frame(table).to_csv(
         index=False, float_format="%.6f"))
-    if args.separated:
-        separated = read_table(args.evaluations, "separated", args.networks,
-                               args.folds)
-        files.write_text(args.separated,
-                         table_5_1.separated_text(random, separated, spreads))
-        files.write_text(args.separated.with_suffix(".csv"),
-                         table_5_1.as_frame(separated).to_csv(
-                             index=False, float_format="%.6f"))

@@ -3,7 +3,7 @@ from pathlib import Path
 
 from cnnviz import comparison, paths
 from cnnviz.commands import arguments
-from cnnviz.commands.table_5_1 import read_table
+from cnnviz.commands.table_5_1 import read_evaluations, rows
 from cnnviz.datasets import die360, splits
 from cnnviz.figures import figure_5_1
 from cnnviz.tables import text_chapter_5
@@ -21,7 +21,8 @@ def add_arguments(parser):
 def run(args):
     from cnnviz.networks import die
     data = die360.load(args.images, args.every)
-    table = read_table(args.evaluations, "random", args.networks, args.folds)
+    table = rows(read_evaluations(args.evaluations, "random", args.networks,
+                                  args.folds))
     convolutional = [name for name in args.networks if name in die.CONVOLUTIONAL]
     dense = [name for name in args.networks if name not in die.CONVOLUTIONAL]
     training, _ = splits.random_split(len(data.labels), 0)

@@ -4,7 +4,7 @@ import numpy as np
 from cnnviz.datasets import die360
 
 __all__ = ["FOLDS", "MARGIN", "random_split", "separated_split",
-           "nearest_difference"]
+           "separated_distance", "nearest_difference"]
 
 FOLDS = 5
 SHUFFLE_SEED = 2016
@@ -43,6 +43,15 @@ def random_split(n, fold):
     return np.setdiff1d(order, validation), np.sort(validation)
 
 
+def _held_out(b, fold):
+    """Every view's place in its block of ``b``, and the fold's end places."""
+    _check_fold(fold)
+    starts = np.array(die360.STARTS_B)
+    place = ((np.asarray(b)[:, np.newaxis] - starts) % 360).min(axis=1)  # 0 ... 40
+    held_out = np.array_split(np.arange(die360.BLOCK_B), FOLDS)[fold]
+    return place, held_out[0], held_out[-1]
+
+
 def separated_split(b, fold):
     """Split in which no validation view has a close training view.
 
@@ -67,15 +76,35 @@ def separated_split(b, fold):
     training, validation : int arrays of indices, ascending
         Together fewer than ``n``: about a fifth of the views is dropped.
     """
-    _check_fold(fold)
-    b = np.asarray(b)
-    starts = np.array(die360.STARTS_B)
-    place = ((b[:, np.newaxis] - starts) % 360).min(axis=1)  # 0 ... 40
-    held_out = np.array_split(np.arange(die360.BLOCK_B), FOLDS)[fold]
-    first, last = held_out[0], held_out[-1]
+    place, first, last = _held_out(b, fold)
     validation = (place >= first) & (place <= last)
     training = (place < first - MARGIN) | (place > last + MARGIN)
     return np.flatnonzero(training), np.flatnonzero(validation)
+
+
+def separated_distance(b, fold):
+    """Angle between every view and the nearest training view of its block.
+
+    Parameters
+    ----------
+    b : array, ``(n,)``
+        From :func:`cnnviz.datasets.die360.angles`.
+    fold : int
+        0 to 4, of :func:`separated_split`.
+
+    Returns
+    -------
+    int array, ``(n,)``
+        Degrees; 0 for training views, 1 to 5 for dropped ones, more for
+        validation views.
+    """
+    place, first, last = _held_out(b, fold)
+    below, above = place - (first - MARGIN - 1), (last + MARGIN + 1) - place
+    if first - MARGIN - 1 < 0:            # no training views on that side
+        below = above
+    if last + MARGIN + 1 >= die360.BLOCK_B:
+        above = below
+    return np.maximum(np.minimum(below, above), 0)
 
 
 def nearest_difference(images, training, validation, batch_size=256):

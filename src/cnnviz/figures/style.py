@@ -10,7 +10,7 @@ from cnnviz import files, overlay
 matplotlib.use("Agg")
 from matplotlib import patches, pyplot as plt  # noqa: E402
 
-__all__ = ["PAGE_WIDTH", "OUTLINE", "RECEPTIVE_FIELD", "new", "show",
+__all__ = ["PAGE_WIDTH", "OUTLINE", "RECEPTIVE_FIELD", "SHADE", "line", "new", "show",
            "show_overlay", "show_box", "save"]
 
 PAGE_WIDTH = 7.1            # inches; a journal's two columns
@@ -18,6 +18,14 @@ PAGE_WIDTH = 7.1            # inches; a journal's two columns
 OUTLINE = "#00d13b"
 RECEPTIVE_FIELD = "#2f6bff"
 LINE_WIDTH = 0.8
+SHADE = {"color": "0.92", "linewidth": 0, "zorder": 0}
+# Networks: convolutional ones from light to dark blue, dense ones in orange.
+# The marker tells them apart without colour.
+_LINES = {
+    "c1": ("#9ecae1", "o"), "c2": ("#6baed6", "s"), "c3": ("#4292c6", "^"),
+    "c4": ("#2171b5", "D"), "c9": ("#08306b", "v"),
+    "d5": ("#fdae6b", "o"), "d10": ("#f16913", "s"), "d20": ("#8c2d04", "^"),
+}
 RESOLUTION = 300            # dots per inch of PNG files
 
 _SETTINGS = {
@@ -30,6 +38,13 @@ _SETTINGS = {
     "image.interpolation": "nearest",
     "pdf.fonttype": 42,
 }
+
+
+def line(network):
+    """Colour, marker and width of a network's line."""
+    colour, marker = _LINES[network]
+    return {"color": colour, "marker": marker, "markersize": 2.5,
+            "linewidth": LINE_WIDTH}
 
 
 def new(height):

@@ -1,0 +1,82 @@
+"""Accuracy against the angle to the nearest training view (beyond the thesis)."""
+from pathlib import Path
+
+import pandas as pd
+
+from cnnviz.figures import style
+
+# Folds with training views on both sides, and those beyond the trained range.
+BETWEEN, BEYOND = "between trained views", "beyond the trained views"
+
+
+def add_arguments(parser):
+    parser.add_argument("--by-distance", type=Path, required=True,
+                        help="CSV file of 'cnnviz table-5-1 --by-distance'")
+    parser.add_argument("--folds-table", type=Path, required=True,
+                        help="CSV file of all folds of the random split")
+    parser.add_argument("-o", "--output", type=Path, required=True,
+                        help="figure to write, without suffix: .png and .pdf")
+
+
+def curves(frame):
+    """Accuracy by distance, for interpolating and extrapolating folds.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        From :func:`cnnviz.tables.leakage.accuracy_by_distance`.
+
+    Returns
+    -------
+    dict
+        From the kind of fold and the network to a Series by distance.
+    """
+    last = frame["fold"].max()
+    kind = frame["fold"].isin([0, last]).map({True: BEYOND, False: BETWEEN})
+    sums = frame.groupby([kind.rename("kind"), "network", "distance"],
+                         sort=False)[["views", "right"]].sum()
+    share = sums["right"] / sums["views"]
+    return {key: part.droplevel([0, 1]).sort_index()
+            for key, part in share.groupby(level=[0, 1], sort=False)}
+
+
+def draw(frame, random):
+    """Draw the figure.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        From :func:`cnnviz.tables.leakage.accuracy_by_distance`.
+    random : Series
+        Mean accuracy on the random split, by network.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    figure = style.new(2.9)
+    found = curves(frame)
+    kinds = [kind for kind in (BETWEEN, BEYOND)
+             if any(key[0] == kind for key in found)]
+    panels = figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
+    for axes, kind in zip(panels, kinds):
+        for network in random.index:
+            line = found[kind, network]
+            axes.plot(line.index, line, label=network, **style.line(network))
+            axes.plot(0, random[network], clip_on=False, **style.line(network))
+        axes.axvspan(0.5, 5.5, **style.SHADE)
+        axes.text(3, 0.03, "dropped", ha="center")
+        axes.set_title(f"held-out views {kind}")
+        axes.set_xlabel("degrees to the nearest training view\n"
+                        "(0: random split of the thesis)")
+        axes.set_ylim(0, 1)
+        axes.set_xlim(0, None)
+    panels[0].set_ylabel("accuracy")
+    panels[-1].legend(loc="upper right", ncols=2, frameon=False)
+    figure.tight_layout()
+    return figure
+
+
+def run(args):
+    random = pd.read_csv(args.folds_table).set_index("network")["mean"]
+    style.save(draw(pd.read_csv(args.by_distance), random), args.output)
