@@ -1,8 +1,10 @@
 """Accuracy against the angle to the nearest training view (beyond the thesis)."""
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
+from cnnviz.datasets import die360
 from cnnviz.figures import style
 
 # Folds with training views on both sides, and those beyond the trained range.
@@ -40,6 +42,12 @@ def curves(frame):
             for key, part in share.groupby(level=[0, 1], sort=False)}
 
 
+def most_frequent():
+    """Share of the most frequent label: the accuracy of a constant answer."""
+    counts = np.bincount(die360.angles()[2])
+    return counts.max() / counts.sum()
+
+
 def draw(frame, random):
     """Draw the figure.
 
@@ -58,14 +66,15 @@ def draw(frame, random):
     found = curves(frame)
     kinds = [kind for kind in (BETWEEN, BEYOND)
              if any(key[0] == kind for key in found)]
-    panels = figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
+    panels = figure.subplots(1, len(kinds), sharex=True, sharey=True, squeeze=False)[0]
     for axes, kind in zip(panels, kinds):
         for network in random.index:
             line = found[kind, network]
             axes.plot(line.index, line, label=network, **style.line(network))
             axes.plot(0, random[network], clip_on=False, **style.line(network))
         axes.axvspan(0.5, 5.5, **style.SHADE)
-        axes.text(3, 0.03, "dropped", ha="center")
+        axes.text(3, 0.03, "dropped by the split", ha="center")
+        axes.axhline(most_frequent(), **style.REFERENCE)
         axes.set_title(f"held-out views {kind}")
         axes.set_xlabel("degrees to the nearest training view\n"
                         "(0: random split of the thesis)")

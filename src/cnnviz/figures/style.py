@@ -10,7 +10,8 @@ from cnnviz import files, overlay
 matplotlib.use("Agg")
 from matplotlib import patches, pyplot as plt  # noqa: E402
 
-__all__ = ["PAGE_WIDTH", "OUTLINE", "RECEPTIVE_FIELD", "SHADE", "line", "new", "show",
+__all__ = ["PAGE_WIDTH", "OUTLINE", "RECEPTIVE_FIELD", "REFERENCE", "SHADE",
+           "line", "new", "show",
            "show_overlay", "show_box", "save"]
 
 PAGE_WIDTH = 7.1            # inches; a journal's two columns
@@ -18,6 +19,7 @@ PAGE_WIDTH = 7.1            # inches; a journal's two columns
 OUTLINE = "#00d13b"
 RECEPTIVE_FIELD = "#2f6bff"
 LINE_WIDTH = 0.8
+REFERENCE = {"color": "0.4", "linestyle": ":", "linewidth": LINE_WIDTH}
 SHADE = {"color": "0.92", "linewidth": 0, "zorder": 0}
 # Networks: convolutional ones from light to dark blue, dense ones in orange.
 # The marker tells them apart without colour.
