@@ -36,7 +36,7 @@ lint: $(ready)  ## snakemake --lint
 	$(bin)/snakemake --lint
 
 report: $(ready)  ## results/report.html, one entry for each figure and table
-	$(bin)/snakemake --configfile "$(CONFIG)" --report results/report.html
+	$(bin)/snakemake --cores 1 --configfile "$(CONFIG)" --report results/report.html
 
 $(ready): requirements-build.lock requirements.lock pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is required and '$(PYTHON)' was not found; get it from your system's packages, conda or pyenv, or name yours: make PYTHON=/path/to/python3.11" >&2; exit 2; }
