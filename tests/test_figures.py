@@ -63,6 +63,10 @@ def test_labels_give_both_measurements():
     assert saliency_sheet._label(feature(0, 1, 2, 1, 3)) == (
         "c9, feature 1\nmax: pip 3.0×\nsum: background 3.0×")
     assert saliency_sheet._label(feature(2, *[np.nan] * 4)) == "c9, feature 3"
+    silent = feature(0, 1, 2, 1, 3)
+    silent = silent._replace(saliency={name: -abs(maps) for name, maps
+                                       in silent.saliency.items()})
+    assert saliency_sheet._label(silent).startswith("c9, feature 1 (not here)\n")
 
 
 def test_equal_figures_give_equal_bytes(tmp_path, views):

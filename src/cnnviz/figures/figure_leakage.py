@@ -79,7 +79,7 @@ def draw(frame, random):
         axes.set_xlabel("degrees to the nearest training view\n"
                         "(0: random split of the thesis)")
         axes.set_ylim(0, 1)
-        axes.set_xlim(0, None)
+        axes.set_xlim(0, frame["distance"].max() + 0.3)
     panels[0].set_ylabel("accuracy")
     panels[-1].legend(loc="upper right", ncols=2, frameon=False)
     figure.tight_layout()

@@ -18,7 +18,7 @@ GROUPS = {"background": "Background", "edge": "Rounded edge of the die",
           "pip": "Spots (pips)", "face": "Flat part of the faces",
           None: "Silent on every view"}
 ROW = 0.53                # inches
-LABEL_WIDTH = 1.1
+LABEL_WIDTH = 1.3
 GAP = 0.1
 AGGREGATES = ("max", "sum")
 
@@ -84,6 +84,8 @@ def grouped(features):
 
 def _label(feature):
     lines = [f"{feature.network}, feature {feature.index + 1}"]
+    if not any((feature.saliency[aggregate] > 0).any() for aggregate in AGGREGATES):
+        lines[0] += " (not here)"
     for aggregate in AGGREGATES:
         concept, lift = feature.strongest(aggregate)
         if concept is not None:
@@ -136,7 +138,7 @@ def draw(features, pixels):
     figure = style.new(height)
     middle = (style.PAGE_WIDTH - LABEL_WIDTH - 0.05 - GAP) / 4
     for half, text in enumerate((
-            "gradient of max(F); blue: receptive field of the maximal neuron",
+            "gradient of max(F); blue: its receptive field",
             "gradient of sum(F); green: outlines of important areas")):
         _heading(figure, text, head - 0.05, height, ha="center",
                  x=LABEL_WIDTH + middle * (1 + 2 * half) + GAP * half)
