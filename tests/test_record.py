@@ -84,7 +84,8 @@ def reproduced(table):
 def rows_of(split):
     """Table rows from the recorded folds."""
     return [table_5_1.Row(name, lasagne.layers.count_params(die.build(name)),
-                          tuple(row[f"fold_{k}"] for k in FOLDS), row["dead_starts"])
+                          tuple(row[f"fold_{k}"] for k in FOLDS),
+                          int(row["dead_starts"]))
             for name, row in recorded_folds(split).iterrows()]
 
 

@@ -52,4 +52,4 @@ def run(args):
     comparison.write_reproduced(args.output, table_5_1.reproduced(
         table, pairs, "make reproduce"))
     files.write_text(args.folds_table, table_5_1.as_frame(table).to_csv(
-        index=False, float_format="%.6f"))
+        index=False))

@@ -31,7 +31,7 @@ def run(args):
     files.write_text(args.output, leakage.separated_text(
         rows(random), table, reported_spreads(args.reported)))
     files.write_text(args.folds_table, table_5_1.as_frame(table).to_csv(
-        index=False, float_format="%.6f"))
+        index=False))
     _, b, _ = (column[::args.every] for column in die360.angles())
     files.write_text(args.by_distance, leakage.accuracy_by_distance(
         separated, b).to_csv(index=False))

@@ -44,8 +44,10 @@ def _spread(mean, above, below):
 
 
 def _error_ratio(random, separated):
-    """How many times larger the share of wrong answers becomes."""
-    return "–" if random == 1 else f"{(1 - separated) / (1 - random):.0f}×"
+    """How many times larger the share of wrong answers becomes, two digits."""
+    if random == 1:
+        return "–"
+    return f"{float(f'{(1 - separated) / (1 - random):.2g}'):,.0f}×"
 
 
 _SEPARATED_CAPTION = """\
