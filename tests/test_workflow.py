@@ -116,3 +116,9 @@ def test_lint_finds_nothing():
         text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert run.returncode == 0, run.stdout
     assert "Congratulations, your workflow is in a good condition!" in run.stdout
+
+
+def test_the_default_profile_is_found(tmp_path):
+    run = snakemake(tmp_path, "--dry-run", "--quiet", "rules", config=SMALL)
+    assert "Using workflow specific profile" in run.stdout
+    assert "profiles/default" in run.stdout
