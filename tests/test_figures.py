@@ -110,3 +110,11 @@ def test_leakage_curves_tell_interpolating_from_extrapolating_folds():
     assert found[figure_leakage.BETWEEN, "c1"].to_dict() == {6: 0.85, 7: 0.1}
     figure = figure_leakage.draw(frame, pd.Series({"c1": 0.99}))
     assert len(figure.axes) == 2 and figure.axes[0].get_ylabel() == "accuracy"
+
+
+def test_a_run_of_fewer_folds_does_not_take_its_last_for_an_end():
+    frame = pd.DataFrame([("c1", 0, 6, 10, 5), ("c1", 1, 6, 10, 9)],
+                         columns=["network", "fold", "distance", "views", "right"])
+    found = figure_leakage.curves(frame)
+    assert found[figure_leakage.BEYOND, "c1"].to_dict() == {6: 0.5}
+    assert found[figure_leakage.BETWEEN, "c1"].to_dict() == {6: 0.9}

@@ -1,5 +1,6 @@
 """Files that are either finished or absent, and errors that name the remedy."""
 import contextlib
+import csv
 import hashlib
 import os
 import shutil
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 __all__ = ["atomic", "require_space", "sha256", "load_array", "load_arrays",
-           "save_array", "save_arrays", "write_text"]
+           "save_array", "save_arrays", "write_text", "write_rows"]
 
 
 @contextlib.contextmanager
@@ -127,3 +128,12 @@ def write_text(path, text):
     """Write UTF-8 text in one go."""
     with atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def write_rows(path, columns, rows):
+    """Write dictionaries as comma-separated values under a header."""
+    with atomic(path) as temporary:
+        with open(temporary, "w", newline="", encoding="utf-8") as stream:
+            writer = csv.DictWriter(stream, columns, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)

@@ -10,9 +10,7 @@ from cnnviz.commands import arguments
 from cnnviz.datasets import die360
 
 #: The shown views: the middle of the first cell of each face, 1 to 6.
-SHOWN = [next((start_a + die360.BLOCK_A // 2, start_b + die360.BLOCK_B // 2)
-              for start_a, start_b, label in die360.cells() if label == face)
-         for face in range(1, die360.CLASSES + 1)]
+SHOWN = [die360.typical_view(face) for face in range(1, die360.CLASSES + 1)]
 # Every how manieth view of the data set the measurement takes.
 MEASURED_STRIDE = 50
 

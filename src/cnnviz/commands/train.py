@@ -1,5 +1,4 @@
 """Train one Die360 network on one fold (thesis section 5.2)."""
-import csv
 import shlex
 import time
 
@@ -45,14 +44,6 @@ def add_arguments(parser):
     arguments.add_output(parser, "weight file (.npz) to write")
 
 
-def _write_history(path, history):
-    with files.atomic(path) as temporary:
-        with open(temporary, "w", newline="", encoding="utf-8") as stream:
-            writer = csv.DictWriter(stream, list(history[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(history)
-
-
 def run(args):
     from cnnviz import backend, training
     from cnnviz.networks import die, weights
@@ -71,7 +62,7 @@ def run(args):
         lambda seed: die.build(args.network, seed=seed), *parts, settings,
         first_seed(args.seed, args.fold), progress=True)
     backend.lasagne.layers.set_all_param_values(network, outcome.parameters)
-    _write_history(args.history, outcome.history)
+    files.write_rows(args.history, list(outcome.history[0]), outcome.history)
     weights.save(args.output, network, {
         "network": args.network, "split": args.split, "fold": args.fold,
         "seed": outcome.seed, "starts": outcome.starts,

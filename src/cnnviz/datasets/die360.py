@@ -14,6 +14,7 @@ from cnnviz.datasets import die_scene
 from cnnviz.datasets.die_scene import BACKGROUND, EDGE, PIP
 
 __all__ = ["BACKGROUND", "EDGE", "PIP", "CLASSES", "SIZE", "angles", "cells",
+           "typical_view",
            "render", "regions", "prominence", "twins", "Die360", "load", "standardize"]
 
 CLASSES = 6       #: labels 1 to 6
@@ -38,6 +39,12 @@ def cells():
     return [(start_a, start_b, label)
             for start_a, row in zip(STARTS_A, CELLS)
             for start_b, label in zip(STARTS_B, row) if label is not None]
+
+
+def typical_view(label):
+    """Middle (a, b) of the first cell with a label, in degrees."""
+    first_a, first_b, _ = next(cell for cell in cells() if cell[2] == label)
+    return first_a + BLOCK_A // 2, first_b + BLOCK_B // 2
 
 
 def angles():

@@ -210,7 +210,7 @@ def _shade(x, y, z, nx, ny, nz, dx, dy, dz):
 @_jit
 def _enter_cube(ox, oy, oz, rx, ry, rz, t):
     """Parameter at which every ray has entered all slabs |coordinate| <= 1."""
-    one, tiny = np.float32(1), np.float32(1e-9)
+    tiny = np.float32(1e-9)
     for k in range(t.size):
         # (-sign(r) - o) / r, written without a branch.
         sx = -(abs(rx[k]) + ox * rx[k]) / (rx[k] * rx[k] + tiny)

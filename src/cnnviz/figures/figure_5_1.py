@@ -47,9 +47,7 @@ def bottom_right_face(frames):
 
 def choose_views():
     """The three views (a, b) of the figure, in degrees."""
-    first_a, first_b, _ = next(cell for cell in die360.cells()
-                               if cell[2] == LABEL)
-    accepted = (first_a + die360.BLOCK_A // 2, first_b + die360.BLOCK_B // 2)
+    accepted = die360.typical_view(LABEL)
     taken = set(zip(*(column.tolist() for column in die360.angles()[:2])))
     views = np.array([(a, b) for a in range(360) for b in range(360)
                       if (a, b) not in taken])

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cnnviz.datasets import die360
+from cnnviz.datasets import die360, splits
 from cnnviz.figures import style
 
 # Folds with training views on both sides, and those beyond the trained range.
@@ -13,7 +13,7 @@ BETWEEN, BEYOND = "between trained views", "beyond the trained views"
 
 def add_arguments(parser):
     parser.add_argument("--by-distance", type=Path, required=True,
-                        help="CSV file of 'cnnviz table-5-1 --by-distance'")
+                        help="CSV file of 'cnnviz table-without-leakage'")
     parser.add_argument("--folds-table", type=Path, required=True,
                         help="CSV file of all folds of the random split")
     parser.add_argument("-o", "--output", type=Path, required=True,
@@ -33,8 +33,8 @@ def curves(frame):
     dict
         From the kind of fold and the network to a Series by distance.
     """
-    last = frame["fold"].max()
-    kind = frame["fold"].isin([0, last]).map({True: BEYOND, False: BETWEEN})
+    # The split's ends, also in a run of fewer folds.
+    kind = frame["fold"].isin([0, splits.FOLDS - 1]).map({True: BEYOND, False: BETWEEN})
     sums = frame.groupby([kind.rename("kind"), "network", "distance"],
                          sort=False)[["views", "right"]].sum()
     share = sums["right"] / sums["views"]

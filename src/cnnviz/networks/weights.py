@@ -123,11 +123,7 @@ def load(path, network, sha256=None, expected=None):
 
 def write_manifest(folder, rows):
     """Write ``manifest.csv`` of a folder of weight files."""
-    with files.atomic(paths.manifest(folder)) as temporary:
-        with open(temporary, "w", newline="", encoding="utf-8") as stream:
-            writer = csv.DictWriter(stream, MANIFEST_COLUMNS, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
+    files.write_rows(paths.manifest(folder), MANIFEST_COLUMNS, rows)
 
 
 def read_manifest(folder):
