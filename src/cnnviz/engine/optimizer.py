@@ -1,0 +1,138 @@
+"""Which of Theano's graph optimizations run, and this engine's own.
+
+Theano's canonicalization, stabilization and specialization stay.  What
+prepares a graph for Theano's C code goes: BLAS calls, fused loops,
+convolution as matrix product, in-place variants (the engine decides itself
+what may be overwritten).
+"""
+import numpy as np
+from theano import gof, scalar
+from theano.compile.mode import optdb
+from theano.gof.graph import Constant
+from theano.gof.optdb import Query
+from theano.tensor.elemwise import Elemwise
+from theano.tensor.opt import in2out
+
+from cnnviz.engine.elementwise import LeakyRectify, LeakyRectifySlope
+
+__all__ = ["query", "rectifiers"]
+
+_EXCLUDED = ("inplace", "fusion", "BlasOpt", "specialize_device",
+             "AbstractConvCheck", "scan_eqopt1", "scan_eqopt2",
+             "scan_make_inplace")
+
+
+def query():
+    """Theano's fast-run optimizations, less those for C code, and ours."""
+    return Query(include=["fast_run"], exclude=_EXCLUDED).register(
+        (in2out(rectifiers, name="rectifiers"), 48.9))
+
+
+def _applied(variable, kind):
+    """Inputs of the element-wise node of that kind behind a variable."""
+    node = variable.owner
+    if (node is not None and isinstance(node.op, Elemwise)
+            and type(node.op.scalar_op) is kind):
+        return node.inputs
+    return None
+
+
+def _number(variable):
+    """Value of a constant with one element, else None."""
+    if isinstance(variable, Constant) and np.size(variable.data) == 1:
+        return float(np.asarray(variable.data).item())
+    return None
+
+
+def _product(variable):
+    """A variable as a coefficient and a list of factors."""
+    coefficient, factors = 1.0, []
+    for factor in _applied(variable, scalar.Mul) or [variable]:
+        number = _number(factor)
+        if number is None:
+            factors.append(factor)
+        else:
+            coefficient *= number
+    return coefficient, factors
+
+
+def _same(first, second):
+    return len(first) == len(second) and set(first) == set(second)
+
+
+def _without(factors, gone):
+    rest = list(factors)
+    rest.remove(gone)
+    return rest
+
+
+def _argument(factors, kind, others):
+    """x, where the factors are ``kind(x)`` and the others."""
+    for factor in factors:
+        inside = _applied(factor, kind)
+        if inside and _same(_without(factors, factor), others):
+            return inside[0]
+    return None
+
+
+def _times(factors, variable):
+    """Product with the broadcasting of its factors."""
+    for factor in factors:
+        variable = variable * factor
+    return variable
+
+
+def _is_one(number):
+    return abs(number - 1) < 1e-6
+
+
+def _rectifier(terms):
+    """``a x + b |x|`` and ``a g + b g sgn(x)``, with a + b = 1."""
+    for (a, plain), (b, other) in (terms, terms[::-1]):
+        if not _is_one(a + b):
+            continue
+        if len(plain) == len(other) == 1:
+            inside = _applied(other[0], scalar.Abs)
+            if inside and inside[0] is plain[0]:
+                return Elemwise(LeakyRectify(a - b))(inside[0])
+        x = _argument(other, scalar.Sgn, plain)
+        if x is not None:
+            return _times(plain, Elemwise(LeakyRectifySlope(a - b))(x))
+    return None
+
+
+def _halved_sum(factors):
+    """Among factors with coefficient one half: ``x + |x|`` and
+    ``g + g sgn(x)``, which are twice a rectifier."""
+    for factor in factors:
+        terms = _applied(factor, scalar.Add)
+        if terms and len(terms) == 2:
+            halves = [(coefficient / 2, inside) for coefficient, inside
+                      in map(_product, terms)]
+            found = _rectifier(halves)
+            if found is not None:
+                return _times(_without(factors, factor), found)
+    return None
+
+
+@gof.local_optimizer([Elemwise])
+def rectifiers(node):
+    """Rectifiers and their derivatives, written as sums, become one Op each.
+
+    ``theano.tensor.nnet.relu`` is ``a x + b |x|`` and its gradient
+    ``a g + b g sgn(x)``; each is five passes over memory, and one or three
+    when told what it is.
+    """
+    if not isinstance(node.op, Elemwise):
+        return None
+    output, kind = node.outputs[0], type(node.op.scalar_op)
+    if np.dtype(output.dtype).kind != "f":
+        return None
+    if kind is scalar.Add and len(node.inputs) == 2:
+        found = _rectifier([_product(each) for each in node.inputs])
+    elif kind is scalar.Mul:
+        coefficient, factors = _product(output)
+        found = _halved_sum(factors) if _is_one(2 * coefficient) else None
+    else:
+        return None
+    return [found] if found is not None and found.type == output.type else None

@@ -1,0 +1,373 @@
+"""A graph as a straight-line program of PyTorch calls.
+
+The nodes are put in order, it is decided where every value lives and when
+it dies, and the program is written as Python source, one line a node::
+
+    v12 = AbstractConv2d_12(v10, i1); del v10
+    v13 = add_13(v12, v11); del v12, v11
+
+It is compiled once and is there to be read: ``f.fn.source`` of a compiled
+function ``f``.
+"""
+import itertools
+import linecache
+import re
+import sys
+import weakref
+
+import numpy as np
+import torch
+from theano import scalar
+from theano.gof.graph import Constant
+from theano.gof.link import raise_with_op
+from theano.tensor import TensorType
+from theano.tensor.elemwise import DimShuffle, Elemwise
+from theano.tensor.nnet.abstract_conv import BaseAbstractConv
+from theano.tensor.subtensor import Subtensor
+
+from cnnviz.engine import host
+from cnnviz.engine.elementwise import operand_dtype
+from cnnviz.engine.registry import (UnsupportedOp, implementation_of,
+                                    torch_dtype)
+from cnnviz.engine.storage import (argument_reader, check_tensor, host_reader,
+                                   reader, to_array, to_tensor, writer)
+
+__all__ = ["Program"]
+
+_serial = itertools.count(1)
+
+
+def _readers(variable):
+    """Nodes that read a variable or a view of it."""
+    found = set()
+    for node, _ in variable.clients:
+        if node == "output":
+            continue
+        found.add(node)
+        if isinstance(node.op, (DimShuffle, Subtensor)):
+            found |= _readers(node.outputs[0])
+    return found
+
+
+def ordered(fgraph, updates):
+    """Nodes in an order that lets updates overwrite what they update.
+
+    A node that computes the new value of a shared variable waits, where it
+    can, until everything else that reads the old value has run.
+
+    Parameters
+    ----------
+    fgraph : FunctionGraph
+    updates : dict
+        From inputs to the outputs that they become.
+
+    Returns
+    -------
+    list of Apply nodes
+    """
+    rivals = {}  # node -> readers of the old values that it could overwrite
+    for old, new in updates.items():
+        if new.owner is not None and old in new.owner.inputs:
+            rivals.setdefault(new.owner, set()).update(
+                _readers(old) - {new.owner})
+    order, done, waiting = [], set(), fgraph.toposort()
+
+    def ready(node):
+        return all(each.owner is None or each.owner in done for each in node.inputs)
+
+    while waiting:
+        held = []
+        for node in waiting:
+            if ready(node) and rivals.get(node, done) <= done:
+                order.append(node)
+                done.add(node)
+            else:
+                held.append(node)
+        if len(held) == len(waiting):  # they wait for each other
+            node = next(filter(ready, held))
+            order.append(node)
+            done.add(node)
+            held.remove(node)
+        waiting = held
+    return order
+
+
+def _channels_last_inputs(fgraph):
+    """Inputs kept channels last: untied biases and their like."""
+    if not any(isinstance(node.op, BaseAbstractConv) for node in fgraph.apply_nodes):
+        return set()
+    return {each for each in fgraph.inputs
+            if isinstance(each.type, TensorType) and each.ndim == 3}
+
+
+def _check(value, kind):
+    check_tensor(value, kind, "what the node gave")
+
+
+def _title(op):
+    """Name of an Op in the program."""
+    op = getattr(op, "scalar_op", op)
+    name = getattr(op, "name", None) or type(op).__name__
+    return re.sub(r"\W", "_", name)
+
+
+class Program:
+    """A compiled graph: call it to run.
+
+    Attributes
+    ----------
+    source : str
+        The program.
+    nodes : list
+        Apply nodes in the order in which they run.
+    """
+    need_update_inputs = False  # the program stores its updates itself
+    allow_gc = False            # and keeps nothing between calls
+
+    def __init__(self, fgraph, updates, cells, device, check=False):
+        self.device = device
+        self.storage_map = {}   # wanted by Function.copy and Function.free
+        self.nodes = ordered(fgraph, updates)
+        self._fgraph, self._updates, self._checked = fgraph, updates, check
+        self._names = {}        # variable -> name in the program
+        self._host = set()      # variables held as Python numbers or tuples
+        self._root = {}         # variable -> the one whose memory it may use
+        self._views = set()     # variables that only look at others' memory
+        self._globals = {}
+        self._lines = ["def program():"]
+        self._node_of_line = {}
+        self._find_last_uses()
+        self._emit_inputs(cells)
+        for index, node in enumerate(self.nodes):
+            self._emit_node(index, node)
+        self._emit_results(cells)
+        self._compile()
+
+    def __call__(self, output_subset=None):
+        try:
+            with torch.inference_mode():
+                return self._run()
+        except Exception:
+            raise_with_op(self._failed_node(sys.exc_info()[2]))
+
+    def _failed_node(self, trace):
+        while trace is not None:
+            if trace.tb_frame.f_code is self._run.__code__:
+                return self._node_of_line.get(trace.tb_lineno)
+            trace = trace.tb_next
+        return None
+
+    def _compile(self):
+        self.source = "\n".join(self._lines) + "\n"
+        name = f"<cnnviz.engine program {next(_serial)}>"
+        exec(compile(self.source, name, "exec"), self._globals)
+        self._run = self._globals["program"]
+        # Tracebacks show the program's lines.
+        linecache.cache[name] = (len(self.source), None,
+                                 self.source.splitlines(True), name)
+        weakref.finalize(self, linecache.cache.pop, name, None)
+
+    # Names and lines
+
+    def _bind(self, name, thing):
+        """Name of a global that holds a thing."""
+        while name in self._globals and self._globals[name] is not thing:
+            name = f"{name}_{len(self._globals)}"
+        self._globals[name] = thing
+        return name
+
+    def _line(self, text, node=None):
+        self._lines.append("    " + text)
+        self._node_of_line[len(self._lines)] = node
+
+    # Life and death of values
+
+    def _find_last_uses(self):
+        self._last_use = {variable: index for index, node in enumerate(self.nodes)
+                          for variable in node.inputs}
+        self._last_use.update(dict.fromkeys(self._fgraph.outputs, len(self.nodes)))
+
+    def _may_overwrite(self, index, node, position):
+        """Whether node ``index`` may write its result over an input."""
+        variable, output = node.inputs[position], node.outputs[0]
+        if (variable not in self._root or variable.type != output.type
+                or variable in self._views or self._last_use[variable] > index):
+            return False
+        root = self._root[variable]
+        if root.owner is None and self._updates.get(variable) is not output:
+            return False  # an argument, or a shared variable's value
+        return all(self._last_use.get(each, -1) <= index
+                   for each, other in self._root.items()
+                   if other is root and each is not variable)
+
+    def _overwritten(self, index, node, writes):
+        """Position of the input whose memory the result takes, or None."""
+        positions = range(len(node.inputs)) if writes == "any" else writes
+        allowed = [position for position in positions
+                   if self._may_overwrite(index, node, position)]
+        updated = [position for position in allowed
+                   if node.inputs[position].owner is None]
+        return next(iter(updated or allowed), None)
+
+    # Inputs
+
+    def _emit_inputs(self, cells):
+        channels_last = _channels_last_inputs(self._fgraph)
+        for index, (variable, cell) in enumerate(zip(self._fgraph.inputs, cells)):
+            if not variable.clients:
+                continue
+            if not isinstance(variable.type, (TensorType, scalar.Scalar)):
+                raise UnsupportedOp(
+                    f"the input {variable} is of Theano's type {variable.type}; "
+                    "the torch engine takes tensors only (for random numbers "
+                    "use theano.sandbox.rng_mrg.MRG_RandomStreams)")
+            torch_dtype(variable.type.dtype, f"the input {variable}")
+            written = variable in self._updates
+            if (host.is_host_input(variable) and not written
+                    and not isinstance(cell[0], torch.Tensor)):
+                self._host.add(variable)
+                read = host_reader(cell)
+            else:
+                self._root[variable] = variable
+                read = (argument_reader(cell, self.device) if cell[0] is None else
+                        reader(cell, self.device, written, variable in channels_last))
+            name = self._names[variable] = f"i{index}"
+            label = " ".join(f"{variable}: {variable.type}".split())
+            self._line(f"{name} = {self._bind(f'read_{name}', read)}()  # {label}")
+
+    # Nodes
+
+    def _emit_node(self, index, node):
+        run = (self._host_node if host.runs_on_host(node, self._host)
+               else self._device_node)
+        text = run(index, node)
+        for variable in node.outputs:
+            self._names[variable] = f"v{len(self._names)}"
+        targets = ", ".join(self._names[variable] for variable in node.outputs)
+        dead = [self._names[variable] for variable in dict.fromkeys(node.inputs)
+                if self._last_use[variable] == index and variable in self._names]
+        dead += [self._names[variable] for variable in node.outputs
+                 if variable not in self._last_use]
+        self._line(f"{targets} = {text}" + (f"; del {', '.join(dead)}" if dead else ""),
+                   node)
+        if self._checked:
+            for variable in node.outputs:
+                if variable in self._last_use and variable not in self._host:
+                    kind = self._bind("type", variable.type)
+                    self._line(f"{self._bind('check', _check)}"
+                               f"({self._names[variable]}, {kind})", node)
+
+    def _host_node(self, index, node):
+        self._host.update(node.outputs)
+        if host.is_shape_query(node):
+            value, = node.inputs
+            shape = (f"{self._bind('shape', np.shape)}({self._names[value]})"
+                     if value in self._host else f"{self._tensor(node, 0)}.shape")
+            part = getattr(node.op, "i", None)
+            return f"tuple({shape})" if part is None else f"{shape}[{part}]"
+        name = self._bind(f"{_title(node.op)}_{index}", host.host_function(node))
+        arguments = [self._number(variable) for variable in node.inputs]
+        return f"{name}({', '.join(arguments)})"
+
+    def _device_node(self, index, node):
+        implementation = implementation_of(node)
+        for variable in node.outputs:
+            torch_dtype(variable.type.dtype, f"the result of {node}")
+        numbers = implementation.host_positions(len(node.inputs))
+        arguments = [self._number(variable) if position in numbers
+                     else self._tensor(node, position)
+                     for position, variable in enumerate(node.inputs)]
+        for variable in node.outputs:
+            self._root[variable] = variable
+        if implementation.creates:
+            run = implementation.build(node, self.device)
+        elif implementation.writes:
+            target = self._overwritten(index, node, implementation.writes)
+            run = implementation.build(node, target)
+            if target is not None:
+                self._root[node.outputs[0]] = self._root[node.inputs[target]]
+        else:
+            run = implementation.build(node)
+        if implementation.view:
+            self._note_view(node)
+        return f"{self._bind(f'{_title(node.op)}_{index}', run)}({', '.join(arguments)})"
+
+    def _note_view(self, node):
+        """The results share memory with the first tensor among the inputs."""
+        for source in node.inputs:
+            if source in self._root or isinstance(source, Constant):
+                for variable in node.outputs:
+                    self._root[variable] = self._root.get(source, source)
+                self._views.update(node.outputs)
+                return
+
+    def _number(self, variable):
+        """Expression for a value as Python number, tuple, or None."""
+        if not isinstance(variable, Constant):
+            name = self._names[variable]
+            return (name if variable in self._host
+                    else f"{self._bind('as_host', host.as_host)}({name})")
+        if not isinstance(variable.type, (TensorType, scalar.Scalar)):
+            return self._bind("constant", variable.data)
+        value = host.plain(variable.data)
+        return (self._bind("constant", value) if isinstance(value, float)
+                else repr(value))
+
+    def _tensor(self, node, position):
+        """Expression for an input of a node as tensor."""
+        variable = node.inputs[position]
+        # A kernel takes a zero-dimensional tensor on the CPU as a number.
+        elementwise = isinstance(node.op, (Elemwise, scalar.ScalarOp))
+        if isinstance(variable, Constant):
+            if not isinstance(variable.type, (TensorType, scalar.Scalar)):
+                return self._bind("constant", variable.data)
+            data = np.asarray(variable.data)
+            torch_dtype(str(data.dtype), f"the constant {variable}")
+            if elementwise and data.size == 1:
+                return self._bind("constant", torch.tensor(
+                    data.item(), dtype=operand_dtype(node, position)))
+            return self._bind("constant", to_tensor(data.copy(), self.device))
+        name = self._names[variable]
+        if variable not in self._host:
+            return name
+        alone = elementwise and all(each in self._host or isinstance(each, Constant)
+                                    for each in node.inputs)
+        dtype = (operand_dtype(node, position) if elementwise
+                 else torch_dtype(variable.type.dtype))
+        where = "" if elementwise and not alone else f", device={self._bind('device', self.device)}"
+        return (f"{self._bind('tensor', torch.tensor)}({name}, "
+                f"dtype={self._bind('dtype', dtype)}{where})")
+
+    # Results
+
+    def _emit_results(self, cells):
+        count = len(self._fgraph.outputs) - len(self._updates)
+        taken = set()   # memory that has got an owner outside
+        for old, new in self._updates.items():
+            if self._root.get(new) is old and new not in self._views:
+                continue  # written in place
+            store = writer(cells[self._fgraph.inputs.index(old)], self.device)
+            self._line(f"{self._bind('store', store)}({self._owned(new, taken)})")
+        results = [self._array(variable, taken)
+                   for variable in self._fgraph.outputs[:count]]
+        self._line(f"return [{', '.join(results + ['None'] * len(self._updates))}]")
+
+    def _owned(self, variable, taken):
+        """Expression for a tensor whose memory nobody else has."""
+        if isinstance(variable, Constant) or variable in self._host:
+            return f"{self._bind('fresh', self._fresh(variable))}({self._number(variable)})"
+        root = self._root[variable]
+        name = self._names[variable]
+        if root.owner is None or root in taken or variable in self._views:
+            return f"{name}.clone()"
+        taken.add(root)
+        return name
+
+    def _fresh(self, variable):
+        dtype = torch_dtype(variable.type.dtype, f"the result {variable}")
+        device = self.device
+        return lambda value: torch.tensor(value, dtype=dtype, device=device)
+
+    def _array(self, variable, taken):
+        return (f"{self._bind('to_array', to_array)}"
+                f"({self._owned(variable, taken)})")

@@ -1,0 +1,205 @@
+"""Where values live: NumPy arrays on the CPU, tensors on any other device.
+
+A shared variable of Theano is a cell, a list of one element, inside a
+``Container``.  On the CPU the cell goes on holding a NumPy array, whose
+memory PyTorch uses directly, so that functions of both engines can share a
+variable.  On another device the cell holds the tensor itself, and the
+container translates: what reads it sees an array, what writes it sends one
+to the device.
+"""
+import warnings
+
+import numpy as np
+import torch
+from theano.gof.link import Container
+from theano.tensor import TensorType
+
+from cnnviz.engine.registry import UnsupportedOp, torch_dtype
+
+__all__ = ["to_tensor", "to_array", "DeviceContainer", "adopt",
+           "InputContainer", "reader",
+           "argument_reader", "host_reader", "writer", "channels_last_3d"]
+
+# Such arrays are only read: what is updated in place is copied first.
+warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+
+
+def to_tensor(value, device):
+    """Tensor of an array on a device; on the CPU it shares the memory."""
+    if isinstance(value, torch.Tensor):
+        return value if value.device == device else value.to(device)
+    value = np.asarray(value)
+    try:
+        tensor = torch.from_numpy(value)
+    except ValueError:  # negative strides, which PyTorch lacks
+        tensor = torch.from_numpy(np.ascontiguousarray(value))
+    return tensor if device.type == "cpu" else tensor.to(device)
+
+
+def to_array(tensor):
+    """C-contiguous array of a tensor, for the caller of a function."""
+    return tensor.contiguous().cpu().numpy()
+
+
+def check_tensor(tensor, kind, name):
+    """Raise TypeError unless a tensor is a value of a Theano type."""
+    if not isinstance(kind, TensorType):
+        raise TypeError(f"{name} is of Theano's type {kind}, not a tensor")
+    wanted = torch_dtype(kind.dtype)
+    if tensor.dtype is not wanted or tensor.ndim != kind.ndim or any(
+            single and length != 1 for single, length
+            in zip(kind.broadcastable, tensor.shape)):
+        raise TypeError(
+            f"{name} must be a {kind}, not a tensor of {tensor.dtype} with "
+            f"shape {tuple(tensor.shape)}")
+
+
+class DeviceContainer(Container):
+    """A container whose value stays on a device.
+
+    Reading gives a NumPy copy, which is read-only: writing into it could
+    not reach the device.  Setting sends the value to the device.
+    """
+
+    def __get__(self):
+        value = self.storage[0]
+        if isinstance(value, torch.Tensor):
+            value = to_array(value)
+            value.flags.writeable = False
+        return value
+
+    def __set__(self, value):
+        if isinstance(value, torch.Tensor):
+            if self.readonly:
+                raise TypeError(f"{self.name} is read-only")
+            check_tensor(value, self.type, self.name or "the value")
+            self.storage[0] = value.detach().to(self.device).clone()
+            return
+        super().__set__(value)
+        if self.storage[0] is not None:
+            # A copy: the caller keeps his array, whatever "borrow" says.
+            self.storage[0] = torch.tensor(self.storage[0], device=self.device)
+
+    data = property(__get__, __set__)
+    value = property(__get__, __set__)
+
+    def __deepcopy__(self, memo):
+        new = Container(self.type, [np.array(self.__get__())], self.readonly,
+                        self.strict, self.allow_downcast, self.name)
+        memo[id(self)] = new
+        return new
+
+    def __reduce__(self):
+        return Container, (self.type, [np.array(self.__get__())], self.readonly,
+                           self.strict, self.allow_downcast, self.name)
+
+
+def adopt(container, device):
+    """Move a container's value to a device, where it stays from now on.
+
+    Raises
+    ------
+    UnsupportedOp
+        When the value already lives on another device.
+    """
+    if isinstance(container, DeviceContainer):
+        if container.device != device:
+            raise UnsupportedOp(
+                f"the shared variable {container.name} lives on "
+                f"{container.device}, and a function that uses it is compiled "
+                f"for {device}; use one device for both")
+        return
+    if not isinstance(container.type, TensorType):
+        return  # the linker refuses it, and names it
+    value = container.storage[0]
+    container.__class__ = DeviceContainer
+    container.device = device
+    container.storage[0] = torch.tensor(value, device=device)
+
+
+class _TensorInputType:
+    """A Theano type whose filter lets tensors of that type pass."""
+
+    def __init__(self, kind, name):
+        self._kind = kind
+        self._name = name
+
+    def filter(self, value, strict=False, allow_downcast=None):
+        if isinstance(value, torch.Tensor):
+            check_tensor(value, self._kind, self._name)
+            return value.detach()
+        return self._kind.filter(value, strict, allow_downcast)
+
+    def __getattr__(self, name):
+        return getattr(self._kind, name)
+
+
+class InputContainer(Container):
+    """Container of a function's argument: an array, or a tensor left on
+    the device."""
+
+    def __init__(self, variable, storage):
+        super().__init__(variable, storage)
+        self.type = _TensorInputType(variable.type, variable.name or "the argument")
+
+
+def channels_last_3d(array):
+    """The array with equal values, channels last in memory.
+
+    Of shape ``(channels, rows, columns)`` both; an untied bias is added to
+    feature maps that lie in memory this way.
+    """
+    return np.ascontiguousarray(array.transpose(1, 2, 0)).transpose(2, 0, 1)
+
+
+def _prepared(array, written, relayout):
+    if relayout:
+        array = channels_last_3d(array)
+    if written and not array.flags.writeable:
+        array = array.copy()
+    return array
+
+
+def reader(cell, device, written=False, relayout=False):
+    """Function that gives the tensor of a cell.
+
+    Parameters
+    ----------
+    cell : list of one element
+    device : torch.device
+    written : bool
+        The function's updates write into the value.
+    relayout : bool
+        Keep a three-dimensional array channels last in memory.
+    """
+    last_array, last_tensor = None, None
+
+    def read():
+        nonlocal last_array, last_tensor
+        value = cell[0]
+        if isinstance(value, torch.Tensor):
+            return value
+        if value is not last_array:
+            if written or relayout:
+                value = cell[0] = _prepared(np.asarray(value), written, relayout)
+            last_array, last_tensor = value, to_tensor(value, device)
+        return last_tensor
+    return read
+
+
+def argument_reader(cell, device):
+    """Function that gives the tensor of an argument."""
+    return lambda: to_tensor(cell[0], device)
+
+
+def host_reader(cell):
+    """Function that gives the Python number in a cell."""
+    return lambda: cell[0].item()
+
+
+def writer(cell, device):
+    """Function that makes a tensor the new value of a cell."""
+    def write(tensor):
+        resident = isinstance(cell[0], torch.Tensor)
+        cell[0] = tensor if resident else tensor.cpu().numpy()
+    return write
