@@ -10,6 +10,10 @@ CONFIG ?= config/default.yaml
 CORES ?= $(shell nproc 2>/dev/null || echo 2)
 SNAKEMAKE_ARGS ?=
 PYTEST_ARGS ?=
+# no: leave PyTorch out; Theano's C code then runs the networks.
+TORCH ?= yes
+# For example the index of PyTorch's smaller CPU-only build.
+TORCH_ARGS ?=
 
 bin := $(abspath $(VENV))/bin
 ready := $(VENV)/ready
@@ -19,11 +23,11 @@ endif
 # The rules' shell commands find cnnviz here.
 export PATH := $(bin):$(PATH)
 
-.PHONY: help reproduce test lint lock report clean
+.PHONY: help reproduce test gpu-check lint lock report clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
-	@echo "Variables: CONFIG=$(CONFIG) CORES=$(CORES) PYTHON=$(PYTHON) VENV=$(VENV)"
+	@echo "Variables: CONFIG=$(CONFIG) CORES=$(CORES) PYTHON=$(PYTHON) VENV=$(VENV) TORCH=$(TORCH) TORCH_ARGS=$(TORCH_ARGS)"
 
 reproduce: $(ready)  ## data, networks, figures, tables (CONFIG=config/retrain.yaml trains anew)
 	@test -f "$(CONFIG)" || { echo "no configuration file '$(CONFIG)'; there are: $(wildcard config/*.yaml)" >&2; exit 2; }
@@ -32,13 +36,20 @@ reproduce: $(ready)  ## data, networks, figures, tables (CONFIG=config/retrain.y
 test: $(ready)  ## the whole test suite, with a small run of the workflow
 	$(bin)/python -m pytest $(PYTEST_ARGS)
 
+# Any Python with PyTorch and a GPU: the project's environment, or the machine's.
+GPU_PYTHON ?= $(bin)/python
+gpu-check:  ## tests and benchmark on a CUDA GPU; GPU_PYTHON=python3 uses the machine's own
+	@test -x "$$(command -v $(GPU_PYTHON))" || $(MAKE) $(ready)
+	PYTHONPATH="src:$$PYTHONPATH" $(GPU_PYTHON) -m pytest tests/gpu -p no:cacheprovider $(PYTEST_ARGS)
+	PYTHONPATH="src:$$PYTHONPATH" $(GPU_PYTHON) benchmarks/engines.py --device cuda --output benchmarks/records/gpu.json
+
 lint: $(ready)  ## snakemake --lint
 	$(bin)/snakemake --lint
 
 report: $(ready)  ## results/report.html, one entry for each figure and table
 	$(bin)/snakemake --cores 1 --configfile "$(CONFIG)" --report results/report.html
 
-$(ready): requirements-build.lock requirements.lock pyproject.toml
+$(ready): requirements-build.lock requirements.lock requirements-torch.txt pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is required and '$(PYTHON)' was not found; get it from your system's packages, conda or pyenv, or name yours: make PYTHON=/path/to/python3.11" >&2; exit 2; }
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v[:2] == (3, 11) else "Python 3.11 is required and $(PYTHON) is %d.%d; get 3.11 from your system, conda or pyenv, or name yours: make PYTHON=/path/to/python3.11" % v[:2])'
 	@cxx="$${CXX-g++}"; test -z "$$cxx" || command -v "$$cxx" >/dev/null || { echo "a C++ compiler is required and '$$cxx' was not found; install g++ (Debian: apt-get install g++) or set CXX" >&2; exit 2; }
@@ -46,6 +57,9 @@ $(ready): requirements-build.lock requirements.lock pyproject.toml
 	@test -x $(bin)/pip || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "$(PYTHON) cannot make virtual environments; install its venv module (Debian: apt-get install python3.11-venv)" >&2; exit 2; }
 	$(bin)/python -m pip install --quiet --require-hashes -r requirements-build.lock
 	$(bin)/python -m pip install --quiet --require-hashes --no-build-isolation -r requirements.lock
+ifneq ($(TORCH),no)
+	$(bin)/python -m pip install --quiet $(TORCH_ARGS) -r requirements-torch.txt || { echo "PyTorch could not be installed. It is optional: try again, or leave it out with TORCH=no" >&2; exit 2; }
+endif
 	$(bin)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 

@@ -15,6 +15,10 @@ check_configuration()
 
 report: "workflow/report/workflow.rst"
 
+# Once a run: what runs the networks, or an early end if it cannot.
+onstart:
+    shell(f"cnnviz engine {engine_arguments()}")
+
 localrules: all
 
 rule all:

@@ -101,13 +101,16 @@ def test_batches_and_features_do_not_change_the_result():
     layer = layers.find_layer(die.build("c2", seed=1), "pool2")
     images = np.random.RandomState(1).randn(5, 1, 32, 32).astype(np.float32)
     whole = saliency.feature_saliency(layer, images)
-    np.testing.assert_array_equal(
-        whole, saliency.feature_saliency(layer, images, batch_size=2))
-    np.testing.assert_array_equal(
-        whole[[2, 0]], saliency.feature_saliency(layer, images, features=[2, 0]))
+
+    def check(found, expected):
+        # Kernels order their sums by the batch, so last digits may differ.
+        np.testing.assert_allclose(found, expected, rtol=0,
+                                   atol=1e-6 * np.abs(whole).max())
+    check(saliency.feature_saliency(layer, images, batch_size=2), whole)
+    check(saliency.feature_saliency(layer, images, features=[2, 0]), whole[[2, 0]])
     for k in range(5):  # no image influences another's map
-        np.testing.assert_array_equal(
-            whole[:, k], saliency.feature_saliency(layer, images[k:k + 1])[:, 0])
+        check(saliency.feature_saliency(layer, images[k:k + 1])[:, 0], whole[:, k])
+
 
 
 def test_max_saliency_stays_in_the_receptive_field_of_the_maximal_neuron():

@@ -2,7 +2,8 @@
 
 Everything else in the package imports ``theano`` and ``lasagne`` from here,
 and compiles through :func:`function`, so that flags, mends and the choice of
-the compute mode stand in one place.
+the engine stand in one place.  (``cnnviz.engine`` alone imports Theano
+itself, so that it serves Theano code outside this package as well.)
 
 Mends, each with its reason:
 
@@ -10,10 +11,14 @@ Mends, each with its reason:
   offers what Theano asks for its default; empty means NumPy's own BLAS.
 * Lasagne 0.1 imports ``theano.tensor.signal.downsample``, which Theano
   dropped after 0.8; a module of that name forwards to ``pool``.
+* Names that newer versions of NumPy and Python dropped are put back, where
+  they are absent (:mod:`cnnviz.old_names`).
 * Compiled C code is kept under the user's cache folder, one folder a
   Python version, never in ``~/.theano``, where other projects' flags live.
 """
 import contextlib
+import functools
+import importlib.util
 import logging
 import os
 import shutil
@@ -23,7 +28,12 @@ import types
 import warnings
 from pathlib import Path
 
-__all__ = ["theano", "T", "lasagne", "function", "describe", "cache_folder"]
+from cnnviz import old_names
+
+__all__ = ["theano", "T", "lasagne", "ENGINES", "select", "selected", "function",
+           "describe", "cache_folder"]
+
+ENGINES = ("auto", "theano", "torch")
 
 
 class CompilerMissing(RuntimeError):
@@ -68,7 +78,7 @@ def _flags():
         "device": "cpu",
         "mode": "FAST_RUN",
         "openmp": "False",  # jobs run side by side instead
-        "cxx": _compiler(),
+        "cxx": _compiler() if old_names.compiles() else "",
         "blas.ldflags": "",
         "base_compiledir": folder,
     }
@@ -94,6 +104,7 @@ def _prepare():
                           "only take effect before Theano's first import")
     given = {name: os.environ.get(name) for name in ("THEANO_FLAGS", "THEANORC")}
     flags = ",".join(f"{key}={value}" for key, value in _flags().items())
+    old_names.put_back()
     # The user's own flags come last and win; a forgotten ~/.theanorc must not.
     os.environ["THEANO_FLAGS"] = ",".join(filter(None, [flags, given["THEANO_FLAGS"]]))
     os.environ["THEANORC"] = given["THEANORC"] or os.devnull
@@ -120,14 +131,76 @@ theano, lasagne = _prepare()
 T = theano.tensor
 
 
-def function(inputs, outputs=None, updates=None, givens=None, **options):
-    """Compile a Theano function in the package's compute mode.
+_selection = {"engine": "auto", "device": "auto"}
 
-    Parameters are those of ``theano.function``.
+
+def select(engine="auto", device="auto"):
+    """Choose what runs the functions that are compiled from now on.
+
+    Parameters
+    ----------
+    engine : str
+        ``"theano"`` (its C code), ``"torch"`` (:mod:`cnnviz.engine`) or
+        ``"auto"``: the environment variable ``CNNVIZ_ENGINE``, else torch
+        where it is installed.
+    device : str
+        ``"cpu"``, ``"cuda"``, ``"cuda:n"`` or ``"auto"``: the environment
+        variable ``CNNVIZ_DEVICE``, else CUDA where there is a GPU.
+
+    Raises
+    ------
+    ValueError
+        For an engine or a device that is unknown or not there.
+    """
+    _resolve(engine, device)
+    _selection.update(engine=engine, device=device)
+
+
+def selected():
+    """Engine and device in use, ``("torch", "cpu")`` for example."""
+    return _resolve(**_selection)
+
+
+def _resolve(engine, device):
+    if engine == "auto":
+        engine = os.environ.get("CNNVIZ_ENGINE") or "auto"
+    if device == "auto":
+        device = os.environ.get("CNNVIZ_DEVICE") or "auto"
+    if engine not in ENGINES:
+        raise ValueError(f"unknown engine '{engine}'; choose one of "
+                         + ", ".join(ENGINES))
+    installed = importlib.util.find_spec("torch") is not None
+    if engine == "torch" and not installed:
+        raise ValueError("engine 'torch' needs PyTorch, which is not installed; "
+                         "install it ('make torch' or pip install -r "
+                         "requirements-torch.txt) or choose engine 'theano'")
+    if engine == "torch" or engine == "auto" and installed:
+        from cnnviz import engine as torch_engine
+        return "torch", str(torch_engine.find_device(device))
+    if device not in ("auto", "cpu"):
+        raise ValueError(f"Theano's C code runs on the CPU only, not on '{device}'; "
+                         "choose device 'cpu' or engine 'torch'")
+    return "theano", "cpu"
+
+
+@functools.lru_cache
+def _mode(engine, device):
+    """Compilation mode of an engine, None for Theano's own."""
+    if engine == "theano":
+        return None
+    from cnnviz import engine as torch_engine
+    return torch_engine.mode(device)
+
+
+def function(inputs, outputs=None, updates=None, givens=None, mode=None, **options):
+    """Compile a Theano function for the selected engine and device.
+
+    Parameters are those of ``theano.function``; a ``mode`` overrides the
+    selection.
     """
     with _quiet():
-        return theano.function(inputs, outputs, updates=updates,
-                               givens=givens, **options)
+        return theano.function(inputs, outputs, updates=updates, givens=givens,
+                               mode=mode or _mode(*selected()), **options)
 
 
 @contextlib.contextmanager
@@ -140,7 +213,15 @@ def _quiet():
 
 
 def describe():
-    """One line for the log: versions, engine, device."""
-    return (f"Theano {theano.__version__}, Lasagne {lasagne.__version__}, "
-            f"C code by {theano.config.cxx or 'nothing (Python mode)'}, "
-            f"{theano.config.floatX} on {theano.config.device}")
+    """One line for the log: engine, device, versions."""
+    engine, device = selected()
+    if engine == "torch":
+        import torch
+        where = (f"{torch.get_num_threads()} thread(s)" if device == "cpu"
+                 else torch.cuda.get_device_name(device))
+        what = f"engine torch: PyTorch {torch.__version__} on {device} ({where})"
+    else:
+        what = ("engine theano: C code by " + theano.config.cxx if theano.config.cxx
+                else "engine theano: Python code, slow") + ", on cpu"
+    return (f"{what}; Theano {theano.__version__}, Lasagne {lasagne.__version__}, "
+            f"{theano.config.floatX}")

@@ -8,6 +8,7 @@ import threading
 # Subcommands; each is a module in cnnviz.commands or cnnviz.figures, imported only when used, so
 # that --help needs no compiler.
 COMMANDS = {
+    "engine": "say which engine and device run the networks",
     "render": "render the Die360 images",
     "die360-facts": "measure the data set and write its data statement",
     "train": "train one network on one fold",

@@ -45,6 +45,18 @@ def setting(key, default=None):
     return lambda wildcards: config["training"][wildcards.network].get(key, default)
 
 
+def engine_arguments(engine="auto"):
+    """What runs a job: as configured, else ``engine``."""
+    if config["engine"] == "auto" and engine != "auto":
+        return f"--engine {engine}"
+    return f"--engine {config['engine']} --device {config['device']}"
+
+
+def training_engine(wildcards):
+    """What trains a job's network; see the configuration."""
+    return engine_arguments(setting("engine", "auto")(wildcards))
+
+
 def evaluations(split):
     """Evaluation files of all networks and folds of a split."""
     return [paths.weight_file(paths.EVALUATIONS, split, network, fold)

@@ -19,6 +19,7 @@ rule train_network:
         learning_rate=setting("learning_rate"),
         momentum=setting("momentum"),
         alive_accuracy=setting("alive_accuracy", 0.35),
+        engine=training_engine,
         threads=ONE_THREAD,
     resources:
         mem_mb=1500,
@@ -34,7 +35,7 @@ rule train_network:
         "--split {wildcards.split} --fold {wildcards.fold} "
         "--epochs {params.epochs} --batch-size {params.batch_size} "
         "--learning-rate {params.learning_rate} --momentum {params.momentum} "
-        "--alive-accuracy {params.alive_accuracy} "
+        "--alive-accuracy {params.alive_accuracy} {params.engine} "
         "--output {output.weights} --history {output.history} > {log} 2>&1"
 
 
@@ -47,6 +48,7 @@ rule evaluate_network:
     params:
         every=config["die360"]["every"],
         folder=weights_folder(),
+        engine=engine_arguments(),
         threads=ONE_THREAD,
     resources:
         mem_mb=1500,
@@ -60,4 +62,5 @@ rule evaluate_network:
         "{params.threads} cnnviz evaluate --images {input.images} "
         "--every {params.every} --weights {params.folder:q} "
         "--network {wildcards.network} --split {wildcards.split} "
-        "--fold {wildcards.fold} --output {output.evaluation} > {log} 2>&1"
+        "--fold {wildcards.fold} {params.engine} --output {output.evaluation} "
+        "> {log} 2>&1"

@@ -10,6 +10,7 @@ rule saliency_of_features:
     params:
         every=config["die360"]["every"],
         folder=weights_folder(),
+        engine=engine_arguments(),
         threads=ONE_THREAD,
     conda:
         ENVIRONMENT
@@ -20,4 +21,5 @@ rule saliency_of_features:
     shell:
         "{params.threads} cnnviz saliency --images {input.images} "
         "--every {params.every} --weights {params.folder:q} "
-        "--network {wildcards.network} --output {output.saliency} > {log} 2>&1"
+        "--network {wildcards.network} {params.engine} --output {output.saliency} "
+        "> {log} 2>&1"

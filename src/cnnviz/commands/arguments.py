@@ -37,6 +37,25 @@ def add_weights(parser):
                         help="folder of weight files")
 
 
+def add_engine(parser):
+    """``--engine`` and ``--device``: what runs the networks."""
+    parser.add_argument("--engine", default="auto",
+                        help="theano (C code), torch (PyTorch), or auto: the "
+                        "environment variable CNNVIZ_ENGINE, else torch where it "
+                        "is installed")
+    parser.add_argument("--device", default="auto",
+                        help="cpu, cuda, cuda:n, or auto: the environment variable "
+                        "CNNVIZ_DEVICE, else cuda where there is a GPU")
+
+
+def select_engine(args):
+    """Choose the engine asked for and say in the log which one runs."""
+    from cnnviz import backend
+    backend.select(args.engine, args.device)
+    args.engine, args.device = backend.selected()
+    print(backend.describe(), flush=True)
+
+
 def add_evaluations(parser):
     """``--evaluations``, ``--networks`` and ``--folds``: what tables read."""
     parser.add_argument("--evaluations", type=Path, default=paths.EVALUATIONS,

@@ -10,13 +10,14 @@ def add_arguments(parser):
     arguments.add_fold(parser)
     arguments.add_images(parser)
     arguments.add_weights(parser)
+    arguments.add_engine(parser)
     arguments.add_output(parser, ".npz file of indices, labels, posteriors")
 
 
 def run(args):
-    from cnnviz import backend, training
+    from cnnviz import training
     from cnnviz.networks import die, weights
-    print(backend.describe())
+    arguments.select_engine(args)
     network = die.build(args.network)
     data = die360.load(args.images, args.every)
     metadata = weights.load_fold(args.weights, args.split, args.network,

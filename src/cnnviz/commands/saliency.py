@@ -22,6 +22,7 @@ def add_arguments(parser):
                         help="measure on every n-th view")
     arguments.add_images(parser)
     arguments.add_weights(parser)
+    arguments.add_engine(parser)
     arguments.add_output(parser, ".npz file to write")
 
 
@@ -33,9 +34,9 @@ def _views(data):
 
 
 def run(args):
-    from cnnviz import backend, evaluation, overlay, saliency
+    from cnnviz import evaluation, overlay, saliency
     from cnnviz.networks import die, layers, weights
-    print(backend.describe())
+    arguments.select_engine(args)
     network = die.build(args.network)
     pooling = layers.pooling_layers(network)
     if not pooling:

@@ -41,13 +41,14 @@ def add_arguments(parser):
                         help=f"fold k starts from seed + {SEED_STEP} k")
     parser.add_argument("--history", required=True,
                         help="CSV file of the learning curve to write")
+    arguments.add_engine(parser)
     arguments.add_output(parser, "weight file (.npz) to write")
 
 
 def run(args):
     from cnnviz import backend, training
     from cnnviz.networks import die, weights
-    print(backend.describe())
+    arguments.select_engine(args)
     settings = training.Settings(
         epochs=args.epochs, batch_size=args.batch_size,
         learning_rate=args.learning_rate, momentum=args.momentum,

@@ -165,6 +165,12 @@ class _Windows:
                 slice(first, first + (length - 1) * stride + 1, stride)
                 for first, length, stride in zip(place, lengths, self.stride)))
 
+    @staticmethod
+    def places(value, axis, first, stride, length):
+        """Every ``stride``-th slice along an axis (from the end)."""
+        index = slice(first, first + (length - 1) * stride + 1, stride)
+        return value[(Ellipsis, index) + (slice(None),) * (-1 - axis)]
+
     def is_simple(self, value, lengths):
         """PyTorch's own pooling kernels do the same."""
         return (self.dimensions == 2 and value.ndim == 4
@@ -177,15 +183,21 @@ def _lowest(dtype):
 
 
 def _pool_max(windows, value):
+    """Maxima axis by axis: a window's maximum is that of its rows' maxima.
+
+    Many times faster on the CPU than PyTorch's pooling kernel, which also
+    looks for the maximum's position.
+    """
     lengths = windows.output_lengths(value)
-    if windows.is_simple(value, lengths):
-        return F.max_pool2d(value, windows.size, windows.stride, windows.pad)
-    extended = windows.extend(value, lengths, _lowest(value.dtype))
-    parts = [extended[place] for place in windows.offsets(lengths)]
-    result = parts[0].clone()
-    for part in parts[1:]:
-        torch.maximum(result, part, out=result)
-    return result
+    value = windows.extend(value, lengths, _lowest(value.dtype))
+    for axis, (size, stride, length) in enumerate(
+            zip(windows.size, windows.stride, lengths), -windows.dimensions):
+        parts = [windows.places(value, axis, first, stride, length)
+                 for first in range(size)]
+        value = parts[0] if size > 1 else parts[0].clone()
+        for index, part in enumerate(parts[1:]):
+            value = torch.maximum(value, part, out=value if index else None)
+    return value
 
 
 def _window_counts(windows, value, lengths, padding_counts):
@@ -242,7 +254,9 @@ def _where_maximal(weight, value, maximum):
     they are equal.
     """
     below = -torch.finfo(value.dtype).smallest_normal * torch.finfo(value.dtype).eps
-    return torch.ops.aten.threshold_backward(weight, value - maximum, below)
+    gap = value - maximum
+    return torch.ops.aten.threshold_backward.grad_input(weight, gap, below,
+                                                        grad_input=gap)
 
 
 @implements(MaxPoolGrad, host=[slice(3, None)])

@@ -67,7 +67,7 @@ def ordered(fgraph, updates):
     """
     rivals = {}  # node -> readers of the old values that it could overwrite
     for old, new in updates.items():
-        if new.owner is not None and old in new.owner.inputs:
+        if new.owner is not None:
             rivals.setdefault(new.owner, set()).update(
                 _readers(old) - {new.owner})
     order, done, waiting = [], set(), fgraph.toposort()
@@ -186,28 +186,42 @@ class Program:
         self._last_use = {variable: index for index, node in enumerate(self.nodes)
                           for variable in node.inputs}
         self._last_use.update(dict.fromkeys(self._fgraph.outputs, len(self.nodes)))
+        # The new value may go where the old one was.
+        self._place = {old: self.nodes.index(new.owner)
+                       for old, new in self._updates.items() if new.owner is not None}
+
+    def _is_free(self, variable, index):
+        """Whether node ``index`` may write where a variable lies: nothing
+        that shares the memory is read there or later, but the variable
+        itself by that node, element for element."""
+        root = self._root[variable]
+        return all(self._last_use.get(each, -1) < index + (each is variable)
+                   for each, other in self._root.items() if other is root)
 
     def _may_overwrite(self, index, node, position):
         """Whether node ``index`` may write its result over an input."""
         variable, output = node.inputs[position], node.outputs[0]
-        if (variable not in self._root or variable.type != output.type
-                or variable in self._views or self._last_use[variable] > index):
+        if (variable not in self._root or variable in self._views
+                or variable.type != output.type):
             return False
         root = self._root[variable]
-        if root.owner is None and self._updates.get(variable) is not output:
-            return False  # an argument, or a shared variable's value
-        return all(self._last_use.get(each, -1) <= index
-                   for each, other in self._root.items()
-                   if other is root and each is not variable)
+        return root.owner is not None and self._is_free(variable, index)
 
     def _overwritten(self, index, node, writes):
         """Position of the input whose memory the result takes, or None."""
         positions = range(len(node.inputs)) if writes == "any" else writes
-        allowed = [position for position in positions
-                   if self._may_overwrite(index, node, position)]
-        updated = [position for position in allowed
-                   if node.inputs[position].owner is None]
-        return next(iter(updated or allowed), None)
+        return next((position for position in positions
+                     if self._may_overwrite(index, node, position)), None)
+
+    def _updated(self, index, node):
+        """The shared variable over whose old value the node may write its
+        new one, or None."""
+        output = node.outputs[0]
+        for old, new in self._updates.items():
+            if (new is output and len(node.outputs) == 1 and old in self._root
+                    and old.type == new.type and self._is_free(old, index)):
+                return old
+        return None
 
     # Inputs
 
@@ -245,7 +259,8 @@ class Program:
             self._names[variable] = f"v{len(self._names)}"
         targets = ", ".join(self._names[variable] for variable in node.outputs)
         dead = [self._names[variable] for variable in dict.fromkeys(node.inputs)
-                if self._last_use[variable] == index and variable in self._names]
+                if self._last_use[variable] == index and variable in self._names
+                and self._place.get(variable, -1) <= index]
         dead += [self._names[variable] for variable in node.outputs
                  if variable not in self._last_use]
         self._line(f"{targets} = {text}" + (f"; del {', '.join(dead)}" if dead else ""),
@@ -282,15 +297,24 @@ class Program:
         if implementation.creates:
             run = implementation.build(node, self.device)
         elif implementation.writes:
-            target = self._overwritten(index, node, implementation.writes)
-            run = implementation.build(node, target)
-            if target is not None:
-                self._root[node.outputs[0]] = self._root[node.inputs[target]]
+            run, extra = self._writing(index, node, implementation)
+            arguments += extra
         else:
             run = implementation.build(node)
         if implementation.view:
             self._note_view(node)
         return f"{self._bind(f'{_title(node.op)}_{index}', run)}({', '.join(arguments)})"
+
+    def _writing(self, index, node, implementation):
+        """Function of a node that may take memory over, and where to."""
+        old = self._updated(index, node) if implementation.writes == "any" else None
+        if old is not None:
+            self._root[node.outputs[0]] = old
+            return implementation.build(node, None), [f"out={self._names[old]}"]
+        target = self._overwritten(index, node, implementation.writes)
+        if target is not None:
+            self._root[node.outputs[0]] = self._root[node.inputs[target]]
+        return implementation.build(node, target), []
 
     def _note_view(self, node):
         """The results share memory with the first tensor among the inputs."""

@@ -1,0 +1,113 @@
+"""De Fauw's network for diabetic retinopathy (thesis section 4.2, Table 4.1).
+
+Model 2015_07_17_123003 of De Fauw's entry to the Kaggle competition.
+"""
+import numpy as np
+
+from cnnviz.backend import lasagne
+from cnnviz.networks.layers import SameConv2DLayer
+
+__all__ = ["SIZE", "GRADES", "LEAKINESS", "build", "convolutional_stack"]
+
+SIZE = 512
+GRADES = 5
+LEAKINESS = 0.5
+# Filters of each convolution, block by block; a pooling layer ends a block.
+_BLOCKS = ((32,), (32, 32), (64, 64), (128,) * 4, (256,) * 4)
+_UNITS = 1024
+_DROPOUT = 0.5
+_BIAS = 0.1
+
+
+def convolutional_stack(incoming, untie_biases=True):
+    """The five blocks of convolutions and pooling.
+
+    Every convolution is a cross-correlation with *same* padding, 3x3 but for
+    the first (7x7, stride 2), followed by a leaky rectifier; every pooling
+    layer takes the maximum over 3x3 with stride 2 and drops incomplete
+    windows.
+
+    Parameters
+    ----------
+    incoming : lasagne.layers.Layer
+        Images ``(batch, 3, rows, columns)``.
+    untie_biases : bool
+        One bias for every feature map and position, as in De Fauw's.
+
+    Returns
+    -------
+    lasagne.layers.Layer
+        The last pooling layer, ``(batch, 256, 7, 7)`` for 512 x 512 pixels.
+    """
+    layers = lasagne.layers
+    rectify = lasagne.nonlinearities.LeakyRectify(LEAKINESS)
+    network, count = incoming, 0
+    for block, filters in enumerate(_BLOCKS, 1):
+        for number in filters:
+            count += 1
+            size, stride = (7, 2) if count == 1 else (3, 1)
+            network = SameConv2DLayer(
+                network, number, size, stride=stride, nonlinearity=rectify,
+                untie_biases=untie_biases, W=lasagne.init.Orthogonal(1.0),
+                b=lasagne.init.Constant(_BIAS), name=f"conv{count}")
+        network = layers.MaxPool2DLayer(network, 3, stride=2, ignore_border=True,
+                                        name=f"pool{block}")
+    return network
+
+
+def _maxout(incoming, name):
+    """Dense layer of 1024 linear units, and the maximum of every two."""
+    layers = lasagne.layers
+    dense = layers.DenseLayer(
+        incoming, _UNITS, nonlinearity=None, W=lasagne.init.Orthogonal(1.0),
+        b=lasagne.init.Constant(_BIAS), name=name)
+    return layers.FeaturePoolLayer(dense, 2, name=f"{name}_maxout")
+
+
+def build(batch_size=2, seed=0, size=SIZE):
+    """De Fauw's network, freshly initialized.
+
+    Parameters
+    ----------
+    batch_size : int
+        Even: images come in eye pairs, left, right, left, right.
+    seed : int
+        Of the initial weights (orthogonal, gain 1) and of dropout.
+    size : int
+        Rows and columns of an image; 512 in De Fauw's.
+
+    Returns
+    -------
+    lasagne.layers.Layer
+        Output layer ``(batch, 5)``.  The inputs are "images"
+        ``(batch, 3, size, size)`` and "dimensions" ``(batch, 2)``.
+
+    Raises
+    ------
+    ValueError
+        For an odd batch size.
+    """
+    if batch_size < 2 or batch_size % 2:
+        raise ValueError(f"batch_size must be even, since images come in eye "
+                         f"pairs, not {batch_size}")
+    layers = lasagne.layers
+    lasagne.random.set_rng(np.random.RandomState(seed))
+    images = layers.InputLayer((batch_size, 3, size, size), name="images")
+    dimensions = layers.InputLayer((batch_size, 2), name="dimensions")
+    network = layers.DropoutLayer(convolutional_stack(images), _DROPOUT,
+                                  name="dropout1")
+    network = _maxout(network, "dense1")
+    network = layers.ConcatLayer([network, dimensions], name="with_dimensions")
+    # Both eyes of a patient side by side.
+    features = network.output_shape[1]
+    network = layers.ReshapeLayer(network, (batch_size // 2, 2 * features),
+                                  name="patients")
+    network = layers.DropoutLayer(network, _DROPOUT, name="dropout2")
+    network = _maxout(network, "dense2")
+    network = layers.DropoutLayer(network, _DROPOUT, name="dropout3")
+    network = layers.DenseLayer(
+        network, 2 * GRADES, nonlinearity=None, W=lasagne.init.Orthogonal(1.0),
+        b=lasagne.init.Constant(_BIAS), name="grades")
+    network = layers.ReshapeLayer(network, (batch_size, GRADES), name="eyes")
+    return layers.NonlinearityLayer(network, lasagne.nonlinearities.softmax,
+                                    name="output")
