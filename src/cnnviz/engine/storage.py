@@ -43,12 +43,11 @@ def to_array(tensor):
 
 def check_tensor(tensor, kind, name):
     """Raise TypeError unless a tensor is a value of a Theano type."""
-    if not isinstance(kind, TensorType):
-        raise TypeError(f"{name} is of Theano's type {kind}, not a tensor")
     wanted = torch_dtype(kind.dtype)
-    if tensor.dtype is not wanted or tensor.ndim != kind.ndim or any(
-            single and length != 1 for single, length
-            in zip(kind.broadcastable, tensor.shape)):
+    # Theano's scalar types have no dimensions to speak of.
+    single = getattr(kind, "broadcastable", ())
+    if tensor.dtype is not wanted or tensor.ndim != len(single) or any(
+            one and length != 1 for one, length in zip(single, tensor.shape)):
         raise TypeError(
             f"{name} must be a {kind}, not a tensor of {tensor.dtype} with "
             f"shape {tuple(tensor.shape)}")
@@ -64,7 +63,7 @@ class DeviceContainer(Container):
     def __get__(self):
         value = self.storage[0]
         if isinstance(value, torch.Tensor):
-            value = to_array(value)
+            value = value.contiguous().to("cpu", copy=True).numpy()
             value.flags.writeable = False
         return value
 
