@@ -15,7 +15,8 @@ from theano.scalar import basic_scipy
 from theano.tensor.elemwise import Elemwise, MulWithoutZeros
 from theano.tensor.nnet import nnet, sigm
 
-from cnnviz.engine.registry import UnsupportedOp, implements, torch_dtype
+from cnnviz.engine.registry import (WIDE_UNSIGNED, UnsupportedOp, implements,
+                                    torch_dtype)
 
 __all__ = ["operand_dtype", "scalar_function", "LeakyRectify", "LeakyRectifySlope"]
 
@@ -76,7 +77,8 @@ def _switch(condition, positive, negative, out=None):
 
 
 def _clip(value, low, high, out=None):
-    return torch.minimum(torch.maximum(value, low), high, out=out)
+    # The lower end goes first where the ends are the wrong way round.
+    return torch.where(value < low, low, torch.minimum(value, high), out=out)
 
 
 def _second(shape, value, out=None):
@@ -111,10 +113,11 @@ def _leaky_rectify_slope(operation):
     return run
 
 
-def _in_range(operation):
+def _in_range(operation, dtype):
     above = torch.gt if operation.openlow else torch.ge
     below = torch.lt if operation.openhi else torch.le
-    return _into(lambda value, low, high: above(value, low) & below(value, high))
+    return _into(lambda value, low, high: (
+        above(value, low) & below(value, high)).to(dtype))
 
 
 def _ultra_fast_sigmoid(value):
@@ -154,6 +157,7 @@ _IN_RESULT_DTYPE = {
     basic_scipy.Erf: torch.erf, basic_scipy.Erfc: torch.erfc,
     basic_scipy.Erfinv: torch.erfinv, basic_scipy.GammaLn: torch.lgamma,
     basic_scipy.Psi: torch.digamma,
+    basic_scipy.TriGamma: _into(functools.partial(torch.polygamma, 1)),
     sigm.ScalarSigmoid: torch.sigmoid, sigm.ScalarSoftplus: _into(_softplus),
     sigm.UltraFastScalarSigmoid: _into(_ultra_fast_sigmoid),
     nnet.ScalarSoftsign: _into(torch.nn.functional.softsign),
@@ -193,7 +197,12 @@ def operand_dtype(node, position):
         return torch_dtype(scalar.upcast(*types), f"the comparison {node}")
     if isinstance(operation, scalar.Composite):
         return torch_dtype(types[position])
-    return torch_dtype(node.outputs[0].type.dtype, f"the result of {node}")
+    dtype = torch_dtype(node.outputs[0].type.dtype, f"the result of {node}")
+    if dtype in WIDE_UNSIGNED:
+        raise UnsupportedOp(
+            f"the node {node} computes with {dtype}, for which PyTorch lacks most "
+            "kernels; cast to int64, or compile this function with engine='theano'")
+    return dtype
 
 
 def scalar_function(node):
@@ -215,7 +224,7 @@ def scalar_function(node):
     if kind is scalar.Switch:
         return _switch
     if kind is scalar.InRange:
-        return _in_range(operation)
+        return _in_range(operation, torch_dtype(node.outputs[0].type.dtype))
     if isinstance(operation, scalar.Cast):
         dtype = torch_dtype(node.outputs[0].type.dtype)
         return _into(lambda value: value.to(dtype, copy=True))

@@ -327,7 +327,6 @@ def _refuse_variable_slices(node):
                 f"the node {node} takes a slice with variable ends beside index "
                 "arrays, which the torch engine cannot do; slice in a step of its "
                 "own, or compile this function with engine='theano'")
-    return entries
 
 
 def _advanced_index(value, entries):
@@ -372,7 +371,5 @@ def advanced_inc_subtensor(node, target):
 
 @implements(Nonzero)
 def nonzero(node):
-    def run(value):
-        found = torch.nonzero(value, as_tuple=True)
-        return found if len(found) > 1 else found[0]
-    return run
+    """Indices of the elements that are not zero, a row for each axis."""
+    return lambda value: torch.nonzero(value).T

@@ -72,8 +72,8 @@ class TorchLinker(LocalLinker):
         inputs, outputs = self.fgraph.inputs, self.fgraph.outputs
         input_storage = input_storage or [[None] for _ in inputs]
         output_storage = output_storage or [[None] for _ in outputs]
-        program = Program(self.fgraph, self.updates, input_storage, self.device,
-                          self.check)
+        program = Program(self.fgraph, self.updates, input_storage, output_storage,
+                          self.device, self.check)
         return (program,
                 [self._container(*pair) for pair in zip(inputs, input_storage)],
                 [Container(variable, cell, readonly=True)

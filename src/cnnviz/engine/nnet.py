@@ -127,6 +127,11 @@ def convolution_grad_inputs(node):
 
 # Pooling (thesis section 2.1.2)
 
+def _every(first, length, stride):
+    """Slice that takes ``length`` places, each ``stride`` after the last."""
+    return slice(first, first + (length - 1) * stride + 1 if length else first, stride)
+
+
 class _Windows:
     """Windows of one pooling node, over the last axes of a value."""
 
@@ -162,19 +167,20 @@ class _Windows:
         """For each place in a window: where it lies for all windows."""
         for place in itertools.product(*map(range, self.size)):
             yield (Ellipsis, *(
-                slice(first, first + (length - 1) * stride + 1, stride)
+                _every(first, length, stride)
                 for first, length, stride in zip(place, lengths, self.stride)))
 
     @staticmethod
     def places(value, axis, first, stride, length):
         """Every ``stride``-th slice along an axis (from the end)."""
-        index = slice(first, first + (length - 1) * stride + 1, stride)
+        index = _every(first, length, stride)
         return value[(Ellipsis, index) + (slice(None),) * (-1 - axis)]
 
     def is_simple(self, value, lengths):
         """PyTorch's own pooling kernels do the same."""
         return (self.dimensions == 2 and value.ndim == 4
                 and value.is_floating_point() and self.ignore_border
+                and min(*lengths, value.numel()) > 0
                 and all(2 * pad <= size for pad, size in zip(self.pad, self.size)))
 
 

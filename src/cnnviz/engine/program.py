@@ -122,13 +122,14 @@ class Program:
         Apply nodes in the order in which they run.
     """
     need_update_inputs = False  # the program stores its updates itself
-    allow_gc = False            # and keeps nothing between calls
+    allow_gc = True             # and keeps nothing between calls
 
-    def __init__(self, fgraph, updates, cells, device, check=False):
+    def __init__(self, fgraph, updates, cells, results, device, check=False):
         self.device = device
         self.storage_map = {}   # wanted by Function.copy and Function.free
         self.nodes = ordered(fgraph, updates)
         self._fgraph, self._updates, self._checked = fgraph, updates, check
+        self._results = results
         self._names = {}        # variable -> name in the program
         self._host = set()      # variables held as Python numbers or tuples
         self._root = {}         # variable -> the one whose memory it may use
@@ -146,9 +147,13 @@ class Program:
     def __call__(self, output_subset=None):
         try:
             with torch.inference_mode():
-                return self._run()
+                values = self._run()
         except Exception:
             raise_with_op(self._failed_node(sys.exc_info()[2]))
+        # Where some of Theano's own code looks for them.
+        for cell, value in zip(self._results, values):
+            cell[0] = value
+        return values
 
     def _failed_node(self, trace):
         while trace is not None:

@@ -6,7 +6,7 @@ sample is drawn by stream ``i`` modulo the number of streams, so all streams
 step together, as rows of one tensor.
 """
 import torch
-from theano.sandbox.rng_mrg import mrg_uniform
+from theano.sandbox.rng_mrg import DotModulo, mrg_uniform
 
 from cnnviz.engine.registry import UnsupportedOp, implements
 
@@ -64,4 +64,20 @@ def uniform(node):
         numbers = torch.cat(drawn) if drawn else wide.new_empty(0)
         sample = numbers.to(result) * torch.tensor(scale, dtype=result)
         return wide.to(state.dtype), sample.reshape(size)
+    return run
+
+
+@implements(DotModulo)
+def dot_modulo(node):
+    """Two products of matrix and vector, each modulo a number, end to end.
+
+    The generator's streams are set apart with it.
+    """
+    def product(matrix, vector, modulus):
+        # One by one, since three products of 31-bit numbers overflow.
+        terms = matrix.long() * vector.long() % modulus
+        return terms.sum(1) % modulus
+
+    def run(first, a, m, second, b, n):
+        return torch.cat([product(first, a, m), product(second, b, n)]).to(a.dtype)
     return run

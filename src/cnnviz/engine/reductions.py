@@ -150,5 +150,5 @@ def argsort(node):
     def run(value, axis):
         if axis is None:
             value, axis = value.reshape(-1), 0
-        return torch.argsort(value, int(axis), stable=True).to(dtype)
+        return torch.argsort(value, dim=int(axis), stable=True).to(dtype)
     return run

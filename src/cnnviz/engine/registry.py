@@ -9,7 +9,9 @@ __all__ = ["UnsupportedOp", "Implementation", "implements", "implementation_of",
 
 DTYPES = {name: getattr(torch, name) for name in (
     "bool", "uint8", "int8", "int16", "int32", "int64",
-    "float16", "float32", "float64")}
+    "uint16", "uint32", "uint64", "float16", "float32", "float64")}
+# PyTorch stores and casts these, and does little else with them.
+WIDE_UNSIGNED = (torch.uint16, torch.uint32, torch.uint64)
 
 
 class UnsupportedOp(NotImplementedError):
@@ -22,8 +24,7 @@ def torch_dtype(name, what="a value"):
     Raises
     ------
     UnsupportedOp
-        For unsigned integers above 8 bits and for complex numbers, with
-        which too few of PyTorch's kernels work.
+        For complex numbers.
     """
     try:
         return DTYPES[name]
