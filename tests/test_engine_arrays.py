@@ -4,14 +4,15 @@ import pytest
 from cnnviz.backend import T, theano
 from hypothesis import given, settings, strategies as st
 from theano import scalar
-from theano.sandbox.rng_mrg import MRG_RandomStreams
+from theano.sandbox.rng_mrg import DotModulo, MRG_RandomStreams
+from theano.compile.ops import ViewOp
 from theano.tensor import extra_ops
 from theano.tensor.elemwise import CAReduce, ProdWithoutZeros
 
 torch = pytest.importorskip("torch")
 
 from engine_parity import (REFERENCE, assert_close, compare,  # noqa: E402
-                           compare_with_gradient, compiled)
+                           compare_with_gradient, compiled, noted)
 
 from cnnviz import engine  # noqa: E402
 from cnnviz.engine import random as engine_random  # noqa: E402
@@ -299,12 +300,19 @@ def test_broadcasting_is_by_declaration():
     assert_close(compiled([x, y], x * y)(*given), given[0] * given[1])
 
 
+def test_what_only_looks_at_a_value():
+    x = variable(ndim=2)
+    compare([x], [ViewOp()(x) * 2, extra_ops.CpuContiguous()(x.T) * 2], [values((2, 3))])
+    index = T.argmax(x[0])
+    compare([x], T.tensor_from_scalar(T.scalar_from_tensor(index)) + x, [values((2, 3))])
+
+
 # Random numbers
 
 def drawn(make, mode, calls=3):
     """What a few calls draw, and the generator's state after them."""
     generator = MRG_RandomStreams(5)
-    function = theano.function([], make(generator), mode=mode)
+    function = noted(theano.function([], make(generator), mode=mode))
     found = [function() for _ in range(calls)]
     return [*found, *(state.get_value() for state, *_ in generator.state_updates)]
 
@@ -346,6 +354,16 @@ def test_the_generator_s_largest_states():
     y = (2 ** 15 * b + (2 ** 15 + 1) * b) % engine_random.M2
     assert stepped.tolist() == [[x, a, a, y, b, b]]
     assert drawn.tolist() == [x - y + (engine_random.M1 if x <= y else 0)]
+
+
+def test_streams_are_set_apart_by_products_modulo_a_number():
+    matrices = [T.lmatrix() for _ in range(2)]
+    vectors, moduli = [T.ivector() for _ in range(2)], [T.iscalar() for _ in range(2)]
+    top = 2147483646
+    given = [np.full((3, 3), top), np.full(3, top, "int32"), np.int32(2147483647),
+             np.full((3, 3), top), np.arange(3, dtype="int32"), np.int32(2147462579)]
+    order = [matrices[0], vectors[0], moduli[0], matrices[1], vectors[1], moduli[1]]
+    compare(order, DotModulo()(*order), given)
 
 
 def test_sixteen_bit_random_numbers_are_refused():

@@ -1,7 +1,6 @@
 """Convolution, pooling, softmax and cross-entropy."""
 import itertools
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from theano.tensor.nnet.abstract_conv import (AbstractConv,

@@ -7,7 +7,6 @@ what may be overwritten).
 """
 import numpy as np
 from theano import gof, scalar
-from theano.compile.mode import optdb
 from theano.gof.graph import Constant
 from theano.gof.optdb import Query
 from theano.tensor.elemwise import Elemwise
