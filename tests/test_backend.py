@@ -1,0 +1,82 @@
+"""Choice of engine and device; names put back for newer NumPy and Python."""
+import importlib.util
+
+import numpy as np
+import pytest
+
+from cnnviz import backend, old_names
+from cnnviz.backend import T
+
+needs_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None,
+                                 reason="PyTorch is not installed")
+
+
+@pytest.fixture(autouse=True)
+def unselected(monkeypatch):
+    for name in ("CNNVIZ_ENGINE", "CNNVIZ_DEVICE"):
+        monkeypatch.delenv(name, raising=False)
+    yield
+    backend.select()
+
+
+@needs_torch
+def test_torch_is_chosen_where_it_is_installed():
+    assert backend.selected()[0] == "torch"
+    assert "engine torch: PyTorch" in backend.describe()
+    x = T.vector()
+    assert hasattr(backend.function([x], x * 2).fn, "source")
+
+
+def test_theano_s_c_code_can_be_chosen():
+    backend.select("theano")
+    assert backend.selected() == ("theano", "cpu")
+    assert "engine theano: C code by" in backend.describe()
+    x = T.vector()
+    function = backend.function([x], x * 2)
+    assert not hasattr(function.fn, "source")
+    np.testing.assert_array_equal(function([1, 2]), [2, 4])
+
+
+def test_without_torch_c_code_serves(monkeypatch):
+    monkeypatch.setattr(backend.importlib.util, "find_spec", lambda name: None)
+    assert backend.selected() == ("theano", "cpu")
+    with pytest.raises(ValueError, match="requirements-torch.txt"):
+        backend.select("torch")
+
+
+@needs_torch
+def test_the_environment_fills_in_for_auto(monkeypatch):
+    monkeypatch.setenv("CNNVIZ_ENGINE", "theano")
+    assert backend.selected()[0] == "theano"
+    backend.select("torch", "cpu")
+    assert backend.selected() == ("torch", "cpu")  # an argument wins
+
+
+@pytest.mark.parametrize("engine, device, words", [
+    ("jax", "auto", "unknown engine 'jax'; choose one of auto, theano, torch"),
+    ("theano", "cuda", "runs on the CPU only"),
+    pytest.param("torch", "gpu", "unknown device 'gpu'", marks=needs_torch),
+    pytest.param("torch", "cuda:77", "is not there", marks=needs_torch)])
+def test_what_cannot_be_chosen(engine, device, words):
+    before = backend.selected()
+    with pytest.raises(ValueError, match=words):
+        backend.select(engine, device)
+    assert backend.selected() == before
+
+
+def test_only_absent_names_are_put_back(monkeypatch):
+    product, float_ = np.product, np.float_
+    monkeypatch.delattr(np, "in1d")
+    monkeypatch.delattr(np, "sctype2char")
+    assert set(old_names.put_back()) == {"in1d", "sctype2char"}
+    assert np.product is product and np.float_ is float_
+    assert np.in1d([1, 5], [5]).tolist() == [False, True]
+    assert np.sctype2char("float32") == "f"
+
+
+def test_stand_ins_for_names_that_numpy_2_lacks():
+    names = old_names._numpy_names()
+    assert names["cast"]["float32"](2).dtype == np.float32
+    assert names["find_common_type"](["f4", "f8"], []) == np.float64
+    assert names["sctypeDict"]["int32"] is np.int32
+    assert issubclass(names["ComplexWarning"], Warning)
