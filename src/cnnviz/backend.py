@@ -172,7 +172,7 @@ def _resolve(engine, device):
     installed = importlib.util.find_spec("torch") is not None
     if engine == "torch" and not installed:
         raise ValueError("engine 'torch' needs PyTorch, which is not installed; "
-                         "install it ('make torch' or pip install -r "
+                         "install it (pip install -r "
                          "requirements-torch.txt) or choose engine 'theano'")
     if engine == "torch" or engine == "auto" and installed:
         from cnnviz import engine as torch_engine
