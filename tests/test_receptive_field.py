@@ -5,7 +5,7 @@ from hypothesis import given, settings, strategies as st
 
 from cnnviz.backend import T, function, lasagne
 from cnnviz.networks import die, layers
-from cnnviz.receptive_field import receptive_field
+from cnnviz.receptive_field import depth, receptive_field
 
 L = lasagne.layers
 
@@ -36,6 +36,20 @@ def test_boxes_are_clipped_at_the_border():
     assert field.box(0, 0) == (-1, -1, 3, 3)
     assert field.box(0, 0, (32, 32)) == (0, 0, 3, 3)
     assert field.box(15, 2, (32, 32)) == (29, 3, 32, 7)
+
+
+def test_depth_is_the_index_of_equation_2_10():
+    network = figure_2_5()
+    assert [depth(layer) for layer in L.get_all_layers(network)] == [0, 0, 1]
+
+
+def test_depth_counts_convolution_and_pooling_layers_alone():
+    network = L.InputLayer((None, 1, 32, 32))
+    network = L.NonlinearityLayer(L.Conv2DLayer(network, 1, 3))
+    assert depth(L.MaxPool2DLayer(L.DropoutLayer(network), 2)) == 1
+    assert [depth(layer) for layer in layers.pooling_layers(die.build("c9"))] == [3, 7, 11]
+    with pytest.raises(ValueError, match="'output' has no receptive field"):
+        depth(die.build("c1"))
 
 
 def test_dense_layers_have_none():

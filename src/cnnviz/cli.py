@@ -22,6 +22,7 @@ COMMANDS = {
     "figure-5-4": "saliency of the features of the second pooling layers",
     "figure-leakage": "accuracy against the angle to the nearest training view",
     "compare": "put reproduced numbers beside the thesis's",
+    "convert-defauw": "convert De Fauw's published parameters to a safe file",
     "ship-weights": "copy trained weights to weights/, with a manifest",
 }
 

@@ -3,7 +3,7 @@ from typing import NamedTuple
 
 from cnnviz.backend import lasagne
 
-__all__ = ["ReceptiveField", "receptive_field"]
+__all__ = ["ReceptiveField", "receptive_field", "depth"]
 
 
 class ReceptiveField(NamedTuple):
@@ -88,3 +88,28 @@ def receptive_field(layer):
             start[k] = start[k] * step - pad
             stride[k] *= step
     return ReceptiveField(tuple(size), tuple(stride), tuple(start))
+
+
+def depth(layer):
+    """Number of convolution and pooling layers below a layer.
+
+    The index of thesis eq. 2.10, where the first convolution or pooling layer
+    is number 0, and the depth in its Table 4.1.
+
+    Parameters
+    ----------
+    layer : lasagne.layers.Layer
+        A convolution, pooling or element-wise layer above a single input.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ValueError
+        When a layer on the way is not local (dense, reshape, ...).
+    """
+    windows = [_geometry(each) is not None
+               for each in lasagne.layers.get_all_layers(layer)]
+    return sum(windows[:-1])  # the layer itself comes last

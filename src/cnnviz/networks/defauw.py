@@ -15,11 +15,13 @@ LEAKINESS = 0.5
 # Filters of each convolution, block by block; a pooling layer ends a block.
 _BLOCKS = ((32,), (32, 32), (64, 64), (128,) * 4, (256,) * 4)
 _UNITS = 1024
+# Pixels that leave one neuron after the first convolution and five poolings.
+_LEAST_SIZE = 125
 _DROPOUT = 0.5
 _BIAS = 0.1
 
 
-def convolutional_stack(incoming, untie_biases=True):
+def convolutional_stack(incoming, untie_biases=True, reduction=1):
     """The five blocks of convolutions and pooling.
 
     Every convolution is a cross-correlation with *same* padding, 3x3 but for
@@ -33,6 +35,8 @@ def convolutional_stack(incoming, untie_biases=True):
         Images ``(batch, 3, rows, columns)``.
     untie_biases : bool
         One bias for every feature map and position, as in De Fauw's.
+    reduction : int
+        Divides every number of filters.
 
     Returns
     -------
@@ -47,25 +51,41 @@ def convolutional_stack(incoming, untie_biases=True):
             count += 1
             size, stride = (7, 2) if count == 1 else (3, 1)
             network = SameConv2DLayer(
-                network, number, size, stride=stride, nonlinearity=rectify,
-                untie_biases=untie_biases, W=lasagne.init.Orthogonal(1.0),
+                network, number // reduction, size, stride=stride,
+                nonlinearity=rectify, untie_biases=untie_biases,
+                W=lasagne.init.Orthogonal(1.0),
                 b=lasagne.init.Constant(_BIAS), name=f"conv{count}")
         network = layers.MaxPool2DLayer(network, 3, stride=2, ignore_border=True,
                                         name=f"pool{block}")
     return network
 
 
-def _maxout(incoming, name):
-    """Dense layer of 1024 linear units, and the maximum of every two."""
+def _maxout(incoming, units, name):
+    """Dense layer of linear units, and the maximum of every two."""
     layers = lasagne.layers
     dense = layers.DenseLayer(
-        incoming, _UNITS, nonlinearity=None, W=lasagne.init.Orthogonal(1.0),
+        incoming, units, nonlinearity=None, W=lasagne.init.Orthogonal(1.0),
         b=lasagne.init.Constant(_BIAS), name=name)
     return layers.FeaturePoolLayer(dense, 2, name=f"{name}_maxout")
 
 
-def build(batch_size=2, seed=0, size=SIZE):
+def _check(batch_size, size, reduction):
+    if batch_size < 2 or batch_size % 2:
+        raise ValueError(f"batch_size must be even, since images come in eye "
+                         f"pairs, not {batch_size}")
+    if size < _LEAST_SIZE:
+        raise ValueError(f"size must be at least {_LEAST_SIZE}, so that five "
+                         f"pooling layers leave a neuron, not {size}")
+    if reduction < 1 or _BLOCKS[0][0] % reduction:
+        raise ValueError(f"reduction must divide {_BLOCKS[0][0]}, the fewest "
+                         f"filters of a layer, not {reduction}")
+
+
+def build(batch_size=2, seed=0, size=SIZE, reduction=1):
     """De Fauw's network, freshly initialized.
+
+    Parameters come in the order of his published ones: W and b of each layer,
+    from the input on.
 
     Parameters
     ----------
@@ -74,7 +94,10 @@ def build(batch_size=2, seed=0, size=SIZE):
     seed : int
         Of the initial weights (orthogonal, gain 1) and of dropout.
     size : int
-        Rows and columns of an image; 512 in De Fauw's.
+        Rows and columns of an image; 512 in De Fauw's, 125 at least.
+    reduction : int
+        Divides every number of filters and of hidden units, for trials: 2, 4,
+        8, 16 or 32.
 
     Returns
     -------
@@ -85,25 +108,24 @@ def build(batch_size=2, seed=0, size=SIZE):
     Raises
     ------
     ValueError
-        For an odd batch size.
+        For an odd batch size, images too small for five pooling layers, or a
+        reduction that does not divide 32.
     """
-    if batch_size < 2 or batch_size % 2:
-        raise ValueError(f"batch_size must be even, since images come in eye "
-                         f"pairs, not {batch_size}")
+    _check(batch_size, size, reduction)
     layers = lasagne.layers
     lasagne.random.set_rng(np.random.RandomState(seed))
     images = layers.InputLayer((batch_size, 3, size, size), name="images")
     dimensions = layers.InputLayer((batch_size, 2), name="dimensions")
-    network = layers.DropoutLayer(convolutional_stack(images), _DROPOUT,
-                                  name="dropout1")
-    network = _maxout(network, "dense1")
+    network = convolutional_stack(images, reduction=reduction)
+    network = layers.DropoutLayer(network, _DROPOUT, name="dropout1")
+    network = _maxout(network, _UNITS // reduction, "dense1")
     network = layers.ConcatLayer([network, dimensions], name="with_dimensions")
     # Both eyes of a patient side by side.
     features = network.output_shape[1]
     network = layers.ReshapeLayer(network, (batch_size // 2, 2 * features),
                                   name="patients")
     network = layers.DropoutLayer(network, _DROPOUT, name="dropout2")
-    network = _maxout(network, "dense2")
+    network = _maxout(network, _UNITS // reduction, "dense2")
     network = layers.DropoutLayer(network, _DROPOUT, name="dropout3")
     network = layers.DenseLayer(
         network, 2 * GRADES, nonlinearity=None, W=lasagne.init.Orthogonal(1.0),
