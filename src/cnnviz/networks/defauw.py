@@ -5,9 +5,10 @@ Model 2015_07_17_123003 of De Fauw's entry to the Kaggle competition.
 import numpy as np
 
 from cnnviz.backend import lasagne
-from cnnviz.networks.layers import SameConv2DLayer
+from cnnviz.networks.layers import NormalizedConv2DLayer, SameConv2DLayer, layers_of_type
 
-__all__ = ["SIZE", "GRADES", "LEAKINESS", "build", "convolutional_stack"]
+__all__ = ["SIZE", "GRADES", "LEAKINESS", "build", "convolutional_stack",
+           "fold"]
 
 SIZE = 512
 GRADES = 5
@@ -21,7 +22,7 @@ _DROPOUT = 0.5
 _BIAS = 0.1
 
 
-def convolutional_stack(incoming, untie_biases=True, reduction=1):
+def convolutional_stack(incoming, untie_biases=True, reduction=1, normalize=False):
     """The five blocks of convolutions and pooling.
 
     Every convolution is a cross-correlation with *same* padding, 3x3 but for
@@ -37,6 +38,9 @@ def convolutional_stack(incoming, untie_biases=True, reduction=1):
         One bias for every feature map and position, as in De Fauw's.
     reduction : int
         Divides every number of filters.
+    normalize : bool
+        Normalize every convolution over the batch, for training only: see
+        :func:`fold`.
 
     Returns
     -------
@@ -45,12 +49,13 @@ def convolutional_stack(incoming, untie_biases=True, reduction=1):
     """
     layers = lasagne.layers
     rectify = lasagne.nonlinearities.LeakyRectify(LEAKINESS)
+    convolution = NormalizedConv2DLayer if normalize else SameConv2DLayer
     network, count = incoming, 0
     for block, filters in enumerate(_BLOCKS, 1):
         for number in filters:
             count += 1
             size, stride = (7, 2) if count == 1 else (3, 1)
-            network = SameConv2DLayer(
+            network = convolution(
                 network, number // reduction, size, stride=stride,
                 nonlinearity=rectify, untie_biases=untie_biases,
                 W=lasagne.init.Orthogonal(1.0),
@@ -81,7 +86,8 @@ def _check(batch_size, size, reduction):
                          f"filters of a layer, not {reduction}")
 
 
-def build(batch_size=2, seed=0, size=SIZE, reduction=1):
+def build(batch_size=2, seed=0, size=SIZE, reduction=1, untie_biases=True,
+          normalize=False):
     """De Fauw's network, freshly initialized.
 
     Parameters come in the order of his published ones: W and b of each layer,
@@ -98,6 +104,8 @@ def build(batch_size=2, seed=0, size=SIZE, reduction=1):
     reduction : int
         Divides every number of filters and of hidden units, for trials: 2, 4,
         8, 16 or 32.
+    untie_biases, normalize : bool
+        As for :func:`convolutional_stack`.
 
     Returns
     -------
@@ -116,7 +124,7 @@ def build(batch_size=2, seed=0, size=SIZE, reduction=1):
     lasagne.random.set_rng(np.random.RandomState(seed))
     images = layers.InputLayer((batch_size, 3, size, size), name="images")
     dimensions = layers.InputLayer((batch_size, 2), name="dimensions")
-    network = convolutional_stack(images, reduction=reduction)
+    network = convolutional_stack(images, untie_biases, reduction, normalize)
     network = layers.DropoutLayer(network, _DROPOUT, name="dropout1")
     network = _maxout(network, _UNITS // reduction, "dense1")
     network = layers.ConcatLayer([network, dimensions], name="with_dimensions")
@@ -133,3 +141,22 @@ def build(batch_size=2, seed=0, size=SIZE, reduction=1):
     network = layers.ReshapeLayer(network, (batch_size, GRADES), name="eyes")
     return layers.NonlinearityLayer(network, lasagne.nonlinearities.softmax,
                                     name="output")
+
+
+def fold(normalized, plain):
+    """Give a plain network the weights of one trained with normalization.
+
+    Scale, mean and variance of a feature map go into its filter and its
+    biases, so that both networks compute the same with dropout off.
+
+    Parameters
+    ----------
+    normalized, plain : lasagne.layers.Layer
+        Output layers, built alike but for ``normalize``; ``plain`` is changed.
+    """
+    values = {parameter.name: parameter.get_value()
+              for parameter in lasagne.layers.get_all_params(normalized)}
+    for layer in layers_of_type(normalized, NormalizedConv2DLayer):
+        values[layer.W.name], values[layer.b.name] = layer.folded()
+    for parameter in lasagne.layers.get_all_params(plain):
+        parameter.set_value(values[parameter.name].astype(parameter.dtype))

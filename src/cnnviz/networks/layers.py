@@ -1,7 +1,9 @@
 """Layers that Lasagne 0.1 lacks, and walks over a network's layers."""
+import numpy as np
+
 from cnnviz.backend import T, lasagne
 
-__all__ = ["SameConv2DLayer", "layers_of_type", "pooling_layers",
+__all__ = ["SameConv2DLayer", "NormalizedConv2DLayer", "layers_of_type", "pooling_layers",
            "find_layer"]
 
 
@@ -30,15 +32,71 @@ class SameConv2DLayer(lasagne.layers.Conv2DLayer):
             raise ValueError(f"filter_size {self.filter_size} must be odd for "
                              "same padding")
 
-    def get_output_for(self, input, **kwargs):
-        activation = T.nnet.conv2d(
+    def correlate(self, input):
+        """The cross-correlation, without bias and non-linearity."""
+        return T.nnet.conv2d(
             input, self.W, input_shape=self.input_shape,
             filter_shape=self.get_W_shape(), border_mode="half",
             subsample=self.stride, filter_flip=False)
+
+    def get_output_for(self, input, **kwargs):
+        return self._activated(self.correlate(input))
+
+    def _activated(self, activation):
         if self.b is not None:
             pattern = ("x", 0, 1, 2) if self.untie_biases else ("x", 0, "x", "x")
             activation = activation + self.b.dimshuffle(*pattern)
         return self.nonlinearity(activation)
+
+
+class NormalizedConv2DLayer(SameConv2DLayer):
+    """The same with batch normalization, for training (Ioffe, Szegedy 2015).
+
+    Each feature map is normalized by its mean and variance over the batch,
+    scaled, and the bias is added.  Once trained, :meth:`folded` gives the
+    weights with which a plain :class:`SameConv2DLayer` computes the same as
+    this layer does with ``deterministic=True``.
+
+    Attributes
+    ----------
+    updates : dict
+        After ``get_output`` without ``deterministic``: new values of the
+        running mean and variance, for the training function.
+    """
+    _KEEP = 0.95       # of the running statistics, at each step
+    _EPSILON = 1e-4
+
+    def __init__(self, incoming, num_filters, filter_size, **kwargs):
+        super().__init__(incoming, num_filters, filter_size, **kwargs)
+        init, shape = lasagne.init.Constant, (num_filters,)
+        self.scale = self.add_param(init(1), shape, "scale", regularizable=False)
+        self.mean = self.add_param(init(0), shape, "mean", trainable=False,
+                                   regularizable=False)
+        self.variance = self.add_param(init(1), shape, "variance", trainable=False,
+                                       regularizable=False)
+        self.updates = {}
+
+    def get_output_for(self, input, deterministic=False, **kwargs):
+        activation = self.correlate(input)
+        mean, variance = self.mean, self.variance
+        if not deterministic:
+            mean, variance = activation.mean((0, 2, 3)), activation.var((0, 2, 3))
+            self.updates = {
+                old: self._KEEP * old + (1 - self._KEEP) * new
+                for old, new in ((self.mean, mean), (self.variance, variance))}
+        factor = self.scale / T.sqrt(variance + self._EPSILON)
+        return self._activated(
+            activation * factor.dimshuffle("x", 0, "x", "x")
+            - (mean * factor).dimshuffle("x", 0, "x", "x"))
+
+    def folded(self):
+        """Weights and biases of the plain layer that computes the same."""
+        scale, mean, variance = (each.get_value() for each in
+                                 (self.scale, self.mean, self.variance))
+        factor = scale / np.sqrt(variance + self._EPSILON)
+        bias = self.b.get_value()
+        shift = (mean * factor).reshape(-1, *[1] * (bias.ndim - 1))
+        return self.W.get_value() * factor[:, None, None, None], bias - shift
 
 
 def layers_of_type(network, kind):

@@ -8,7 +8,7 @@ import numpy as np
 from cnnviz import files, paths
 from cnnviz.backend import lasagne
 
-__all__ = ["save", "load", "read_metadata", "MANIFEST_COLUMNS",
+__all__ = ["save", "load", "transfer", "read_metadata", "MANIFEST_COLUMNS",
            "read_manifest", "write_manifest", "load_fold"]
 
 METADATA = "metadata"
@@ -119,6 +119,45 @@ def load(path, network, sha256=None, expected=None):
     for key, parameter in parameters.items():
         parameter.set_value(arrays[key].astype(parameter.dtype))
     return metadata
+
+
+def transfer(path, network):
+    """Load what fits from another network's weights, for further training.
+
+    A tied bias, one number a feature map, goes to every position of an untied
+    one, so that both compute the same.  Parameters of another shape, such as
+    those of a dense layer above maps of another size, keep their values.
+
+    Parameters
+    ----------
+    path : path
+    network : lasagne.layers.Layer
+        Output layer.
+
+    Returns
+    -------
+    list of str
+        Names of the parameters that were not loaded.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        For a missing, truncated or foreign file, or one of which nothing fits.
+    """
+    arrays = _checked(path, None)
+    left = []
+    for name, parameter in _named_parameters(network).items():
+        value, shape = arrays.get(name), parameter.get_value(borrow=True).shape
+        if value is not None and value.ndim == 1 and len(shape) == 3:
+            value = np.broadcast_to(value[:, np.newaxis, np.newaxis],
+                                    (len(value), *shape[1:]))
+        if value is None or value.shape != shape:
+            left.append(name)
+        else:
+            parameter.set_value(value.astype(parameter.dtype))
+    if len(left) == len(_named_parameters(network)):
+        raise ValueError(f"{path}: none of its parameters fits this network")
+    return left
 
 
 def write_manifest(folder, rows):

@@ -1,0 +1,122 @@
+"""Train De Fauw's network, one stage after the other (thesis chapter 4).
+
+Stages: "narrow" (small narrow-field synthetic pictures, tied biases), "pairs"
+(whole synthetic eye pairs) and "photographs" (synthetic pairs and photographs
+of IDRiD's training split, half and half).  The network learns from grades only.
+An interrupted stage goes on where it was.
+"""
+import time
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from cnnviz import files, paths
+from cnnviz.commands import arguments
+
+STAGES = ("narrow", "pairs", "photographs")
+
+
+def add_arguments(parser):
+    parser.add_argument("--stage", choices=STAGES, required=True)
+    parser.add_argument("--settings", type=Path, default=paths.FUNDUS_TRAINING,
+                        help="YAML file with the settings of every stage")
+    parser.add_argument("--initial", type=Path,
+                        help="weights to begin with, those of the stage before")
+    parser.add_argument("--photographs", type=Path,
+                        help="folder of prepared photographs, for that stage")
+    parser.add_argument("--steps", type=int, help="instead of the settings' number")
+    parser.add_argument("--seed", type=int, default=0,
+                        help="of weights, pictures and dropout")
+    parser.add_argument("--checkpoint", type=Path,
+                        help="file of the state, to go on after an interruption")
+    parser.add_argument("--history", type=Path, required=True,
+                        help="CSV file of the learning curve to write")
+    arguments.add_engine(parser)
+    arguments.add_output(parser, "weight file (.npz) to write")
+
+
+def run(args):
+    from cnnviz import training_fundus as training
+    from cnnviz.networks import defauw, weights
+    arguments.select_engine(args)
+    stage = yaml.safe_load(args.settings.read_text(encoding="utf-8"))[args.stage]
+    validation, size = stage.pop("validation_pairs"), stage.pop("size", defauw.SIZE)
+    every, shares = stage.pop("every"), np.array(stage.pop("shares"))
+    strongest = stage.pop("strongest_lesions")
+    if args.steps is not None:
+        stage["steps"] = args.steps
+    settings = training.Settings(**stage)
+    narrow = args.stage == "narrow"
+    network = defauw.build(settings.batch_size, args.seed, size,
+                           untie_biases=not narrow, normalize=True)
+    if args.initial is None:
+        _prepare(network)
+    else:
+        fresh = weights.transfer(args.initial, network)
+        print(f"begins with {args.initial}" + (
+            f"; newly initialized: {', '.join(fresh)}" if fresh else ""), flush=True)
+    stream = _stream(args, training, settings, shares, size, strongest)
+    validate = None if narrow else _validation(training, args.seed, validation, shares)
+    started = time.perf_counter()
+    history = training.train(network, stream, settings, args.checkpoint, validate, every)
+    files.write_rows(args.history, list(history[-1]), history)
+    weights.save(args.output, network, {
+        "network": "defauw", "stage": args.stage, "seed": args.seed, "size": size,
+        "settings": stage, "last": history[-1]})
+    print(f"{args.stage}: {settings.steps} steps of {settings.batch_size} pictures in "
+          f"{time.perf_counter() - started:.0f} s; last {history[-1]}")
+
+
+def _prepare(network):
+    """Change the initial weights so that training gets off the ground.
+
+    Normalized maps are as strong at the last pooling layer as at the first,
+    and the dense layers would drown in their thousands of values: little of
+    them gets through at first.  The first filters begin without a mean, so
+    that they answer to differences and not to the brightness of the fundus.
+    """
+    from cnnviz.networks.layers import (NormalizedConv2DLayer, find_layer,
+                                        layers_of_type)
+    last = layers_of_type(network, NormalizedConv2DLayer)[-1]
+    for parameter in (last.scale, find_layer(network, "grades").W):
+        parameter.set_value(np.float32(0.1) * parameter.get_value())
+    filters = find_layer(network, "conv1").W
+    values = filters.get_value()
+    filters.set_value(values - values.mean(axis=(2, 3), keepdims=True))
+
+
+def _stream(args, training, settings, shares, size, strongest):
+    seed, count = 1000 + args.seed, settings.batch_size
+
+    def plain(step):
+        return training.plainness(step, settings.steps, strongest)
+    if args.stage == "narrow":
+        return training.narrow_stream(seed, count, shares, size, plain)
+    if args.stage == "pairs":
+        return training.pairs_stream(seed, count, shares, plain)
+    from cnnviz.datasets import idrid
+    pictures, dimensions, grades = idrid.training_arrays(args.photographs)
+    half = count // 4 * 2
+    return training.mixed_stream([
+        training.pairs_stream(seed, half, shares),
+        training.photographs_stream(seed, count - half, pictures, dimensions, grades)])
+
+
+def _validation(training, seed, count, shares):
+    """Function of a network to its figures on held-out synthetic pairs."""
+    from cnnviz.evaluation import quadratic_weighted_kappa
+    pictures, dimensions, grades = training.validation_pairs(9000 + seed, count, shares)
+    cache = {}
+
+    def validate(network):
+        if "compute" not in cache:
+            cache["compute"] = training.predictor(network)
+        size = network.output_shape[0]
+        usable = len(grades) // size * size
+        posteriors = training.predict(cache["compute"], pictures[:usable],
+                                      dimensions[:usable], size)
+        said = posteriors.argmax(axis=1)
+        return {"validation_kappa": round(quadratic_weighted_kappa(grades[:usable], said), 4),
+                "validation_accuracy": round(float(np.mean(said == grades[:usable])), 4)}
+    return validate

@@ -1,0 +1,221 @@
+"""Drawn fundus photographs with exact masks of everything that is drawn.
+
+The embedded data set of chapter 4: it needs no network and no account.  A
+pair of eyes follows from its seed alone; a photograph can be drawn at its
+camera's full size, or straight into the 512 x 512 pixels that De Fauw's
+network sees, which is what training does.
+"""
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from cnnviz.datasets import synthetic_raster as raster
+from cnnviz.datasets import synthetic_scene as scenes
+from cnnviz.datasets.synthetic_vessels import ARTERY, NEW_VESSEL, VEIN
+
+__all__ = ["pair", "draw", "photograph", "prepared", "dimensions",
+           "narrow"]
+
+_MARGIN = 0.03  # black margin around the field of view
+
+
+def pair(seed, shares=scenes.NATURAL_SHARES):
+    """Left and right eye of a patient.
+
+    Parameters
+    ----------
+    seed : int or sequence of int
+        Decides everything.
+    shares : float array, ``(5,)``
+        Probabilities of the grades of the first eye.
+
+    Returns
+    -------
+    left, right : Scene
+    """
+    rng = np.random.default_rng(seed)
+    who = scenes.patient(rng)
+    first = int(rng.choice(5, p=shares))
+    grades = [first, scenes.other_grade(rng, first)]
+    if rng.random() < 0.5:
+        grades.reverse()
+    seeds = rng.integers(2 ** 62, size=2)
+    return tuple(scenes.scene(int(each), side, who, wanted) for each, side, wanted
+                 in zip(seeds, ("left", "right"), grades))
+
+
+def _density(scene, kind, shape, window):
+    target = np.zeros(shape, np.float32)
+    raster.strokes(target, scene.segments[scene.segments[:, 6] == kind], window)
+    return target
+
+
+def _frame(rng, spacing, stretch=1.0):
+    """Turned and stretched lattice coordinates for :func:`raster.noise`."""
+    angle = rng.uniform(0, np.pi)
+    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    return turn * np.array([[1 / (spacing * stretch)], [1 / spacing]])
+
+
+def _texture(rng, scene, shape, window):
+    """Fundus texture: mottling, and the choroid's vessels."""
+    target = np.zeros(shape, np.float32)
+
+    def add(spacing, amplitude, stretch=1.0, ridged=False):
+        gradients = rng.standard_normal((64, 64, 2), np.float32)
+        raster.noise(target, gradients, _frame(rng, spacing, stretch), amplitude,
+                     ridged, window)
+    for spacing, amplitude in ((0.6, 0.10), (0.13, 0.035), (0.035, 0.02)):
+        add(spacing, amplitude * rng.uniform(0.3, 1.2))
+    strength = scene.patient.tessellation
+    if strength > 0.02:
+        for stretch in (1.5, 2.5, 3.5):
+            add(0.07, strength, stretch, ridged=True)
+    return target
+
+
+def _vessel_masks(scene, masks, window):
+    """Masks of the lesions that are vessels."""
+    for kind, found in scene.marked.items():
+        raster.strokes(masks[kind], scene.segments[found], window)
+        # The density of a vessel, back to the share that it covers.
+        np.minimum(masks[kind] * 2.5, 1, out=masks[kind])
+
+
+def _write(picture, text):
+    """Burn text into a corner of the picture, as some cameras do."""
+    image = Image.fromarray(picture)
+    size = max(10, picture.shape[0] // 24)
+    ImageDraw.Draw(image).text((0.30 * picture.shape[1], 0.90 * picture.shape[0]), text,
+                               (235, 235, 225), ImageFont.load_default(size))
+    return np.asarray(image)
+
+
+def draw(scene, shape, window, with_masks=True):
+    """Draw a scene.
+
+    Parameters
+    ----------
+    scene : Scene
+    shape : (rows, columns)
+    window : (x, y, pixels a radius along x, the same along y)
+        x and y of the left upper corner, in radii of the field of view.
+    with_masks : bool
+        Draw the masks too.
+
+    Returns
+    -------
+    picture : uint8 array, ``(rows, columns, 3)``
+    masks : dict of float32 arrays, ``(rows, columns)``
+        For every kind of lesion that is there, the share of each pixel that
+        its lesions cover.
+    """
+    window = tuple(map(float, window))
+    rng = np.random.default_rng([scene.seed, 1])
+    lesions = np.zeros((*shape, 3), np.float32)
+    count = len(scenes.LESIONS) if with_masks else 0
+    masks = np.zeros((count, *shape), np.float32)
+    kinds = scene.kinds if with_masks else np.full(len(scene.kinds), -1)
+    raster.blobs(lesions, masks, scene.shapes, scene.colours, kinds, window)
+    picture = raster.compose(
+        _texture(rng, scene, shape, window),
+        *(_density(scene, kind, shape, window) for kind in (ARTERY, VEIN, NEW_VESSEL)),
+        lesions, scene.patient.colour, scene.patient.absorption, scene.patient.tint,
+        scene.light, scene.disc, scene.disc_colours,
+        np.concatenate([scene.fovea, scene.macula]), window)
+    raster.blur(picture, scene.sharpness * window[2], scene.sharpness * window[3])
+    grain = scene.patient.grain * rng.standard_normal((*shape, 3), np.float32)
+    notch = np.array([scene.notch, scene.patient.notch])
+    picture = raster.finish(picture, scene.rim, scene.haze, notch, scene.patient.cut,
+                            1.5 / window[2], grain, window)
+    if scene.text:
+        picture = _write(picture, scene.text)
+    if not with_masks:
+        return picture, {}
+    _vessel_masks(scene, masks, window)
+    present = {*scene.kinds[scene.kinds >= 0].tolist(), *scene.marked}
+    return picture, {scenes.LESIONS[kind]: masks[kind] for kind in sorted(present)}
+
+
+def _frame_of_camera(rows, half):
+    """Rows, columns and radius of the field of view of a full photograph."""
+    columns = rows * 3 // 2
+    return rows, columns, min(rows / (2 * half), columns / (2 * (1 + _MARGIN)))
+
+
+def photograph(scene, rows=None):
+    """Draw a scene at its camera's full size, with black margins.
+
+    Parameters
+    ----------
+    scene : Scene
+    rows : int, optional
+        Of the picture; the camera's own by default.
+
+    Returns
+    -------
+    picture, masks
+        As :func:`draw` gives them; 3 columns to 2 rows.
+    """
+    half = min(scene.patient.cut, 1.0)
+    rows, columns, radius = _frame_of_camera(rows or scene.patient.original_rows, half)
+    window = (-columns / (2 * radius), -rows / (2 * radius), radius, radius)
+    return draw(scene, (rows, columns), window)
+
+
+def prepared(scene, size=512, with_masks=False):
+    """Draw a scene as De Fauw's preparation would leave it.
+
+    Cropped to the field of view and stretched to a square, so without the
+    detour over a full photograph.
+
+    Returns
+    -------
+    picture : uint8 array, ``(size, size, 3)``
+    masks : dict of float32 arrays, ``(size, size)``
+    """
+    half = min(scene.patient.cut, 1.0)
+    window = (-1.0, -half, size / 2, size / (2 * half))
+    return draw(scene, (size, size), window, with_masks)
+
+
+def dimensions(scene):
+    """De Fauw's image dimensions of a scene, float32 ``(2,)``."""
+    half = min(scene.patient.cut, 1.0)
+    rows, columns, radius = _frame_of_camera(scene.patient.original_rows, half)
+    sides = min(2 * radius, columns), min(2 * radius * half, rows)
+    # He took every second pixel; 700 is his unit.
+    return np.array(sides, np.float32) / 2 / 700
+
+
+def narrow(scene, rng, size=256, scale=512):
+    """A narrow-field picture: part of the prepared one, at its resolution.
+
+    Parameters
+    ----------
+    scene : Scene
+    rng : numpy.random.Generator
+        Decides which part: mostly one with a lesion, if there are any.
+    size : int
+        Rows and columns of the part.
+    scale : int
+        Rows and columns of the whole.
+
+    Returns
+    -------
+    picture : uint8 array, ``(size, size, 3)``
+    grade : int
+        Of what is in view.
+    """
+    half = min(scene.patient.cut, 1.0)
+    along = np.array([scale / 2, scale / (2 * half)])
+    extent = size / along
+    centre = rng.uniform(-0.6, 0.6, 2) * [1, half]
+    lesions = np.concatenate([
+        scene.shapes[scene.kinds >= 0, :2],
+        *(scene.segments[found, :2] for found in scene.marked.values())])
+    if len(lesions) and rng.random() < 0.8:
+        centre = rng.choice(lesions) + rng.uniform(-0.35, 0.35, 2) * extent
+    limit = np.array([1.0, half]) - extent / 2
+    corner = np.clip(centre, -limit, limit) - extent / 2
+    picture, _ = draw(scene, (size, size), (*corner, *along), with_masks=False)
+    return picture, scenes.grade(scene, (*corner, *(corner + extent)))
