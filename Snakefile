@@ -27,6 +27,7 @@ rule all:
     default_target: True
 
 include: "workflow/rules/die360.smk"
+include: "workflow/rules/fundus.smk"
 include: "workflow/rules/networks.smk"
 include: "workflow/rules/saliency.smk"
 include: "workflow/rules/tables.smk"

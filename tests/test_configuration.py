@@ -43,11 +43,29 @@ def test_the_schema_knows_every_network():
     (lambda c: c.update(splits=["separated"]),
      "splits: must contain 'random', the thesis's split"),
     (lambda c: c.pop("folds"), "top level: 'folds' is a required property"),
+    (lambda c: c["fundus"].update(source="eyepacs"),
+     "fundus.source: 'eyepacs' is not one of auto, synthetic, idrid, kaggle"),
+    (lambda c: c["fundus"].update(mirrors="copies"),
+     "fundus: unknown key 'mirrors'; did you mean 'mirror'?"),
+    (lambda c: c["fundus"].update(mirror=3),
+     "fundus.mirror: 3 is not of type 'string', 'null'"),
+    (lambda c: c["fundus"].update(weights="trained"),
+     "fundus.weights: 'trained' is not one of standin, defauw, random"),
+    (lambda c: c["fundus"].update(source="kaggle"),
+     "fundus.kaggle: names no folder, which the source 'kaggle' needs"),
     (lambda c: (c.update(weights="trained"), c["training"].pop("c9")),
      "training: no settings for network 'c9'"),
 ])
 def test_mistakes_get_one_clear_line_each(change, message):
     assert changed(change) == [message]
+
+
+@pytest.mark.parametrize("source, mirror, expected", [
+    ("auto", None, "synthetic"), ("auto", "copies", "idrid"),
+    ("synthetic", "copies", "synthetic"), ("idrid", None, "idrid"),
+    ("kaggle", "copies", "kaggle")])
+def test_source_of_the_photographs(source, mirror, expected):
+    assert configuration.fundus_source({"source": source}, mirror) == expected
 
 
 def test_all_mistakes_are_listed():

@@ -24,6 +24,8 @@ def snakemake(folder, *arguments, config=None):
     """Run the workflow in a folder; the completed process with its output."""
     environment = {**os.environ, "PATH": os.pathsep.join(
         [str(Path(sys.executable).parent), os.environ["PATH"]])}
+    # A mirror moves the tables that its files change.
+    environment.pop("CNNVIZ_MIRROR", None)
     if config is not None:
         (folder / "config.yaml").write_text(yaml.safe_dump(config))
         arguments = (*arguments, "--configfile", folder / "config.yaml")
@@ -107,6 +109,25 @@ def test_a_misspelt_key_stops_the_run_with_one_line(tmp_path):
     run = snakemake(tmp_path, "--dry-run", config={**SMALL, "fold": 3})
     assert run.returncode != 0
     assert "top level: unknown key 'fold'; did you mean 'folds'?" in run.stdout
+    assert "Traceback" not in run.stdout
+
+
+def test_a_mirror_keeps_the_record_of_a_run_without_it(tmp_path):
+    (tmp_path / "copies").mkdir()
+    run = snakemake(tmp_path, "--dry-run", config={
+        **SMALL, "fundus": {"mirror": str(tmp_path / "copies")}})
+    assert run.returncode == 0, run.stdout[-4000:]
+    written = {name for line in run.stdout.splitlines() if "output:" in line
+               for name in line.partition("output:")[2].replace(",", " ").split()}
+    tables = {str(paths.WITH_MIRROR_TABLES / name) for name in
+              ("text_chapter_4.csv", "comparison.csv", "comparison.md")}
+    assert tables <= written and str(paths.COMPARISON) not in written
+
+
+def test_a_mirror_that_is_not_there_stops_the_run_with_one_line(tmp_path):
+    run = snakemake(tmp_path, "--dry-run", config={**SMALL, "fundus": {"mirror": "copy"}})
+    assert run.returncode != 0
+    assert "copy: no such folder; the mirror is named by fundus.mirror" in run.stdout
     assert "Traceback" not in run.stdout
 
 

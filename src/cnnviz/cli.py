@@ -15,6 +15,7 @@ COMMANDS = {
     "evaluate": "posteriors of one trained network on its validation images",
     "table-5-1": "Table 5.1 from the evaluations of all folds",
     "table-without-leakage": "accuracies on the split without leakage",
+    "text-chapter-4": "numbers in the text of chapter 4 that need no weights",
     "text-chapter-5": "numbers in the text of chapter 5",
     "saliency": "saliency maps of every feature of every pooling layer",
     "figure-5-1": "accepted and discarded projections",
@@ -22,6 +23,8 @@ COMMANDS = {
     "figure-5-4": "saliency of the features of the second pooling layers",
     "figure-leakage": "accuracy against the angle to the nearest training view",
     "compare": "put reproduced numbers beside the thesis's",
+    "train-fundus": "train De Fauw's network on fundus photographs, a stage at a time",
+    "prepare-photographs": "prepare fundus photographs for De Fauw's network",
     "convert-defauw": "convert De Fauw's published parameters to a safe file",
     "ship-weights": "copy trained weights to weights/, with a manifest",
 }

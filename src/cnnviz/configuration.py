@@ -6,7 +6,7 @@ import yaml
 
 from cnnviz import paths
 
-__all__ = ["problems"]
+__all__ = ["problems", "fundus_source"]
 
 
 def _place(error):
@@ -57,10 +57,41 @@ def problems(config, schema_path=paths.CONFIG_SCHEMA):
     validator = jsonschema.Draft202012Validator(schema)
     found = [message for error in sorted(validator.iter_errors(config), key=_place)
              for message in _messages(error)]
-    if not found and config["weights"] == "trained":
-        found = [f"training: no settings for network '{name}'"
-                 for name in config["networks"] if name not in config["training"]]
+    if not found:
+        found = [*_untrained(config), *_without_folder(config["fundus"])]
     return found
+
+
+def _untrained(config):
+    if config["weights"] == "trained":
+        for name in config["networks"]:
+            if name not in config["training"]:
+                yield f"training: no settings for network '{name}'"
+
+
+def _without_folder(fundus):
+    if fundus["source"] == "kaggle" and not fundus["kaggle"]:
+        yield "fundus.kaggle: names no folder, which the source 'kaggle' needs"
+
+
+def fundus_source(fundus, mirror):
+    """Where the photographs of chapter 4 come from.
+
+    Parameters
+    ----------
+    fundus : dict
+        That part of the configuration.
+    mirror : path or None
+        Folder with copies of external files, if there is one.
+
+    Returns
+    -------
+    str
+        "synthetic", "idrid" or "kaggle".
+    """
+    if fundus["source"] == "auto":
+        return "idrid" if mirror else "synthetic"
+    return fundus["source"]
 
 
 def _plain(value):

@@ -3,7 +3,8 @@ import numpy as np
 
 from cnnviz.datasets import die360
 
-__all__ = ["CONCEPTS", "concept_masks", "concept_lift"]
+__all__ = ["CONCEPTS", "concept_masks", "concept_lift", "confusion",
+           "quadratic_weighted_kappa"]
 
 #: Parts of a picture of the die, in the order of the masks.
 CONCEPTS = ("background", "edge", "face", "pip")
@@ -52,3 +53,50 @@ def concept_lift(saliency, masks):
     mass = np.array([(positive * mask[seen]).sum() for mask in masks])
     area = masks[:, seen].mean(axis=(2, 3)).sum(axis=1)
     return np.where(area > 0, mass / np.where(area > 0, area, 1), np.nan)
+
+
+def confusion(first, second, grades=5):
+    """How often each grade of one rating meets each of another.
+
+    Parameters
+    ----------
+    first, second : int arrays, ``(n,)``
+        From 0 to ``grades - 1``.
+
+    Returns
+    -------
+    int array, ``(grades, grades)``
+        Rows: ``first``; columns: ``second``.
+
+    Raises
+    ------
+    ValueError
+        For ratings of different length, none at all, or out of range.
+    """
+    first, second = np.asarray(first, int), np.asarray(second, int)
+    if first.shape != second.shape or first.ndim != 1 or not len(first):
+        raise ValueError(f"two ratings of the same eyes are needed, not {first.shape} "
+                         f"and {second.shape}")
+    if min(first.min(), second.min()) < 0 or max(first.max(), second.max()) >= grades:
+        raise ValueError(f"grades must lie between 0 and {grades - 1}")
+    return np.bincount(grades * first + second,
+                       minlength=grades * grades).reshape(grades, grades)
+
+
+def quadratic_weighted_kappa(first, second, grades=5):
+    """Agreement of two ratings beyond chance (Cohen 1968), quadratic weights.
+
+    Parameters as for :func:`confusion`.
+
+    Returns
+    -------
+    float
+        1 for equal ratings, 0 for agreement by chance; NaN where both give
+        one and the same grade to everything.
+    """
+    observed = confusion(first, second, grades) / len(first)
+    expected = np.outer(observed.sum(axis=1), observed.sum(axis=0))
+    grade = np.arange(grades)
+    weights = (grade[:, np.newaxis] - grade) ** 2
+    chance = (weights * expected).sum()
+    return float(1 - (weights * observed).sum() / chance) if chance > 0 else np.nan

@@ -10,8 +10,10 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 # --- Shipped ----------------------------------------------------------------
 SHIPPED_WEIGHTS = REPOSITORY / "weights" / "die360"
+EXTERNAL_TABLES = REPOSITORY / "data" / "external"
 REPORTED_TABLES = REPOSITORY / "thesis_tables" / "reported"
 REASONS = REPOSITORY / "thesis_tables" / "reasons.csv"
+FUNDUS_TRAINING = REPOSITORY / "config" / "training" / "fundus.yaml"
 CONFIG_SCHEMA = REPOSITORY / "workflow" / "schemas" / "config.schema.yaml"
 
 # --- Made by the workflow ---------------------------------------------------
@@ -23,6 +25,8 @@ TABLES = Path("thesis_tables")
 DIE360_IMAGES = DATA / "die360" / "die360_32.npy"
 DIE360_FACTS = DATA / "die360_facts.csv"
 DIE360_STATEMENT = DATA / "die360.md"
+DOWNLOADS = DATA / "downloads"
+PHOTOGRAPHS = RESULTS / "fundus"  # prepared, a folder for each source
 TRAINED_WEIGHTS = RESULTS / "weights"
 HISTORIES = RESULTS / "histories"
 EVALUATIONS = RESULTS / "evaluations"
@@ -32,6 +36,8 @@ BEYOND_TABLES = TABLES / "beyond"  # numbers that the thesis does not have
 SEPARATED_TABLE = BEYOND_TABLES / "table_5_1_separated.md"
 BY_DISTANCE = BEYOND_TABLES / "accuracy_by_distance.csv"
 FOLDS_TABLE = BEYOND_TABLES / "table_5_1_folds.csv"
+# The same tables, made with files that a fresh clone does not have.
+WITH_MIRROR_TABLES = TABLES / "with_mirror"
 COMPARISON = TABLES / "comparison.csv"
 COMPARISON_TEXT = TABLES / "comparison.md"
 

@@ -1,5 +1,8 @@
 """Helpers: where files are, what the configuration asks for."""
+import shlex
+
 from cnnviz import configuration, paths
+from cnnviz.datasets import external
 from snakemake.exceptions import WorkflowError
 
 # One thread each: the jobs themselves run side by side.
@@ -75,9 +78,43 @@ def reported_figure(stem):
             pdf]
 
 
+def mirror():
+    """Folder with copies of external files, or None."""
+    try:
+        folder = external.mirror(config["fundus"]["mirror"])
+    except FileNotFoundError as error:
+        raise WorkflowError(str(error)) from None
+    return folder and folder.resolve()
+
+
+def mirror_argument():
+    """``--mirror`` for a command, where there is one."""
+    return f"--mirror {shlex.quote(str(mirror()))}" if mirror() else ""
+
+
+def fundus_source():
+    """Where the photographs of chapter 4 come from."""
+    return configuration.fundus_source(config["fundus"], mirror())
+
+
+def kept(path):
+    """Where a table goes that the mirror's files change.
+
+    Beside the record of a run without them, so that neither replaces the other.
+    """
+    return paths.WITH_MIRROR_TABLES / path.name if mirror() else path
+
+
+def prepared(source):
+    """Files of the prepared photographs of a source."""
+    folder = paths.PHOTOGRAPHS / source
+    return {"pixels": folder / "pixels.npy", "records": folder / "records.csv",
+            "bad": folder / "bad.csv"}
+
+
 def everything():
     """What a whole run makes."""
-    made = [paths.COMPARISON, *figure("figure_5_1")]
+    made = [kept(paths.COMPARISON), *figure("figure_5_1")]
     if "separated" in config["splits"]:
         made += [paths.SEPARATED_TABLE, *figure("figure_leakage")]
     if config["die360"]["every"] == 1:

@@ -78,15 +78,37 @@ rule text_chapter_5:
         "--output {output.reproduced} > {log} 2>&1"
 
 
+rule text_chapter_4:
+    input:
+        reported=paths.REPORTED_TABLES / "text_chapter_4.csv",
+    output:
+        reproduced=kept(paths.REPRODUCED_TABLES / "text_chapter_4.csv"),
+    params:
+        mirror=mirror_argument(),
+        threads=ONE_THREAD,
+    resources:
+        mem_mb=1500,
+    conda:
+        ENVIRONMENT
+    log:
+        "logs/text_chapter_4.log",
+    benchmark:
+        "results/benchmarks/text_chapter_4.tsv"
+    shell:
+        "{params.threads} cnnviz text-chapter-4 {params.mirror} "
+        "--reported {input.reported:q} --output {output.reproduced} > {log} 2>&1"
+
+
 rule compare_with_thesis:
     input:
         reported=sorted(paths.REPORTED_TABLES.glob("*.csv")),
-        reproduced=[rules.table_5_1.output.reproduced,
+        reproduced=[rules.text_chapter_4.output.reproduced,
+                    rules.table_5_1.output.reproduced,
                     rules.text_chapter_5.output.reproduced],
         reasons=paths.REASONS,
     output:
-        comparison=paths.COMPARISON,
-        text=report(paths.COMPARISON_TEXT, caption="../report/comparison.rst",
+        comparison=kept(paths.COMPARISON),
+        text=report(kept(paths.COMPARISON_TEXT), caption="../report/comparison.rst",
                     category="Reported beside reproduced"),
     conda:
         ENVIRONMENT

@@ -37,6 +37,14 @@ def add_weights(parser):
                         help="folder of weight files")
 
 
+def add_mirror(parser):
+    """``--mirror``: the folder with copies of external files."""
+    parser.add_argument("--mirror", type=Path,
+                        help="folder with copies of the external files, instead of "
+                        "downloading them; else the environment variable "
+                        "CNNVIZ_MIRROR names it")
+
+
 def add_engine(parser):
     """``--engine`` and ``--device``: what runs the networks."""
     parser.add_argument("--engine", default="auto",

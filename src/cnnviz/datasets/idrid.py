@@ -1,0 +1,338 @@
+"""IDRiD: 516 graded fundus photographs, and 24 with outlined lesions.
+
+P. Porwal et al., *Indian Diabetic Retinopathy Image Dataset (IDRiD)*, Data 3
+(2018), doi 10.3390/data3030025; CC BY 4.0.  The photographs come from a mirror
+folder or from the public repositories named in ``data/external/README.md``,
+never from this repository, which holds their grades, places and checksums only.
+"""
+import csv
+import functools
+import itertools
+from pathlib import PurePosixPath
+from typing import NamedTuple, Optional
+
+import numpy as np
+from scipy import ndimage
+from tqdm import tqdm
+
+from cnnviz import paths
+from cnnviz.datasets import external, fundus, store
+
+__all__ = ["SHAPE", "CLASSES", "MASKS", "SPLITS", "Record", "records", "labels",
+           "fetch", "load", "training_arrays", "split_mask"]
+
+SHAPE = (2848, 4288)  #: rows and columns of the originals
+SPLITS = ("train", "test")
+#: Classes of outlined areas, by the names of their files.
+CLASSES = {"MA": "microaneurysm", "HE": "haemorrhage", "EX": "hard exudate",
+           "SE": "soft exudate", "OD": "optic disc"}
+#: Names of the masks of the 24 photographs that have them.
+MASKS = tuple(CLASSES.values())
+
+_GRADING = ("chrisvoncsefalvay/codras", "401960011ea97988b42dd9f7f1cd4d89a5d12e9c")
+_MASKS = ("sarah-antillia/TensorFlow-FlexUNet-Tiled-Image-Segmentation-IDRiD",
+          "0f78cdab101dc95615f2088f1a6e7030c555296f",
+          "projects/TensorFlowFlexUNet/Tiled-IDRiD/mini_test/masks")
+# Colours in which the five masks were painted before they were added.
+_COLOURS = {"MA": (1, 1, 1), "HE": (1, 0, 0), "EX": (0, 0, 1), "SE": (0, 1, 0),
+            "OD": (1, 1, 0)}
+_DOWNLOADS = paths.DOWNLOADS / "idrid"
+_RETRIES = 3
+
+
+class Record(NamedTuple):
+    """What is known of a photograph before it is read."""
+    name: str                #: e.g. ``IDRiD_145_train``, or ``IDRiD_01`` with masks
+    split: str               #: "train", "test", or nothing where it is not known
+    grade: Optional[int]     #: 0 to 4; None for 3 of those with masks
+    centres: dict            #: from "optic disc" and "fovea" to (row, column)
+    suspect: bool            #: grade found by a mapping that could not be confirmed
+    duplicate_of: str        #: name of the byte-identical photograph
+    grading: str             #: its name among the graded ones
+    classes: tuple           #: of its outlined areas, keys of :data:`CLASSES`
+    url: str
+    sha256: str
+    mask_url: str = ""
+    mask_sha256: str = ""
+
+    @property
+    def side(self):
+        """Which eye: the optic disc lies on the side of the nose."""
+        if not self.centres:
+            return None
+        is_right = self.centres["optic disc"][1] > self.centres["fovea"][1]
+        return "right" if is_right else "left"
+
+
+def _rows(name):
+    with open(paths.EXTERNAL_TABLES / name, newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+@functools.lru_cache(maxsize=None)
+def _graded():
+    return {row["idrid_id"]: Record(
+        row["idrid_id"], row["split"], int(row["dr_grade"]),
+        {"optic disc": (float(row["od_y"]), float(row["od_x"])),
+         "fovea": (float(row["fovea_y"]), float(row["fovea_x"]))},
+        row["mapping_suspect"] == "true", row["duplicate_of"], row["idrid_id"], (),
+        external.address(*_GRADING, row["source_file"]), row["source_sha256"])
+        for row in _rows("idrid.csv")}
+
+
+@functools.lru_cache(maxsize=None)
+def _outlined():
+    unknown = Record("", "", None, {}, False, "", "", (), "", "")
+    repository, commit, folder = _MASKS
+    return [_graded().get(row["grading_id"], unknown)._replace(
+        name=row["seg_id"], duplicate_of="", classes=tuple(row["classes"].split()),
+        url=external.address(row["image_repo"], row["image_commit"],
+                             row["image_path"]),
+        sha256=row["image_sha256"],
+        mask_url=external.address(repository, commit, f"{folder}/{row['seg_id']}.png"),
+        mask_sha256=row["mask_source_sha256"]) for row in _rows("idrid_lesions.csv")]
+
+
+def _is_repeated(record):
+    """Whether a photograph must leave the training set because of its twin.
+
+    Of two with the same grade the first stays; two with conflicting grades
+    both go, and so does one whose twin is in the test set.
+    """
+    if not record.duplicate_of:
+        return False
+    twin = _graded()[record.duplicate_of]
+    return (twin.split != record.split or twin.grade != record.grade
+            or twin.name < record.name)
+
+
+def records(part, as_published=False, suspects=True):
+    """Photographs of one part of IDRiD, without reading them.
+
+    Parameters
+    ----------
+    part : str
+        "train" or "test": the graded photographs of the published split.
+        "lesions": the 24 with masks; 21 of them are among the graded ones too,
+        in either split.
+    as_published : bool
+        Keep byte-identical photographs in "train".  Otherwise those are left
+        out whose twin is in the test set or has another grade, and the second
+        one of two with the same grade.
+    suspects : bool
+        Keep the 7 whose grade could not be confirmed.
+
+    Returns
+    -------
+    list of Record
+
+    Raises
+    ------
+    ValueError
+        For an unknown part.
+    """
+    if part == "lesions":
+        found = _outlined()
+    elif part in SPLITS:
+        found = [record for record in _graded().values() if record.split == part]
+    else:
+        raise ValueError(f"unknown part '{part}' of IDRiD; there are "
+                         f"{', '.join(SPLITS)} and lesions")
+    if part == "train" and not as_published:
+        found = [record for record in found if not _is_repeated(record)]
+    return [record for record in found if suspects or not record.suspect]
+
+
+def labels(found):
+    """Grades of records: int array ``(n,)``, -1 where there is none."""
+    return np.array([-1 if record.grade is None else record.grade
+                     for record in found], dtype=int)
+
+
+# --- Masks ------------------------------------------------------------------
+
+@functools.lru_cache(maxsize=None)
+def _classes_of_sums():
+    """Which classes a sum of colours consists of, the fewest possible, by its code."""
+    table = {}
+    for count in range(len(_COLOURS) + 1):
+        for classes in itertools.combinations(_COLOURS, count):
+            sums = [sum(_COLOURS[name][channel] for name in classes)
+                    for channel in range(3)]
+            table.setdefault(_code(*sums), classes)
+    return table
+
+
+def _code(red, green, blue):
+    """One number for the counts of the three channels, each 0 to 3."""
+    return red << 4 | green << 2 | blue
+
+
+def split_mask(image):
+    """Undo the sum of IDRiD's five masks.
+
+    Each mask was painted in one colour (microaneurysms white, haemorrhages
+    red, hard exudates blue, soft exudates green, optic disc yellow), and the
+    five pictures were added modulo 256.  So 255 counts as -1, and every
+    channel holds how many masks with that colour cover a pixel.
+
+    Parameters
+    ----------
+    image : uint8 array, ``(rows, columns, 3)``
+
+    Returns
+    -------
+    dict of bool arrays, ``(rows, columns)``
+        By the keys of :data:`CLASSES`.
+
+    Raises
+    ------
+    ValueError
+        For values that are no sum of the five colours.
+
+    Notes
+    -----
+    Where a sum has several explanations, the one with the fewest masks holds.
+    Yellow is either the disc or haemorrhage and soft exudate; since there is
+    one disc, only yellow that touches the largest yellow area is the disc.
+    """
+    counts = np.negative(image)  # modulo 256
+    codes = _code(*np.moveaxis(counts, -1, 0))
+    table = _classes_of_sums()
+    known = np.zeros(256, bool)
+    known[list(table)] = True
+    strange = (counts > 3).any(axis=-1) | ~known[codes]
+    if strange.any():
+        row, column = np.argwhere(strange)[0]
+        raise ValueError(f"row {row}, column {column}: {tuple(image[row, column])} "
+                         "is no sum of the masks' colours")
+    masks = {name: np.zeros(codes.shape, bool) for name in CLASSES}
+    for code in np.flatnonzero(np.bincount(codes.ravel(), minlength=64)):
+        for name in table[code]:
+            masks[name] |= codes == code
+    area, areas = ndimage.label(masks["OD"], np.ones((3, 3)))
+    if areas > 1:
+        largest = np.bincount(area.ravel())[1:].argmax() + 1
+        mistaken = (codes == _code(1, 1, 0)) & (area != largest)
+        masks["OD"] &= ~mistaken
+        masks["HE"] |= mistaken
+        masks["SE"] |= mistaken
+    return masks
+
+
+# --- Photographs ------------------------------------------------------------
+
+def _mask_from_mirror(mirror, record, name):
+    """One mask; a class that is not outlined in a photograph has no file."""
+    if name not in record.classes:
+        return np.zeros(SHAPE, bool)
+    return fundus.read_mask(external.in_mirror(
+        mirror, f"idrid/lesions/masks/{record.name}_{name}.png"))
+
+
+def _image_path(record, mirror, downloads):
+    if mirror:
+        part = "lesions" if record.classes else "grading"
+        return external.in_mirror(mirror, f"idrid/{part}/images/{record.name}.jpg")
+    suffix = PurePosixPath(record.url).suffix
+    return external.download(record.url, downloads / f"{record.name}{suffix}",
+                             record.sha256, _RETRIES)
+
+
+def _masks(record, mirror, downloads):
+    if not record.classes:
+        return {}
+    if mirror:
+        return {name: _mask_from_mirror(mirror, record, name) for name in CLASSES}
+    path = external.download(record.mask_url, downloads / f"{record.name}_masks.png",
+                             record.mask_sha256, _RETRIES)
+    try:
+        return split_mask(fundus.read_image(path))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def fetch(found, downloads=_DOWNLOADS, progress=False):
+    """Download what records need, unless it is there; for use without a mirror.
+
+    Parameters
+    ----------
+    found : list of Record
+    downloads : Path
+        Folder for the files; finished ones stay, so that an interrupted
+        download goes on where it stopped.
+    progress : bool
+        Show a progress bar.
+
+    Raises
+    ------
+    cnnviz.datasets.external.Unavailable
+        Naming file, address and remedy.
+    """
+    for record in tqdm(found, unit=" photographs", desc="downloading",
+                       disable=not progress):
+        _image_path(record, None, downloads)
+        if record.classes:
+            external.download(record.mask_url,
+                              downloads / f"{record.name}_masks.png",
+                              record.mask_sha256, _RETRIES)
+
+
+def load(record, mirror=None, downloads=_DOWNLOADS):
+    """Read and prepare one photograph.
+
+    Parameters
+    ----------
+    record : Record
+    mirror : Path, optional
+        Folder with ``idrid/grading`` and ``idrid/lesions``, in which
+        photographs may be reduced.
+    downloads : Path
+        Where files are, or go, when there is no mirror.
+
+    Returns
+    -------
+    cnnviz.datasets.fundus.Photograph
+        Every photograph is a patient of its own: IDRiD names none.  Masks of
+        all of :data:`MASKS` for photographs of "lesions", none for others.
+
+    Raises
+    ------
+    cnnviz.datasets.external.Unavailable, ValueError
+        Naming the file and the remedy.
+    """
+    path = _image_path(record, mirror, downloads)
+    image = fundus.read_image(path)
+    scale = SHAPE[0] / image.shape[0]
+    if scale < 1 or image.shape[1] * scale != SHAPE[1]:
+        raise ValueError(f"{path}: {image.shape[1]} x {image.shape[0]} pixels, not "
+                         f"{SHAPE[1]} x {SHAPE[0]} or evenly reduced from it")
+    masks = _masks(record, mirror, downloads)
+    return fundus.photograph(
+        record.name, image, scale, {CLASSES[name]: mask for name, mask in masks.items()},
+        record.centres, grade=record.grade, patient=record.name, side=record.side)
+
+
+def training_arrays(folder):
+    """What a network is trained on, from a folder of prepared photographs.
+
+    Parameters
+    ----------
+    folder : Path
+        Made by ``cnnviz prepare-photographs``.
+
+    Returns
+    -------
+    pixels : uint8 array, ``(n, 512, 512, 3)``
+    dimensions : float32 array, ``(n, 2)``
+    grades : int array, ``(n,)``
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        Naming the file and the remedy.
+    """
+    prepared = store.read(folder)
+    chosen = np.flatnonzero(prepared.splits == "train")
+    return (prepared.pixels[chosen], prepared.dimensions[chosen],
+            prepared.grades[chosen])

@@ -1,0 +1,268 @@
+"""The competition's photographs, from a folder of its JPEG files.
+
+Kaggle's "Diabetic Retinopathy Detection" of 2015 (EyePACS): 35,126 graded
+training photographs, a left and a right eye of each patient, named
+``10_left.jpeg`` and so on, with their grades in ``trainLabels.csv``.
+"""
+import csv
+import re
+import zipfile
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from cnnviz import files
+from cnnviz.datasets import external, fundus
+
+__all__ = ["TRAINING", "TEST", "CLASS_COUNTS", "LABELS_SHA256", "Record", "split_name",
+           "read_labels", "check_labels", "records", "load", "stream",
+           "training_labels", "test_labels", "validation_outputs", "read_outputs"]
+
+TRAINING = 35126  #: graded photographs
+TEST = 53576      #: photographs whose grades were kept from the competitors
+CLASS_COUNTS = (25810, 2443, 5292, 873, 708)  #: training grades 0 to 4
+#: Of ``trainLabels.csv`` as De Fauw's repository holds it.
+LABELS_SHA256 = "1dd6600d01dd0ff1e42ce840ffa501ae32b346745ff4c4f9296e62a2e9632f88"
+
+_LABELS = ("JeffreyDF/kaggle_diabetic_retinopathy",
+           "77c57811ad6386ad0548f2b755e0536c1d652774", "data/trainLabels.csv")
+_TEST_LABELS = ("mikevoets/jama16-retina-replication",
+                "15f2af375c5a581a2002f346efc9a72f4b47f667",
+                "vendor/eyepacs/testLabels.csv.zip")
+_TEST_LABELS_SHA256 = "a6af3d66804e81887da89b9261bcfb7da4f5bacedb070f1b5db83fa879ab60c9"
+_LARGEST = 10_000_000  # bytes of a list of labels
+
+_NAME = re.compile(r"([0-9]+)_(left|right)", re.ASCII)
+
+
+class Record(NamedTuple):
+    """A photograph before it is read."""
+    name: str     #: e.g. ``10_left``
+    path: Path
+    grade: int
+    patient: str
+    side: str
+    split: str = "train"
+
+
+def split_name(name):
+    """Patient and side that a photograph's name tells.
+
+    Raises
+    ------
+    ValueError
+        For a name of another form.
+    """
+    found = _NAME.fullmatch(name)
+    if not found:
+        raise ValueError(f"'{name}' is not a number, '_', and left or right")
+    return found.groups()
+
+
+def read_labels(path):
+    """Grades of photographs.
+
+    Parameters
+    ----------
+    path : path
+        CSV file with the columns ``image`` and ``level``; more are ignored.
+
+    Returns
+    -------
+    dict
+        From a photograph's name to its grade, in the file's order.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        Naming file and line.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{path}: no such file; it comes with the "
+                                "competition's data ('cnnviz prepare-photographs "
+                                "--help' says how to get them)")
+    grades = {}
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as stream:
+            reader = csv.DictReader(stream, strict=True)
+            if not {"image", "level"} <= set(reader.fieldnames or ()):
+                raise ValueError("the header must name image and level")
+            for row in reader:
+                name, level = row["image"], row["level"]
+                split_name(name or "")
+                if level not in ("0", "1", "2", "3", "4"):
+                    raise ValueError(f"level '{level}' is not 0, 1, 2, 3 or 4")
+                if name in grades:
+                    raise ValueError(f"'{name}' is there twice")
+                grades[name] = int(level)
+    except UnicodeDecodeError:
+        raise ValueError(f"{path}: not a text file of labels") from None
+    except (ValueError, csv.Error) as error:
+        raise ValueError(f"{path}, line {reader.line_num}: {error}") from None
+    return grades
+
+
+def check_labels(grades):
+    """Raise ValueError unless these are all of the competition's training labels."""
+    counts = tuple(list(grades.values()).count(grade) for grade in range(5))
+    if counts != CLASS_COUNTS:
+        raise ValueError(f"{len(grades):,} labels with {counts} of the grades 0 to 4, "
+                         f"not the competition's {TRAINING:,} with {CLASS_COUNTS}")
+
+
+def records(folder, grades):
+    """Photographs of a folder, without reading them, whether they are there or not.
+
+    Parameters
+    ----------
+    folder : path
+        Folder of JPEG files.
+    grades : dict
+        From :func:`read_labels`.
+
+    Returns
+    -------
+    list of Record
+        By number of the patient, left before right.
+    """
+    found = [Record(name, Path(folder) / f"{name}.jpeg", grade, *split_name(name))
+             for name, grade in grades.items()]
+    return sorted(found, key=lambda record: (int(record.patient), record.side))
+
+
+def load(record):
+    """Read and prepare one photograph.
+
+    Returns
+    -------
+    cnnviz.datasets.fundus.Photograph
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        For a file that is missing, truncated, no photograph, or black.
+    """
+    return fundus.photograph(record.name, fundus.read_image(record.path),
+                             grade=record.grade, patient=record.patient,
+                             side=record.side)
+
+
+def stream(found, bad):
+    """Prepared photographs one by one; no more than one is held in memory.
+
+    Parameters
+    ----------
+    found : list of Record
+    bad : list
+        Gets (name, reason) of every photograph that is left out.
+
+    Yields
+    ------
+    cnnviz.datasets.fundus.Photograph
+    """
+    for record in found:
+        try:
+            yield load(record)
+        except (ValueError, OSError) as error:
+            bad.append((record.name, str(error)))
+
+
+# --- Lists that others publish ----------------------------------------------
+
+def training_labels(mirror=None, downloads=None):
+    """Path of the training labels: in the mirror, or downloaded.
+
+    Parameters
+    ----------
+    mirror : Path, optional
+    downloads : Path
+        Folder for downloaded files, where there is no mirror.
+
+    Raises
+    ------
+    cnnviz.datasets.external.Unavailable, ValueError
+        When they cannot be had; when the mirror's file is damaged.
+    """
+    if mirror:
+        return external.in_mirror(mirror, "eyepacs/trainLabels.csv")
+    return external.download(external.address(*_LABELS), downloads / "trainLabels.csv",
+                             LABELS_SHA256, timeout=5)
+
+
+def test_labels(mirror=None, downloads=None):
+    """Path of the test labels, which became public after the competition.
+
+    Parameters and errors as in :func:`training_labels`.
+    """
+    if mirror:
+        return external.in_mirror(mirror, "eyepacs/testLabels.csv")
+    path = downloads / "testLabels.csv"
+    if path.is_file() and files.sha256(path) == _TEST_LABELS_SHA256:
+        return path
+    url = external.address(*_TEST_LABELS)
+    archive = external.download(url, downloads / "testLabels.csv.zip", timeout=5)
+    try:
+        with files.atomic(path) as temporary:
+            temporary.write_bytes(_only_member(archive))
+            if files.sha256(temporary) != _TEST_LABELS_SHA256:
+                raise ValueError("other labels than expected")
+    except (ValueError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        raise external.Unavailable(f"{archive}: from {url}, but {error}") from None
+    finally:
+        archive.unlink()  # its own checksum is not known, so it is not kept
+    return path
+
+
+def _only_member(path):
+    """Contents of the only CSV file of a ZIP archive."""
+    with zipfile.ZipFile(path) as archive:
+        members = [each for each in archive.infolist() if each.filename.endswith(".csv")]
+        if len(members) != 1 or members[0].file_size > _LARGEST:
+            raise ValueError("not an archive of one list of labels")
+        return archive.read(members[0])
+
+
+def validation_outputs(mirror=None):
+    """Path of De Fauw's network's outputs on its own validation photographs.
+
+    Raises
+    ------
+    cnnviz.datasets.external.Unavailable, ValueError
+        When they cannot be had; when the mirror's file is damaged.
+    """
+    if not mirror:
+        raise external.Unavailable("the published validation outputs of De Fauw's "
+                                   "network are read from a mirror only")
+    return external.in_mirror(mirror, "defauw/validation_123003.csv")
+
+
+def read_outputs(path):
+    """Labels and posteriors of a file of a network's outputs.
+
+    Parameters
+    ----------
+    path : path
+        CSV file with the columns ``label`` and ``p0`` to ``p4``.
+
+    Returns
+    -------
+    int array ``(n,)``, float array ``(n, 5)``
+
+    Raises
+    ------
+    ValueError
+        Naming the file.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8") as stream:
+            rows = [(int(row["label"]), [float(row[f"p{grade}"]) for grade in range(5)])
+                    for row in csv.DictReader(stream)]
+        labels, posteriors = zip(*rows)
+        posteriors = np.array(posteriors)
+        if set(labels) - set(range(5)) or np.abs(posteriors.sum(axis=1) - 1).max() > 1e-5:
+            raise ValueError("labels or probabilities out of range")
+    except (ValueError, TypeError, KeyError, csv.Error) as error:
+        raise ValueError(f"{path}: not a network's outputs ({error}); copy the file "
+                         "again") from None
+    return np.array(labels), posteriors
