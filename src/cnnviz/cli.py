@@ -25,6 +25,8 @@ COMMANDS = {
     "compare": "put reproduced numbers beside the thesis's",
     "train-fundus": "train De Fauw's network on fundus photographs, a stage at a time",
     "prepare-photographs": "prepare fundus photographs for De Fauw's network",
+    "evaluate-fundus": "what De Fauw's network says of prepared photographs",
+    "ship-fundus": "fold, compress and copy trained weights to weights/fundus",
     "convert-defauw": "convert De Fauw's published parameters to a safe file",
     "ship-weights": "copy trained weights to weights/, with a manifest",
 }

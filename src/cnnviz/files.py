@@ -116,12 +116,13 @@ def save_array(path, array):
         np.save(temporary, array)
 
 
-def save_arrays(path, **arrays):
+def save_arrays(path, compressed=False, **arrays):
     """Save named arrays as ``.npz``; equal arrays give equal bytes."""
     require_space(Path(path).parent,
                   sum(np.asarray(array).nbytes for array in arrays.values()) + (1 << 20))
+    save = np.savez_compressed if compressed else np.savez
     with atomic(path) as temporary:
-        np.savez(temporary, **arrays)
+        save(temporary, **arrays)
 
 
 def write_text(path, text):

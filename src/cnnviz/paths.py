@@ -10,6 +10,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 # --- Shipped ----------------------------------------------------------------
 SHIPPED_WEIGHTS = REPOSITORY / "weights" / "die360"
+STANDIN_WEIGHTS = REPOSITORY / "weights" / "fundus" / "standin.npz"
 EXTERNAL_TABLES = REPOSITORY / "data" / "external"
 REPORTED_TABLES = REPOSITORY / "thesis_tables" / "reported"
 REASONS = REPOSITORY / "thesis_tables" / "reasons.csv"
@@ -26,6 +27,7 @@ DIE360_IMAGES = DATA / "die360" / "die360_32.npy"
 DIE360_FACTS = DATA / "die360_facts.csv"
 DIE360_STATEMENT = DATA / "die360.md"
 DOWNLOADS = DATA / "downloads"
+DEFAUW_WEIGHTS = DATA / "downloads" / "defauw.npz"  # converted by hand, once
 PHOTOGRAPHS = RESULTS / "fundus"  # prepared, a folder for each source
 TRAINED_WEIGHTS = RESULTS / "weights"
 HISTORIES = RESULTS / "histories"

@@ -21,11 +21,13 @@ from cnnviz.datasets import synthetic
 from cnnviz.datasets.fundus import standardize
 from cnnviz.evaluation import quadratic_weighted_kappa
 from cnnviz.networks.defauw import GRADES
-from cnnviz.networks.layers import NormalizedConv2DLayer, find_layer, layers_of_type
+from cnnviz.networks.layers import (NormalizedConv2DLayer, find_layer,
+                                    layers_of_type, pooling_layers)
 from cnnviz.objectives import kappa_loss
 
 __all__ = ["Settings", "Batch", "pairs_stream", "narrow_stream", "photographs_stream",
-           "mixed_stream", "plainness", "train", "predictor", "predict", "validation_pairs"]
+           "mixed_stream", "plainness", "train", "predictor", "predict",
+           "predict_eyes", "pooled", "validation_pairs"]
 
 
 @dataclass(frozen=True)
@@ -276,6 +278,52 @@ def predict(compute, pictures, dimensions, batch_size=16):
                      dimensions[start:start + batch_size])
              for start in range(0, len(pictures), batch_size)]
     return np.concatenate(parts)
+
+
+def predict_eyes(compute, photographs, pairs, batch_size=16):
+    """Posteriors of eye pairs of prepared photographs.
+
+    Parameters
+    ----------
+    compute : function
+        From :func:`predictor`, of a network for ``batch_size`` images.
+    photographs : cnnviz.datasets.store.Store
+    pairs : int array, ``(n, 2)``
+        Indices of the photographs; one photograph may be in both places.
+    batch_size : int
+
+    Returns
+    -------
+    float32 array, ``(n, 2, 5)``
+    """
+    together = batch_size // 2
+    results = []
+    for start in tqdm(range(0, len(pairs), together), unit=" batches", mininterval=5):
+        # The last batch is filled up, since the network knows one size only.
+        part = np.resize(pairs[start:start + together], (together, 2)).ravel()
+        posteriors = compute(standardize(photographs.pixels[part]),
+                             photographs.dimensions[part])
+        results.append(posteriors.reshape(together, 2, -1))
+    return np.concatenate(results)[:len(pairs)]
+
+
+def pooled(network, pictures):
+    """Maps of the last pooling layer, of as many pictures as the network takes.
+
+    Parameters
+    ----------
+    network : lasagne.layers.Layer
+        Output layer.
+    pictures : uint8 array, ``(batch, 512, 512, 3)``
+
+    Returns
+    -------
+    float32 array, ``(batch, 256, 7, 7)``
+    """
+    images = T.tensor4("images")
+    maps = lasagne.layers.get_output(pooling_layers(network)[-1], images,
+                                     deterministic=True)
+    return function([images], maps)(standardize(pictures))
 
 
 def validation_pairs(seed, count, shares):

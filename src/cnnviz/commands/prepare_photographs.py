@@ -1,6 +1,7 @@
 """Prepare fundus photographs as De Fauw's network expects them (chapter 4).
 
-An interrupted run goes on where it stopped. --source idrid reads a mirror
+An interrupted run goes on where it stopped. --source synthetic draws eye pairs.
+--source idrid reads a mirror
 folder, or downloads from public repositories. --source kaggle reads the
 competition's training photographs, which need a Kaggle account: accept the rules
 on the page of the competition diabetic-retinopathy-detection, install Kaggle's
@@ -13,12 +14,16 @@ from pathlib import Path
 
 from cnnviz import paths
 from cnnviz.commands import arguments
-from cnnviz.datasets import external, idrid, kaggle, store
+from cnnviz.datasets import external, idrid, kaggle, store, synthetic
 
 
 def add_arguments(parser):
-    parser.add_argument("--source", choices=("idrid", "kaggle"), required=True)
+    parser.add_argument("--source", choices=("synthetic", "idrid", "kaggle"), required=True)
     arguments.add_mirror(parser)
+    parser.add_argument("--pairs", type=int, default=1000,
+                        help="synthetic: how many patients")
+    parser.add_argument("--seed", type=int, default=0,
+                        help="synthetic: other seeds are other patients")
     parser.add_argument("--downloads", type=Path, default=paths.DOWNLOADS,
                         help="where downloaded files are kept")
     parser.add_argument("--folder", type=Path,
@@ -28,6 +33,11 @@ def add_arguments(parser):
     parser.add_argument("--partial", action="store_true",
                         help="kaggle: accept labels of a part of the photographs")
     arguments.add_output(parser, "folder to write")
+
+
+def _synthetic(args):
+    """Records of drawn eye pairs and what draws one."""
+    return synthetic.records(args.pairs, args.seed), synthetic.load
 
 
 def _idrid(args):
@@ -57,7 +67,7 @@ def _kaggle(args):
 
 
 def run(args):
-    found, load = {"idrid": _idrid, "kaggle": _kaggle}[args.source](args)
+    found, load = {"synthetic": _synthetic, "idrid": _idrid, "kaggle": _kaggle}[args.source](args)
     # All of IDRiD is needed; among the competition's files some are damaged.
     kept, bad = store.write(args.output, found, load,
                             skip_bad=args.source == "kaggle", progress=True)

@@ -117,6 +117,7 @@ def _validation(training, seed, count, shares):
         posteriors = training.predict(cache["compute"], pictures[:usable],
                                       dimensions[:usable], size)
         said = posteriors.argmax(axis=1)
-        return {"validation_kappa": round(quadratic_weighted_kappa(grades[:usable], said), 4),
-                "validation_accuracy": round(float(np.mean(said == grades[:usable])), 4)}
+        true = grades[:usable]
+        return {"validation_kappa": round(quadratic_weighted_kappa(true, said), 4),
+                "validation_accuracy": round(float(np.mean(said == true)), 4)}
     return validate

@@ -1,19 +1,23 @@
-"""Drawn fundus photographs with exact masks of everything that is drawn.
+"""Drawn fundus photographs with exact masks of everything that is drawn on them.
 
 The embedded data set of chapter 4: it needs no network and no account.  A
 pair of eyes follows from its seed alone; a photograph can be drawn at its
 camera's full size, or straight into the 512 x 512 pixels that De Fauw's
 network sees, which is what training does.
 """
+import functools
+from typing import NamedTuple
+
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from cnnviz.datasets import fundus
 from cnnviz.datasets import synthetic_raster as raster
 from cnnviz.datasets import synthetic_scene as scenes
 from cnnviz.datasets.synthetic_vessels import ARTERY, NEW_VESSEL, VEIN
 
-__all__ = ["pair", "draw", "photograph", "prepared", "dimensions",
-           "narrow"]
+__all__ = ["Record", "records", "load", "pair", "draw", "photograph", "prepared",
+           "dimensions", "narrow"]
 
 _MARGIN = 0.03  # black margin around the field of view
 
@@ -162,7 +166,7 @@ def photograph(scene, rows=None):
     return draw(scene, (rows, columns), window)
 
 
-def prepared(scene, size=512, with_masks=False):
+def prepared(scene, size=fundus.SIZE, with_masks=False):
     """Draw a scene as De Fauw's preparation would leave it.
 
     Cropped to the field of view and stretched to a square, so without the
@@ -187,7 +191,56 @@ def dimensions(scene):
     return np.array(sides, np.float32) / 2 / 700
 
 
-def narrow(scene, rng, size=256, scale=512):
+class Record(NamedTuple):
+    """One drawn photograph of the data set."""
+    name: str      #: "17_left"
+    split: str
+    seed: int      #: of the data set
+    patient: int
+    side: str
+
+
+def records(count, seed=0, split=""):
+    """Records of ``count`` eye pairs: left, right, left, right, ...
+
+    Other seeds give other patients, so that training, validation and test
+    never share one.
+    """
+    return [Record(f"{patient}_{side}", split, seed, patient, side)
+            for patient in range(count) for side in fundus.SIDES]
+
+
+@functools.lru_cache(maxsize=1)  # both eyes of a patient follow each other
+def _patient(seed, patient):
+    return dict(zip(fundus.SIDES, pair([seed, patient])))
+
+
+def load(record):
+    """Draw one photograph of the data set, prepared, with its masks.
+
+    Returns
+    -------
+    cnnviz.datasets.fundus.Photograph
+        Its transform leads to the pixels of :func:`photograph`.
+    """
+    scene = _patient(record.seed, record.patient)[record.side]
+    picture, masks = prepared(scene, with_masks=True)
+    half = min(scene.patient.cut, 1.0)
+    rows, columns, radius = _frame_of_camera(scene.patient.original_rows, half)
+    scale = np.array([2 * radius * half, 2 * radius]) / fundus.SIZE
+
+    def place(point):
+        x, y = point
+        return ((y + half) * radius / scale[0] - 0.5, (x + 1) * radius / scale[1] - 0.5)
+    return fundus.Photograph(
+        record.name, fundus.standardize(picture), dimensions(scene),
+        fundus.Transform((rows / 2 - radius * half, columns / 2 - radius),
+                         tuple(scale), (rows, columns)),
+        scene.grade, str(record.patient), record.side, masks,
+        {"optic disc": place(scene.disc[:2]), "fovea": place(scene.fovea)})
+
+
+def narrow(scene, rng, size=256, scale=fundus.SIZE):
     """A narrow-field picture: part of the prepared one, at its resolution.
 
     Parameters

@@ -4,11 +4,13 @@ Model 2015_07_17_123003 of De Fauw's entry to the Kaggle competition.
 """
 import numpy as np
 
+from cnnviz import paths
 from cnnviz.backend import lasagne
+from cnnviz.networks import weights
 from cnnviz.networks.layers import NormalizedConv2DLayer, SameConv2DLayer, layers_of_type
 
 __all__ = ["SIZE", "GRADES", "LEAKINESS", "build", "convolutional_stack",
-           "fold"]
+           "fold", "load", "EIGHT_BIT"]
 
 SIZE = 512
 GRADES = 5
@@ -16,6 +18,8 @@ LEAKINESS = 0.5
 # Filters of each convolution, block by block; a pooling layer ends a block.
 _BLOCKS = ((32,), (32, 32), (64, 64), (128,) * 4, (256,) * 4)
 _UNITS = 1024
+#: The huge matrix, 12,845,056 numbers, that shipped weights keep in 8 bits.
+EIGHT_BIT = ("dense1.W",)
 # Pixels that leave one neuron after the first convolution and five poolings.
 _LEAST_SIZE = 125
 _DROPOUT = 0.5
@@ -160,3 +164,30 @@ def fold(normalized, plain):
         values[layer.W.name], values[layer.b.name] = layer.folded()
     for parameter in lasagne.layers.get_all_params(plain):
         parameter.set_value(values[parameter.name].astype(parameter.dtype))
+
+
+def load(choice, network, path=None):
+    """Give a network the weights that the configuration names.
+
+    Parameters
+    ----------
+    choice : str
+        "standin", the weights shipped with this package; "defauw", De Fauw's
+        own, converted by ``cnnviz convert-defauw``; or "random", which leaves
+        the network as it was built.
+    network : lasagne.layers.Layer
+        Output layer.
+    path : path, optional
+        Weight file, instead of the usual place.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As :func:`cnnviz.networks.weights.load`, or for an unknown choice.
+    """
+    usual = {"standin": paths.STANDIN_WEIGHTS, "defauw": paths.DEFAUW_WEIGHTS}
+    if choice in usual:
+        weights.load(path or usual[choice], network, expected={"network": "defauw"})
+    elif choice != "random":
+        raise ValueError(f"unknown weights '{choice}'; choose one of "
+                         f"{', '.join(usual)}, random")

@@ -8,10 +8,11 @@ import numpy as np
 from cnnviz import files, paths
 from cnnviz.backend import lasagne
 
-__all__ = ["save", "load", "transfer", "read_metadata", "MANIFEST_COLUMNS",
+__all__ = ["save", "load", "compress", "expand", "transfer", "read_metadata", "MANIFEST_COLUMNS",
            "read_manifest", "write_manifest", "load_fold"]
 
 METADATA = "metadata"
+STEP = ".step"
 MANIFEST_COLUMNS = ("file", "sha256", "network", "split", "fold", "seed",
                     "starts", "parameters", "validation_accuracy", "command")
 
@@ -25,7 +26,47 @@ def _named_parameters(network):
     return named
 
 
-def save(path, network, metadata):
+def compress(arrays, eight_bit=()):
+    """Smaller arrays that :func:`expand` makes into nearly the same ones.
+
+    Parameters
+    ----------
+    arrays : dict of float arrays
+    eight_bit : collection of str
+        Matrices kept in 8 bits, with a step for every column: the step is
+        the column's largest magnitude over 127.  All others become float16.
+
+    Returns
+    -------
+    dict of arrays
+        An 8-bit matrix ``name`` comes with its steps, ``name.step``.
+
+    Raises
+    ------
+    ValueError
+        For a value that float16 cannot hold.
+    """
+    small = {}
+    for name, array in arrays.items():
+        if name in eight_bit:
+            step = np.maximum(np.abs(array).max(axis=0), 1e-12) / 127
+            small[name] = np.rint(array / step).astype(np.int8)
+            small[name + STEP] = step.astype(np.float32)
+        else:
+            with np.errstate(over="ignore"):
+                small[name] = array.astype(np.float16)
+            if not np.isfinite(small[name]).all():
+                raise ValueError(f"parameter {name} holds values that float16 cannot")
+    return small
+
+
+def expand(arrays):
+    """Arrays as they were before :func:`compress`, to its accuracy."""
+    return {name: array * arrays[name + STEP] if name + STEP in arrays else array
+            for name, array in arrays.items() if not name.endswith(STEP)}
+
+
+def save(path, network, metadata, eight_bit=None):
     """Save a network's parameters and a description.
 
     Parameters
@@ -36,18 +77,25 @@ def save(path, network, metadata):
         Output layer.
     metadata : dict
         JSON values; says what the weights are.
+    eight_bit : collection of str, optional
+        Where given, the arrays are compressed; see :func:`compress`.
     """
     arrays = {name: parameter.get_value()
               for name, parameter in _named_parameters(network).items()}
     text = json.dumps(metadata, sort_keys=True)
-    files.save_arrays(path, **arrays, **{METADATA: np.array(text)})
+    if eight_bit is not None:
+        arrays = compress(arrays, eight_bit)
+    files.save_arrays(path, eight_bit is not None, **arrays,
+                      **{METADATA: np.array(text)})
 
 
 def _remedy(path):
     """Command that brings a weight file back."""
     path = Path(path).resolve()
-    if path.is_relative_to(paths.SHIPPED_WEIGHTS):
+    if path.is_relative_to(paths.SHIPPED_WEIGHTS.parent):
         return f"git checkout -- {path}"
+    if path.name == paths.DEFAUW_WEIGHTS.name:
+        return f"cnnviz convert-defauw --dump PARAMSDUMP.pkl --output {path}"
     return f"snakemake --configfile config/retrain.yaml --force {path}"
 
 
@@ -99,6 +147,7 @@ def load(path, network, sha256=None, expected=None):
     """
     arrays = _checked(path, sha256)
     metadata = json.loads(str(arrays.pop(METADATA)))
+    arrays = expand(arrays)
     for key, value in (expected or {}).items():
         if metadata.get(key) != value:
             raise ValueError(f"{path}: weights of {key} '{metadata.get(key)}', "

@@ -1,0 +1,65 @@
+"""What De Fauw's network says of prepared photographs (thesis chapter 4).
+
+Three readings: both eyes of a patient, where there are pairs; every eye shown
+in both places of a pair; and, for comparison, the randomly initialized network.
+"""
+from pathlib import Path
+
+import numpy as np
+
+from cnnviz import files, paths
+from cnnviz.commands import arguments
+
+CHOICES = ("standin", "defauw", "random")
+
+
+def add_arguments(parser):
+    parser.add_argument("--photographs", type=Path, required=True,
+                        help="folder of prepared photographs")
+    parser.add_argument("--split", default="",
+                        help="use the photographs of this split only")
+    parser.add_argument("--choice", choices=CHOICES, default="standin",
+                        help="whose weights: shipped, De Fauw's (converted), or none")
+    parser.add_argument("--weights", type=Path,
+                        help=f"weight file; {paths.STANDIN_WEIGHTS.name} or "
+                        f"{paths.DEFAUW_WEIGHTS} if not given")
+    parser.add_argument("--batch-size", type=int, default=16, help="even")
+    arguments.add_engine(parser)
+    arguments.add_output(parser, ".npz file of grades and posteriors")
+
+
+def run(args):
+    from cnnviz import training_fundus as training
+    from cnnviz.datasets import store
+    from cnnviz.evaluation import quadratic_weighted_kappa
+    from cnnviz.networks import defauw
+    arguments.select_engine(args)
+    photographs = store.read(args.photographs)
+    chosen = np.flatnonzero((photographs.splits == args.split) & (photographs.grades >= 0))
+    if not len(chosen):
+        raise ValueError(f"{args.photographs}: no graded photographs of the split "
+                         f"'{args.split}'")
+    results = {"grades": photographs.grades[chosen].astype(np.int32),
+               "names": np.array([photographs.names[index] for index in chosen])}
+    pairs = photographs.pairs()
+    pairs = pairs[np.isin(pairs, chosen).all(axis=1)]
+    for choice in dict.fromkeys((args.choice, "random")):
+        network = defauw.build(args.batch_size)
+        defauw.load(choice, network, args.weights if choice == args.choice else None)
+        compute = training.predictor(network)
+        twice = training.predict_eyes(compute, photographs, np.column_stack([chosen] * 2),
+                                      args.batch_size)[:, 0]
+        results[f"{choice}_one_eye"] = twice
+        if len(pairs):
+            both = np.full((len(photographs), defauw.GRADES), np.nan, np.float32)
+            both[pairs] = training.predict_eyes(compute, photographs, pairs,
+                                                args.batch_size)
+            results[f"{choice}_both_eyes"] = both[chosen]
+    files.save_arrays(args.output, **results)
+    for name, posteriors in results.items():
+        if name.endswith(("_eye", "_eyes")):
+            seen = np.isfinite(posteriors).all(axis=1)
+            said, true = posteriors[seen].argmax(axis=1), results["grades"][seen]
+            print(f"{name}: {seen.sum()} eyes, kappa "
+                  f"{quadratic_weighted_kappa(true, said):.4f}, accuracy "
+                  f"{np.mean(true == said):.4f}")

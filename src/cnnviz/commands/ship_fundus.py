@@ -1,0 +1,66 @@
+"""Fold, compress and copy the trained weights of De Fauw's network.
+
+Normalization goes into filters and biases, the one huge matrix is kept in 8 bits
+and everything else in float16.  Refused where the network then says something
+else of the synthetic photographs.
+"""
+import json
+from pathlib import Path
+
+import numpy as np
+
+from cnnviz import files, paths
+from cnnviz.commands import arguments
+
+LARGEST_LOSS = 0.005   # of kappa, by compression
+LARGEST_FILE = 30e6    # bytes
+
+
+def add_arguments(parser):
+    parser.add_argument("--trained", type=Path, nargs="+", required=True,
+                        help="weight files of all stages, the last one last")
+    parser.add_argument("--photographs", type=Path, required=True,
+                        help="folder of prepared synthetic test pairs")
+    parser.add_argument("--seed", type=int, default=0)
+    arguments.add_engine(parser)
+    parser.add_argument("-o", "--output", type=Path, default=paths.STANDIN_WEIGHTS,
+                        help="weight file to write")
+
+
+def _measured(network, photographs, batch_size):
+    """Kappa on eye pairs, and the maps of the last pooling layer of some."""
+    from cnnviz import training_fundus as training
+    from cnnviz.evaluation import quadratic_weighted_kappa
+    pairs = photographs.pairs()
+    posteriors = training.predict_eyes(training.predictor(network), photographs, pairs,
+                                       batch_size)
+    said = posteriors.reshape(-1, posteriors.shape[-1]).argmax(axis=1)
+    return (quadratic_weighted_kappa(photographs.grades[pairs.ravel()], said),
+            training.pooled(network, photographs.pixels[:batch_size]))
+
+
+def run(args):
+    from cnnviz.datasets import store
+    from cnnviz.networks import defauw, weights
+    arguments.select_engine(args)
+    batch_size = 16
+    plain = defauw.build(batch_size)
+    normalized = defauw.build(batch_size, normalize=True)
+    weights.load(args.trained[-1], normalized)
+    defauw.fold(normalized, plain)
+    photographs = store.read(args.photographs)
+    before, maps = _measured(plain, photographs, batch_size)
+    metadata = {"network": "defauw", "kappa_before_compression": before,
+                "stages": [weights.read_metadata(path) for path in args.trained]}
+    with files.atomic(args.output) as temporary:
+        weights.save(temporary, plain, metadata, defauw.EIGHT_BIT)
+        size = temporary.stat().st_size
+        weights.load(temporary, plain)
+        after, small_maps = _measured(plain, photographs, batch_size)
+        error = float(np.abs(small_maps - maps).max() / np.abs(maps).max())
+        print(json.dumps({"bytes": size, "kappa_before": before, "kappa_after": after,
+                          "largest_relative_error_of_pooled_maps": error}))
+        if size > LARGEST_FILE or before - after > LARGEST_LOSS:
+            raise ValueError(f"the compressed file has {size / 1e6:.1f} MB and a kappa "
+                             f"of {after:.4f} instead of {before:.4f}; too large, or "
+                             "too much lost")

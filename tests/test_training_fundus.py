@@ -1,0 +1,317 @@
+"""Training of De Fauw's network, on copies of it with few filters."""
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cnnviz import augmentation
+from cnnviz import training_fundus as training
+from cnnviz.backend import T, function, lasagne
+from cnnviz.datasets import fundus
+from cnnviz.networks import defauw, weights
+from cnnviz.networks.layers import (NormalizedConv2DLayer, SameConv2DLayer, find_layer,
+                                    layers_of_type)
+
+SIZE, BATCH = 125, 4
+
+
+def small(seed=0, size=SIZE, batch=BATCH, **options):
+    return defauw.build(batch, seed, size, reduction=32, **options)
+
+
+def tiny(seed=0, normalize=True):
+    """The least network that takes what De Fauw's takes; compiles at once."""
+    layers = lasagne.layers
+    lasagne.random.set_rng(np.random.RandomState(seed))
+    images = layers.InputLayer((BATCH, 3, 16, 16), name="images")
+    dimensions = layers.InputLayer((BATCH, 2), name="dimensions")
+    kind = NormalizedConv2DLayer if normalize else SameConv2DLayer
+    network = layers.DropoutLayer(kind(images, 4, 3, name="conv1"), 0.5)
+    network = layers.ConcatLayer([layers.FlattenLayer(network), dimensions])
+    return layers.DenseLayer(network, 5, name="grades",
+                             nonlinearity=lasagne.nonlinearities.softmax)
+
+
+def tiny_batch(step):
+    return batch_of(step, 16)
+
+
+def batch_of(step, size=SIZE, count=BATCH):
+    """Pictures whose brightness tells the grade."""
+    rng = np.random.default_rng([7, step])
+    grades = rng.integers(0, 5, count)
+    pixels = rng.standard_normal((count, 3, size, size)).astype(np.float32)
+    pixels += grades[:, None, None, None]
+    return training.Batch(pixels, np.ones((count, 2), np.float32), grades)
+
+
+def parameters(network):
+    return lasagne.layers.get_all_param_values(network)
+
+
+# --- Normalization -----------------------------------------------------------
+
+def test_normalization_is_that_of_the_paper():
+    """Against a slow version, on one layer."""
+    rng = np.random.RandomState(0)
+    incoming = lasagne.layers.InputLayer((3, 2, 6, 5))
+    layer = NormalizedConv2DLayer(incoming, 4, 3, nonlinearity=None, name="conv",
+                                  W=lasagne.init.Normal(1.0), b=lasagne.init.Normal(1.0),
+                                  untie_biases=True)
+    layer.scale.set_value(rng.rand(4).astype(np.float32) + 0.5)
+    images = rng.randn(3, 2, 6, 5).astype(np.float32)
+    x = T.tensor4()
+    found = function([x], lasagne.layers.get_output(layer, x))(images)
+    plain = function([x], layer.correlate(x))(images)
+    for k in range(4):
+        maps = plain[:, k]
+        expected = ((maps - maps.mean()) / np.sqrt(maps.var() + 1e-4)
+                    * layer.scale.get_value()[k] + layer.b.get_value()[k])
+        np.testing.assert_allclose(found[:, k], expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """A normalized network after some steps, and its learning curve."""
+    network = small(normalize=True)
+    settings = training.Settings(30, BATCH, 0.001, warmup=5, optimizer="adam",
+                                 kappa_share=0.0, log_share=1.0, log_floor=0.0)
+    history = training.train(network, batch_of, settings, every=10, progress=False)
+    return network, history
+
+
+def test_running_statistics_follow_the_batches(trained):
+    network, _ = trained
+    for layer in layers_of_type(network, NormalizedConv2DLayer):
+        assert np.abs(layer.mean.get_value()).max() > 0
+        assert np.abs(layer.variance.get_value() - 1).max() > 0
+
+
+def test_a_folded_network_computes_the_same(trained):
+    network, _ = trained
+    plain = small(seed=5)
+    defauw.fold(network, plain)
+    batch = batch_of(99)
+    first, second = (training.predictor(each)(batch.pixels, batch.dimensions)
+                     for each in (network, plain))
+    np.testing.assert_allclose(first, second, rtol=1e-3, atol=1e-5)
+    assert not layers_of_type(plain, NormalizedConv2DLayer)
+
+
+# --- Weights -----------------------------------------------------------------
+
+def test_transfer_copies_a_tied_bias_to_every_position(tmp_path):
+    tied, untied = small(1, untie_biases=False), small(2, size=256)
+    rng = np.random.RandomState(0)
+    for parameter in lasagne.layers.get_all_params(tied):
+        parameter.set_value(rng.randn(*parameter.get_value().shape).astype(np.float32))
+    weights.save(tmp_path / "tied.npz", tied, {"network": "defauw"})
+    before = {each.name: each.get_value() for each in lasagne.layers.get_all_params(untied)}
+    left = weights.transfer(tmp_path / "tied.npz", untied)
+    assert left == ["dense1.W"]
+    np.testing.assert_array_equal(find_layer(untied, "dense1").W.get_value(),
+                                  before["dense1.W"])
+    layer, source = find_layer(untied, "conv3"), find_layer(tied, "conv3")
+    assert layer.b.get_value().shape == (1, 63, 63)
+    assert np.ptp(layer.b.get_value(), axis=(1, 2)).max() == 0
+    assert layer.b.get_value()[0, 0, 0] == source.b.get_value()[0]
+    np.testing.assert_array_equal(layer.W.get_value(), source.W.get_value())
+
+
+def test_transfer_refuses_a_file_of_which_nothing_fits(tmp_path):
+    other = lasagne.layers.DenseLayer(lasagne.layers.InputLayer((1, 3)), 2, name="x")
+    weights.save(tmp_path / "other.npz", other, {})
+    with pytest.raises(ValueError, match="none of its parameters fits"):
+        weights.transfer(tmp_path / "other.npz", small())
+
+
+@given(st.integers(1, 40), st.integers(1, 9), st.floats(1e-3, 1e3), st.integers(0, 9))
+def test_compression_errs_by_half_a_step_at_most(rows, columns, size, seed):
+    rng = np.random.default_rng(seed)
+    matrix = (size * rng.standard_normal((rows, columns))).astype(np.float32)
+    vector = rng.standard_normal(columns).astype(np.float32)
+    back = weights.expand(weights.compress({"w": matrix, "b": vector}, ["w"]))
+    assert list(back) == ["w", "b"]
+    step = np.abs(matrix).max(axis=0) / 127
+    assert (np.abs(back["w"] - matrix) <= 0.501 * step).all()
+    np.testing.assert_allclose(back["b"], vector, rtol=2 ** -11)
+
+
+def test_compression_refuses_what_float16_cannot_hold():
+    with pytest.raises(ValueError, match="b holds values that float16 cannot"):
+        weights.compress({"b": np.array([1e6], np.float32)})
+
+
+def test_compressed_weights_load_as_any_others(tmp_path):
+    network, other = small(3), small(4)
+    weights.save(tmp_path / "w.npz", network, {"network": "defauw"}, defauw.EIGHT_BIT)
+    defauw.load("standin", other, tmp_path / "w.npz")
+    for first, second in zip(parameters(network), parameters(other)):
+        np.testing.assert_allclose(first, second, atol=1e-2)
+    with pytest.raises(ValueError, match="choose one of standin, defauw, random"):
+        defauw.load("mine", other)
+
+
+# --- Training ----------------------------------------------------------------
+
+def test_training_learns_what_there_is_to_learn(trained):
+    _, history = trained
+    assert [row["step"] for row in history] == [10, 20, 30]
+    assert history[-1]["log_loss"] < history[0]["log_loss"]
+
+
+@pytest.mark.parametrize("optimizer", ["nesterov", "adam"])
+def test_an_interrupted_training_goes_on_to_the_same_end(tmp_path, optimizer):
+    settings = training.Settings(6, BATCH, 0.001, warmup=2, optimizer=optimizer)
+
+    def after(steps, checkpoint, draw):
+        network = tiny()
+        training.train(network, draw, settings, checkpoint, every=3, progress=False)
+        return parameters(network)
+
+    def breaks(step):
+        if step == 4:
+            raise RuntimeError("the light went out")
+        return tiny_batch(step)
+    whole = after(6, None, tiny_batch)
+    with pytest.raises(RuntimeError, match="the light went out"):
+        after(6, tmp_path / "state.npz", breaks)
+    for first, second in zip(whole, after(6, tmp_path / "state.npz", tiny_batch)):
+        np.testing.assert_array_equal(first, second)
+
+
+def test_a_checkpoint_of_another_network_is_refused(tmp_path):
+    settings = training.Settings(3, BATCH, 0.001)
+    training.train(tiny(normalize=False), tiny_batch, settings, tmp_path / "state.npz", every=3,
+                   progress=False)
+    with pytest.raises(ValueError, match="state.npz: a checkpoint of another network"):
+        training.train(tiny(), tiny_batch, settings, tmp_path / "state.npz",
+                       progress=False)
+
+
+def test_a_loss_that_explodes_stops_the_training():
+    def nothing(step):
+        batch = tiny_batch(step)
+        return training.Batch(np.full_like(batch.pixels, np.nan), batch.dimensions,
+                              batch.grades)
+    with pytest.raises(RuntimeError, match="the loss is nan at step 1"):
+        training.train(tiny(), nothing, training.Settings(3, BATCH), progress=False)
+
+
+@pytest.mark.parametrize("wrong", [{"steps": 0}, {"batch_size": 3}, {"learning_rate": 0.0},
+                                   {"momentum": 1.0}, {"optimizer": "sgd"}])
+def test_settings_that_cannot_work_are_refused(wrong):
+    with pytest.raises(ValueError):
+        training.Settings(**{"steps": 1, **wrong})
+
+
+def test_the_loss_is_kappa_and_log_loss_above_its_floor():
+    """Against NumPy, for fixed posteriors: a learning rate of zero."""
+    network = tiny()
+    settings = training.Settings(1, BATCH, weight_decay=0.0, log_floor=0.8)
+    step, _ = training.compile_step(network, settings)
+    batch = tiny_batch(0)
+    targets = np.eye(5, dtype=np.float32)[[0, 1, 3, 4]]
+    loss, log_loss, _, posteriors = step(batch.pixels, batch.dimensions, targets)
+    expected_log = -np.log((posteriors * targets).sum(axis=1)).mean()
+    assert log_loss == pytest.approx(expected_log, rel=1e-4)
+    weight = (np.arange(5)[:, None] - np.arange(5)) ** 2 / 16
+    observed = posteriors.T @ targets
+    expected = np.outer(posteriors.sum(axis=0), targets.sum(axis=0)) / 4
+    kappa = 1 - (weight * observed).sum() / (weight * expected).sum()
+    assert loss == pytest.approx(-kappa + 0.5 * max(expected_log, 0.8), rel=1e-4)
+
+
+def test_learning_rate_rises_then_falls_to_zero():
+    settings = training.Settings(100, learning_rate=0.1, warmup=10)
+    rates = [training.learning_rate(settings, step) for step in range(101)]
+    assert rates[0] == pytest.approx(0.01)
+    assert np.argmax(rates) in (8, 9, 10) and rates[-1] == pytest.approx(0)
+
+
+# --- Streams -----------------------------------------------------------------
+
+def test_streams_give_the_same_batch_for_the_same_step():
+    stream = training.narrow_stream(3, 6, [0.2] * 5, 64, lambda step: 2.0, views=2)
+    first, again, other = stream(1), stream(1), stream(2)
+    assert first.pixels.shape == (6, 3, 64, 64) and first.grades.shape == (6,)
+    np.testing.assert_array_equal(first.pixels, again.pixels)
+    assert (first.pixels != other.pixels).any()
+
+
+def test_photographs_stand_in_both_places_of_a_pair():
+    rng = np.random.default_rng(0)
+    pictures = rng.integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)
+    stream = training.photographs_stream(0, 8, pictures, np.ones((5, 2), np.float32),
+                                         np.array([0, 0, 0, 3, 4]))
+    batches = [stream(step) for step in range(40)]
+    grades = np.concatenate([batch.grades for batch in batches])
+    np.testing.assert_array_equal(grades[::2], grades[1::2])
+    assert np.bincount(grades, minlength=5)[[0, 3, 4]].min() > 0.25 * len(grades)
+    both = training.mixed_stream([stream, stream])(0)
+    assert both.pixels.shape == (16, 3, 32, 32)
+
+
+def test_lesions_are_drawn_stronger_in_the_first_half_only():
+    assert training.plainness(0, 100, 3.0) == 3.0
+    assert training.plainness(25, 100, 3.0) == 2.0
+    assert training.plainness(50, 100, 3.0) == training.plainness(99, 100, 3.0) == 1.0
+
+
+def test_a_prediction_of_eyes_does_not_depend_on_the_batch():
+    """Pairs are filled up to whole batches and cut again."""
+    class Photographs:
+        pixels = np.random.default_rng(0).integers(0, 256, (6, SIZE, SIZE, 3), np.uint8)
+        dimensions = np.ones((6, 2), np.float32)
+    pairs = np.array([[0, 1], [2, 3], [4, 5]])
+    network = small(2)
+    found = training.predict_eyes(training.predictor(network), Photographs, pairs, BATCH)
+    two = small(2, batch=2)
+    for pair, expected in zip(pairs, found):
+        single = training.predictor(two)(fundus.standardize(Photographs.pixels[pair]),
+                                         Photographs.dimensions[pair])
+        np.testing.assert_allclose(single, expected, rtol=1e-4, atol=1e-6)
+
+
+# --- Augmentation ------------------------------------------------------------
+
+class Fixed:
+    """A generator that gives the middle of every range."""
+
+    def uniform(self, low, high, size=None):
+        middle = 0.0 if high == 2 * np.pi else (low + high) / 2
+        return middle if size is None else np.full(size, middle)
+
+    def choice(self, values):
+        return values[-1]
+
+
+def test_augmentation_in_the_middle_of_its_range_only_magnifies(monkeypatch):
+    monkeypatch.setattr(augmentation, "_ZOOM", 0.0)
+    picture = np.random.default_rng(0).integers(60, 200, (40, 40, 3)).astype(np.uint8)
+    found = augmentation.augment(Fixed(), picture)
+    expected = fundus.standardize(picture)
+    np.testing.assert_allclose(found[:, :-1, :-1], expected[:, :-1, :-1], atol=1e-5)
+
+
+def test_augmentation_keeps_black_black_and_stays_in_range():
+    picture = np.zeros((40, 40, 3), np.uint8)
+    picture[10:30, 10:30] = 250
+    black = -fundus.MEAN / fundus.STD
+    for seed in range(20):
+        found = augmentation.augment(np.random.default_rng(seed), picture)
+        assert found.min() >= black - 1e-5
+        assert found.max() <= (1 - fundus.MEAN) / fundus.STD + 1e-5
+        np.testing.assert_allclose(found[:, [0, 0, -1, -1], [0, -1, 0, -1]], black, atol=1e-5)
+
+
+def test_augmentation_turns_the_picture_around_its_middle():
+    picture = np.zeros((81, 81, 3), np.uint8)
+    picture[36:45, 60:69] = 255
+    angles = []
+    for seed in range(30):
+        found = augmentation.augment(np.random.default_rng(seed), picture)[0]
+        row, column = np.argwhere(found > 0.5 * found.max()).mean(axis=0)
+        assert 16 < np.hypot(row - 40, column - 40) < 32
+        angles.append(np.arctan2(row - 40, column - 40))
+    assert np.ptp(angles) > 5
