@@ -27,6 +27,9 @@ COMMANDS = {
     "prepare-photographs": "prepare fundus photographs for De Fauw's network",
     "evaluate-fundus": "what De Fauw's network says of prepared photographs",
     "ship-fundus": "fold, compress and copy trained weights to weights/fundus",
+    "table-fundus": "kappa and confusion of De Fauw's network",
+    "drawn-lesions": "drawn lesions beside real ones",
+    "figure-fundus": "drawn fundus photographs beside real ones",
     "convert-defauw": "convert De Fauw's published parameters to a safe file",
     "ship-weights": "copy trained weights to weights/, with a manifest",
 }

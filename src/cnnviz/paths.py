@@ -12,6 +12,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 SHIPPED_WEIGHTS = REPOSITORY / "weights" / "die360"
 STANDIN_WEIGHTS = REPOSITORY / "weights" / "fundus" / "standin.npz"
 EXTERNAL_TABLES = REPOSITORY / "data" / "external"
+IDRID_LESIONS = EXTERNAL_TABLES / "idrid_lesion_statistics.csv"
 REPORTED_TABLES = REPOSITORY / "thesis_tables" / "reported"
 REASONS = REPOSITORY / "thesis_tables" / "reasons.csv"
 FUNDUS_TRAINING = REPOSITORY / "config" / "training" / "fundus.yaml"
@@ -37,6 +38,8 @@ REPRODUCED_TABLES = TABLES / "reproduced"
 BEYOND_TABLES = TABLES / "beyond"  # numbers that the thesis does not have
 SEPARATED_TABLE = BEYOND_TABLES / "table_5_1_separated.md"
 BY_DISTANCE = BEYOND_TABLES / "accuracy_by_distance.csv"
+LESIONS_TABLE = BEYOND_TABLES / "drawn_lesions.md"
+FUNDUS_TABLE = BEYOND_TABLES / "fundus_network.md"
 FOLDS_TABLE = BEYOND_TABLES / "table_5_1_folds.csv"
 # The same tables, made with files that a fresh clone does not have.
 WITH_MIRROR_TABLES = TABLES / "with_mirror"

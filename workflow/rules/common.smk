@@ -71,11 +71,10 @@ def figure(stem):
     return [paths.FIGURES / f"{stem}.{suffix}" for suffix in FIGURE_TYPES]
 
 
-def reported_figure(stem):
+def reported_figure(stem, category="Chapter 5"):
     """A figure's files, the PNG one with its caption in the report."""
     png, pdf = figure(stem)
-    return [report(png, caption=f"../report/{stem}.rst", category="Chapter 5"),
-            pdf]
+    return [report(png, caption=f"../report/{stem}.rst", category=category), pdf]
 
 
 def mirror():
@@ -112,9 +111,31 @@ def prepared(source):
             "bad": folder / "bad.csv"}
 
 
+FUNDUS_STAGES = ["narrow", "pairs", "photographs"]
+SOURCE_NAMES = {"synthetic": "synthetic test pairs", "idrid": "IDRiD, test split",
+                "kaggle": "the competition's"}
+
+
+def fundus_weights(stage):
+    """Weights of De Fauw's network after a stage of the training."""
+    return paths.PHOTOGRAPHS / "weights" / f"{stage}.npz"
+
+
+def network_weights(wildcards):
+    """Weight file that the configuration names for De Fauw's network."""
+    return {"standin": [paths.STANDIN_WEIGHTS], "defauw": [paths.DEFAUW_WEIGHTS],
+            "random": []}[config["fundus"]["weights"]]
+
+
+def evaluated_sources():
+    """Sources of photographs that De Fauw's network is tried on."""
+    return list(dict.fromkeys(["synthetic", fundus_source()]))
+
+
 def everything():
     """What a whole run makes."""
-    made = [kept(paths.COMPARISON), *figure("figure_5_1")]
+    made = [kept(paths.COMPARISON), *figure("figure_5_1"), *figure("figure_fundus"),
+            paths.LESIONS_TABLE]
     if "separated" in config["splits"]:
         made += [paths.SEPARATED_TABLE, *figure("figure_leakage")]
     if config["die360"]["every"] == 1:

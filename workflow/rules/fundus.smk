@@ -34,3 +34,149 @@ rule prepare_kaggle:
     shell:
         "{params.threads} cnnviz prepare-photographs --source kaggle "
         "--folder {params.photographs:q} --output {params.folder} > {log} 2>&1"
+
+
+rule prepare_synthetic:
+    output:
+        **prepared("synthetic"),
+    params:
+        pairs=config["fundus"]["pairs"],
+        folder=paths.PHOTOGRAPHS / "synthetic",
+        threads=ONE_THREAD,
+    conda:
+        ENVIRONMENT
+    log:
+        "logs/prepare_synthetic.log",
+    benchmark:
+        "results/benchmarks/prepare_synthetic.tsv"
+    shell:
+        "{params.threads} cnnviz prepare-photographs --source synthetic "
+        "--pairs {params.pairs} --output {params.folder} > {log} 2>&1"
+
+
+rule drawn_lesions:
+    input:
+        real=paths.IDRID_LESIONS,
+    output:
+        text=report(paths.LESIONS_TABLE, category="Chapter 4",
+                    caption="../report/drawn_lesions.rst"),
+    params:
+        count=min(48, config["fundus"]["pairs"]),
+        threads=ONE_THREAD,
+    conda:
+        ENVIRONMENT
+    log:
+        "logs/drawn_lesions.log",
+    benchmark:
+        "results/benchmarks/drawn_lesions.tsv"
+    shell:
+        "{params.threads} cnnviz drawn-lesions --real {input.real:q} "
+        "--count {params.count} --output {output.text} > {log} 2>&1"
+
+
+rule figure_fundus:
+    input:
+        drawn=prepared("synthetic").values(),
+        real=prepared("idrid").values() if mirror() else [],
+    output:
+        reported_figure("figure_fundus", "Chapter 4"),
+    params:
+        drawn=paths.PHOTOGRAPHS / "synthetic",
+        real=f"--real {paths.PHOTOGRAPHS / 'idrid'}" if mirror() else "",
+        mirror=mirror_argument(),
+        stem=paths.FIGURES / "figure_fundus",
+    conda:
+        ENVIRONMENT
+    log:
+        "logs/figure_fundus.log",
+    benchmark:
+        "results/benchmarks/figure_fundus.tsv"
+    shell:
+        "cnnviz figure-fundus --drawn {params.drawn} {params.real} {params.mirror} "
+        "--output {params.stem} > {log} 2>&1"
+
+
+# --- The network --------------------------------------------------------------
+
+def stage_before(wildcards):
+    """Weights that a stage of the training begins with."""
+    index = FUNDUS_STAGES.index(wildcards.stage)
+    return [fundus_weights(FUNDUS_STAGES[index - 1])] if index else []
+
+
+rule train_fundus:
+    input:
+        before=stage_before,
+        photographs=lambda wildcards: (
+            prepared("idrid").values() if wildcards.stage == "photographs" else []),
+        settings=paths.FUNDUS_TRAINING,
+    output:
+        weights=fundus_weights("{stage}"),
+        history=paths.PHOTOGRAPHS / "weights" / "{stage}.csv",
+    wildcard_constraints:
+        stage="|".join(FUNDUS_STAGES),
+    params:
+        initial=lambda wildcards, input: f"--initial {input.before}" if input.before else "",
+        photographs=lambda wildcards, input: (
+            f"--photographs {paths.PHOTOGRAPHS / 'idrid'}" if input.photographs else ""),
+        # Beside the outputs, and kept when the rule is interrupted.
+        checkpoint=paths.PHOTOGRAPHS / "weights" / ".unfinished-{stage}.npz",
+        engine=engine_arguments(),
+    threads: workflow.cores
+    conda:
+        ENVIRONMENT
+    log:
+        "logs/train_fundus/{stage}.log",
+    benchmark:
+        "results/benchmarks/train_fundus/{stage}.tsv"
+    shell:
+        "cnnviz train-fundus --stage {wildcards.stage} --settings {input.settings:q} "
+        "{params.initial} {params.photographs} --checkpoint {params.checkpoint} "
+        "{params.engine} --history {output.history} --output {output.weights} "
+        "> {log} 2>&1"
+
+
+rule evaluate_fundus:
+    input:
+        photographs=lambda wildcards: prepared(wildcards.source).values(),
+        weights=network_weights,
+    output:
+        evaluation=paths.EVALUATIONS / "fundus" / "{source}.npz",
+    wildcard_constraints:
+        source="synthetic|idrid|kaggle",
+    params:
+        folder=lambda wildcards: paths.PHOTOGRAPHS / wildcards.source,
+        split=lambda wildcards: "--split test" if wildcards.source == "idrid" else "",
+        choice=config["fundus"]["weights"],
+        engine=engine_arguments(),
+    threads: workflow.cores
+    conda:
+        ENVIRONMENT
+    log:
+        "logs/evaluate_fundus/{source}.log",
+    benchmark:
+        "results/benchmarks/evaluate_fundus/{source}.tsv"
+    shell:
+        "cnnviz evaluate-fundus --photographs {params.folder} {params.split} "
+        "--choice {params.choice} {params.engine} --output {output.evaluation} "
+        "> {log} 2>&1"
+
+
+rule table_fundus:
+    input:
+        evaluations=[paths.EVALUATIONS / "fundus" / f"{source}.npz"
+                     for source in evaluated_sources()],
+    output:
+        text=report(kept(paths.FUNDUS_TABLE), category="Chapter 4",
+                    caption="../report/fundus_network.rst"),
+    params:
+        names=[SOURCE_NAMES[source] for source in evaluated_sources()],
+    conda:
+        ENVIRONMENT
+    log:
+        "logs/table_fundus.log",
+    benchmark:
+        "results/benchmarks/table_fundus.tsv"
+    shell:
+        "cnnviz table-fundus --evaluations {input.evaluations} "
+        "--names {params.names:q} --output {output.text} > {log} 2>&1"

@@ -19,7 +19,7 @@ from cnnviz import paths
 from cnnviz.datasets import external, fundus, store
 
 __all__ = ["SHAPE", "CLASSES", "MASKS", "SPLITS", "Record", "records", "labels",
-           "fetch", "load", "training_arrays", "split_mask"]
+           "fetch", "load", "outlined", "training_arrays", "split_mask"]
 
 SHAPE = (2848, 4288)  #: rows and columns of the originals
 SPLITS = ("train", "test")
@@ -311,6 +311,27 @@ def load(record, mirror=None, downloads=_DOWNLOADS):
     return fundus.photograph(
         record.name, image, scale, {CLASSES[name]: mask for name, mask in masks.items()},
         record.centres, grade=record.grade, patient=record.name, side=record.side)
+
+
+def outlined(record, mirror=None, downloads=_DOWNLOADS):
+    """The original photograph and its masks, not prepared.
+
+    Parameters as for :func:`load`.
+
+    Returns
+    -------
+    image : uint8 array, ``(2848, 4288, 3)``
+    masks : dict of bool arrays, ``(2848, 4288)``
+        By name, as in :data:`MASKS`.
+
+    Raises
+    ------
+    cnnviz.datasets.external.Unavailable, ValueError
+        Naming the file and the remedy.
+    """
+    masks = _masks(record, mirror, downloads)
+    return (fundus.read_image(_image_path(record, mirror, downloads)),
+            {CLASSES[name]: mask for name, mask in masks.items()})
 
 
 def training_arrays(folder):

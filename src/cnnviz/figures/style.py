@@ -12,7 +12,7 @@ from matplotlib import patches, pyplot as plt  # noqa: E402
 
 __all__ = ["PAGE_WIDTH", "OUTLINE", "RECEPTIVE_FIELD", "REFERENCE", "SHADE",
            "line", "new", "show",
-           "show_overlay", "show_box", "save"]
+           "show_overlay", "show_box", "keep_limits", "save"]
 
 PAGE_WIDTH = 7.1            # inches; a journal's two columns
 # Colours of the thesis's markers (section 4.3).
@@ -75,7 +75,7 @@ def show_overlay(axes, image, saliency, sigma=1.0):
     for line in overlay.outlines(mask):
         axes.plot(line[:, 1], line[:, 0], color=OUTLINE, linewidth=LINE_WIDTH,
                   solid_joinstyle="miter")
-    _keep_limits(axes, image)
+    keep_limits(axes, image)
 
 
 def show_box(axes, box, image):
@@ -84,11 +84,11 @@ def show_box(axes, box, image):
     axes.add_patch(patches.Rectangle(
         (left - 0.5, top - 0.5), right - left, bottom - top, fill=False,
         edgecolor=RECEPTIVE_FIELD, linewidth=LINE_WIDTH))
-    _keep_limits(axes, image)
+    keep_limits(axes, image)
 
 
-def _keep_limits(axes, image):
-    """Lines at the border must not add a margin."""
+def keep_limits(axes, image):
+    """Set the limits to the image's: lines at its border must not add a margin."""
     rows, columns = np.shape(image)[:2]
     axes.set_xlim(-0.5, columns - 0.5)
     axes.set_ylim(rows - 0.5, -0.5)
