@@ -121,6 +121,36 @@ def fundus_weights(stage):
     return paths.PHOTOGRAPHS / "weights" / f"{stage}.npz"
 
 
+def stage_before(wildcards):
+    """Weights that a stage of the training begins with."""
+    index = FUNDUS_STAGES.index(wildcards.stage)
+    return [fundus_weights(FUNDUS_STAGES[index - 1])] if index else []
+
+
+def stage_photographs(wildcards):
+    """Real photographs that a stage of the training needs."""
+    return prepared("idrid").values() if wildcards.stage == "photographs" else []
+
+
+def stage_arguments(wildcards):
+    """What ``cnnviz train-fundus`` is told of both."""
+    words = [f"--initial {path}" for path in stage_before(wildcards)]
+    if stage_photographs(wildcards):
+        words.append(f"--photographs {paths.PHOTOGRAPHS / 'idrid'}")
+    return " ".join(words)
+
+
+def prepared_photographs(wildcards):
+    """Files of the prepared photographs that a network is tried on."""
+    return prepared(wildcards.source).values()
+
+
+def photographs_arguments(wildcards):
+    """What ``cnnviz evaluate-fundus`` is told of them."""
+    split = " --split test" if wildcards.source == "idrid" else ""
+    return f"--photographs {paths.PHOTOGRAPHS / wildcards.source}{split}"
+
+
 def network_weights(wildcards):
     """Weight file that the configuration names for De Fauw's network."""
     return {"standin": [paths.STANDIN_WEIGHTS], "defauw": [paths.DEFAUW_WEIGHTS],

@@ -61,7 +61,7 @@ rule drawn_lesions:
         text=report(paths.LESIONS_TABLE, category="Chapter 4",
                     caption="../report/drawn_lesions.rst"),
     params:
-        count=min(48, config["fundus"]["pairs"]),
+        photographs=min(48, config["fundus"]["pairs"]),
         threads=ONE_THREAD,
     conda:
         ENVIRONMENT
@@ -71,7 +71,7 @@ rule drawn_lesions:
         "results/benchmarks/drawn_lesions.tsv"
     shell:
         "{params.threads} cnnviz drawn-lesions --real {input.real:q} "
-        "--count {params.count} --output {output.text} > {log} 2>&1"
+        "--count {params.photographs} --output {output.text} > {log} 2>&1"
 
 
 rule figure_fundus:
@@ -98,17 +98,10 @@ rule figure_fundus:
 
 # --- The network --------------------------------------------------------------
 
-def stage_before(wildcards):
-    """Weights that a stage of the training begins with."""
-    index = FUNDUS_STAGES.index(wildcards.stage)
-    return [fundus_weights(FUNDUS_STAGES[index - 1])] if index else []
-
-
 rule train_fundus:
     input:
         before=stage_before,
-        photographs=lambda wildcards: (
-            prepared("idrid").values() if wildcards.stage == "photographs" else []),
+        photographs=stage_photographs,
         settings=paths.FUNDUS_TRAINING,
     output:
         weights=fundus_weights("{stage}"),
@@ -116,9 +109,7 @@ rule train_fundus:
     wildcard_constraints:
         stage="|".join(FUNDUS_STAGES),
     params:
-        initial=lambda wildcards, input: f"--initial {input.before}" if input.before else "",
-        photographs=lambda wildcards, input: (
-            f"--photographs {paths.PHOTOGRAPHS / 'idrid'}" if input.photographs else ""),
+        given=stage_arguments,
         # Beside the outputs, and kept when the rule is interrupted.
         checkpoint=paths.PHOTOGRAPHS / "weights" / ".unfinished-{stage}.npz",
         engine=engine_arguments(),
@@ -131,22 +122,21 @@ rule train_fundus:
         "results/benchmarks/train_fundus/{stage}.tsv"
     shell:
         "cnnviz train-fundus --stage {wildcards.stage} --settings {input.settings:q} "
-        "{params.initial} {params.photographs} --checkpoint {params.checkpoint} "
+        "{params.given} --checkpoint {params.checkpoint} "
         "{params.engine} --history {output.history} --output {output.weights} "
         "> {log} 2>&1"
 
 
 rule evaluate_fundus:
     input:
-        photographs=lambda wildcards: prepared(wildcards.source).values(),
+        photographs=prepared_photographs,
         weights=network_weights,
     output:
         evaluation=paths.EVALUATIONS / "fundus" / "{source}.npz",
     wildcard_constraints:
         source="synthetic|idrid|kaggle",
     params:
-        folder=lambda wildcards: paths.PHOTOGRAPHS / wildcards.source,
-        split=lambda wildcards: "--split test" if wildcards.source == "idrid" else "",
+        given=photographs_arguments,
         choice=config["fundus"]["weights"],
         engine=engine_arguments(),
     threads: workflow.cores
@@ -157,7 +147,7 @@ rule evaluate_fundus:
     benchmark:
         "results/benchmarks/evaluate_fundus/{source}.tsv"
     shell:
-        "cnnviz evaluate-fundus --photographs {params.folder} {params.split} "
+        "cnnviz evaluate-fundus {params.given} "
         "--choice {params.choice} {params.engine} --output {output.evaluation} "
         "> {log} 2>&1"
 
