@@ -272,6 +272,14 @@ def test_load_gives_a_photograph_with_a_transform_to_the_full_one():
     assert photograph.transform.shape == (rows, columns)
 
 
+def test_the_one_real_photograph_comes_along():
+    photograph = synthetic.load(synthetic.RETINA)
+    assert photograph.transform.shape == (1411, 1411) and photograph.side == "left"
+    assert photograph.grade is None and not photograph.masks
+    shown = fundus.to_bytes(photograph.pixels)
+    assert shown[200:300, 200:300, 0].mean() > 100 and shown[0, 0].max() < 30
+
+
 def test_lesions_have_the_sizes_they_were_drawn_with():
     """The measuring function finds what the drawing function drew."""
     scene = with_lesions([[0.3, 0.3], [-0.4, -0.2]], "haemorrhage")

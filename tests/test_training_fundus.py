@@ -239,7 +239,7 @@ def test_streams_give_the_same_batch_for_the_same_step():
     assert (first.pixels != other.pixels).any()
 
 
-def test_photographs_stand_in_both_places_of_a_pair():
+def test_photographs_of_one_grade_make_a_pair():
     rng = np.random.default_rng(0)
     pictures = rng.integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)
     stream = training.photographs_stream(0, 8, pictures, np.ones((5, 2), np.float32),

@@ -140,7 +140,11 @@ def narrow_stream(seed, batch_size, shares, size, plain=lambda step: 1.0, views=
 
 
 def photographs_stream(seed, batch_size, pictures, dimensions, grades):
-    """Single photographs, each in both places of a pair, grades balanced.
+    """Single photographs in pairs of the same grade, grades balanced.
+
+    Of single photographs no patient's other eye is known; since both eyes
+    mostly have the same grade, another photograph of that grade takes its
+    place.
 
     Parameters
     ----------
@@ -154,13 +158,10 @@ def photographs_stream(seed, batch_size, pictures, dimensions, grades):
 
     def draw(step):
         rng = np.random.default_rng([seed, step])
-        rows = []
-        for _ in range(batch_size // 2):
-            index = rng.choice(members[rng.integers(len(members))])
-            for _ in range(2):
-                rows.append((augment(rng, pictures[index]), dimensions[index],
-                             grades[index]))
-        return _batch(rows)
+        chosen = np.concatenate([rng.choice(members[rng.integers(len(members))], 2)
+                                 for _ in range(batch_size // 2)])
+        return _batch([(augment(rng, pictures[index]), dimensions[index], grades[index])
+                       for index in chosen])
     return draw
 
 

@@ -1,13 +1,13 @@
 """Prepare fundus photographs as De Fauw's network expects them (chapter 4).
 
-An interrupted run goes on where it stopped. --source synthetic draws eye pairs.
---source idrid reads a mirror
-folder, or downloads from public repositories. --source kaggle reads the
-competition's training photographs, which need a Kaggle account: accept the rules
-on the page of the competition diabetic-retinopathy-detection, install Kaggle's
-own command and your API token, run 'kaggle competitions download -c
-diabetic-retinopathy-detection', and unpack the training photographs (about 35
-GB) into one folder, trainLabels.csv beside them. Prepared, they take 0.8 MB each.
+An interrupted run goes on where it stopped. --source synthetic draws eye pairs, and
+adds the one real photograph that comes with scikit-image. --source idrid reads a
+mirror folder, or downloads from public repositories. --source kaggle reads the
+competition's training photographs, which need a Kaggle account: accept the rules on
+the page of the competition diabetic-retinopathy-detection, install Kaggle's own
+command and your API token, run 'kaggle competitions download -c
+diabetic-retinopathy-detection', and unpack the training photographs (about 35 GB)
+into one folder, trainLabels.csv beside them. Prepared, they take 0.8 MB each.
 """
 import functools
 from pathlib import Path
@@ -36,8 +36,8 @@ def add_arguments(parser):
 
 
 def _synthetic(args):
-    """Records of drawn eye pairs and what draws one."""
-    return synthetic.records(args.pairs, args.seed), synthetic.load
+    """Records of drawn eye pairs, and of a real one, and what draws one."""
+    return [*synthetic.records(args.pairs, args.seed), synthetic.RETINA], synthetic.load
 
 
 def _idrid(args):

@@ -1,8 +1,8 @@
 """Train De Fauw's network, one stage after the other (thesis chapter 4).
 
 Stages: "narrow" (small narrow-field synthetic pictures, tied biases), "pairs"
-(whole synthetic eye pairs) and "photographs" (synthetic pairs and photographs
-of IDRiD's training split, half and half).  The network learns from grades only.
+(whole synthetic eye pairs) and "photographs" (photographs of IDRiD's training split,
+and a quarter of synthetic pairs).  The network learns from grades only.
 An interrupted stage goes on where it was.
 """
 import time
@@ -97,10 +97,10 @@ def _stream(args, training, settings, shares, size, strongest):
         return training.pairs_stream(seed, count, shares, plain)
     from cnnviz.datasets import idrid
     pictures, dimensions, grades = idrid.training_arrays(args.photographs)
-    half = count // 4 * 2
+    drawn = count // 8 * 2
     return training.mixed_stream([
-        training.pairs_stream(seed, half, shares),
-        training.photographs_stream(seed, count - half, pictures, dimensions, grades)])
+        training.pairs_stream(seed, drawn, shares),
+        training.photographs_stream(seed, count - drawn, pictures, dimensions, grades)])
 
 
 def _validation(training, seed, count, shares):

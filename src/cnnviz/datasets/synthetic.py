@@ -10,13 +10,14 @@ from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+from skimage import data
 
 from cnnviz.datasets import fundus
 from cnnviz.datasets import synthetic_raster as raster
 from cnnviz.datasets import synthetic_scene as scenes
 from cnnviz.datasets.synthetic_vessels import ARTERY, NEW_VESSEL, VEIN
 
-__all__ = ["Record", "records", "load", "pair", "draw", "photograph", "prepared",
+__all__ = ["Record", "RETINA", "records", "load", "pair", "draw", "photograph", "prepared",
            "dimensions", "narrow"]
 
 _MARGIN = 0.03  # black margin around the field of view
@@ -200,6 +201,11 @@ class Record(NamedTuple):
     side: str
 
 
+#: The one real photograph: M. Häggström's normal left eye (CC0 1.0, WikiJournal of
+#: Medicine 1 (2), 2014), which scikit-image ships.
+RETINA = Record("retina", "real", -1, -1, "left")
+
+
 def records(count, seed=0, split=""):
     """Records of ``count`` eye pairs: left, right, left, right, ...
 
@@ -218,11 +224,16 @@ def _patient(seed, patient):
 def load(record):
     """Draw one photograph of the data set, prepared, with its masks.
 
+    :data:`RETINA` is read instead; it has no grade and no masks.
+
     Returns
     -------
     cnnviz.datasets.fundus.Photograph
         Its transform leads to the pixels of :func:`photograph`.
     """
+    if record == RETINA:
+        return fundus.photograph(record.name, data.retina(), patient=record.name,
+                                 side=record.side)
     scene = _patient(record.seed, record.patient)[record.side]
     picture, masks = prepared(scene, with_masks=True)
     half = min(scene.patient.cut, 1.0)
