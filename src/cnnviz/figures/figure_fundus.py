@@ -131,7 +131,7 @@ def draw(drawn, real, drawn_close, real_close):
                 each.set_axis_off()
         line[0].set_ylabel(name)
     for kind, each in zip(KINDS, axes[0]):
-        each.set_title(f"{kind}\n({KINDS[kind] / 10:.0f} % of the field's diameter)")
+        each.set_title(f"{kind}\n({KINDS[kind] / 10:.0f} % of the field)")
     for part in (upper, lower):
         part.subplots_adjust(left=0.035, right=0.995, top=0.96, bottom=0.01,
                              wspace=0.03, hspace=0.03)
