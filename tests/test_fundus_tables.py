@@ -25,7 +25,7 @@ def test_a_perfect_reading_has_kappa_one_and_a_constant_one_none():
     assert [(row["weights"], row["reading"], row["eyes"]) for row in rows] == [
         ("standin", "one_eye", 6), ("random", "one_eye", 6)]
     assert rows[0]["kappa"] == rows[0]["accuracy"] == rows[0]["low"] == 1
-    assert rows[1]["kappa"] == 0 and rows[1]["accuracy"] == pytest.approx(1 / 3)
+    assert rows[1]["kappa"] == pytest.approx(0) and rows[1]["accuracy"] == pytest.approx(1 / 3)
     np.testing.assert_array_equal(rows[0]["confusion"], np.diag([2, 1, 1, 1, 1]))
 
 

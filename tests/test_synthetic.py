@@ -285,7 +285,7 @@ def test_lesions_have_the_sizes_they_were_drawn_with():
     scene = with_lesions([[0.3, 0.3], [-0.4, -0.2]], "haemorrhage")
     scene.shapes[:, 2] = 0.03
     scene.colours[:] = (-0.1, -0.3, -0.1)
-    quiet = dataclasses.replace(scene.patient, grain=0.0, tessellation=0.0)
+    quiet = dataclasses.replace(scene.patient, grain=0.0, tint=np.zeros(3))
     scene = dataclasses.replace(scene, patient=quiet, segments=scene.segments[:0],
                                 haze=np.zeros(4))
     picture, masks = synthetic.photograph(scene, 1200)
