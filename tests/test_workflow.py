@@ -53,7 +53,7 @@ def test_every_output_is_there(finished):
         assert (finished / paths.FIGURES / f"{name}.pdf").read_bytes()[:4] == b"%PDF"
     for path in (paths.DIE360_IMAGES, paths.COMPARISON, paths.COMPARISON_TEXT,
                  paths.TABLES / "beyond" / "table_5_1_separated.md",
-                 paths.LESIONS_TABLE):
+                 paths.LESIONS_TABLE, paths.FUNDUS_TABLE):
         assert (finished / path).stat().st_size > 0
 
 
