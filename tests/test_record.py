@@ -14,7 +14,7 @@ from cnnviz.commands.arguments import SPLITS, split_indices
 from cnnviz.commands.table_5_1 import reported_spreads
 from cnnviz.datasets import die360
 from cnnviz.figures import figure_5_1
-from cnnviz.networks import die, weights
+from cnnviz.networks import defauw, die, weights
 from cnnviz.tables import leakage, table_5_1, text_chapter_5
 
 # Another processor rounds differently; images on the fence may then change
@@ -150,3 +150,26 @@ def test_the_manifest_lists_exactly_the_shipped_files():
              for path in paths.SHIPPED_WEIGHTS.glob("*/*.npz")}
     assert set(rows) == there
     assert len(rows) == len(die.NAMES) * len(FOLDS) * len(SPLITS)
+
+
+def test_the_stand_in_is_safe_small_and_described():
+    assert paths.STANDIN_WEIGHTS.stat().st_size < 30e6
+    network = defauw.build()
+    defauw.load("standin", network)  # names, shapes, values
+    assert [stage["stage"] for stage in
+            weights.read_metadata(paths.STANDIN_WEIGHTS)["stages"]] == [
+                "narrow", "pairs", "photographs"]
+
+
+def test_readme_and_model_card_give_the_recorded_kappas():
+    table = (paths.REPOSITORY / paths.WITH_MIRROR_TABLES / paths.FUNDUS_TABLE.name
+             ).read_text(encoding="utf-8")
+    for photographs, reading, kappa in (
+            ("synthetic test pairs", "both eyes of a patient", "0.777"),
+            ("IDRiD, test split", "every eye shown twice", "0.576")):
+        assert f"| {photographs} | shipped weights | {reading} | " in table
+        row, = (line for line in table.splitlines() if line.startswith(
+            f"| {photographs} | shipped weights | {reading} | "))
+        assert f" {kappa} (" in row
+        for path in ("README.md", "weights/fundus/README.md"):
+            assert kappa in (paths.REPOSITORY / path).read_text(encoding="utf-8")
