@@ -1,10 +1,11 @@
 """Training of De Fauw's network, on copies of it with few filters."""
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cnnviz import augmentation
+from cnnviz import augmentation, cli, paths
 from cnnviz import training_fundus as training
 from cnnviz.backend import T, function, lasagne
 from cnnviz.datasets import fundus
@@ -227,6 +228,49 @@ def test_learning_rate_rises_then_falls_to_zero():
     rates = [training.learning_rate(settings, step) for step in range(101)]
     assert rates[0] == pytest.approx(0.01)
     assert np.argmax(rates) in (8, 9, 10) and rates[-1] == pytest.approx(0)
+
+
+# --- The command -------------------------------------------------------------
+
+@pytest.fixture
+def narrow_stage():
+    """Settings of the shortest first stage."""
+    stage = yaml.safe_load(paths.FUNDUS_TRAINING.read_text(encoding="utf-8"))["narrow"]
+    return {**stage, "steps": 2, "batch_size": 2, "size": 128, "every": 1}
+
+
+def train_fundus(folder, stage, settings, *more):
+    (folder / "settings.yaml").write_text(yaml.safe_dump(settings))
+    return cli.main(["train-fundus", "--stage", stage, "--settings",
+                     str(folder / "settings.yaml"), "--history", str(folder / "h.csv"),
+                     "-o", str(folder / "w.npz"), *map(str, more)])
+
+
+def test_a_stage_leaves_weights_that_the_next_one_begins_with(tmp_path, narrow_stage):
+    assert train_fundus(tmp_path, "narrow", {"narrow": narrow_stage}) == 0
+    assert [row["stage"] for row in [weights.read_metadata(tmp_path / "w.npz")]] == ["narrow"]
+    assert len((tmp_path / "h.csv").read_text().splitlines()) == 3
+    network = defauw.build(2, normalize=True)
+    assert weights.transfer(tmp_path / "w.npz", network) == ["dense1.W"]
+
+
+@pytest.mark.parametrize("change, message", [
+    ({"speed": 3}, "not the settings of the stage 'narrow'"),
+    ({"shares": None}, "shares"), ({"batch_size": 3}, "batch size even")])
+def test_settings_that_do_not_fit_are_one_line(tmp_path, narrow_stage, change, message,
+                                               capsys):
+    settings = {**narrow_stage, **change}
+    settings = {key: value for key, value in settings.items() if value is not None}
+    assert train_fundus(tmp_path, "narrow", {"narrow": settings}) == 1
+    error = capsys.readouterr().err
+    assert message in error and len(error.splitlines()) == 1
+
+
+def test_the_last_stage_asks_for_its_photographs(tmp_path, capsys):
+    assert train_fundus(tmp_path, "photographs", {}) == 1
+    assert "needs --photographs" in capsys.readouterr().err
+    assert train_fundus(tmp_path, "photographs", {}, "--photographs", tmp_path) == 1
+    assert "not the settings of the stage 'photographs'" in capsys.readouterr().err
 
 
 # --- Streams -----------------------------------------------------------------

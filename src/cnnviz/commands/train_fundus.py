@@ -5,6 +5,7 @@ Stages: "narrow" (small narrow-field synthetic pictures, tied biases), "pairs"
 and a quarter of synthetic pairs).  The network learns from grades only.
 An interrupted stage goes on where it was.
 """
+import dataclasses
 import time
 from pathlib import Path
 
@@ -13,8 +14,11 @@ import yaml
 
 from cnnviz import files, paths
 from cnnviz.commands import arguments
+from cnnviz.datasets.fundus import SIZE
 
 STAGES = ("narrow", "pairs", "photographs")
+# Settings of the pictures and of the report; all others are of the training.
+_OF_PICTURES = ("shares", "strongest_lesions", "validation_pairs", "every")
 
 
 def add_arguments(parser):
@@ -36,17 +40,30 @@ def add_arguments(parser):
     arguments.add_output(parser, "weight file (.npz) to write")
 
 
+def _settings(args, training):
+    """Settings of the training, and those of its pictures, of one stage."""
+    try:
+        stage = dict(yaml.safe_load(args.settings.read_text(encoding="utf-8"))[args.stage])
+        pictures = {name: stage.pop(name) for name in _OF_PICTURES}
+        pictures["size"] = stage.pop("size", SIZE)
+        if args.steps is not None:
+            stage["steps"] = args.steps
+        return training.Settings(**stage), pictures
+    except (KeyError, TypeError, yaml.YAMLError) as error:
+        raise ValueError(f"{args.settings}: not the settings of the stage "
+                         f"'{args.stage}' ({error}); compare with "
+                         f"{paths.FUNDUS_TRAINING}") from None
+
+
 def run(args):
     from cnnviz import training_fundus as training
     from cnnviz.networks import defauw, weights
+    if args.stage == "photographs" and args.photographs is None:
+        raise ValueError("the stage 'photographs' needs --photographs; make the folder "
+                         "with 'cnnviz prepare-photographs --source idrid'")
+    settings, pictures = _settings(args, training)
+    size, shares = pictures["size"], np.array(pictures["shares"])
     arguments.select_engine(args)
-    stage = yaml.safe_load(args.settings.read_text(encoding="utf-8"))[args.stage]
-    validation, size = stage.pop("validation_pairs"), stage.pop("size", defauw.SIZE)
-    every, shares = stage.pop("every"), np.array(stage.pop("shares"))
-    strongest = stage.pop("strongest_lesions")
-    if args.steps is not None:
-        stage["steps"] = args.steps
-    settings = training.Settings(**stage)
     narrow = args.stage == "narrow"
     network = defauw.build(settings.batch_size, args.seed, size,
                            untie_biases=not narrow, normalize=True)
@@ -56,14 +73,17 @@ def run(args):
         fresh = weights.transfer(args.initial, network)
         print(f"begins with {args.initial}" + (
             f"; newly initialized: {', '.join(fresh)}" if fresh else ""), flush=True)
-    stream = _stream(args, training, settings, shares, size, strongest)
-    validate = None if narrow else _validation(training, args.seed, validation, shares)
+    stream = _stream(args, training, settings, shares, size,
+                     pictures["strongest_lesions"])
+    validate = None if narrow else _validation(training, args.seed,
+                                               pictures["validation_pairs"], shares)
     started = time.perf_counter()
-    history = training.train(network, stream, settings, args.checkpoint, validate, every)
+    history = training.train(network, stream, settings, args.checkpoint, validate,
+                             pictures["every"])
     files.write_rows(args.history, list(history[-1]), history)
     weights.save(args.output, network, {
-        "network": "defauw", "stage": args.stage, "seed": args.seed, "size": size,
-        "settings": stage, "last": history[-1]})
+        "network": "defauw", "stage": args.stage, "seed": args.seed,
+        "settings": {**dataclasses.asdict(settings), **pictures}, "last": history[-1]})
     print(f"{args.stage}: {settings.steps} steps of {settings.batch_size} pictures in "
           f"{time.perf_counter() - started:.0f} s; last {history[-1]}")
 
