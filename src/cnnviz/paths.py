@@ -29,6 +29,7 @@ DIE360_FACTS = DATA / "die360_facts.csv"
 DIE360_STATEMENT = DATA / "die360.md"
 DOWNLOADS = DATA / "downloads"
 DEFAUW_WEIGHTS = DATA / "downloads" / "defauw.npz"  # converted by hand, once
+SOFTWARE = RESULTS / "software.txt"  # what ran
 PHOTOGRAPHS = RESULTS / "fundus"  # prepared, a folder for each source
 TRAINED_WEIGHTS = RESULTS / "weights"
 HISTORIES = RESULTS / "histories"

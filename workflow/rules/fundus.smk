@@ -56,6 +56,7 @@ rule prepare_synthetic:
 
 rule drawn_lesions:
     input:
+        software=paths.SOFTWARE,  # as for text_chapter_4
         real=paths.IDRID_LESIONS,
     output:
         text=report(paths.LESIONS_TABLE, category="Chapter 4",

@@ -78,8 +78,24 @@ rule text_chapter_5:
         "--output {output.reproduced} > {log} 2>&1"
 
 
+rule record_software:
+    output:
+        software=paths.SOFTWARE,
+    params:
+        engine=engine_arguments(),
+    conda:
+        ENVIRONMENT
+    log:
+        "logs/record_software.log",
+    shell:
+        "cnnviz engine {params.engine} > {output.software} 2> {log}"
+
+
 rule text_chapter_4:
     input:
+        # Made by every fresh run: its record is in the repository already, and
+        # nothing else that it needs would be newer.
+        software=paths.SOFTWARE,
         reported=paths.REPORTED_TABLES / "text_chapter_4.csv",
     output:
         reproduced=kept(paths.REPRODUCED_TABLES / "text_chapter_4.csv"),

@@ -111,9 +111,9 @@ def draw(drawn, real, drawn_close, real_close):
     blocks = [("drawn", drawn)] + ([("IDRiD", real)] if real is not None else [])
     closes = [("drawn", drawn_close)] + ([("IDRiD", real_close)] if real_close else [])
     count = sum(len(each) for _, each in blocks)
-    figure = style.new(1.45 * count + 1.2 * len(closes) + 0.4)
-    upper, lower = figure.subfigures(2, 1, height_ratios=[1.45 * count,
-                                                          1.2 * len(closes) + 0.4])
+    above, below = 1.4 * count + 0.2, 1.2 * len(closes) + 0.35   # inches
+    figure = style.new(above + below)
+    upper, lower = figure.subfigures(2, 1, height_ratios=[above, below])
     axes = upper.subplots(count, len(GRADES), squeeze=False)
     rows = [(name, row) for name, block in blocks for row in block]
     for line, (name, row) in zip(axes, rows):
@@ -132,10 +132,9 @@ def draw(drawn, real, drawn_close, real_close):
         line[0].set_ylabel(name)
     for kind, each in zip(KINDS, axes[0]):
         each.set_title(f"{kind}\n({KINDS[kind] / 10:.0f} % of the field)")
-    for part in (upper, lower):
-        part.subplots_adjust(left=0.035, right=0.995, top=0.96, bottom=0.01,
-                             wspace=0.03, hspace=0.03)
-    lower.subplots_adjust(top=0.86)
+    for part, height, titles in ((upper, above, 0.2), (lower, below, 0.35)):
+        part.subplots_adjust(left=0.035, right=0.995, top=1 - titles / height,
+                             bottom=0.01, wspace=0.03, hspace=0.03)
     return figure
 
 
