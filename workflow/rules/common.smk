@@ -165,7 +165,7 @@ def evaluated_sources():
 def everything():
     """What a whole run makes."""
     made = [kept(paths.COMPARISON), *figure("figure_5_1"), *figure("figure_fundus"),
-            paths.LESIONS_TABLE, kept(paths.FUNDUS_TABLE)]
+            paths.LESIONS_TABLE, kept(paths.FUNDUS_TABLE), paths.SOFTWARE]
     if "separated" in config["splits"]:
         made += [paths.SEPARATED_TABLE, *figure("figure_leakage")]
     if config["die360"]["every"] == 1:
