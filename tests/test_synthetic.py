@@ -231,7 +231,7 @@ def test_the_disc_is_on_the_nasal_side():
 
 def test_masks_are_where_the_lesions_were_put(severe):
     _, masks = synthetic.prepared(severe, 256, with_masks=True)
-    half = min(severe.patient.cut, 1.0)
+    half = severe.patient.half
     for kind, name in enumerate(scenes.LESIONS):
         places = severe.shapes[severe.kinds == kind, :2]
         assert (name in masks) == bool(len(places) or kind in severe.marked)
@@ -264,7 +264,7 @@ def test_load_gives_a_photograph_with_a_transform_to_the_full_one():
     scene = synthetic.pair([11, 2])[1]
     assert (record.name, photograph.side, photograph.grade) == ("2_right", "right",
                                                                 scene.grade)
-    half = min(scene.patient.cut, 1.0)
+    half = scene.patient.half
     rows, columns, radius = synthetic._frame_of_camera(scene.patient.original_rows, half)
     row, column = photograph.transform.to_original(photograph.centres["optic disc"])
     assert row + 0.5 == pytest.approx(rows / 2 + scene.disc[1] * radius, abs=1e-6)

@@ -26,8 +26,8 @@ from cnnviz.networks.layers import (NormalizedConv2DLayer, find_layer,
 from cnnviz.objectives import kappa_loss
 
 __all__ = ["Settings", "Batch", "pairs_stream", "narrow_stream", "photographs_stream",
-           "mixed_stream", "plainness", "train", "predictor", "predict",
-           "predict_eyes", "pooled", "validation_pairs"]
+           "mixed_stream", "plainness", "train", "predictor", "predict_eyes",
+           "pooled", "validation_pairs"]
 
 
 @dataclass(frozen=True)
@@ -258,37 +258,15 @@ def predictor(network):
         network, given, deterministic=True))
 
 
-def predict(compute, pictures, dimensions, batch_size=16):
-    """Posteriors of prepared pictures in eye pairs.
-
-    Parameters
-    ----------
-    compute : function
-        From :func:`predictor`.
-    pictures : uint8 array, ``(n, size, size, 3)``
-        Left, right, left, right, ...
-    dimensions : float32 array, ``(n, 2)``
-    batch_size : int
-        Even.
-
-    Returns
-    -------
-    float32 array, ``(n, 5)``
-    """
-    parts = [compute(standardize(pictures[start:start + batch_size]),
-                     dimensions[start:start + batch_size])
-             for start in range(0, len(pictures), batch_size)]
-    return np.concatenate(parts)
-
-
-def predict_eyes(compute, photographs, pairs, batch_size=16):
+def predict_eyes(compute, pixels, dimensions, pairs, batch_size=16):
     """Posteriors of eye pairs of prepared photographs.
 
     Parameters
     ----------
     compute : function
         From :func:`predictor`, of a network for ``batch_size`` images.
-    photographs : cnnviz.datasets.store.Store
+    pixels : uint8 array, ``(m, size, size, 3)``
+    dimensions : float32 array, ``(m, 2)``
     pairs : int array, ``(n, 2)``
         Indices of the photographs; one photograph may be in both places.
     batch_size : int
@@ -302,8 +280,7 @@ def predict_eyes(compute, photographs, pairs, batch_size=16):
     for start in tqdm(range(0, len(pairs), together), unit=" batches", mininterval=5):
         # The last batch is filled up, since the network knows one size only.
         part = np.resize(pairs[start:start + together], (together, 2)).ravel()
-        posteriors = compute(standardize(photographs.pixels[part]),
-                             photographs.dimensions[part])
+        posteriors = compute(standardize(pixels[part]), dimensions[part])
         results.append(posteriors.reshape(together, 2, -1))
     return np.concatenate(results)[:len(pairs)]
 
@@ -378,7 +355,7 @@ def train(network, draw, settings, checkpoint=None, validate=None, every=100,
     checkpoint : path, optional
         Where the state is kept every ``every`` steps; training goes on from it
         if it is there.
-    validate : function of the network to dict, optional
+    validate : function to dict, optional
         Called at the same steps.
     every : int
     progress : bool
@@ -415,7 +392,7 @@ def train(network, draw, settings, checkpoint=None, validate=None, every=100,
             if (step + 1) % every == 0 or step + 1 == settings.steps:
                 history.append(_row(step, settings, losses, seen, said))
                 if validate is not None:
-                    history[-1].update(validate(network))
+                    history[-1].update(validate())
                 bar.write(json.dumps(history[-1]))
                 losses, seen, said = [], [], []
                 if checkpoint is not None:

@@ -2,6 +2,7 @@
 import shlex
 
 from cnnviz import configuration, paths
+from cnnviz.commands.train_fundus import STAGES as FUNDUS_STAGES
 from cnnviz.datasets import external
 from snakemake.exceptions import WorkflowError
 
@@ -111,7 +112,6 @@ def prepared(source):
             "bad": folder / "bad.csv"}
 
 
-FUNDUS_STAGES = ["narrow", "pairs", "photographs"]
 SOURCE_NAMES = {"synthetic": "synthetic test pairs", "idrid": "IDRiD, test split",
                 "kaggle": "the competition's"}
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from cnnviz import files, paths
 from cnnviz.commands import arguments
+from cnnviz.tables import fundus_network
 
 CHOICES = ("standin", "defauw", "random")
 
@@ -31,7 +32,6 @@ def add_arguments(parser):
 def run(args):
     from cnnviz import training_fundus as training
     from cnnviz.datasets import store
-    from cnnviz.evaluation import quadratic_weighted_kappa
     from cnnviz.networks import defauw
     arguments.select_engine(args)
     photographs = store.read(args.photographs)
@@ -47,19 +47,16 @@ def run(args):
         network = defauw.build(args.batch_size)
         defauw.load(choice, network, args.weights if choice == args.choice else None)
         compute = training.predictor(network)
-        twice = training.predict_eyes(compute, photographs, np.column_stack([chosen] * 2),
-                                      args.batch_size)[:, 0]
-        results[f"{choice}_one_eye"] = twice
+
+        def read(eyes):
+            return training.predict_eyes(compute, photographs.pixels,
+                                         photographs.dimensions, eyes, args.batch_size)
+        results[f"{choice}_one_eye"] = read(np.column_stack([chosen] * 2))[:, 0]
         if len(pairs):
             both = np.full((len(photographs), defauw.GRADES), np.nan, np.float32)
-            both[pairs] = training.predict_eyes(compute, photographs, pairs,
-                                                args.batch_size)
+            both[pairs] = read(pairs)
             results[f"{choice}_both_eyes"] = both[chosen]
     files.save_arrays(args.output, **results)
-    for name, posteriors in results.items():
-        if name.endswith(("_eye", "_eyes")):
-            seen = np.isfinite(posteriors).all(axis=1)
-            said, true = posteriors[seen].argmax(axis=1), results["grades"][seen]
-            print(f"{name}: {seen.sum()} eyes, kappa "
-                  f"{quadratic_weighted_kappa(true, said):.4f}, accuracy "
-                  f"{np.mean(true == said):.4f}")
+    for row in fundus_network.measured(results):
+        print("{weights}, {reading}: {eyes} eyes, kappa {kappa:.4f}, accuracy "
+              "{accuracy:.4f}".format(**row))

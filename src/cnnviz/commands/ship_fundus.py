@@ -32,8 +32,8 @@ def _measured(network, photographs, batch_size):
     from cnnviz import training_fundus as training
     from cnnviz.evaluation import quadratic_weighted_kappa
     pairs = photographs.pairs()
-    posteriors = training.predict_eyes(training.predictor(network), photographs, pairs,
-                                       batch_size)
+    posteriors = training.predict_eyes(training.predictor(network), photographs.pixels,
+                                       photographs.dimensions, pairs, batch_size)
     said = posteriors.reshape(-1, posteriors.shape[-1]).argmax(axis=1)
     return (quadratic_weighted_kappa(photographs.grades[pairs.ravel()], said),
             training.pooled(network, photographs.pixels[:batch_size]))

@@ -75,8 +75,8 @@ def run(args):
             f"; newly initialized: {', '.join(fresh)}" if fresh else ""), flush=True)
     stream = _stream(args, training, settings, shares, size,
                      pictures["strongest_lesions"])
-    validate = None if narrow else _validation(training, args.seed,
-                                               pictures["validation_pairs"], shares)
+    validate = None if narrow else _validation(
+        training, network, args.seed, pictures["validation_pairs"], shares)
     started = time.perf_counter()
     history = training.train(network, stream, settings, args.checkpoint, validate,
                              pictures["every"])
@@ -123,21 +123,16 @@ def _stream(args, training, settings, shares, size, strongest):
         training.photographs_stream(seed, count - drawn, pictures, dimensions, grades)])
 
 
-def _validation(training, seed, count, shares):
-    """Function of a network to its figures on held-out synthetic pairs."""
+def _validation(training, network, seed, count, shares):
+    """Function that tries a network on held-out synthetic pairs."""
     from cnnviz.evaluation import quadratic_weighted_kappa
-    pictures, dimensions, grades = training.validation_pairs(9000 + seed, count, shares)
-    cache = {}
+    pixels, dimensions, grades = training.validation_pairs(9000 + seed, count, shares)
+    pairs = np.arange(len(grades)).reshape(-1, 2)
+    compute = training.predictor(network)
 
-    def validate(network):
-        if "compute" not in cache:
-            cache["compute"] = training.predictor(network)
-        size = network.output_shape[0]
-        usable = len(grades) // size * size
-        posteriors = training.predict(cache["compute"], pictures[:usable],
-                                      dimensions[:usable], size)
-        said = posteriors.argmax(axis=1)
-        true = grades[:usable]
-        return {"validation_kappa": round(quadratic_weighted_kappa(true, said), 4),
-                "validation_accuracy": round(float(np.mean(said == true)), 4)}
+    def validate():
+        said = training.predict_eyes(compute, pixels, dimensions, pairs,
+                                     network.output_shape[0]).argmax(axis=2).ravel()
+        return {"validation_kappa": round(quadratic_weighted_kappa(grades, said), 4),
+                "validation_accuracy": round(float(np.mean(said == grades)), 4)}
     return validate

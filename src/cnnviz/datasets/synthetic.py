@@ -161,7 +161,7 @@ def photograph(scene, rows=None):
     picture, masks
         As :func:`draw` gives them; 3 columns to 2 rows.
     """
-    half = min(scene.patient.cut, 1.0)
+    half = scene.patient.half
     rows, columns, radius = _frame_of_camera(rows or scene.patient.original_rows, half)
     window = (-columns / (2 * radius), -rows / (2 * radius), radius, radius)
     return draw(scene, (rows, columns), window)
@@ -178,14 +178,14 @@ def prepared(scene, size=fundus.SIZE, with_masks=False):
     picture : uint8 array, ``(size, size, 3)``
     masks : dict of float32 arrays, ``(size, size)``
     """
-    half = min(scene.patient.cut, 1.0)
+    half = scene.patient.half
     window = (-1.0, -half, size / 2, size / (2 * half))
     return draw(scene, (size, size), window, with_masks)
 
 
 def dimensions(scene):
     """De Fauw's image dimensions of a scene, float32 ``(2,)``."""
-    half = min(scene.patient.cut, 1.0)
+    half = scene.patient.half
     rows, columns, radius = _frame_of_camera(scene.patient.original_rows, half)
     sides = min(2 * radius, columns), min(2 * radius * half, rows)
     # He took every second pixel; 700 is his unit.
@@ -236,7 +236,7 @@ def load(record):
                                  side=record.side)
     scene = _patient(record.seed, record.patient)[record.side]
     picture, masks = prepared(scene, with_masks=True)
-    half = min(scene.patient.cut, 1.0)
+    half = scene.patient.half
     rows, columns, radius = _frame_of_camera(scene.patient.original_rows, half)
     scale = np.array([2 * radius * half, 2 * radius]) / fundus.SIZE
 
@@ -270,7 +270,7 @@ def narrow(scene, rng, size=256, scale=fundus.SIZE):
     grade : int
         Of what is in view.
     """
-    half = min(scene.patient.cut, 1.0)
+    half = scene.patient.half
     along = np.array([scale / 2, scale / (2 * half)])
     extent = size / along
     centre = rng.uniform(-0.6, 0.6, 2) * [1, half]

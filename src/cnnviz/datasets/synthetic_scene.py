@@ -65,6 +65,11 @@ class Patient:
     notch: float            #: size of the mark at the edge, 0 for none
     original_rows: int      #: of the camera's photographs
 
+    @property
+    def half(self):
+        """How far from the centre rows are seen, in radii."""
+        return min(self.cut, 1.0)
+
 
 @dataclass
 class Scene:
@@ -161,10 +166,9 @@ class _Lesions:
 
     def place(self, spread=1.0):
         """A random place that the photograph shows, off the disc."""
-        rows = min(self.who.cut, 1.0)
         while True:
             x, y = self.rng.uniform(-0.95, 0.95, 2) * spread
-            if (x * x + y * y < 0.90 and abs(y) < 0.96 * rows
+            if (x * x + y * y < 0.90 and abs(y) < 0.96 * self.who.half
                     and np.hypot(x - self.disc[0], y - self.disc[1])
                     > 1.3 * self.disc[2]):
                 return np.array([x, y])
@@ -172,7 +176,7 @@ class _Lesions:
     def inside(self, place):
         """Whether a place is photographed, off the disc."""
         x, y = place
-        return (x * x + y * y < 0.92 and abs(y) < 0.97 * min(self.who.cut, 1.0)
+        return (x * x + y * y < 0.92 and abs(y) < 0.97 * self.who.half
                 and np.hypot(x - self.disc[0], y - self.disc[1]) > 1.1 * self.disc[2])
 
     def diameter(self, kind):
