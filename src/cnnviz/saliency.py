@@ -7,72 +7,14 @@ import numpy as np
 from tqdm import tqdm
 
 from cnnviz.backend import T, function, lasagne
+from cnnviz.inputs import (as_arrays, batches, check_features, check_maps,
+                           input_variables)
 
 __all__ = ["AGGREGATES", "feature_gradient", "feature_saliency",
            "feature_maps", "channel_maximum"]
 
 AGGREGATES = {"max": T.max, "sum": T.sum}
 BATCH_SIZE = 256
-
-
-def _inputs(layer):
-    """Input layers below ``layer`` and fresh variables for them."""
-    below = [each for each in lasagne.layers.get_all_layers(layer)
-             if isinstance(each, lasagne.layers.InputLayer)]
-    variables = [T.TensorType("float32", (False,) * len(each.shape))(each.name)
-                 for each in below]
-    return below, variables
-
-
-def _check_layer(layer):
-    if len(layer.output_shape) != 4:
-        raise ValueError(
-            f"layer '{layer.name}' gives {len(layer.output_shape)}-dimensional "
-            "output; feature maps are (batch, feature, row, column)")
-
-
-def _as_arrays(layer, images):
-    """One checked array per input layer."""
-    below, _ = _inputs(layer)
-    images = [images] if isinstance(images, np.ndarray) else list(images)
-    if len(images) != len(below):
-        raise ValueError(f"the network has {len(below)} inputs and "
-                         f"{len(images)} arrays were given")
-    for array, each in zip(images, below):
-        expected = each.shape
-        if array.ndim != len(expected) or any(
-                want is not None and want != have for want, have
-                in zip(expected[1:], array.shape[1:])):
-            raise ValueError(f"input '{each.name}' has shape {expected}, not "
-                             f"{array.shape}; None stands for any number")
-        if not np.isfinite(array).all():
-            raise ValueError(f"input '{each.name}' holds values that are not "
-                             "finite")
-    if not len(images[0]):
-        raise ValueError("no images were given")
-    if len({len(array) for array in images}) > 1:
-        raise ValueError("the inputs differ in their number of images: "
-                         + ", ".join(str(len(array)) for array in images))
-    return [np.asarray(array, np.float32) for array in images]
-
-
-def _check_features(layer, features):
-    count = layer.output_shape[1]
-    if features is None:
-        return list(range(count))
-    features = [int(feature) for feature in np.atleast_1d(features)]
-    for feature in features:
-        if not 0 <= feature < count:
-            raise ValueError(f"layer '{layer.name}' has features 0 to "
-                             f"{count - 1}, not {feature}")
-    return features
-
-
-def _batches(arrays, batch_size):
-    if batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1, not {batch_size}")
-    for start in range(0, len(arrays[0]), batch_size):
-        yield slice(start, start + batch_size)
 
 
 def feature_maps(layer, images, batch_size=BATCH_SIZE):
@@ -89,13 +31,13 @@ def feature_maps(layer, images, batch_size=BATCH_SIZE):
     -------
     float32 array, ``(n, features, map rows, map columns)``
     """
-    _check_layer(layer)
-    arrays = _as_arrays(layer, images)
-    below, variables = _inputs(layer)
+    check_maps(layer)
+    arrays = as_arrays(layer, images)
+    below, variables = input_variables(layer)
     compute = function(variables, lasagne.layers.get_output(
         layer, dict(zip(below, variables)), deterministic=True))
     return np.concatenate([compute(*(array[part] for array in arrays))
-                           for part in _batches(arrays, batch_size)])
+                           for part in batches(arrays, batch_size)])
 
 
 def feature_gradient(layer, aggregate="max", wrt=0):
@@ -128,8 +70,8 @@ def feature_gradient(layer, aggregate="max", wrt=0):
     if aggregate not in AGGREGATES:
         raise ValueError(f"unknown aggregate '{aggregate}'; choose one of "
                          + ", ".join(AGGREGATES))
-    _check_layer(layer)
-    below, variables = _inputs(layer)
+    check_maps(layer)
+    below, variables = input_variables(layer)
     if not 0 <= wrt < len(below):
         raise ValueError(f"the network has inputs 0 to {len(below) - 1}, not {wrt}")
     feature = T.iscalar("feature")
@@ -187,11 +129,11 @@ def feature_saliency(layer, images, features=None, aggregate="max",
         without feature maps, or images of the wrong shape or not finite.
     """
     gradient = feature_gradient(layer, aggregate, wrt)
-    features = _check_features(layer, features)
-    arrays = _as_arrays(layer, images)
+    features = check_features(layer, features)
+    arrays = as_arrays(layer, images)
     shape = arrays[wrt].shape if raw else np.delete(arrays[wrt].shape, 1)
     out = np.empty((len(features), *shape), np.float32)
-    parts = list(_batches(arrays, batch_size))
+    parts = list(batches(arrays, batch_size))
     with tqdm(total=len(parts) * len(features), unit=" passes",
               disable=not progress) as bar:
         for part in parts:

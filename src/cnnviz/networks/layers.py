@@ -34,10 +34,11 @@ class SameConv2DLayer(lasagne.layers.Conv2DLayer):
 
     def correlate(self, input):
         """The cross-correlation, without bias and non-linearity."""
+        # Any number of images, whatever the network was built for.
         return T.nnet.conv2d(
-            input, self.W, input_shape=self.input_shape,
-            filter_shape=self.get_W_shape(), border_mode="half",
-            subsample=self.stride, filter_flip=False)
+            input, self.W, input_shape=(None, *self.input_shape[1:]),
+            filter_shape=self.get_W_shape(), subsample=self.stride,
+            border_mode="half" if self.pad == "same" else self.pad, filter_flip=False)
 
     def get_output_for(self, input, **kwargs):
         return self._activated(self.correlate(input))
