@@ -3,7 +3,7 @@ from typing import NamedTuple
 
 from cnnviz.backend import lasagne
 
-__all__ = ["ReceptiveField", "receptive_field", "depth"]
+__all__ = ["ReceptiveField", "receptive_field", "depth", "window_geometry"]
 
 
 class ReceptiveField(NamedTuple):
@@ -35,8 +35,19 @@ class ReceptiveField(NamedTuple):
         return (*first, *end)
 
 
-def _geometry(layer):
-    """Window size, stride and padding of a layer, or None for no window."""
+def window_geometry(layer):
+    """Window size, stride and padding of a layer, or None for no window.
+
+    Returns
+    -------
+    size, stride, pad : (rows, columns) each
+        ``pad``: zeros before the first row and column.
+
+    Raises
+    ------
+    ValueError
+        For a layer that is not local.
+    """
     if isinstance(layer, lasagne.layers.Conv2DLayer):
         pad = layer.pad
         if pad == "same":
@@ -47,8 +58,9 @@ def _geometry(layer):
     if isinstance(layer, lasagne.layers.Pool2DLayer):
         return layer.pool_size, layer.stride, layer.pad
     elementwise = (lasagne.layers.InputLayer, lasagne.layers.NonlinearityLayer,
-                   lasagne.layers.DropoutLayer)
-    if isinstance(layer, elementwise):
+                   lasagne.layers.DropoutLayer, lasagne.layers.GaussianNoiseLayer)
+    if isinstance(layer, elementwise) or (
+            isinstance(layer, lasagne.layers.FeaturePoolLayer) and layer.axis == 1):
         return None
     raise ValueError(f"layer '{layer.name or type(layer).__name__}' has no "
                      "receptive field: only convolution, pooling and "
@@ -79,7 +91,7 @@ def receptive_field(layer):
     """
     size, stride, start = [1, 1], [1, 1], [0, 0]
     for below in reversed(lasagne.layers.get_all_layers(layer)):
-        geometry = _geometry(below)
+        geometry = window_geometry(below)
         if geometry is None:
             continue
         for k in range(2):
@@ -110,6 +122,6 @@ def depth(layer):
     ValueError
         When a layer on the way is not local (dense, reshape, ...).
     """
-    windows = [_geometry(each) is not None
+    windows = [window_geometry(each) is not None
                for each in lasagne.layers.get_all_layers(layer)]
     return sum(windows[:-1])  # the layer itself comes last
