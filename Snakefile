@@ -26,6 +26,7 @@ rule all:
         everything()
     default_target: True
 
+include: "workflow/rules/background.smk"
 include: "workflow/rules/die360.smk"
 include: "workflow/rules/fundus.smk"
 include: "workflow/rules/networks.smk"

@@ -78,6 +78,13 @@ def reported_figure(stem, category="Chapter 5"):
     return [report(png, caption=f"../report/{stem}.rst", category=category), pdf]
 
 
+# Figures of methods and networks, which need nothing but the package.
+BACKGROUND = {"figure_2_1": "Chapter 2", "figure_2_2": "Chapter 2",
+              "figure_2_3": "Chapter 2", "figure_2_4": "Chapter 2",
+              "figure_2_5": "Chapter 2", "figure_3_1": "Chapter 3",
+              "figure_4_4": "Chapter 4"}
+
+
 def mirror():
     """Folder with copies of external files, or None."""
     try:
@@ -166,6 +173,8 @@ def everything():
     """What a whole run makes."""
     made = [kept(paths.COMPARISON), *figure("figure_5_1"), *figure("figure_fundus"),
             paths.LESIONS_TABLE, kept(paths.FUNDUS_TABLE), paths.SOFTWARE]
+    for stem in BACKGROUND:
+        made += figure(stem)
     if "separated" in config["splits"]:
         made += [paths.SEPARATED_TABLE, *figure("figure_leakage")]
     if config["die360"]["every"] == 1:

@@ -102,6 +102,38 @@ def convolution_grad_weights(node):
     return run
 
 
+def _by_phases(geometry, weights, top, sizes):
+    """Gradient of a strided convolution's few input channels.
+
+    Inputs whose places leave the same remainder (phase) when divided by the
+    stride meet the same entries of the filters.  So one convolution of stride
+    1 computes all phases, as channels, and they are put in their places:
+    on the CPU nearly three times faster than PyTorch's kernel for 3 channels.
+    """
+    stride, (rows, columns) = geometry.stride[0], weights.shape[2:]
+    outgoing, incoming = weights.shape[:2]
+    taps = [-(-rows // stride), -(-columns // stride)]
+    filters = F.pad(weights, [0, taps[1] * stride - columns, 0, taps[0] * stride - rows])
+    filters = filters.reshape(outgoing, incoming, taps[0], stride, taps[1], stride)
+    filters = filters.permute(1, 3, 5, 0, 2, 4).flip(4, 5).reshape(
+        incoming * stride ** 2, outgoing, *taps)
+    phases = F.conv2d(geometry.lay_out(top), geometry.lay_out(filters),
+                      padding=[each - 1 for each in taps])
+    result = F.pixel_shuffle(phases, stride)
+    border = []
+    for axis, (before, _) in zip((3, 2), reversed(geometry.padding((rows, columns)))):
+        border += [-before, before + sizes[axis - 2] - result.shape[axis]]
+    return F.pad(result, border)
+
+
+def _has_phases(geometry, weights):
+    """Whether :func:`_by_phases` applies, and pays."""
+    return (geometry.dimensions == 2 and geometry.groups == 1
+            and set(geometry.dilation) == {1} and len(set(geometry.stride)) == 1
+            and 1 < geometry.stride[0] <= min(weights.shape[2:])
+            and weights.shape[1] * geometry.stride[0] ** 2 <= 16)
+
+
 @implements(AbstractConv_gradInputs, host=[2])
 def convolution_grad_inputs(node):
     geometry = _Geometry(node)
@@ -109,6 +141,8 @@ def convolution_grad_inputs(node):
     def run(weights, top, sizes):
         padding, rest = geometry.symmetric(weights.shape[2:])
         sizes = [int(size) for size in sizes]
+        if _has_phases(geometry, weights):
+            return _by_phases(geometry, geometry.filters(weights), top, sizes)
         padded = sizes
         if rest:
             padded = [size + sum(rest[2 * back:2 * back + 2]) for size, back

@@ -11,8 +11,10 @@ matplotlib.use("Agg")
 from matplotlib import patches, pyplot as plt  # noqa: E402
 
 __all__ = ["PAGE_WIDTH", "OUTLINE", "RECEPTIVE_FIELD", "REFERENCE", "SHADE",
+           "PALETTE", "POINT", "CHOSEN_POINT", "SMALL", "MARK", "FLOW",
            "line", "new", "show",
-           "show_overlay", "show_box", "keep_limits", "save"]
+           "show_overlay", "show_box", "keep_limits", "show_values", "rectangle",
+           "cover", "block", "polygon", "matrix", "cells", "note", "save"]
 
 PAGE_WIDTH = 7.1            # inches; a journal's two columns
 # Colours of the thesis's markers (section 4.3).
@@ -28,6 +30,17 @@ _LINES = {
     "c4": ("#2171b5", "D"), "c9": ("#08306b", "v"),
     "d5": ("#fdae6b", "o"), "d10": ("#f16913", "s"), "d20": ("#8c2d04", "^"),
 }
+# Parts of a drawing that belong together, for example a region and its result.
+PALETTE = ("#1f77b4", "#ff7f0e", "#2ca02c", "#9467bd", "#d62728", "#8c564b",
+           "#e377c2", "#bcbd22", "#17becf")
+MARK = "#e3120b"            # what a drawing is about; the thesis's occluder is red
+POINT = {"color": MARK, "marker": "o", "markersize": 2.5, "linestyle": "none",
+         "markerfacecolor": "white", "markeredgewidth": 0.75 * LINE_WIDTH}
+CHOSEN_POINT = {**POINT, "markerfacecolor": MARK}
+SMALL = 6                   # points, the least that is printed
+FLOW = {"color": "0.3", "linewidth": LINE_WIDTH}   # what leads to what
+_FILL, _GRID = 0.3, "0.75"  # opacity of filled areas; lines of a matrix
+_SIGNED = "RdBu_r"          # colours of values of both signs, zero is white
 RESOLUTION = 300            # dots per inch of PNG files
 
 _SETTINGS = {
@@ -92,6 +105,112 @@ def keep_limits(axes, image):
     rows, columns = np.shape(image)[:2]
     axes.set_xlim(-0.5, columns - 0.5)
     axes.set_ylim(rows - 0.5, -0.5)
+
+
+def show_values(axes, values, limit, label):
+    """Show a map of values of both signs, with a colour bar below it.
+
+    Parameters
+    ----------
+    axes : matplotlib axes
+    values : array, ``(rows, columns)``
+    limit : float
+        Colours reach from its negative to it; zero is white.
+    label : str
+        Of the colour bar.
+    """
+    drawn = axes.imshow(values, vmin=-limit, vmax=limit, cmap=_SIGNED)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    bar = axes.inset_axes([0, -0.11, 1, 0.06])
+    axes.figure.colorbar(drawn, cax=bar, orientation="horizontal", label=label)
+    bar.tick_params(labelsize=SMALL, length=2, width=0.4, pad=1.5)
+    bar.xaxis.labelpad = 1
+    bar.set_xticks([-limit, 0, limit])
+    # Within the bar's ends, so that neighbouring bars' numbers stay apart.
+    for tick, side in zip(bar.get_xticklabels(), ("left", "center", "right")):
+        tick.set_horizontalalignment(side)
+
+
+def rectangle(axes, box, colour, fill=True, inset=0.0):
+    """Outline, and fill lightly, a box of cells.
+
+    Parameters
+    ----------
+    axes : matplotlib axes
+    box : (first row, first column, end row, end column)
+    colour : colour
+    fill : bool
+    inset : float
+        How far the outline lies within the box, in cells.
+    """
+    top, left, bottom, right = box
+    corner = left - 0.5 + inset, top - 0.5 + inset
+    size = right - left - 2 * inset, bottom - top - 2 * inset
+    if fill:
+        axes.add_patch(patches.Rectangle(corner, *size, facecolor=colour, alpha=_FILL,
+                                         linewidth=0))
+    axes.add_patch(patches.Rectangle(corner, *size, fill=False, edgecolor=colour,
+                                     linewidth=1.5 * LINE_WIDTH))
+
+
+def cover(axes, box):
+    """Cover what an occluder covers."""
+    top, left, bottom, right = box
+    axes.add_patch(patches.Rectangle((left - 0.5, top - 0.5), right - left, bottom - top,
+                                     facecolor=MARK, linewidth=0))
+
+
+def block(axes, left, bottom, width, height, colour):
+    """A block of a diagram."""
+    axes.add_patch(patches.Rectangle((left, bottom), width, height, facecolor=colour,
+                                     linewidth=0, zorder=3))
+
+
+def polygon(axes, corners, colour=None):
+    """Draw a polygon: filled with a colour, or as an empty cell of a grid."""
+    if colour is None:
+        options = {"fill": False, "edgecolor": _GRID, "linewidth": 0.5 * LINE_WIDTH}
+    else:
+        options = {"facecolor": colour, "edgecolor": "white", "linewidth": LINE_WIDTH}
+    axes.add_patch(patches.Polygon(corners, closed=True, **options))
+
+
+def matrix(axes, texts, corner=(0, 0), title=None):
+    """Write a matrix into square cells of the axes.
+
+    Parameters
+    ----------
+    axes : matplotlib axes
+    texts : array of str, ``(rows, columns)``
+    corner : (row, column)
+        Of the matrix's first cell.
+    title : str, optional
+        Above the matrix.
+    """
+    for place, text in np.ndenumerate(texts):
+        row, column = np.add(corner, place)
+        axes.add_patch(patches.Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False,
+                                         edgecolor=_GRID, linewidth=0.5 * LINE_WIDTH))
+        axes.text(column, row, text.replace("-", "−"), ha="center", va="center",
+                  linespacing=1.05)
+    if title is not None:
+        axes.text(corner[1] + np.shape(texts)[1] / 2 - 0.5, corner[0] - 0.65, title,
+                  ha="center", va="bottom")
+
+
+def cells(axes, rows, columns):
+    """Square cells, without axes: those of matrices and boxes."""
+    axes.set_xlim(-0.55, columns - 0.45)
+    axes.set_ylim(rows - 0.45, -0.55)
+    axes.set_aspect("equal")
+    axes.set_axis_off()
+
+
+def note(axes, text):
+    """Write a small note below the axes."""
+    axes.text(0.5, -0.04, text, transform=axes.transAxes, ha="center", va="top",
+              size=SMALL)
 
 
 def save(figure, stem):

@@ -2,8 +2,8 @@
 import numpy as np
 
 from cnnviz.backend import T, function, theano
-from cnnviz.local import windows
-from cnnviz.local.stack import from_table, to_table
+from cnnviz.local import ops, windows
+from cnnviz.local.stack import channels_first, channels_last
 
 __all__ = ["Occluded", "multiply_adds"]
 
@@ -51,15 +51,15 @@ class Occluded:
     """
 
     def __init__(self, stack):
+        ops.register()
         self.stack = stack
-        empty = np.zeros((0, 0), stack.dtype)
-        self._kept = [theano.shared(empty, name=f"kept{k}")
-                      for k, _ in enumerate(stack.blocks)]
+        empty = np.zeros((0, 0, 0, 0), stack.dtype)
+        self._kept = [theano.shared(empty) for _ in stack.blocks]
+        self._occluder = theano.shared(empty.ravel())
         self._pass = self._compile()
         images = stack.variable()
-        maps = stack.results(images)
-        self._maps = function([images], [to_table(each) for each in maps[:-1]]
-                              + [maps[-1]])
+        *maps, last = stack.results(images)
+        self._maps = function([images], [channels_last(each) for each in maps] + [last])
 
     def keep(self, images, fill):
         """Keep the activations of images.
@@ -75,39 +75,29 @@ class Occluded:
         array, ``(m, channels, rows, columns)``
             The stack's last maps.
         """
-        stack = self.stack
-        *tables, last = self._maps(images)
-        tables.insert(0, np.moveaxis(images, 1, -1).reshape(-1, images.shape[1]))
-        fills = [np.broadcast_to(np.asarray(fill, stack.dtype), images.shape[1])]
-        for table, kept, block, values in zip(
-                tables, self._kept, stack.blocks, fills + [None] * len(tables)):
-            # A row for places outside the map, and one for the occluder.
-            rows = [np.full((1, table.shape[1]), block.fill, stack.dtype)]
-            if values is not None:
-                rows.append(values[np.newaxis])
-            kept.set_value(np.concatenate([table, *rows]), borrow=True)
-        self._images = len(images)
+        *maps, last = self._maps(images)
+        maps.insert(0, np.ascontiguousarray(np.moveaxis(images, 1, -1)))
+        for kept, values in zip(self._kept, maps):
+            kept.set_value(values, borrow=True)
+        self._occluder.set_value(np.array(np.broadcast_to(fill, images.shape[1]),
+                                          self.stack.dtype))
         return last
 
     def _compile(self):
-        inputs, value = [], None
-        for block, kept, channels in zip(self.stack.blocks, self._kept,
-                                         self.stack.channels):
-            rows, columns, index, place, result = (
-                T.lscalar("rows"), T.lscalar("columns"), T.lvector("index"),
-                T.lvector("place"), T.ltensor3("result"))
-            table = kept[index]
-            inputs += [rows, columns, index]
-            if value is not None:
-                table = T.set_subtensor(table[place], to_table(value))
-                inputs.append(place)
-            # The last row took what lies in no window.
-            value = block.windows(from_table(table[:-1], rows, columns, channels))
-            if not block.pooling and block.layer.b is not None:
-                value = value + block.bias(result)
-                if block.layer.untie_biases:
-                    inputs.append(result)
-            value = block.rest(value)
+        images, box = T.lvector("images"), T.lmatrix("box")
+        inputs, value, start = [images, box], None, None
+        for block, kept in zip(self.stack.blocks, self._kept):
+            above, size = T.lmatrix("start"), (T.lscalar("rows"), T.lscalar("columns"))
+            inputs += [above, *size]
+            first = above * block.stride - block.pad
+            size = [(length - 1) * int(step) + int(window) for length, step, window
+                    in zip(size, block.stride, block.size)]
+            cut = (kept, images, first, size, block.fill)
+            table = (ops.cut_around(*cut, box, self._occluder) if value is None
+                     else ops.cut(*cut, channels_last(value), start))
+            value = block.windows(channels_first(table))
+            value = block.rest(block.add_bias(value, above))
+            start = above
         return function(inputs, value)
 
     def batch_size(self, size, neuron=False):
@@ -115,9 +105,7 @@ class Occluded:
         stack = self.stack
         sizes = _sizes(stack, size, neuron)
         largest = max(
-            max(incoming * np.prod([(length - 1) * step + window for length, step, window
-                                    in zip(area, block.stride, block.size)]),
-                block.layer.output_shape[1] * np.prod(area))
+            max(incoming * np.prod(block.needed_size(area)), block.channels * np.prod(area))
             for block, area, incoming in zip(stack.blocks, sizes[1:], stack.channels))
         return int(np.clip(BUDGET / (largest * np.dtype(stack.dtype).itemsize), 1, 2048))
 
@@ -146,26 +134,6 @@ class Occluded:
         count = len(first)
         images = np.zeros(count, int) if images is None else np.asarray(images)
         held = windows.forward_windows(stack.blocks, stack.shapes, first, size, neurons)
-        arguments = []
-        for k, block in enumerate(stack.blocks):
-            outer = windows.needed(held[k + 1], block)
-            outside = self._images * int(np.prod(stack.shapes[k]))
-            index = windows.flat_index(outer, stack.shapes[k], images, outside)
-            if k == 0:
-                _occlude(index, outer, first, size, stack.shapes[0], outside + 1)
-            arguments += [*outer.size, np.append(index, outside)]
-            if k:
-                arguments.append(windows.place_index(held[k], outer).ravel())
-            if not block.pooling and block.layer.b is not None and block.layer.untie_biases:
-                arguments.append(windows.flat_index(held[k + 1], stack.shapes[k + 1]))
-        return self._pass(*arguments), held[-1].start
-
-
-def _occlude(index, outer, first, size, shape, occluder):
-    """Put the occluder's row wherever it covers the image."""
-    covered = [(lines >= begin) & (lines < begin + length) & (lines >= 0) & (lines < limit)
-               for lines, begin, length, limit in zip(
-                   (outer.lines(0), outer.lines(1)), np.moveaxis(first, 1, 0)[..., None],
-                   size, shape)]
-    np.copyto(index, occluder,
-              where=covered[0][:, :, np.newaxis] & covered[1][:, np.newaxis, :])
+        box = np.column_stack([first, np.tile(size, (count, 1))])
+        arguments = [each for window in held[1:] for each in (window.start, *window.size)]
+        return self._pass(images, box, *arguments), held[-1].start

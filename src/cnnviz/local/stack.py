@@ -8,8 +8,9 @@ import copy
 
 import numpy as np
 
-from cnnviz.backend import T, function, lasagne, theano
+from cnnviz.backend import T, function, lasagne
 from cnnviz.inputs import precision
+from cnnviz.local import ops
 from cnnviz.receptive_field import window_geometry
 
 __all__ = ["NotLocal", "Block", "Stack", "local_prefix"]
@@ -98,24 +99,28 @@ class Block:
         """Convolution or pooling alone, without padding and bias."""
         return self._bare.get_output_for(value, deterministic=True)
 
-    def bias(self, index=None):
-        """Bias, to be added to a value of ``(n, channels, rows, columns)``.
+    def needed_size(self, size):
+        """Rows and columns of the input for so many of the result."""
+        return tuple((length - 1) * int(step) + int(window) for length, step, window
+                     in zip(size, self.stride, self.size))
+
+    def add_bias(self, value, start=None):
+        """Add the bias to ``(n, channels, rows, columns)``.
 
         Parameters
         ----------
-        index : Theano integer tensor, ``(n, rows, columns)``
-            Places in the map; the whole map if not given.
+        value : Theano variable
+        start : integers, ``(n, 2)``
+            Where its windows are in the map; the whole map if not given.
         """
         b = None if self.pooling else self.layer.b
         if b is None:
-            return None
+            return value
         if not self.layer.untie_biases:
-            return b.dimshuffle("x", 0, "x", "x")
-        if index is None:
-            return b.dimshuffle("x", 0, 1, 2)
-        table = b.dimshuffle(1, 2, 0).reshape((-1, self.channels))
-        rows = table[index.flatten()]
-        return rows.reshape((*index.shape, self.channels)).dimshuffle(0, 3, 1, 2)
+            return value + b.dimshuffle("x", 0, "x", "x")
+        if start is None:
+            return value + b.dimshuffle("x", 0, 1, 2)
+        return channels_first(ops.add(channels_last(value), b.dimshuffle(1, 2, 0), start))
 
     def rest(self, value):
         """Non-linearity and the layers after it."""
@@ -126,14 +131,14 @@ class Block:
         return value
 
 
-def to_table(value):
-    """``(n, channels, rows, columns)`` to a row of channels for every place."""
-    return value.dimshuffle(0, 2, 3, 1).reshape((-1, value.shape[1]), ndim=2)
+def channels_last(value):
+    """``(n, channels, rows, columns)`` to ``(n, rows, columns, channels)``."""
+    return value.dimshuffle(0, 2, 3, 1)
 
 
-def from_table(table, rows, columns, channels):
+def channels_first(value):
     """The way back."""
-    return table.reshape((-1, rows, columns, channels), ndim=4).dimshuffle(0, 3, 1, 2)
+    return value.dimshuffle(0, 3, 1, 2)
 
 
 def _blocks(path):
@@ -205,10 +210,8 @@ class Stack:
         images = self.variable()
         found, expected, value = [], [], images
         for block, shape, result in zip(self.blocks, self.shapes, self.results(images)):
-            padded = self._padded(block, value, shape, result)
-            windows = block.windows(padded)
-            bias = block.bias()
-            found.append(block.rest(windows if bias is None else windows + bias))
+            padded = self.padded(block, value, shape)
+            found.append(block.rest(block.add_bias(block.windows(padded))))
             expected.append(result)
             value = result
         trial = np.random.RandomState(0).randn(
@@ -221,11 +224,10 @@ class Stack:
                                "something else than on whole maps")
 
     @staticmethod
-    def _padded(block, value, shape, result):
+    def padded(block, value, shape):
         """A whole map with the surroundings that its windows reach."""
         places = block.last.output_shape[2:]
-        full = [(count - 1) * step + size for count, step, size
-                in zip(places, block.stride, block.size)]
+        full = block.needed_size(places)
         wide = [max(pad + length, need) for pad, length, need
                 in zip(block.pad, shape, full)]
         canvas = T.alloc(np.array(block.fill, value.dtype), value.shape[0],
@@ -234,8 +236,3 @@ class Stack:
         canvas = T.set_subtensor(
             canvas[:, :, top:top + shape[0], left:left + shape[1]], value)
         return canvas[:, :, :full[0], :full[1]]
-
-
-def keep(stack, arrays):
-    """A shared variable for every array, of which each row is a table's."""
-    return [theano.shared(array, borrow=True) for array in arrays]

@@ -1,0 +1,727 @@
+"""What features detect, measured: Table 4.1 without looking (thesis section 4.3).
+
+The thesis names up to 50 features of a layer by looking at the nine photographs
+that activate each most.  Here two measures against masks take the place of the
+eye:
+
+* *overlap*: where a feature's map, up-sampled to the image, exceeds the value
+  that 0.5 % of its activations exceed, and how much of that lies on a concept:
+  network dissection (D. Bau, B. Zhou, A. Khosla, A. Oliva, A. Torralba, *Network
+  Dissection: Quantifying Interpretability of Deep Visual Representations*, CVPR
+  2017);
+* *localisation*: the share of the saliency of the nine strongest photographs that
+  lies on a concept, against the same saliency at every other place of the same
+  photographs.  Lesions are tiny against receptive fields, which overlap cannot see.
+
+Functions that see a data set take it in parts, and what they found in the parts
+``before``; how it is divided, and in which order parts come, changes nothing.
+Concepts are masks: bool, or the share of every pixel that is covered.
+"""
+from itertools import combinations
+from typing import NamedTuple
+
+import numpy as np
+from scipy import fft, ndimage, stats
+
+__all__ = ["STRONGEST", "TOP_SHARE", "LEAST_OVERLAP", "MARGIN", "LEAST_SHARE", "RATE",
+           "MIXTURE", "OTHER", "Top", "strongest", "highest", "thresholds", "upsample",
+           "Overlap", "overlaps", "detectors", "disjoint", "Localisation",
+           "localisation", "adjusted", "beats_chance", "labels", "confusion_pairs",
+           "summary"]
+
+STRONGEST = 9          #: photographs to a feature, as in the thesis
+TOP_SHARE = 0.005      #: of activations above a feature's threshold (Bau et al. 2017)
+LEAST_OVERLAP = 0.04   #: intersection over union of a detector (Bau et al. 2017)
+MARGIN = 2.0           #: times its share by chance
+LEAST_SHARE = 0.05     #: of the saliency, on what a feature is named after
+RATE = 0.05            #: of false discoveries among all features and concepts
+MIXTURE, OTHER = "mixture", "other"
+
+_ROUNDING = 1e-9       # shares below this apart are equal
+
+
+def _maps(maps):
+    """Checked maps ``(n, features, rows, columns)``."""
+    maps = np.asarray(maps)
+    if maps.ndim != 4 or not maps.size:
+        raise ValueError("maps are (photographs, features, rows, columns), not "
+                         f"{maps.shape}")
+    if not np.isfinite(maps).all():
+        raise ValueError("the maps hold values that are not finite")
+    return maps
+
+
+# --- The strongest photographs ----------------------------------------------
+
+class Top(NamedTuple):
+    """The photographs that activate each feature most, strongest first."""
+    maxima: np.ndarray  #: ``(features, count)``, of the maps
+    index: np.ndarray   #: ``(features, count)``, which photograph
+    places: np.ndarray  #: ``(features, count, 2)``, row and column of the maximum
+    keys: np.ndarray    #: ``(features, count)``, equal for equal photographs
+
+
+def strongest(maps, index, keys=None, count=STRONGEST, before=None):
+    """The photographs with the largest maxima of each feature's map.
+
+    Parameters
+    ----------
+    maps : array, ``(n, features, rows, columns)``
+    index : int array, ``(n,)``
+        Numbers of the photographs in the data set.
+    keys : array, ``(n,)``, optional
+        Of photographs with equal keys, byte-identical ones say, only the
+        strongest counts; ``index`` by default.
+    count : int
+        How many to keep.
+    before : Top, optional
+        Of other parts of the data set, kept with the same ``count``.
+
+    Returns
+    -------
+    Top
+        Fewer than ``count`` where there are fewer different photographs.  Of
+        equal maxima the photograph with the lower number comes first, and of
+        equal neurons the first in rows.
+
+    Raises
+    ------
+    ValueError
+        For maps of the wrong shape or not finite, numbers or keys that are not
+        one to a photograph, other features than before, or a count below 1.
+    """
+    maps = _maps(maps)
+    if count < 1:
+        raise ValueError(f"count must be at least 1, not {count}")
+    index = _one_each("index", index, maps)
+    keys = index if keys is None else _one_each("keys", keys, maps)
+    found = _maxima(maps, index, keys)
+    if before is not None:
+        _check_features(maps, len(before.maxima))
+        found = Top(*(np.concatenate(pair, axis=1) for pair in zip(before, found)))
+    return _best(found, count)
+
+
+def _one_each(name, values, maps):
+    values = np.asarray(values)
+    if values.shape != maps.shape[:1]:
+        raise ValueError(f"{name}: one to each of {len(maps)} photographs, not "
+                         f"{values.shape}")
+    return values
+
+
+def _check_features(maps, count):
+    if maps.shape[1] != count:
+        raise ValueError(f"maps of {maps.shape[1]} features after {count}")
+
+
+def _maxima(maps, index, keys):
+    """All photographs of a part, in their order."""
+    flat = maps.reshape(*maps.shape[:2], -1)
+    place = np.unravel_index(flat.argmax(axis=2).T, maps.shape[2:])
+    shape = maps.shape[1::-1]                                # (features, n)
+    return Top(flat.max(axis=2).T, np.broadcast_to(index, shape),
+               np.stack(place, axis=-1), np.broadcast_to(keys, shape))
+
+
+def _best(top, count):
+    """Sorted, the strongest of each key, at most ``count``."""
+    top = _taken(top, np.lexsort((top.index, -top.maxima)))
+    repeated = _repeated(top.keys)
+    # Stable, so that the rest keeps its order.
+    order = np.argsort(repeated, axis=1, kind="stable")
+    different = (~repeated).sum(axis=1).min()
+    return _taken(top, order[:, :min(count, different)])
+
+
+def _taken(top, order):
+    return Top(*(np.take_along_axis(
+        values, order[..., np.newaxis] if values.ndim == 3 else order, axis=1)
+        for values in top))
+
+
+def _repeated(keys):
+    """Which keys stood in their row before."""
+    order = np.argsort(keys, axis=1, kind="stable")
+    ranked = np.take_along_axis(keys, order, axis=1)
+    same = np.zeros(keys.shape, bool)
+    same[:, 1:] = ranked[:, 1:] == ranked[:, :-1]
+    repeated = np.empty_like(same)
+    np.put_along_axis(repeated, order, same, axis=1)
+    return repeated
+
+
+# --- Thresholds -------------------------------------------------------------
+
+def _kept(total, share):
+    """How many of the highest values decide about the threshold."""
+    if not 0 < share < 1:
+        raise ValueError(f"share must lie between 0 and 1, not {share}")
+    return int(share * total + _ROUNDING) + 1
+
+
+def highest(maps, total, share=TOP_SHARE, before=None):
+    """The highest activations of each feature, those that :func:`thresholds` needs.
+
+    Exact: every value that can be above the threshold is kept, 1 + ``share`` of
+    all values.  512 photographs with maps of 127 x 127 keep 41,291 of 8 million.
+
+    Parameters
+    ----------
+    maps : array, ``(n, features, rows, columns)``
+    total : int
+        Activations of a feature in the whole data set: photographs times
+        positions.
+    share : float
+    before : array, optional
+        What this function gave for other parts of the data set.
+
+    Returns
+    -------
+    array, ``(features, values)``
+        In no particular order.
+
+    Raises
+    ------
+    ValueError
+        For maps of the wrong shape or not finite, other features than before,
+        or a share outside (0, 1).
+    """
+    maps = _maps(maps)
+    values = np.moveaxis(maps, 1, 0).reshape(maps.shape[1], -1)
+    if before is not None:
+        _check_features(maps, len(before))
+        values = np.concatenate([before, values], axis=1)
+    kept = _kept(total, share)
+    if values.shape[1] <= kept:
+        return values
+    return np.partition(values, -kept, axis=1)[:, -kept:].copy()
+
+
+def thresholds(values, total, share=TOP_SHARE):
+    """The lowest thresholds that at most a share of all activations exceed.
+
+    Strictly exceed: a feature that gives the same value everywhere exceeds its
+    threshold nowhere (Bau et al. 2017, section 2.2).
+
+    Parameters
+    ----------
+    values : array, ``(features, values)``
+        From :func:`highest`, of the whole data set.
+    total, share
+        As there.
+
+    Returns
+    -------
+    array, ``(features,)``
+
+    Raises
+    ------
+    ValueError
+        When parts of the data set are missing.
+    """
+    kept = _kept(total, share)
+    if values.shape[1] != kept:
+        raise ValueError(f"{values.shape[1]} of the {kept} highest values; have all "
+                         f"{total} activations been seen?")
+    return values.min(axis=1)
+
+
+# --- Overlap ----------------------------------------------------------------
+
+def _between(length, count, size, stride, start):
+    """Neurons before and behind every pixel, and how far it is from one to the other."""
+    centre = start + (size - 1) / 2
+    place = np.clip((np.arange(length) - centre) / stride, 0, count - 1)
+    low = place.astype(int)
+    return low, np.minimum(low + 1, count - 1), (place - low).astype(np.float32)
+
+
+def upsample(maps, field, shape):
+    """Bring maps to image size, every neuron to the centre of its receptive field.
+
+    Bilinear; beyond the outermost centres the map continues with its border's
+    values (Bau et al. 2017, section 2.2).  What is constant stays so to the last
+    digit.
+
+    Parameters
+    ----------
+    maps : float array, ``(..., map rows, map columns)``
+    field : cnnviz.receptive_field.ReceptiveField
+        Of the maps' layer.
+    shape : (rows, columns)
+        Of the image.
+
+    Returns
+    -------
+    array, ``(..., rows, columns)``
+    """
+    maps = np.asarray(maps)
+    rows, columns = (_between(*axis) for axis in zip(shape, maps.shape[-2:], *field))
+    low, high, share = rows
+    above = maps[..., low, :]
+    # A difference, not two products, whose rounding could exceed a threshold.
+    maps = above + share[:, np.newaxis] * (maps[..., high, :] - above)
+    low, high, share = columns
+    left = maps[..., low]
+    return left + share * (maps[..., high] - left)
+
+
+class Overlap(NamedTuple):
+    """Areas, in pixels, of what features mark and of concepts."""
+    common: np.ndarray  #: ``(features, concepts)``, of what both mark
+    marked: np.ndarray  #: ``(features, concepts)``, where the concept is known
+    area: np.ndarray    #: ``(concepts,)``
+
+    @property
+    def iou(self):
+        """Intersection over union ``(features, concepts)``; NaN for two empty sets."""
+        union = self.marked + self.area - self.common
+        return np.where(union > 0, self.common / np.where(union > 0, union, 1), np.nan)
+
+
+def overlaps(maps, masks, limits, field, known=None, before=None):
+    """Overlap of thresholded maps with concepts (Bau et al. 2017, section 2.2).
+
+    Parameters
+    ----------
+    maps : array, ``(n, features, map rows, map columns)``
+    masks : sequence of n arrays, ``(concepts, rows, columns)``
+    limits : array, ``(features,)``
+        From :func:`thresholds`.
+    field : cnnviz.receptive_field.ReceptiveField
+        Of the maps' layer.
+    known : bool array, ``(n, concepts)``, optional
+        Photographs in which a concept is marked wherever it is; others tell
+        nothing about it.
+    before : Overlap, optional
+        Of other photographs.
+
+    Returns
+    -------
+    Overlap
+
+    Raises
+    ------
+    ValueError
+        For maps of the wrong shape or not finite, or thresholds, masks or
+        ``known`` that do not belong to them.
+    """
+    maps = _maps(maps)
+    _check_features(maps, len(limits))
+    masks, known = _checked_masks(masks, len(maps), known)
+    parts = [] if before is None else [before]
+    for image, concepts, sure in zip(maps, masks, known):
+        common, marked = _marked(image, concepts, limits, field)
+        area = concepts.sum(axis=(1, 2), dtype=float)
+        parts.append((common * sure, np.outer(marked, sure), area * sure))
+    return Overlap(*(sum(each) for each in zip(*parts)))
+
+
+def _checked_masks(masks, count, known):
+    """Masks as arrays, one at a time, and what is known of them."""
+    if len(masks) != count:
+        raise ValueError(f"masks of {len(masks)} photographs for {count}")
+    first = np.shape(masks[0])
+    if len(first) != 3:
+        raise ValueError(f"masks are (concepts, rows, columns), not {first}")
+    known = np.ones((count, first[0]), bool) if known is None else np.asarray(known, bool)
+    if known.shape != (count, first[0]):
+        raise ValueError(f"known: {count} photographs by {first[0]} concepts, not "
+                         f"{known.shape}")
+    return (_like_first(mask, first) for mask in masks), known
+
+
+def _like_first(mask, shape):
+    mask = np.asarray(mask)
+    if mask.shape != shape:
+        raise ValueError(f"masks of shapes {shape} and {mask.shape}")
+    return mask
+
+
+def _marked(maps, masks, limits, field):
+    """One photograph's areas on masks ``(features, concepts)`` and in all."""
+    common, marked = np.zeros((len(maps), len(masks))), np.zeros(len(maps))
+    flat = masks.reshape(len(masks), -1)
+    # Interpolated values never exceed the largest, so most maps end here.
+    for k in np.flatnonzero(maps.max(axis=(1, 2)) > limits):
+        values = upsample(maps[k], field, masks.shape[1:])
+        pixels = np.flatnonzero(values > limits[k])
+        marked[k] = len(pixels)
+        common[k] = flat[:, pixels].sum(axis=1, dtype=float)
+    return common, marked
+
+
+def detectors(iou, concepts, least=LEAST_OVERLAP):
+    """Names of features by overlap (Bau et al. 2017, section 2.2).
+
+    Parameters
+    ----------
+    iou : array, ``(features, concepts)``
+    concepts : sequence of str
+    least : float
+
+    Returns
+    -------
+    object array, ``(features,)``
+        The concept with the largest overlap where it is more than ``least``,
+        "other" elsewhere.
+
+    Raises
+    ------
+    ValueError
+        For another number of concepts.
+
+    Notes
+    -----
+    Half a percent of all pixels and a concept on a share a of them overlap by
+    about the smaller of a / 0.005 and 0.005 / a at most: 0.04 is out of reach for
+    concepts on less than 0.02 % of the pixels or more than 12.5 %.
+    """
+    _check_concepts(iou, concepts)
+    seen = np.nan_to_num(iou, nan=-1)
+    names = np.array(concepts, object)[seen.argmax(axis=1)]
+    return np.where(seen.max(axis=1) > least, names, OTHER)
+
+
+def _check_concepts(values, concepts):
+    if np.ndim(values) != 2 or np.shape(values)[1] != len(concepts):
+        raise ValueError(f"{len(concepts)} concepts for values of shape "
+                         f"{np.shape(values)}; those are (features, concepts)")
+
+
+# --- Localisation -----------------------------------------------------------
+
+def disjoint(masks):
+    """Every pixel to the first concept that covers it.
+
+    Where concepts overlap as a rule, vessels and the disc say, a feature for the
+    one would be a mixture with the other.
+
+    Parameters
+    ----------
+    masks : bool or float array, ``(concepts, rows, columns)``
+
+    Returns
+    -------
+    array of the same shape and type
+        Sums to 1 at most.
+    """
+    masks = np.array(masks)
+    left = np.ones(masks.shape[1:], masks.dtype)
+    for mask in masks:
+        np.minimum(mask, left, out=mask)
+        left = left & ~mask if masks.dtype == bool else left - mask
+    return masks
+
+
+class Localisation(NamedTuple):
+    """Where a feature's saliency lies, against chance; NaN where nothing is known."""
+    share: np.ndarray     #: ``(concepts,)``, mean over the photographs
+    expected: np.ndarray  #: ``(concepts,)``, mean over all places as well
+    p: np.ndarray         #: ``(concepts,)``, of a share as large by chance
+    shares: np.ndarray    #: ``(n, concepts)``, of every photograph
+
+    @property
+    def lift(self):
+        """Share over what is expected ``(concepts,)``; NaN where a concept is absent."""
+        there = self.expected > 0
+        return np.where(there, self.share / np.where(there, self.expected, 1), np.nan)
+
+
+class _Placements:
+    """One photograph's saliency at every place that keeps enough of it in the field."""
+
+    def __init__(self, saliency, field, least):
+        positive = np.where(field, np.maximum(saliency, 0), 0).astype(float)
+        self.total = positive.sum()
+        if not self.total:
+            return
+        self.field, self.here = field, positive / self.total
+        patch = self.here[ndimage.find_objects((positive > 0).astype(int))[0]]
+        self.size = [fft.next_fast_len(a + b - 1, real=True)
+                     for a, b in zip(field.shape, patch.shape)]
+        # Correlation, not convolution: the patch moves, the mask stays.
+        self.spectrum = np.conj(fft.rfft2(patch, self.size))
+        kept = self._everywhere(field)
+        self.allowed = kept >= least - _ROUNDING
+        self.kept = kept[self.allowed]
+
+    def _everywhere(self, mask):
+        """Saliency on a mask, whatever the place."""
+        return fft.irfft2(fft.rfft2(mask.astype(float), self.size) * self.spectrum,
+                          self.size)
+
+    def shares(self, mask):
+        """Share on a mask where the saliency is, and at all places ``(places,)``."""
+        mask = np.where(self.field, mask, 0)
+        if not mask.any():
+            return 0.0, np.zeros(len(self.kept))
+        return (self.here * mask).sum(), self._everywhere(mask)[self.allowed] / self.kept
+
+
+def localisation(saliency, masks, field=None, known=None, permutations=9999, least=0.5,
+                 seed=0):
+    """Share of one feature's saliency on every concept, against chance.
+
+    The evidence of thesis section 4.3: saliency maps of the photographs that
+    activate the feature most.  The positive part counts, every photograph the
+    same, and photographs without any do not count.
+
+    Chance is *the same saliency at other places*: each photograph's saliency is
+    moved, unchanged in size and shape, to every place at which at least half of
+    it stays in the field of view; what leaves it is dropped and the rest counted
+    as the whole.  The share expected is the mean over all these places.  For the
+    p-value each of ``permutations`` draws takes one place in each photograph, and
+
+    .. math:: p = (1 + \\#\\{drawn \\ge observed\\}) / (1 + permutations)
+
+    (B. Phipson, G. K. Smyth, *Permutation P-values should never be zero*, 2010).
+
+    Parameters
+    ----------
+    saliency : array, ``(n, rows, columns)``
+        Of the strongest photographs.  A gradient is positive where more light
+        would excite the feature: beside a dark lesion rather than on it; give the
+        magnitude to have both.  The area of an overlay is a map of 0 and 1.
+    masks : sequence of n arrays, ``(concepts, rows, columns)``
+    field : bool array, ``(n, rows, columns)``, optional
+        Field of view, with the border that still counts as its edge; the whole
+        photograph by default.
+    known : bool array, ``(n, concepts)``, optional
+        Photographs in which a concept is marked wherever it is; others tell
+        nothing about it.
+    permutations : int
+        No p-value is below 1 / (1 + permutations), which must be small against
+        the rate of false discoveries over the number of tests.
+    least : float
+        Share of the saliency that stays in the field of view.
+    seed : int
+        Of the draws.
+
+    Returns
+    -------
+    Localisation
+        Share, chance and lift do not depend on the order of the photographs;
+        p-values do by the spread of their draws.
+
+    Raises
+    ------
+    ValueError
+        For saliency of the wrong shape or not finite, anything of another
+        number of photographs or another shape, or an impossible number.
+
+    Notes
+    -----
+    The other natural chance, saliency on the masks of other photographs at the
+    same place, was not chosen: the field's edge is at the same place in every
+    photograph, so no detector of it could beat that, and lesions would weigh by
+    their number in other photographs.  Moving keeps the photographs with all
+    their lesions, so that a feature gets no credit for photographs with many.
+    It does not know that a feature may prefer a part of the field: that is what
+    the margin and the randomly initialized network are for.
+    """
+    saliency, field = _checked_saliency(saliency, field)
+    masks, known = _checked_masks(masks, len(saliency), known)
+    if permutations < 1 or not 0 < least <= 1:
+        raise ValueError("need at least one permutation and 0 < least <= 1, not "
+                         f"{permutations} and {least}")
+    rng = np.random.default_rng(seed)
+    shares, chance = (np.full(known.shape, np.nan) for _ in range(2))
+    drawn = np.zeros((known.shape[1], permutations))
+    for k, (values, concepts, inside) in enumerate(zip(saliency, masks, field)):
+        if concepts.shape[1:] != values.shape:
+            raise ValueError(f"saliency of shape {values.shape} on masks of "
+                             f"{concepts.shape[1:]}")
+        places = _Placements(values, inside, least)
+        if not places.total:
+            continue
+        draws = rng.integers(len(places.kept), size=permutations)
+        for c in np.flatnonzero(known[k]):
+            shares[k, c], everywhere = places.shares(concepts[c])
+            chance[k, c] = everywhere.mean()
+            drawn[c] += everywhere[draws]
+    return _against_chance(shares, chance, drawn)
+
+
+def _checked_saliency(saliency, field):
+    saliency = np.asarray(saliency)
+    if saliency.ndim != 3 or not saliency.size:
+        raise ValueError("saliency is (photographs, rows, columns), not "
+                         f"{saliency.shape}")
+    if not np.isfinite(saliency).all():
+        raise ValueError("the saliency maps hold values that are not finite")
+    field = np.ones(saliency.shape, bool) if field is None else np.asarray(field)
+    if field.shape != saliency.shape or field.dtype != bool:
+        raise ValueError(f"field: bool of shape {saliency.shape}, not {field.dtype} "
+                         f"of {field.shape}")
+    return saliency, field
+
+
+def _against_chance(shares, chance, drawn):
+    """Means over the photographs that count, and p-values."""
+    seen = np.isfinite(shares).sum(axis=0)
+    counts = np.where(seen > 0, seen, np.nan)
+    share, expected = (np.nansum(each, axis=0) / counts for each in (shares, chance))
+    enough = drawn / counts[:, np.newaxis] >= share[:, np.newaxis] - _ROUNDING
+    p = (1 + enough.sum(axis=1)) / (1 + drawn.shape[1])
+    # What the photographs do not show is not tested.
+    return Localisation(share, expected, np.where(expected > 0, p, np.nan), shares)
+
+
+# --- Labels -----------------------------------------------------------------
+
+def adjusted(p):
+    """P-values adjusted for the number of tests, by Benjamini and Hochberg (1995).
+
+    Parameters
+    ----------
+    p : array
+        All that are looked at, whatever the shape: all features of all layers
+        and all concepts.  NaN where nothing was tested.
+
+    Returns
+    -------
+    array of the same shape
+    """
+    p = np.asarray(p, float)
+    tested = np.isfinite(p)
+    q = np.full(p.shape, np.nan)
+    if tested.any():
+        q[tested] = stats.false_discovery_control(p[tested])
+    return q
+
+
+def beats_chance(share, lift, q, margin=MARGIN, least=LEAST_SHARE, rate=RATE):
+    """Which concepts a feature points at.
+
+    All three must hold: fewer than ``rate`` of such findings are false
+    (``q < rate``), the share is ``margin`` times that of chance or more, and it
+    is ``least`` or more of all saliency.
+
+    Parameters
+    ----------
+    share, lift, q : arrays, ``(features, concepts)``
+        From :func:`localisation` and :func:`adjusted`; NaN never beats chance.
+    margin, least, rate : float
+
+    Returns
+    -------
+    bool array, ``(features, concepts)``
+
+    Raises
+    ------
+    ValueError
+        For arrays of different shapes.
+    """
+    shapes = [np.shape(values) for values in (share, lift, q)]
+    if len(set(shapes)) > 1:
+        raise ValueError(f"share, lift and q have shapes {shapes}; they must agree")
+    return ((np.asarray(q) < rate) & (np.asarray(lift) >= margin)
+            & (np.asarray(share) >= least))
+
+
+def labels(beats, concepts):
+    """Names of features by localisation, as in thesis Table 4.1.
+
+    The one concept that beats chance by the margin; "mixture" where two or more
+    do; "other" where none does.
+
+    Parameters
+    ----------
+    beats : bool array, ``(features, concepts)``
+        From :func:`beats_chance`.
+    concepts : sequence of str
+
+    Returns
+    -------
+    object array, ``(features,)``
+
+    Raises
+    ------
+    ValueError
+        For another number of concepts.
+    """
+    _check_concepts(beats, concepts)
+    count = beats.sum(axis=1)
+    names = np.array(concepts, object)[beats.argmax(axis=1)]
+    return np.where(count == 1, names, np.where(count > 1, MIXTURE, OTHER))
+
+
+def confusion_pairs(beats, concepts):
+    """Concepts that features take for one another (thesis section 4.3.4).
+
+    Parameters
+    ----------
+    beats : bool array, ``(features, concepts)``
+        From :func:`beats_chance`.
+    concepts : sequence of str
+
+    Returns
+    -------
+    list of (first concept, second concept, int array)
+        The features for which both beat chance; pairs with most features first.
+
+    Raises
+    ------
+    ValueError
+        For another number of concepts.
+    """
+    _check_concepts(beats, concepts)
+    pairs = [(concepts[i], concepts[j], np.flatnonzero(beats[:, i] & beats[:, j]))
+             for i, j in combinations(range(len(concepts)), 2)]
+    return sorted((pair for pair in pairs if len(pair[2])), key=lambda pair: -len(pair[2]))
+
+
+def summary(layers, columns, sampled=50, samples=2000, seed=0):
+    """Frequencies of labels in the form of thesis Table 4.1.
+
+    Parameters
+    ----------
+    layers : dict
+        From a layer's name to the labels of all its features, ``(features,)``.
+    columns : sequence of str
+        Labels with a column of their own; all others are "other", as mixtures
+        and artefacts are in the thesis.
+    sampled : int
+        Features that the thesis looked at, or all where there are fewer.
+    samples : int
+        Bootstrap samples, each of so many features, drawn with replacement.
+    seed : int
+
+    Returns
+    -------
+    list of dict
+        For each layer and column: ``layer``, ``features``, ``label``, ``count``
+        among all features, ``sampled``; ``mean``, ``low`` and ``high``: how many
+        features of the sampled ones, with the middle 95 % of the samples.
+
+    Raises
+    ------
+    ValueError
+        For a layer without features, or no samples.
+    """
+    if min(sampled, samples) < 1:
+        raise ValueError("sampled and samples must be at least 1, not "
+                         f"{sampled} and {samples}")
+    columns = [*(name for name in columns if name != OTHER), OTHER]
+    return [row for name, found in layers.items()
+            for row in _frequencies(name, found, columns, sampled, samples, seed)]
+
+
+def _frequencies(layer, found, columns, sampled, samples, seed):
+    """Rows of one layer."""
+    features = len(found)
+    if not features:
+        raise ValueError(f"layer '{layer}' has no labels")
+    counts = [sum(label == name for label in found) for name in columns[:-1]]
+    counts.append(features - sum(counts))
+    sampled = min(sampled, features)
+    # How often each label is drawn, which is all that a sample is asked for.
+    drawn = np.random.default_rng(seed).multinomial(
+        sampled, np.array(counts) / features, samples)
+    low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
+    return [{"layer": layer, "features": features, "label": name, "count": count,
+             "sampled": sampled, "mean": sampled * count / features,
+             "low": float(low[k]), "high": float(high[k])}
+            for k, (name, count) in enumerate(zip(columns, counts))]
