@@ -139,8 +139,9 @@ def two_input_layer():
 def test_networks_with_several_inputs(wrt, expected):
     images = [np.random.RandomState(k).randn(2, 1, 4, 4).astype(np.float32)
               for k in range(2)]
-    found = saliency.feature_saliency(two_input_layer(), images,
-                                      aggregate="sum", wrt=wrt)
+    with pytest.warns(UserWarning, match="whole passes"):
+        found = saliency.feature_saliency(two_input_layer(), images,
+                                          aggregate="sum", wrt=wrt)
     assert found.shape == (1, 2, 4, 4) and (found == expected).all()
 
 

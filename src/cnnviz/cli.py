@@ -18,6 +18,7 @@ COMMANDS = {
     "text-chapter-4": "numbers in the text of chapter 4 that need no weights",
     "text-chapter-5": "numbers in the text of chapter 5",
     "saliency": "saliency maps of every feature of every pooling layer",
+    "visualize": "what a feature looks for in a photograph, in any network",
     "figure-2-1": "counting the spots of a die with one template",
     "figure-2-2": "kernels and their responses",
     "figure-2-3": "a valid convolution",

@@ -3,12 +3,14 @@
 A network may have several inputs; every method takes one array for each, in
 Lasagne's order, and computes in the type of the network's parameters.
 """
+import copy
+
 import numpy as np
 
 from cnnviz.backend import T, lasagne, theano
 
-__all__ = ["precision", "input_variables", "as_arrays", "check_maps", "check_features",
-           "batches"]
+__all__ = ["precision", "input_variables", "as_arrays", "check_input", "check_maps",
+           "check_features", "batches", "linear"]
 
 
 def precision(layer):
@@ -83,6 +85,13 @@ def _check_array(array, layer):
                          "finite")
 
 
+def check_input(layer, wrt):
+    """Raise a ValueError unless a network has an input of that number."""
+    below, _ = input_variables(layer)
+    if not 0 <= wrt < len(below):
+        raise ValueError(f"the network has inputs 0 to {len(below) - 1}, not {wrt}")
+
+
 def check_maps(layer):
     """Raise a ValueError unless a layer has feature maps."""
     if len(layer.output_shape) != 4:
@@ -116,3 +125,32 @@ def batches(arrays, batch_size):
         raise ValueError(f"batch_size must be at least 1, not {batch_size}")
     for start in range(0, len(arrays[0]), batch_size):
         yield slice(start, start + batch_size)
+
+
+def linear(layer):
+    """A layer without its final non-linearity.
+
+    Parameters
+    ----------
+    layer : lasagne.layers.Layer
+        With a ``nonlinearity``; stays as it is.
+
+    Returns
+    -------
+    lasagne.layers.Layer
+        The layer below, for a layer that is nothing but a non-linearity, else
+        a copy of the layer.
+
+    Raises
+    ------
+    ValueError
+        For a layer without one.
+    """
+    if isinstance(layer, lasagne.layers.NonlinearityLayer):
+        return layer.input_layer
+    if getattr(layer, "nonlinearity", None) is None:
+        raise ValueError(f"layer '{layer.name or type(layer).__name__}' has no "
+                         "non-linearity to leave out")
+    layer = copy.copy(layer)
+    layer.nonlinearity = lasagne.nonlinearities.identity
+    return layer

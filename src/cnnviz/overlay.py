@@ -9,7 +9,7 @@ import numpy as np
 from scipy import ndimage
 from skimage import filters, measure, segmentation
 
-__all__ = ["smooth", "important", "brighten", "outlines"]
+__all__ = ["smooth", "important", "limit", "brighten", "outlines"]
 
 
 def smooth(saliency, sigma=1.0):
@@ -29,7 +29,7 @@ def smooth(saliency, sigma=1.0):
     return ndimage.gaussian_filter(saliency, sigmas)
 
 
-def important(saliency, low=0.2, high=0.5):
+def important(saliency, low=0.2, high=0.5, peak=None):
     """Split one map into important and unimportant pixels by a watershed.
 
     Pixels above ``high`` times the map's maximum are surely important, those
@@ -43,11 +43,14 @@ def important(saliency, low=0.2, high=0.5):
         Smoothed; negative saliency is never important.
     low, high : float
         Shares of the maximum.
+    peak : float, optional
+        Stands for the map's own maximum.  With the largest value of several
+        maps, important means the same in all of them.
 
     Returns
     -------
     bool array, ``(rows, columns)``
-        All False where the map is nowhere positive.
+        All False where the map, or the peak, is not positive.
 
     Raises
     ------
@@ -59,13 +62,31 @@ def important(saliency, low=0.2, high=0.5):
     saliency = np.asarray(saliency, np.float64)
     if not np.isfinite(saliency).all():
         raise ValueError("the saliency map holds values that are not finite")
-    peak = saliency.max()
+    peak = saliency.max() if peak is None else peak
+    if not np.isfinite(peak):
+        raise ValueError(f"the peak must be finite, not {peak}")
     if peak <= 0:
         return np.zeros(saliency.shape, bool)
     markers = np.zeros(saliency.shape, np.int32)
     markers[saliency <= low * peak] = 1
     markers[saliency >= high * peak] = 2
     return segmentation.watershed(filters.sobel(saliency), markers) == 2
+
+
+def limit(*maps):
+    """Where colours of values of both signs end: the same for all maps.
+
+    Parameters
+    ----------
+    maps : arrays of any shapes
+        NaN counts for nothing.
+
+    Returns
+    -------
+    float
+        The largest magnitude; 1 where there is nothing but zero.
+    """
+    return max(float(np.nanmax(np.abs(each), initial=0)) for each in maps) or 1.0
 
 
 def brighten(image, mask, amount=0.5):

@@ -3,17 +3,23 @@
 The feature with feature map F is visualized by the gradient of max(F) or of
 sum(F), over all positions, with respect to the image (eqs. 3.4 to 3.7).
 """
+import functools
+import warnings
+
 import numpy as np
 from tqdm import tqdm
 
 from cnnviz.backend import T, function, lasagne
-from cnnviz.inputs import (as_arrays, batches, check_features, check_maps,
+from cnnviz.inputs import (as_arrays, batches, check_features, check_input, check_maps,
                            input_variables)
+from cnnviz.local import NotLocal, Stack
+from cnnviz.local.backward import Gradients, Sweep
 
-__all__ = ["AGGREGATES", "feature_gradient", "feature_saliency",
-           "feature_maps", "channel_maximum"]
+__all__ = ["AGGREGATES", "METHODS", "feature_gradient", "feature_saliency",
+           "unit_saliency", "feature_maps", "channel_maximum"]
 
 AGGREGATES = {"max": T.max, "sum": T.sum}
+METHODS = ("auto", "local", "whole")
 BATCH_SIZE = 256
 
 
@@ -38,6 +44,12 @@ def feature_maps(layer, images, batch_size=BATCH_SIZE):
         layer, dict(zip(below, variables)), deterministic=True))
     return np.concatenate([compute(*(array[part] for array in arrays))
                            for part in batches(arrays, batch_size)])
+
+
+def _check_aggregate(aggregate):
+    if aggregate not in AGGREGATES:
+        raise ValueError(f"unknown aggregate '{aggregate}'; choose one of "
+                         + ", ".join(AGGREGATES))
 
 
 def feature_gradient(layer, aggregate="max", wrt=0):
@@ -67,13 +79,10 @@ def feature_gradient(layer, aggregate="max", wrt=0):
     ValueError
         For an unknown aggregate, or a layer without feature maps.
     """
-    if aggregate not in AGGREGATES:
-        raise ValueError(f"unknown aggregate '{aggregate}'; choose one of "
-                         + ", ".join(AGGREGATES))
+    _check_aggregate(aggregate)
     check_maps(layer)
+    check_input(layer, wrt)
     below, variables = input_variables(layer)
-    if not 0 <= wrt < len(below):
-        raise ValueError(f"the network has inputs 0 to {len(below) - 1}, not {wrt}")
     feature = T.iscalar("feature")
     maps = lasagne.layers.get_output(layer, dict(zip(below, variables)),
                                      deterministic=True)
@@ -96,8 +105,11 @@ def channel_maximum(gradient):
 
 
 def feature_saliency(layer, images, features=None, aggregate="max",
-                     batch_size=BATCH_SIZE, wrt=0, raw=False, progress=False):
+                     batch_size=None, wrt=0, raw=False, progress=False, method="auto"):
     """Saliency maps of features (eqs. 3.6 and 3.7).
+
+    All features of an image share one forward pass, and the gradient of a
+    maximum is computed on what its neuron sees only (:mod:`cnnviz.local`).
 
     Parameters
     ----------
@@ -108,14 +120,21 @@ def feature_saliency(layer, images, features=None, aggregate="max",
     features : int or sequence of int, optional
         All features when None.
     aggregate : {"max", "sum"}
-    batch_size : int
-        Images a pass; does not change the result.
+        Where several positions share the maximum, each gets the whole gradient,
+        as in Theano.
+    batch_size : int, optional
+        Gradients a pass; derived from the memory that they take.  Does not
+        change the result.
     wrt : int
         Which input the saliency is of.
     raw : bool
         Give the gradient itself, without the maximum over the channels.
     progress : bool
         Show a progress bar.
+    method : {"auto", "local", "whole"}
+        "whole": a forward and a backward pass for every feature; "local": on
+        windows, with a shared forward pass; "auto": the latter where the layers
+        allow it, else the former with a warning.
 
     Returns
     -------
@@ -125,21 +144,92 @@ def feature_saliency(layer, images, features=None, aggregate="max",
     Raises
     ------
     ValueError
-        For an unknown aggregate, a feature that the layer lacks, a layer
-        without feature maps, or images of the wrong shape or not finite.
+        For an unknown aggregate or method, a feature that the layer lacks, a
+        layer without feature maps, or images of the wrong shape or not finite.
     """
-    gradient = feature_gradient(layer, aggregate, wrt)
-    features = check_features(layer, features)
-    arrays = as_arrays(layer, images)
+    _check_aggregate(aggregate)
+    check_maps(layer)
+    check_input(layer, wrt)
+    features, arrays = check_features(layer, features), as_arrays(layer, images)
+    if batch_size is not None and batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, not {batch_size}")
     shape = arrays[wrt].shape if raw else np.delete(arrays[wrt].shape, 1)
-    out = np.empty((len(features), *shape), np.float32)
-    parts = list(batches(arrays, batch_size))
-    with tqdm(total=len(parts) * len(features), unit=" passes",
+    out = np.zeros((len(features), *shape), arrays[wrt].dtype)
+    sweep = _sweep(layer, method, aggregate, wrt)
+    with tqdm(total=len(arrays[wrt]) * len(features), unit=" maps",
               disable=not progress) as bar:
-        for part in parts:
-            batch = [array[part] for array in arrays]
-            for k, feature in enumerate(features):
-                values = gradient(*batch, feature)
-                out[k, part] = values if raw else channel_maximum(values)
-                bar.update()
+        for k, image, values, *place in sweep(arrays, features, batch_size):
+            out[(k, image, ..., *place)] = values if raw else channel_maximum(values)
+            bar.update()
     return out
+
+
+def _sweep(layer, method, aggregate, wrt):
+    """Generator function: see :meth:`cnnviz.local.backward.Sweep.__call__`."""
+    if method not in METHODS:
+        raise ValueError(f"unknown method '{method}'; choose one of {', '.join(METHODS)}")
+    if method != "whole":
+        try:
+            return Sweep(Gradients(Stack(layer)), aggregate)
+        except NotLocal as reason:
+            if method == "local":
+                raise
+            warnings.warn(f"gradients by whole passes: {reason}", stacklevel=3)
+    return functools.partial(_whole_passes, feature_gradient(layer, aggregate, wrt), wrt)
+
+
+def _whole_passes(gradient, wrt, arrays, features, batch_size):
+    for part in batches(arrays, batch_size or BATCH_SIZE):
+        batch = [array[part] for array in arrays]
+        for k, feature in enumerate(features):
+            for image, values in enumerate(gradient(*batch, feature), part.start):
+                yield k, image, values, slice(None), slice(None)
+
+
+def unit_saliency(layer, images, units=None, wrt=0, raw=False, progress=False):
+    """Saliency maps of output units, such as class scores (eq. 3.3).
+
+    Parameters
+    ----------
+    layer : lasagne.layers.Layer
+        With outputs ``(batch, unit)``; its non-linearity counts
+        (:func:`cnnviz.inputs.linear` leaves it out).
+    images : array, ``(n, channels, rows, columns)``
+        Or one array for each input.  A network built for a fixed number of
+        images takes as many, eye pairs side by side, say.
+    units : int or sequence of int, optional
+        All units when None.
+    wrt, raw, progress
+        As for :func:`feature_saliency`.
+
+    Returns
+    -------
+    array, ``(units, n, rows, columns)``
+        Of every image's own output; with ``raw``,
+        ``(units, n, channels, rows, columns)``.
+
+    Raises
+    ------
+    ValueError
+        For a layer without output units, units that it lacks, or images of the
+        wrong shape, number, or not finite.
+    """
+    if len(layer.output_shape) != 2:
+        raise ValueError(f"layer '{layer.name}' has outputs of shape "
+                         f"{layer.output_shape}, not (batch, unit)")
+    check_input(layer, wrt)
+    units, arrays = check_features(layer, units), as_arrays(layer, images)
+    below, variables = input_variables(layer)
+    count, fixed = len(arrays[wrt]), below[wrt].shape[0]
+    if fixed not in (None, count):
+        raise ValueError(f"the network was built for {fixed} images, and {count} were "
+                         "given")
+    row, unit = T.iscalar("row"), T.iscalar("unit")
+    outputs = lasagne.layers.get_output(layer, dict(zip(below, variables)),
+                                        deterministic=True)
+    # Other images may count in a row of outputs, so each is derived alone.
+    compute = function([*variables, row, unit],
+                       T.grad(outputs[row, unit], variables[wrt])[row])
+    found = np.stack([np.stack([compute(*arrays, k, unit) for k in range(count)])
+                      for unit in tqdm(units, unit=" units", disable=not progress)])
+    return found if raw else channel_maximum(found)

@@ -139,8 +139,8 @@ def narrow_stream(seed, batch_size, shares, size, plain=lambda step: 1.0, views=
     return draw
 
 
-def photographs_stream(seed, batch_size, pictures, dimensions, grades):
-    """Single photographs in pairs of the same grade, grades balanced.
+def photographs_stream(seed, batch_size, pictures, dimensions, grades, shares=None):
+    """Single photographs in pairs of the same grade.
 
     Of single photographs no patient's other eye is known; since both eyes
     mostly have the same grade, another photograph of that grade takes its
@@ -152,13 +152,18 @@ def photographs_stream(seed, batch_size, pictures, dimensions, grades):
     pictures : uint8 array, ``(n, 512, 512, 3)``
     dimensions : float array, ``(n, 2)``
     grades : int array, ``(n,)``
+    shares : float array, ``(5,)``, optional
+        Probabilities of the grades, as far as there are any photographs of
+        them; all the same when None.
     """
     members = [np.flatnonzero(grades == grade) for grade in range(GRADES)]
-    members = [each for each in members if len(each)]
+    weights = np.ones(GRADES) if shares is None else np.asarray(shares, float)
+    weights = weights * [len(each) > 0 for each in members]
+    weights = weights / weights.sum()
 
     def draw(step):
         rng = np.random.default_rng([seed, step])
-        chosen = np.concatenate([rng.choice(members[rng.integers(len(members))], 2)
+        chosen = np.concatenate([rng.choice(members[rng.choice(GRADES, p=weights)], 2)
                                  for _ in range(batch_size // 2)])
         return _batch([(augment(rng, pictures[index]), dimensions[index], grades[index])
                        for index in chosen])

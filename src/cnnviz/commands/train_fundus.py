@@ -1,8 +1,8 @@
 """Train De Fauw's network, one stage after the other (thesis chapter 4).
 
 Stages: "narrow" (small narrow-field synthetic pictures, tied biases), "pairs"
-(whole synthetic eye pairs) and "photographs" (photographs of IDRiD's training split,
-and a quarter of synthetic pairs).  The network learns from grades only.
+(whole synthetic eye pairs), "more_pairs" (the same, with other settings) and
+"photographs" (photographs of IDRiD's training split, and some synthetic pairs).  The network learns from grades only.
 An interrupted stage goes on where it was.
 """
 import dataclasses
@@ -16,9 +16,10 @@ from cnnviz import files, paths
 from cnnviz.commands import arguments
 from cnnviz.datasets.fundus import SIZE
 
-STAGES = ("narrow", "pairs", "photographs")
+STAGES = ("narrow", "pairs", "more_pairs", "photographs")
 # Settings of the pictures and of the report; all others are of the training.
 _OF_PICTURES = ("shares", "strongest_lesions", "validation_pairs", "every")
+_OF_PHOTOGRAPHS = ("photograph_shares", "drawn_share")
 
 
 def add_arguments(parser):
@@ -46,6 +47,8 @@ def _settings(args, training):
         stage = dict(yaml.safe_load(args.settings.read_text(encoding="utf-8"))[args.stage])
         pictures = {name: stage.pop(name) for name in _OF_PICTURES}
         pictures["size"] = stage.pop("size", SIZE)
+        if args.stage == "photographs":
+            pictures.update({name: stage.pop(name) for name in _OF_PHOTOGRAPHS})
         if args.steps is not None:
             stage["steps"] = args.steps
         return training.Settings(**stage), pictures
@@ -73,8 +76,7 @@ def run(args):
         fresh = weights.transfer(args.initial, network)
         print(f"begins with {args.initial}" + (
             f"; newly initialized: {', '.join(fresh)}" if fresh else ""), flush=True)
-    stream = _stream(args, training, settings, shares, size,
-                     pictures["strongest_lesions"])
+    stream = _stream(args, training, settings, pictures)
     validate = None if narrow else _validation(
         training, network, args.seed, pictures["validation_pairs"], shares)
     started = time.perf_counter()
@@ -106,21 +108,25 @@ def _prepare(network):
     filters.set_value(values - values.mean(axis=(2, 3), keepdims=True))
 
 
-def _stream(args, training, settings, shares, size, strongest):
-    seed, count = 1000 + args.seed, settings.batch_size
+def _stream(args, training, settings, pictures):
+    # So that the second course of pairs does not draw those of the first.
+    late = STAGES.index(args.stage) > STAGES.index("pairs")
+    seed, count = 1000 + args.seed + late, settings.batch_size
+    shares = np.array(pictures["shares"])
 
     def plain(step):
-        return training.plainness(step, settings.steps, strongest)
+        return training.plainness(step, settings.steps, pictures["strongest_lesions"])
     if args.stage == "narrow":
-        return training.narrow_stream(seed, count, shares, size, plain)
-    if args.stage == "pairs":
+        return training.narrow_stream(seed, count, shares, pictures["size"], plain)
+    if args.stage != "photographs":
         return training.pairs_stream(seed, count, shares, plain)
     from cnnviz.datasets import idrid
-    pictures, dimensions, grades = idrid.training_arrays(args.photographs)
-    drawn = count // 8 * 2
+    drawn = 2 * round(count * pictures["drawn_share"] / 2)
     return training.mixed_stream([
         training.pairs_stream(seed, drawn, shares),
-        training.photographs_stream(seed, count - drawn, pictures, dimensions, grades)])
+        training.photographs_stream(
+            seed, count - drawn, *idrid.training_arrays(args.photographs),
+            np.array(pictures["photograph_shares"]))])
 
 
 def _validation(training, network, seed, count, shares):

@@ -81,9 +81,13 @@ def show(axes, image):
     axes.set_yticks([])
 
 
-def show_overlay(axes, image, saliency, sigma=1.0):
-    """Show a saliency map over its image (thesis section 4.3)."""
-    mask = overlay.important(overlay.smooth(saliency, sigma))
+def show_overlay(axes, image, saliency, sigma=1.0, peak=None):
+    """Show a saliency map over its image (thesis section 4.3).
+
+    Panels with one ``peak``, in smoothed saliency, can be compared: see
+    :func:`cnnviz.overlay.important`.
+    """
+    mask = overlay.important(overlay.smooth(saliency, sigma), peak=peak)
     show(axes, overlay.brighten(image, mask))
     for line in overlay.outlines(mask):
         axes.plot(line[:, 1], line[:, 0], color=OUTLINE, linewidth=LINE_WIDTH,
@@ -92,8 +96,13 @@ def show_overlay(axes, image, saliency, sigma=1.0):
 
 
 def show_box(axes, box, image):
-    """Outline a receptive field: (first row, first column, end row, end column)."""
-    top, left, bottom, right = box
+    """Outline a receptive field: (first row, first column, end row, end column).
+
+    Only the part of it that lies on the image, closed along the image's border.
+    """
+    rows, columns = np.shape(image)[:2]
+    top, left = np.maximum(box[:2], 0)
+    bottom, right = np.minimum(box[2:], (rows, columns))
     axes.add_patch(patches.Rectangle(
         (left - 0.5, top - 0.5), right - left, bottom - top, fill=False,
         edgecolor=RECEPTIVE_FIELD, linewidth=LINE_WIDTH))
@@ -126,7 +135,11 @@ def show_values(axes, values, limit, label):
     axes.figure.colorbar(drawn, cax=bar, orientation="horizontal", label=label)
     bar.tick_params(labelsize=SMALL, length=2, width=0.4, pad=1.5)
     bar.xaxis.labelpad = 1
-    bar.set_xticks([-limit, 0, limit])
+    ticks = [-limit, 0, limit]
+    bar.set_xticks(ticks)
+    if not 1e-3 <= limit < 1e5:
+        # Else a power of ten, apart from the numbers, would run into what is below.
+        bar.set_xticklabels([f"{each:.2g}".replace("-", "−") for each in ticks])
     # Within the bar's ends, so that neighbouring bars' numbers stay apart.
     for tick, side in zip(bar.get_xticklabels(), ("left", "center", "right")):
         tick.set_horizontalalignment(side)
@@ -213,8 +226,8 @@ def note(axes, text):
               size=SMALL)
 
 
-def save(figure, stem):
-    """Write ``stem.png`` and ``stem.pdf`` and close the figure.
+def save(figure, stem, suffixes=(".png", ".pdf")):
+    """Write ``stem.png`` and ``stem.pdf``, or one of them, and close the figure.
 
     Equal figures give equal bytes: no dates are written.
     """
@@ -224,7 +237,7 @@ def save(figure, stem):
                          "Creator": None}}
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)  # missing glyphs and such
-        for suffix, entries in metadata.items():
+        for suffix in suffixes:
             with files.atomic(stem.parent / (stem.name + suffix)) as temporary:
-                figure.savefig(temporary, metadata=entries)
+                figure.savefig(temporary, metadata=metadata[suffix])
     plt.close(figure)

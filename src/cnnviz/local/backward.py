@@ -10,10 +10,11 @@ from cnnviz.backend import T, function, theano
 from cnnviz.local import ops, windows
 from cnnviz.local.stack import NotLocal, channels_first, channels_last
 
-__all__ = ["Gradients"]
+__all__ = ["Gradients", "Sweep"]
 
 #: Bytes of a pass's largest array, of which it needs some three times as much.
 BUDGET = 32e6
+KEPT = 300e6  # bytes of what is kept of the images of a batch
 
 
 class Gradients:
@@ -50,8 +51,11 @@ class Gradients:
         self._switches = [theano.shared(empty.astype(ops.switch_type(block)))
                           if block.pooling else None for block in stack.blocks]
         self._keep = self._compile_keep()
-        self._windows = self._compile(self._level, self._window_sizes())
-        self._whole = self._compile(len(stack.blocks), stack.shapes)
+        #: Rows and columns of the windows below the middle neuron, map by map.
+        self.window_sizes = self._window_sizes()
+        self._windows = self._compile(self._level)
+        self._whole = (self._windows if self._level == len(stack.blocks)
+                       else self._compile(len(stack.blocks)))
 
     # What is kept
 
@@ -116,7 +120,7 @@ class Gradients:
         """
         found = self._last[image, feature]
         tied = np.argwhere(found == found.max())
-        if self._start is self._last:
+        if self._level == len(self.stack.blocks):
             return tied, np.ones(len(tied), self.stack.dtype)
         block, below = self.stack.blocks[-1], self._start[image, feature]
         weights = np.zeros_like(below)
@@ -131,20 +135,25 @@ class Gradients:
     # Backwards
 
     def _window_sizes(self):
-        """Rows and columns of the windows below one neuron, map by map."""
-        blocks = self.stack.blocks[:self._level]
-        cone = windows.backward_cone(blocks, np.zeros((1, 2), int))
-        return [windows.inside(window, shape).size
+        middle = np.array([self.stack.shapes[self._level]]) // 2
+        return [window.size for window in self._cone(middle)]
+
+    def _cone(self, neurons):
+        """Windows of every map below neurons."""
+        cone = windows.backward_cone(self.stack.blocks[:self._level], neurons)
+        return [windows.clipped(window, shape)
                 for window, shape in zip(cone, self.stack.shapes)]
 
-    def _compile(self, level, sizes):
-        """Function of images, of the gradient and of where its windows begin.
+    def _compile(self, level):
+        """Function of images, of the gradient and of the windows of every map.
 
         The gradient is that of the map on ``level``, and the windows are of
-        all maps down to the images'.
+        all maps from the images' up to that.
         """
         images, gradient = T.lvector("images"), self.stack.variable("gradient")
         starts = [T.lmatrix(f"start{k}") for k in range(level + 1)]
+        sizes = [(T.lscalar(f"rows{k}"), T.lscalar(f"columns{k}"))
+                 for k in range(level + 1)]
         value, start, scaled = channels_last(gradient), starts[level], False
         for k in reversed(range(level)):
             block = self.stack.blocks[k]
@@ -161,8 +170,9 @@ class Gradients:
                 value = self._convolve_back(k, value, sizes[k + 1])
                 start = start * block.stride - block.pad
             scaled = block.pooling
-        return function([images, gradient, *starts],
-                        [channels_first(value), start], on_unused_input="ignore")
+        inputs = [each for pair in zip(starts, sizes) for each in (pair[0], *pair[1])]
+        return function([images, gradient, *inputs], [channels_first(value), start],
+                        on_unused_input="ignore")
 
     def _convolve_back(self, k, gradient, size):
         """Gradient of a convolution on all that its windows see."""
@@ -197,10 +207,8 @@ class Gradients:
         images = np.zeros(count, int) if images is None else np.asarray(images)
         top = np.zeros((count, stack.channels[self._level], 1, 1), stack.dtype)
         top[np.arange(count), features] = 1
-        cone = windows.backward_cone(stack.blocks[:self._level], neurons)
-        starts = [windows.inside(window, shape).start
-                  for window, shape in zip(cone, stack.shapes)]
-        return self._windows(images, top, *starts)
+        return self._windows(images, top, *(
+            each for window in self._cone(neurons) for each in (window.start, *window.size)))
 
     def of_maps(self, top, images=None):
         """Gradients of weighted sums of whole maps.
@@ -220,9 +228,139 @@ class Gradients:
         count, (rows, columns) = len(top), self.stack.shapes[0]
         images = np.zeros(count, int) if images is None else np.asarray(images)
         nowhere = np.zeros((count, 2), int)
-        found, start = self._whole(images, top, *[nowhere] * (len(self.stack.blocks) + 1))
+        found, start = self._whole(images, top, *(
+            each for shape in self.stack.shapes for each in (nowhere, *shape)))
         top, left = -start[0] if count else (0, 0)
         found = found[:, :, top:top + rows, left:left + columns]
         out = np.zeros((count, found.shape[1], rows, columns), found.dtype)
         out[:, :, :found.shape[2], :found.shape[3]] = found
         return out
+
+
+def _work(stack, sizes):
+    """Multiply-adds of one gradient on windows of so many rows and columns."""
+    return sum(int(np.prod(size)) * int(np.prod(block.size)) * incoming * block.channels
+               for block, size, incoming in zip(stack.blocks, sizes[1:], stack.channels)
+               if not block.pooling)
+
+
+def _largest(stack, sizes):
+    """Numbers in the largest array of one gradient."""
+    return max(int(np.prod(size)) * channels
+               for size, channels in zip(sizes, stack.channels))
+
+
+class Sweep:
+    """Gradients of many features of many images (eqs. 3.4 to 3.7).
+
+    Parameters
+    ----------
+    gradients : Gradients
+    aggregate : {"max", "sum"}
+        Over the positions of a map.
+    """
+
+    def __init__(self, gradients, aggregate):
+        self._gradients, self._aggregate = gradients, aggregate
+        stack = self._stack = gradients.stack
+        self._bytes = np.dtype(stack.dtype).itemsize
+        # More neurons than this cost as much as a whole map.
+        self._most = max(1, _work(stack, stack.shapes)
+                         // max(1, _work(stack, gradients.window_sizes)))
+
+    def __call__(self, arrays, features, batch_size=None):
+        """Run through all features of all images.
+
+        Parameters
+        ----------
+        arrays : list of one array, ``(n, channels, rows, columns)``
+        features : sequence of int
+        batch_size : int, optional
+            Gradients of a pass.
+
+        Yields
+        ------
+        k, image : int
+            Position in ``features`` and of the image.
+        values : array, ``(channels, rows, columns)``
+            Gradient on a part of the image; it is zero elsewhere.
+        rows, columns : slice
+            Which part.
+        """
+        images, = arrays
+        each = 4 * self._bytes * sum(int(np.prod(shape)) * channels for shape, channels
+                                     in zip(self._stack.shapes, self._stack.channels))
+        few = max(1, int(KEPT / each))
+        for begin in range(0, len(images), few):
+            maps = self._gradients.keep(images[begin:begin + few])
+            for k, image, *found in self._kept_images(maps, features, batch_size):
+                yield (k, begin + image, *found)
+
+    def _kept_images(self, maps, features, batch_size):
+        whole, alone = [], []
+        for image in range(len(maps)):
+            for k, feature in enumerate(features):
+                neurons = None
+                if self._aggregate == "max":
+                    neurons, weights = self._gradients.maxima(image, feature)
+                if neurons is None or len(neurons) > self._most:
+                    whole.append((k, image))
+                else:
+                    alone.append((k, image, neurons, weights))
+        yield from self._by_maps(whole, maps, features, batch_size)
+        yield from self._by_neurons(alone, features, batch_size)
+
+    def _slices(self, count, sizes, batch_size):
+        """Slices of so many gradients as a pass takes."""
+        if batch_size is None:
+            batch_size = max(1, int(BUDGET / self._bytes / _largest(self._stack, sizes)))
+        return [slice(begin, begin + batch_size) for begin in range(0, count, batch_size)]
+
+    def _by_maps(self, pairs, maps, features, batch_size):
+        """Whole maps: all positions, or those that share the maximum."""
+        everything = tuple(map(slice, self._stack.shapes[0]))
+        for part in self._slices(len(pairs), self._stack.shapes, batch_size):
+            top = np.zeros((len(pairs[part]), *maps.shape[1:]), maps.dtype)
+            for weights, (k, image) in zip(top, pairs[part]):
+                found = maps[image, features[k]]
+                weights[features[k]] = (1 if self._aggregate == "sum"
+                                        else found == found.max())
+            values = self._gradients.of_maps(top, [image for _, image in pairs[part]])
+            for (k, image), value in zip(pairs[part], values):
+                yield (k, image, value, *everything)
+
+    def _by_neurons(self, found, features, batch_size):
+        """Single neurons; where several share a maximum, their gradients add up."""
+        # Neighbours together: their windows are of much the same size.
+        single = sorted((each for each in found if len(each[2]) == 1),
+                        key=lambda each: tuple(each[2][0]))
+        for part in self._slices(len(single), self._gradients.window_sizes, batch_size):
+            gradients = self._of_neurons(single[part], features)
+            for (k, image, _, weights), value in zip(single[part], gradients):
+                values, rows, columns = self._clipped(*value)
+                yield k, image, weights[0] * values, rows, columns
+        everything = tuple(map(slice, self._stack.shapes[0]))
+        for k, image, neurons, weights in found:
+            if len(neurons) > 1:
+                total = np.zeros((self._stack.channels[0], *self._stack.shapes[0]),
+                                 self._stack.dtype)
+                for neuron, weight in zip(neurons, weights):
+                    gradient, = self._of_neurons([(k, image, neuron[np.newaxis])], features)
+                    values, rows, columns = self._clipped(*gradient)
+                    total[:, rows, columns] += weight * values
+                yield (k, image, total, *everything)
+
+    def _of_neurons(self, chosen, features):
+        """Gradients and where their windows begin, one pair for each neuron."""
+        gradients, starts = self._gradients.of_neurons(
+            [features[each[0]] for each in chosen],
+            np.concatenate([each[2] for each in chosen]), [each[1] for each in chosen])
+        return list(zip(gradients, starts))
+
+    def _clipped(self, values, start):
+        """The part of a window that lies in the image, and where."""
+        size = values.shape[1:]
+        first = np.maximum(start, 0)
+        end = np.minimum(start + size, self._stack.shapes[0])
+        inner = tuple(slice(*span) for span in zip(first - start, end - start))
+        return (values[(slice(None), *inner)], *(slice(*span) for span in zip(first, end)))

@@ -12,15 +12,27 @@ __all__ = ["Occluded", "multiply_adds"]
 BUDGET = 24e6
 
 
-def _sizes(stack, size, neuron):
-    """Sizes of the windows of every map, from the occluder on."""
-    places = np.zeros((1, 2), int)
-    return [window.size for window in windows.forward_windows(
-        stack.blocks, stack.shapes, places, size, places if neuron else None)]
+def _typical(stack, size, neuron):
+    """Sizes ``(maps, positions, 2)`` of what occluders all over the image change.
+
+    With ``neuron``, of that which the neuron in the middle sees.
+    """
+    shape = np.array(stack.shapes[0])
+    low, high, middle = np.zeros(2, int), shape, None
+    if neuron:
+        middle = np.array([stack.shapes[-1]]) // 2
+        field = windows.backward_cone(stack.blocks, middle)[0]
+        low, high = (np.clip(each, 0, shape)[0]
+                     for each in (field.start, field.start + field.size))
+    places = np.stack(np.meshgrid(*(np.linspace(first, end - 1, 61).astype(int)
+                                    for first, end in zip(low, high))), -1).reshape(-1, 2)
+    spans = windows.forward_spans(stack.blocks, stack.shapes,
+                                  places - np.array(size) // 2, size, middle)
+    return np.array([end - first for first, end in spans])
 
 
 def multiply_adds(stack, size, neuron=False):
-    """Multiply-adds of one occluder.
+    """Multiply-adds of one occluder, on average over its positions.
 
     Parameters
     ----------
@@ -28,16 +40,16 @@ def multiply_adds(stack, size, neuron=False):
     size : (rows, columns)
         Of the occluder.
     neuron : bool
-        Only what one neuron sees.
+        Only what one neuron, that in the middle, sees.
 
     Returns
     -------
-    int
+    float
     """
-    return sum(
-        int(np.prod(area)) * int(np.prod(block.size)) * incoming * block.layer.num_filters
-        for block, area, incoming in zip(stack.blocks, _sizes(stack, size, neuron)[1:],
-                                         stack.channels) if not block.pooling)
+    areas = _typical(stack, size, neuron).prod(axis=2).mean(axis=1)
+    return sum(area * int(np.prod(block.size)) * incoming * block.channels
+               for block, area, incoming in zip(stack.blocks, areas[1:], stack.channels)
+               if not block.pooling)
 
 
 class Occluded:
@@ -103,7 +115,7 @@ class Occluded:
     def batch_size(self, size, neuron=False):
         """Occluders in one pass."""
         stack = self.stack
-        sizes = _sizes(stack, size, neuron)
+        sizes = np.maximum(_typical(stack, size, neuron).max(axis=1), 1)
         largest = max(
             max(incoming * np.prod(block.needed_size(area)), block.channels * np.prod(area))
             for block, area, incoming in zip(stack.blocks, sizes[1:], stack.channels))
@@ -131,7 +143,7 @@ class Occluded:
             First row and column of the window.
         """
         stack = self.stack
-        count = len(first)
+        first, count = np.asarray(first), len(first)
         images = np.zeros(count, int) if images is None else np.asarray(images)
         held = windows.forward_windows(stack.blocks, stack.shapes, first, size, neurons)
         box = np.column_stack([first, np.tile(size, (count, 1))])

@@ -154,6 +154,21 @@ def _blocks(path):
     return [Block(*each) for each in blocks]
 
 
+def _parts(block):
+    """First and last half of a block's map, and of what they need of its input."""
+    sizes = block.last.output_shape[2:]
+    for ends in ([(0, (size + 1) // 2) for size in sizes],
+                 [(size // 2, size) for size in sizes]):
+        below = [slice(first * step, (end - 1) * step + size) for (first, end), step, size
+                 in zip(ends, block.stride.tolist(), block.size.tolist())]
+        yield ((slice(None),) * 2 + tuple(slice(*each) for each in ends),
+               (slice(None),) * 2 + tuple(below))
+
+
+def _halves(block, padded):
+    return [block.windows(padded[below]) for _, below in _parts(block)]
+
+
 class Stack:
     """The local layers from an input up to a layer.
 
@@ -206,22 +221,24 @@ class Stack:
                                   {self.source: images}, deterministic=True)
 
     def _check(self):
-        """Compare windows as large as the maps with Lasagne's own results."""
+        """Compare what is computed on windows with Lasagne's own results."""
         images = self.variable()
         found, expected, value = [], [], images
         for block, shape, result in zip(self.blocks, self.shapes, self.results(images)):
             padded = self.padded(block, value, shape)
-            found.append(block.rest(block.add_bias(block.windows(padded))))
-            expected.append(result)
+            windows = block.windows(padded)
+            # As large as the map, and two parts of it.
+            found += [block.rest(block.add_bias(windows)), *_halves(block, padded)]
+            expected += [result, *(windows[part] for part, _ in _parts(block))]
             value = result
         trial = np.random.RandomState(0).randn(
             1, self.channels[0], *self.shapes[0]).astype(self.dtype)
         values = function([images], found + expected)(trial)
-        for block, have, want in zip(self.blocks, values, values[len(found):]):
+        for k, (have, want) in enumerate(zip(values, values[len(found):])):
             if have.shape != want.shape or not np.allclose(
                     have, want, rtol=0, atol=1e-4 * np.abs(want).max()):
-                raise NotLocal(f"layer '{block.layer.name}' computes on windows "
-                               "something else than on whole maps")
+                raise NotLocal(f"layer '{self.blocks[k // 3].layer.name}' computes on "
+                               "windows something else than on whole maps")
 
     @staticmethod
     def padded(block, value, shape):

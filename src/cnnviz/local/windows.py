@@ -1,14 +1,15 @@
 """Windows of every map of a stack: where they begin, how large they are.
 
-Windows of one batch have one size in each map, so that they make one array;
-only where they begin differs.  A window that would leave its map is shifted
-back into it, and then holds some neurons more than needed, never fewer.
+Windows of one batch have one size in each map, that of the largest, so that
+they make one array; only where they begin differs.  So a window may hold some
+neurons more than needed, never fewer.
 """
 from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["Window", "backward_cone", "inside", "forward_windows", "needed"]
+__all__ = ["Window", "backward_cone", "clipped", "forward_spans",
+           "forward_windows", "needed"]
 
 
 class Window(NamedTuple):
@@ -37,22 +38,43 @@ def backward_cone(blocks, neurons):
     return cone
 
 
-def inside(window, shape):
-    """A window, shifted into its map."""
-    size = tuple(map(min, window.size, shape))
-    return Window(np.clip(window.start, 0, np.subtract(shape, size)), size)
+def _common(spans, shape):
+    """Windows of one size, inside their map, that hold given spans."""
+    first, end = np.clip(spans, 0, shape)
+    size = np.maximum((end - first).max(axis=0, initial=1), 1)
+    return Window(np.clip(first, 0, np.array(shape) - size), tuple(map(int, size)))
 
 
-def _reached(window, block):
-    """First neuron that a window reaches, and how many at most, in a row."""
-    lowest = window.start + block.pad - block.size + 1
-    return (-(-lowest // block.stride),
-            tuple((length + size - 2) // step + 1 for length, size, step
-                  in zip(window.size, block.size, block.stride)))
+def clipped(window, shape):
+    """Windows that hold what lies in the map of given ones."""
+    return _common((window.start, window.start + window.size), shape)
+
+
+def forward_spans(blocks, shapes, first, size, neurons=None):
+    """First and end, each ``(n, 2)``, of what occluders change of every map.
+
+    Parameters are those of :func:`forward_windows`.
+    """
+    limits = [(0, np.array(shape)) for shape in shapes]
+    if neurons is not None:
+        limits = [np.clip((window.start, window.start + window.size), *limit)
+                  for window, limit in zip(backward_cone(blocks, neurons), limits)]
+    first, spans = np.asarray(first), []
+    end = first + size
+    for limit, block in zip(limits, [*blocks, None]):
+        spans.append(np.clip((first, end), *limit))
+        if block is not None:
+            # From the first window that holds the first place to the last one
+            # that holds the last; nothing comes of nothing.
+            first, end = spans[-1]
+            empty = end <= first
+            first = -(-(first + block.pad - block.size + 1) // block.stride)
+            end = np.where(empty, first, (end - 1 + block.pad) // block.stride + 1)
+    return spans
 
 
 def forward_windows(blocks, shapes, first, size, neurons=None):
-    """What occluders change of every map, from the input on.
+    """Windows that hold what occluders change of every map, from the input on.
 
     Parameters
     ----------
@@ -64,25 +86,16 @@ def forward_windows(blocks, shapes, first, size, neurons=None):
     size : (rows, columns)
         Of the occluders.
     neurons : int array, ``(n, 2)``, optional
-        Only what these neurons of the last map see.
+        Only what these neurons of the last map see; the last windows are theirs.
 
     Returns
     -------
     list of Window, one more than blocks
     """
-    if neurons is None:
-        limits = [Window(np.zeros((1, 2), int), tuple(shape)) for shape in shapes]
-    else:
-        limits = [inside(window, shape) for window, shape
-                  in zip(backward_cone(blocks, neurons), shapes)]
-    windows = []
-    start, reach = np.asarray(first), tuple(size)
-    for limit, block in zip(limits, [*blocks, None]):
-        size = tuple(map(min, reach, limit.size))
-        windows.append(Window(np.clip(
-            start, limit.start, limit.start + limit.size - np.array(size)), size))
-        if block is not None:
-            start, reach = _reached(windows[-1], block)
+    spans = forward_spans(blocks, shapes, first, size, neurons)
+    windows = [_common(span, shape) for span, shape in zip(spans, shapes)]
+    if neurons is not None:
+        windows[-1] = Window(np.asarray(neurons), (1, 1))
     return windows
 
 
