@@ -98,3 +98,58 @@ def test_outline_of_one_pixel_is_its_border():
     (line,) = overlay.outlines(mask)
     np.testing.assert_allclose(line.min(axis=0), [0.5, 1.5], atol=0.07)
     np.testing.assert_allclose(line.max(axis=0), [1.5, 2.5], atol=0.07)
+
+
+def test_a_common_peak_makes_maps_comparable():
+    weak, strong = disc((12, 12), 4).astype(float), 10 * disc((12, 12), 4).astype(float)
+    assert overlay.important(weak).any()
+    assert not overlay.important(weak, peak=strong.max()).any()
+    np.testing.assert_array_equal(overlay.important(strong, peak=strong.max()),
+                                  overlay.important(strong))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10**6), st.floats(1, 100))
+def test_a_higher_peak_never_makes_more_important(seed, factor):
+    saliency = overlay.smooth(np.random.RandomState(seed).randn(16, 16))
+    above = overlay.important(saliency, peak=factor * saliency.max())
+    # Whatever is important now exceeds the share that surely is not.
+    assert (saliency[above] > 0.2 * factor * saliency.max()).all()
+
+
+@pytest.mark.parametrize("peak", [0.0, -1.0])
+def test_a_peak_that_is_not_positive_leaves_nothing_important(peak):
+    assert not overlay.important(np.ones((8, 8)), peak=peak).any()
+
+
+def test_a_peak_that_is_not_finite_is_refused():
+    with pytest.raises(ValueError, match="peak must be finite, not inf"):
+        overlay.important(np.ones((8, 8)), peak=np.inf)
+
+
+def test_limits_are_the_largest_magnitude_of_all_maps():
+    first, second = np.array([[1.0, -7.0]]), np.array([[np.nan, 3.0]])
+    assert overlay.limit(first) == 7 and overlay.limit(second) == 3
+    assert overlay.limit(first, second) == overlay.limit(second, first) == 7
+    assert overlay.limit(np.zeros((2, 2)), np.full((2, 2), np.nan)) == 1
+
+
+@pytest.mark.parametrize("box, bounds", [
+    ((-3, 2, 5, 9), (1.5, -0.5, 7, 5)), ((4, 6, 30, 40), (5.5, 3.5, 6, 6)),
+    ((1, 2, 4, 4), (1.5, 0.5, 2, 3))])
+def test_receptive_fields_are_clipped_at_the_border(box, bounds):
+    from cnnviz.figures import style
+    axes = style.new(2).add_subplot()
+    image = np.zeros((10, 12))
+    style.show_box(axes, box, image)
+    assert axes.patches[0].get_bbox().bounds == bounds
+
+
+def test_panels_are_drawn_with_a_common_peak():
+    from cnnviz.figures import style
+    weak = disc((8, 8), 4, side=20).astype(float)
+    for peak, count in ((None, 1), (10.0, 0)):
+        axes = style.new(2).add_subplot()
+        style.show_overlay(axes, np.zeros((20, 20)), weak, sigma=0, peak=peak)
+        assert len(axes.lines) == count
+    style.plt.close("all")

@@ -193,9 +193,10 @@ def build_own(path):
 def _blame(path, error):
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__)
              if frame.filename == str(path)]
+    text = str(error).partition("\n")[0]
     if not lines:
-        return str(error)
-    return f"{path}, line {lines[-1]}: {type(error).__name__}: {error}"
+        return text
+    return f"{path}, line {lines[-1]}: {type(error).__name__}: {text}"
 
 
 def named(network, path):
@@ -382,8 +383,9 @@ def read_picture(path):
         raise FileNotFoundError(f"{path}: no such file")
     try:
         picture = io.imread(path)
-    except Exception as error:  # damaged bytes raise nearly anything
-        raise ValueError(f"{path}: truncated or no picture ({error})") from None
+    except Exception:  # damaged bytes raise nearly anything
+        raise ValueError(f"{path}: truncated, or no picture that scikit-image can "
+                         "read") from None
     if picture.ndim not in (2, 3) or picture.ndim == 3 and picture.shape[2] not in (3, 4):
         raise ValueError(f"{path}: holds an array of shape {picture.shape}, which is "
                          "neither a grey nor a colour picture")

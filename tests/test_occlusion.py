@@ -1,0 +1,204 @@
+"""Occlusion against its definition, hand-worked networks and whole passes."""
+import numpy as np
+import pytest
+from hypothesis import given, strategies as st
+
+import random_networks
+from cnnviz import backend, inputs, occlusion
+from cnnviz.backend import lasagne
+from cnnviz.networks import defauw, die, layers
+
+L = lasagne.layers
+
+
+def linear(weights):
+    """A dense layer that adds up weighted pixels, without non-linearity."""
+    weights = np.asarray(weights, np.float32)
+    source = L.InputLayer((None, 1, *weights.shape), name="images")
+    layer = L.DenseLayer(source, 1, nonlinearity=None, name="sum")
+    layer.W.set_value(weights.reshape(-1, 1))
+    return layer
+
+
+def test_forty_nine_positions_of_figure_3_1():
+    found = occlusion.centres((111, 111), 17)
+    assert len(found) == 49
+    assert found[0].tolist() == [0, 0] and found[-1].tolist() == [102, 102]
+    assert occlusion.centres((5, 4), 2, (1, 1, 4, 4)).tolist() == [[2, 2]]
+
+
+def test_a_linear_network_loses_what_the_occluder_covers():
+    """Worked by hand: a 3 x 3 occluder on a 3 x 4 image, weights 1 to 12."""
+    layer = linear(np.arange(1, 13).reshape(3, 4))
+    ones = np.ones((1, 1, 3, 4), np.float32)
+    with pytest.raises(ValueError, match="nothing below 'sum' is local"):
+        occlusion.output_occlusion(layer, ones, size=3, method="local")
+    found = occlusion.output_occlusion(layer, ones, size=3)[0, 0]
+    np.testing.assert_allclose(found, [[14, 24, 30, 22], [33, 54, 63, 45],
+                                       [30, 48, 54, 38]])
+    # Filled with 2 instead of 1, it gains the same.
+    np.testing.assert_allclose(
+        occlusion.output_occlusion(layer, ones, size=3, fill=2.0)[0, 0], -found)
+
+
+@given(st.integers(0, 10 ** 6))
+def test_disjoint_occluders_on_a_linear_network_add_up(seed):
+    rng = np.random.RandomState(seed)
+    weights, image = rng.randn(6, 9), rng.randn(1, 1, 6, 9).astype(np.float32)
+    found = occlusion.output_occlusion(linear(weights), image, size=3, stride=1)[0, 0]
+    assert found[1::3, 1::3].sum() == pytest.approx((weights * image[0, 0]).sum(), abs=1e-4)
+
+
+def slow_neuron_occlusion(layer, image, feature, size, stride, fill):
+    """The definition, position by position, with Lasagne alone."""
+    def maps(array):
+        return L.get_output(layer, array[np.newaxis], deterministic=True).eval()[0, feature]
+    original = maps(image)
+    neuron = np.unravel_index(original.argmax(), original.shape)
+    from cnnviz.receptive_field import receptive_field
+    top, left, bottom, right = receptive_field(layer).box(*neuron, image.shape[1:])
+    out = np.full(image.shape[1:], np.nan)
+    half = size // 2
+    for row in range(0, image.shape[1], stride):
+        for column in range(0, image.shape[2], stride):
+            if top <= row < bottom and left <= column < right:
+                padded = np.pad(image, ((0, 0), (half, half), (half, half)))
+                padded[:, row:row + size, column:column + size] = fill
+                inner = padded[:, half:half + image.shape[1], half:half + image.shape[2]]
+                out[row, column] = original[neuron] - maps(inner)[neuron]
+    return out
+
+
+@pytest.mark.parametrize("engine", ["torch", "theano"])
+def test_neuron_occlusion_by_its_definition(engine):
+    backend.select(engine)
+    try:
+        source = L.InputLayer((None, 2, 9, 10), name="images")
+        network = L.Conv2DLayer(source, 3, 3, pad="same", name="convolution",
+                                W=lasagne.init.Normal(1.0))
+        network = L.MaxPool2DLayer(network, 2, name="pool")
+        image = random_networks.images(network, 1)
+        found = occlusion.neuron_occlusion(network, image, [2, 0], size=5, stride=2, fill=0.5)
+    finally:
+        backend.select()
+    for k, feature in enumerate((2, 0)):
+        expected = slow_neuron_occlusion(network, image[0], feature, 5, 2, 0.5)
+        np.testing.assert_allclose(found[k, 0], expected, atol=1e-5)
+
+
+def test_batches_and_features_together_or_apart_do_not_change_the_result():
+    layer = layers.find_layer(die.build("c2", seed=1), "pool2")
+    images = random_networks.images(layer, 2)
+    whole = occlusion.neuron_occlusion(layer, images, size=5)
+    for batch_size in (1, 7):
+        np.testing.assert_allclose(
+            occlusion.neuron_occlusion(layer, images, size=5, batch_size=batch_size), whole,
+            atol=1e-5)
+    for feature in range(3):  # alone, a feature's own cone is cheaper
+        np.testing.assert_allclose(
+            occlusion.neuron_occlusion(layer, images, feature, size=5)[0], whole[feature],
+            atol=1e-5)
+
+
+def test_a_channel_may_have_its_own_fill():
+    layer = L.Conv2DLayer(L.InputLayer((None, 2, 5, 5), name="images"), 1, 1,
+                          nonlinearity=None, W=lasagne.init.Constant(1), name="sum")
+    image = np.zeros((1, 2, 5, 5), np.float32)
+    image[0, :, 2, 2] = 5, 6
+    found = occlusion.neuron_occlusion(layer, image, size=1, fill=[1.0, 2.0])
+    assert found[0, 0, 2, 2] == 5 + 6 - 1 - 2
+    assert np.isnan(found).sum() == 24
+
+
+@pytest.mark.parametrize("name", ["c2", "d5"])
+@pytest.mark.filterwarnings("ignore:occlusion by whole")
+def test_class_scores(name):
+    """Windows up to the dense layer, or whole passes from the image on."""
+    network = die.build(name, seed=2)
+    images = random_networks.images(network, 2)
+    for layer in (network, inputs.linear(network)):
+        found, expected = (occlusion.output_occlusion(
+            layer, images, [0, 5], size=5, stride=6, method=method)
+            for method in ("auto", "whole"))
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+        assert np.nanmax(np.abs(found)) > 1e-4
+
+
+def test_eye_pairs():
+    """One eye is occluded at a time; both eyes' grades depend on either."""
+    network = defauw.build(4, size=125, reduction=16)
+    rng = np.random.RandomState(0)
+    images = rng.randn(2, 3, 125, 125).astype(np.float32)
+    dimensions = rng.rand(2, 2).astype(np.float32)
+    found = {}
+    for watched in (None, 0):
+        found[watched], expected = (occlusion.output_occlusion(
+            inputs.linear(network), [images, dimensions], [1], stride=40, group=2,
+            watched=watched, method=method) for method in ("auto", "whole"))
+        np.testing.assert_allclose(found[watched], expected, atol=1e-5)
+    # Of the second eye's occlusion, the first eye's grade is another number.
+    np.testing.assert_array_equal(found[None][:, 0], found[0][:, 0])
+    assert not np.allclose(found[None][:, 1], found[0][:, 1], equal_nan=True)
+    compute = L.get_output(inputs.linear(network), deterministic=True)
+    original = _evaluate(compute, network, images, dimensions)
+    occluded = images.copy()
+    occluded[1, :, 35:46, 75:86] = 0
+    changed = _evaluate(compute, network, occluded, dimensions)
+    assert found[None][0, 1, 40, 80] == pytest.approx(original[1, 1] - changed[1, 1], abs=1e-5)
+
+
+def _evaluate(output, network, images, dimensions):
+    sources = [layers.find_layer(network, name) for name in ("images", "dimensions")]
+    return output.eval({sources[0].input_var: np.tile(images, (2, 1, 1, 1)),
+                        sources[1].input_var: np.tile(dimensions, (2, 1))})
+
+
+def test_missing_positions_are_interpolated():
+    visited = np.full((5, 7), np.nan)
+    visited[::2, ::3] = [[0, 3, 6], [2, 5, 8], [4, 7, 10]]
+    expected = np.arange(5)[:, np.newaxis] + np.arange(7.0)
+    np.testing.assert_allclose(occlusion.interpolated(visited), expected)
+    # Beyond the last visited column the nearest goes on, up to a stride.
+    visited = np.full((1, 8), np.nan)
+    visited[0, [1, 3]] = 1, 2
+    assert occlusion.interpolated(visited).tolist() == [[0, 1, 1.5, 2, 2, 0, 0, 0]]
+    assert occlusion.interpolated(np.full((2, 2), np.nan), -1.0).tolist() == [[-1, -1]] * 2
+    visited = np.full((3, 3), np.nan)
+    visited[[0, 2], [0, 2]] = 1
+    with pytest.raises(ValueError, match="on no grid"):
+        occlusion.interpolated(visited)
+
+
+def test_a_map_without_gaps_is_not_changed():
+    maps = np.random.RandomState(0).randn(2, 3, 4, 5)
+    np.testing.assert_array_equal(occlusion.interpolated(maps), maps)
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (dict(size=4), "must be odd"), (dict(size=-1), "must be odd"),
+    (dict(stride=0), "stride must be at least 1"),
+    (dict(features=3), "features 0 to 2, not 3"),
+    (dict(method="fast"), "unknown method 'fast'"),
+    (dict(batch_size=-2), "batch_size must be at least 1"),
+    (dict(wrt=1), "inputs 0 to 0, not 1"),
+    (dict(images=np.zeros((1, 1, 30, 32))), "has shape"),
+    (dict(images=np.full((1, 1, 32, 32), np.nan)), "not finite")])
+def test_bad_arguments_are_refused(arguments, message):
+    layer = layers.find_layer(die.build("c1"), "pool1")
+    given = {"images": np.zeros((1, 1, 32, 32)), "size": 3, **arguments}
+    with pytest.raises(ValueError, match=message):
+        occlusion.neuron_occlusion(layer, **given)
+
+
+def test_bad_arguments_of_maps_and_outputs_are_refused():
+    network = die.build("c1")
+    images = np.zeros((3, 1, 32, 32))
+    with pytest.raises(ValueError, match="unknown aggregate 'mean'"):
+        occlusion.map_occlusion(layers.find_layer(network, "pool1"), images,
+                                aggregate="mean")
+    with pytest.raises(ValueError, match="split into groups of 2"):
+        occlusion.output_occlusion(network, images, group=2)
+    with pytest.raises(ValueError, match=r"not \(batch, unit\)"):
+        occlusion.output_occlusion(layers.find_layer(network, "pool1"), images)
+    with pytest.raises(ValueError, match="unknown method"):
+        occlusion.output_occlusion(network, images, method="slow")
