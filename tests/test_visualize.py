@@ -33,9 +33,11 @@ class Own:
         self.image, self.folder = folder / "image.png", folder
         self.path.write_text(OWN.format(channels=channels))
         rng = np.random.RandomState(3)
-        lasagne.random.set_rng(rng)
         self.network = command.build_own(self.path)
-        np.savez(self.weights, *lasagne.layers.get_all_param_values(self.network))
+        self.values = [rng.randn(*value.shape).astype(value.dtype) for value
+                       in lasagne.layers.get_all_param_values(self.network)]
+        lasagne.layers.set_all_param_values(self.network, self.values)
+        np.savez(self.weights, *self.values)
         self.grey = rng.randint(0, 256, (12, 14)).astype(np.uint8)
         io.imsave(self.image, self.grey, check_contrast=False)
         self.layer = layers.find_layer(self.network, "pool")
@@ -202,7 +204,8 @@ def test_fields_are_those_of_the_layer(own):
 
 def test_names_that_the_font_lacks_and_formulas_are_drawn(tmp_path):
     figure = drawn(np.ones((1, 8, 8)))
-    text = visualize._panels("照片 $x_1$ \n" + 40 * "long ", ["image"], 1, (8, 8))[0].texts[0]
+    title = "照片 $x_1$ \n" + 40 * "long "
+    text = visualize._panels(title, ["image"], 1, (8, 8))[0].texts[0]
     assert text.get_text().startswith("?? $x_1$") and text.get_text().count("\n") == 2
     style.save(figure, tmp_path / "out", [".png"])
 
@@ -249,6 +252,13 @@ def test_nameless_layers_are_named_by_number_and_kind(tmp_path, capsys):
     assert own() == 1
     assert "no layer 'pool'" in (error := error_line(capsys))
     assert "input, conv, 2:MaxPool2DLayer, output" in error
+
+
+def test_random_parameters_are_the_same_in_every_run(own):
+    first, second = (lasagne.layers.get_all_param_values(
+        command.read_network(str(own.path), "random"))[0] for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+    assert not np.array_equal(first, own.values[0])
 
 
 def test_neighbours_of_the_file_can_be_imported(tmp_path):
@@ -340,7 +350,8 @@ def error_line(capsys):
     ({"sigma": -1}, "--sigma must be at least 0, not -1"),
     ({"raw-output": "x.npy"}, "numbers are written to a .npz file"),
     ({"method": "occlusion", "size": 4}, "size must be odd"),
-    ({"network": "c1", "weights": "shipped", "layer": "pool1"}, "--mean and --std are for your own"),
+    ({"network": "c1", "weights": "shipped", "layer": "pool1"},
+     "--mean and --std are for your own"),
     ({"network": "c1", "weights": "random", "layer": "pool1", "mean": None, "std": None,
       "image": "synthetic:1_left"}, "not a picture for network 'c1'; give a file or die:"),
 ])
@@ -349,6 +360,7 @@ def test_errors_are_one_line_that_names_the_remedy(own, changed, message, capsys
     assert message in error_line(capsys)
 
 
+@pytest.mark.filterwarnings("ignore:The legacy:DeprecationWarning")  # ImageIO's own
 def test_pictures_of_the_wrong_kind_are_refused(own, tmp_path, capsys):
     text, stack = tmp_path / "text.png", tmp_path / "stack.tif"
     text.write_text("no picture")
@@ -402,16 +414,23 @@ def build():
 
 
 @pytest.mark.parametrize("change, message", [
-    (lambda values: values[:-1], "holds 3 arrays (arr_0, arr_1, arr_2), not arr_0 to arr_3"),
+    (lambda values: values[:-1],
+     "holds 3 arrays (arr_0, arr_1, arr_2), not arr_0 to arr_3"),
     (lambda values: [values[0][:2], *values[1:]],
      "arr_0 (conv.W) has shape (2, 1, 3, 3) instead of (4, 1, 3, 3)"),
     (lambda values: [values[0] * np.nan, *values[1:]], "arr_0 (conv.W) holds values that"),
 ])
 def test_parameters_that_do_not_fit_are_refused(own, tmp_path, capsys, change, message):
     path = tmp_path / "other.npz"
-    np.savez(path, *change(lasagne.layers.get_all_param_values(own.network)))
+    np.savez(path, *change(own.values))
     assert own(weights=path) == 1
     assert message in error_line(capsys)
+
+
+def test_parameters_in_another_kind_of_file_are_refused(own, capsys):
+    assert own(weights=own.image) == 1
+    assert "image.png: truncated or no .npz file; write it with" in error_line(capsys)
+    assert own.image.is_file()
 
 
 # --- The package's networks -------------------------------------------------------

@@ -53,6 +53,7 @@ METHODS = {
     "guided": "guided back-propagation, from the whole feature map",
 }
 _DIES = ("c1", "c2", "c3", "c4", "c9")
+_SAVED = "numpy.savez(FILE, *lasagne.layers.get_all_param_values(network))"
 _FORMATS = (".png", ".pdf")
 
 
@@ -146,24 +147,37 @@ def read_network(name, choice):
     FileNotFoundError, ValueError
         For an unknown network, a file that fails, or parameters that do not fit.
     """
-    from cnnviz.networks import defauw, die, weights
     if name == "defauw":
-        network, choice = defauw.build(), "standin" if choice == "shipped" else choice
-        usual = choice in ("standin", "random", "defauw")
-        defauw.load(choice if usual else "standin", network, None if usual else choice)
-    elif name in _DIES:
-        network = die.build(name)
-        if choice == "shipped":
-            weights.load_fold(paths.SHIPPED_WEIGHTS, "random", name, 0, network)
-        elif choice != "random":
-            weights.load(choice, network, expected={"network": name})
-    elif name.endswith(".py"):
-        network = named(build_own(Path(name)), name)
-        if choice != "random":
-            load_own(choice, network)
-    else:
+        return _defauw(choice)
+    if name in _DIES:
+        return _die_network(name, choice)
+    if not name.endswith(".py"):
         raise ValueError(f"unknown network '{name}'; choose defauw, {', '.join(_DIES)} "
                          "or a Python file (.py)")
+    network = named(build_own(Path(name)), name)
+    if choice != "random":
+        load_own(choice, network)
+    return network
+
+
+def _defauw(choice):
+    from cnnviz.networks import defauw
+    network = defauw.build()
+    if choice in ("random", "defauw"):
+        defauw.load(choice, network)
+    else:
+        usual = choice in ("shipped", "standin")
+        defauw.load("standin", network, None if usual else choice)
+    return network
+
+
+def _die_network(name, choice):
+    from cnnviz.networks import die, weights
+    network = die.build(name)
+    if choice == "shipped":
+        weights.load_fold(paths.SHIPPED_WEIGHTS, "random", name, 0, network)
+    elif choice != "random":
+        weights.load(choice, network, expected={"network": name})
     return network
 
 
@@ -172,6 +186,20 @@ def build_own(path):
     from cnnviz.backend import lasagne
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
+    # Random parameters, too, are the same in every run.
+    lasagne.random.set_rng(np.random.RandomState(0))
+    try:
+        network = _run(path)
+    except (Exception, SystemExit) as error:  # it is not our code
+        raise ValueError(_blame(path, error)) from error
+    if not isinstance(network, lasagne.layers.Layer):
+        raise ValueError(f"{path}: build() returns {type(network).__name__}, not a "
+                         "Lasagne layer")
+    return network
+
+
+def _run(path):
+    """What ``build()`` of a file returns."""
     # As in 'python FILE.py', neighbours can be imported.
     sys.path.insert(0, str(path.resolve().parent))
     try:
@@ -179,15 +207,9 @@ def build_own(path):
         if not callable(names.get("build")):
             raise ValueError(f"{path}: has no function build() that returns the output "
                              "layer")
-        network = names["build"]()
-    except (Exception, SystemExit) as error:  # it is not our code
-        raise ValueError(_blame(path, error)) from error
+        return names["build"]()
     finally:
         sys.path.pop(0)
-    if not isinstance(network, lasagne.layers.Layer):
-        raise ValueError(f"{path}: build() returns {type(network).__name__}, not a "
-                         "Lasagne layer")
-    return network
 
 
 def _blame(path, error):
@@ -225,26 +247,31 @@ def load_own(path, network):
     if path == "shipped":
         raise ValueError("--weights: your own network needs a .npz file of its "
                          "parameters, or 'random'")
-    arrays = files.load_arrays(path, "numpy.savez(FILE, *lasagne.layers."
-                               "get_all_param_values(network))")
+    try:
+        arrays = files.load_arrays(path, _SAVED)
+    except ValueError:  # its remedy would be to delete the file
+        raise ValueError(f"{path}: truncated or no .npz file; write it with "
+                         f"'{_SAVED}'") from None
     if weights.METADATA in arrays:
         weights.load(path, network)
         return
     parameters = lasagne.layers.get_all_params(network)
-    if set(arrays) != {f"arr_{k}" for k in range(len(parameters))}:
+    keys = [f"arr_{k}" for k in range(len(parameters))]
+    if set(arrays) != set(keys):
         raise ValueError(f"{path}: holds {len(arrays)} arrays ({', '.join(arrays)}), not "
-                         f"arr_0 to arr_{len(parameters) - 1}, the network's parameters")
-    values = [arrays[f"arr_{k}"] for k in range(len(parameters))]
-    for k, (parameter, value) in enumerate(zip(parameters, values)):
-        shape = parameter.get_value(borrow=True).shape
-        if value.shape != shape:
-            raise ValueError(f"{path}: arr_{k} ({parameter}) has shape {value.shape} "
-                             f"instead of {shape}")
-        if not np.isfinite(value).all():
-            raise ValueError(f"{path}: arr_{k} ({parameter}) holds values that are not "
-                             "finite")
-    for parameter, value in zip(parameters, values):
-        parameter.set_value(value.astype(parameter.dtype))
+                         f"{keys[0]} to {keys[-1]}, the network's parameters")
+    for key, parameter in zip(keys, parameters):
+        _check_value(f"{path}: {key} ({parameter})", arrays[key], parameter)
+    for key, parameter in zip(keys, parameters):
+        parameter.set_value(arrays[key].astype(parameter.dtype))
+
+
+def _check_value(what, value, parameter):
+    shape = parameter.get_value(borrow=True).shape
+    if value.shape != shape:
+        raise ValueError(f"{what} has shape {value.shape} instead of {shape}")
+    if not np.isfinite(value).all():
+        raise ValueError(f"{what} holds values that are not finite")
 
 
 def image_shape(layer, own):
@@ -270,28 +297,26 @@ def image_shape(layer, own):
 
 def standardization(name, mean, std, channels):
     """Mean and standard deviation of a network's input, ``(1,)`` or ``(channels,)``."""
-    from cnnviz.datasets import fundus
     if name.endswith(".py"):
-        mean, std = np.array(mean or [0.0]), np.array(std or [1.0])
-        for option, values in (("--mean", mean), ("--std", std)):
-            if len(values) not in (1, channels):
-                raise ValueError(f"{option}: {len(values)} numbers for {channels} "
-                                 "channels")
-        if not (std > 0).all():
-            raise ValueError("--std: must be positive")
-        return mean, std
+        return _own_standardization(mean or [0.0], std or [1.0], channels)
     if mean or std:
         raise ValueError("--mean and --std are for your own networks; those of "
                          f"'{name}' are known")
     if name == "defauw":
+        from cnnviz.datasets import fundus
         return np.array([fundus.MEAN]), np.array([fundus.STD])
-    return _die_standardization()
-
-
-def _die_standardization():
     import pandas as pd
     facts = pd.read_csv(paths.REPOSITORY / paths.DIE360_FACTS).set_index("id").value
     return np.array([facts["die360.mean"]]), np.array([facts["die360.standard_deviation"]])
+
+
+def _own_standardization(mean, std, channels):
+    for option, values in (("--mean", mean), ("--std", std)):
+        if len(values) not in (1, channels):
+            raise ValueError(f"{option}: {len(values)} numbers for {channels} channels")
+    if min(std) <= 0:
+        raise ValueError("--std: must be positive")
+    return np.array(mean), np.array(std)
 
 
 def read_image(text, name, shape, mean, std):
@@ -316,20 +341,24 @@ def read_image(text, name, shape, mean, std):
         For a missing file, or an image of another kind.
     """
     kind, _, what = text.partition(":")
-    foreign = {"defauw": "die"}.get(name, "synthetic" if name in _DIES else None)
-    if kind == foreign:
-        raise ValueError(f"--image {text}: not a picture for network '{name}'; give a "
-                         "file or " + {"die": "synthetic:17_left",
-                                       "synthetic": "die:15,100"}[kind])
+    _check_kind(kind, text, name)
     if name == "defauw":
         return (_drawn_eye(what) if kind == "synthetic" else _photograph(text))[np.newaxis]
     if kind == "synthetic":
         picture = _destandardized(_drawn_eye(what))
     else:
         picture = _die(what) if kind == "die" else read_picture(text)
-    values = fitted(picture, shape)
     mean, std = (np.reshape(each, (-1, 1, 1)) for each in (mean, std))
-    return ((values - mean) / std).astype(np.float32)[np.newaxis]
+    return ((fitted(picture, shape) - mean) / std).astype(np.float32)[np.newaxis]
+
+
+def _check_kind(kind, text, name):
+    """The die is nothing for De Fauw's network, nor an eye for those of the die."""
+    foreign, ours = ("die", "synthetic:17_left") if name == "defauw" else (
+        "synthetic", "die:15,100")
+    if kind == foreign and not name.endswith(".py"):
+        raise ValueError(f"--image {text}: not a picture for network '{name}'; give a "
+                         f"file or {ours}")
 
 
 def _photograph(path):
@@ -378,15 +407,9 @@ def read_picture(path):
     FileNotFoundError, ValueError
         For a missing file, one that is no picture, or several pictures in one.
     """
-    from skimage import color, io, util
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"{path}: no such file")
-    try:
-        picture = io.imread(path)
-    except Exception:  # damaged bytes raise nearly anything
-        raise ValueError(f"{path}: truncated, or no picture that scikit-image can "
-                         "read") from None
-    if picture.ndim not in (2, 3) or picture.ndim == 3 and picture.shape[2] not in (3, 4):
+    from skimage import color, util
+    picture = _decoded(path)
+    if picture.ndim != 2 and picture.shape[2:] not in ((3,), (4,)):
         raise ValueError(f"{path}: holds an array of shape {picture.shape}, which is "
                          "neither a grey nor a colour picture")
     if picture.dtype.kind == "f" and not (picture.min() >= 0 and picture.max() <= 1):
@@ -394,6 +417,17 @@ def read_picture(path):
                          "of 0 to 1")
     picture = util.img_as_float(picture)
     return color.rgba2rgb(picture) if picture.shape[2:] == (4,) else picture
+
+
+def _decoded(path):
+    from skimage import io
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{path}: no such file")
+    try:
+        return io.imread(path)
+    except Exception:  # damaged bytes raise nearly anything
+        raise ValueError(f"{path}: truncated, or no picture that scikit-image can "
+                         "read") from None
 
 
 def fitted(picture, shape):
@@ -429,18 +463,23 @@ def title(args):
     weights = Path(args.weights).name
     if weights == "shipped":
         weights = "stand-in" if args.network == "defauw" else "fold 0"
-    lines = f"{Path(args.network).name} (weights: {weights}), layer {args.layer}"
-    if args.image:
-        lines += f", {Path(args.image).name}"
-    lines += "\n" + METHODS[args.method].format(size=args.size)
+    image = f", {Path(args.image).name}" if args.image else ""
+    return (f"{Path(args.network).name} (weights: {weights}), layer {args.layer}{image}\n"
+            + METHODS[args.method].format(size=args.size) + _details(args))
+
+
+def _details(args):
+    """What else the numbers depend on."""
     if args.method.endswith("exemplar"):
-        norm = {None: "the norm of noise", 0: "any norm"}.get(args.norm, f"norm {args.norm}")
-        return lines + f" of the central neuron, with {norm}; activations are linear"
+        norm = {None: "the norm of noise", 0: "any norm"}.get(args.norm,
+                                                              f"norm {args.norm}")
+        return f" of the central neuron, with {norm}; activations are linear"
+    text = ""
     if args.method == "occlusion" and args.stride > 1:
-        lines += f", stride {args.stride}, interpolated between the positions"
+        text += f", stride {args.stride}, interpolated between the positions"
     if args.same_scale and len(args.feature) > 1:
-        lines += "; all rows in one scale"
-    return lines
+        text += "; all rows in one scale"
+    return text
 
 
 def _check(args):

@@ -329,7 +329,7 @@ def draw_exemplars(title, found, mean, std, picture=None):
     -------
     matplotlib.figure.Figure
     """
-    headings, image = ("noise", "exemplar"), found[0].patch[0]
+    headings, image = ("standard noise", "exemplar"), found[0].patch[0]
     if picture is not None:
         headings, image = ("image", "what the neuron sees", "exemplar"), picture.shown()
     figure, panels = _panels(title, headings, len(found), image.shape)
