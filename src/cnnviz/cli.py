@@ -38,6 +38,7 @@ COMMANDS = {
     "table-fundus": "kappa and confusion of De Fauw's network",
     "drawn-lesions": "drawn lesions beside real ones",
     "figure-fundus": "drawn fundus photographs beside real ones",
+    "figure-methods": "every visualization method on both experiments",
     "convert-defauw": "convert De Fauw's published parameters to a safe file",
     "ship-weights": "copy trained weights to weights/, with a manifest",
 }

@@ -183,4 +183,6 @@ def everything():
         made += figure("figure_5_3")
     if with_second_pool():
         made += figure("figure_5_4")
+    if "c9" in config["networks"]:
+        made += figure("figure_methods")
     return made
