@@ -125,3 +125,8 @@ def test_a_close_up_is_around_the_spot_of_median_size():
     corner, spot = figure_fundus.close_up(image, mask[::-1, ::-1] & False | (
         np.add.outer(np.arange(100), np.arange(100)) < 3), 20)
     assert corner.shape == (20, 20, 3) and spot[0, 0]
+
+
+def test_the_mean_grade_lies_between_far_off_ones():
+    posteriors = np.array([[0.6, 0, 0, 0, 0.4], [0, 0.9, 0.1, 0, 0]])
+    assert fundus_network.mean_grade(posteriors).tolist() == [2, 1]

@@ -137,9 +137,9 @@ def show_values(axes, values, limit, label):
     bar.xaxis.labelpad = 1
     ticks = [-limit, 0, limit]
     bar.set_xticks(ticks)
-    if not 1e-3 <= limit < 1e5:
-        # Else a power of ten, apart from the numbers, would run into what is below.
-        bar.set_xticklabels([f"{each:.2g}".replace("-", "−") for each in ticks])
+    # Three digits, and no power of ten apart from the numbers, so that labels of
+    # small panels stay apart.
+    bar.set_xticklabels([f"{each:.3g}".replace("-", "−") for each in ticks])
     # Within the bar's ends, so that neighbouring bars' numbers stay apart.
     for tick, side in zip(bar.get_xticklabels(), ("left", "center", "right")):
         tick.set_horizontalalignment(side)
