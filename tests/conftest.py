@@ -12,6 +12,19 @@ hypothesis.settings.register_profile("project", derandomize=True, deadline=None)
 hypothesis.settings.load_profile("project")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Tests of a file run in one process, those of the engine in one as well.
+
+    Files share what they prepare, and the engine's last test counts which Ops all
+    its tests compared.
+    """
+    for item in items:
+        name = item.path.stem
+        group = "engine" if name.startswith("test_engine") else name
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session")
 def mirror():
     """Folder of reference data: ``CNNVIZ_MIRROR``, or beside the repository."""

@@ -324,5 +324,7 @@ def test_every_supported_op_was_compared():
     """A new implementation needs a test."""
     if len(classes_that_ran()) < 80:
         pytest.skip("only where the other modules' tests ran before")
-    missing = set(engine.supported()) - classes_that_ran() - {scalar.ScalarOp}
+    # Of Theano's own; others are tested where they are defined.
+    theirs = {op for op in engine.supported() if op.__module__.startswith("theano.")}
+    missing = theirs - classes_that_ran() - {scalar.ScalarOp}
     assert not missing, missing

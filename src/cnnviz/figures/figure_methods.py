@@ -28,7 +28,7 @@ CONTRAST = 2.5   # of what is shown of photographs, or little is seen at this si
 HEADINGS = ("gradient of max(F)", "gradient of sum(F)", "occlusion",
             "deconvolutional\nnetwork", "guided\nback-propagation")
 LABEL, GAP, EDGE = 1.08, 0.07, 0.04        # inches, as all below
-HEAD, BELOW, THUMBNAIL = 0.5, 0.26, 0.52
+HEAD, BELOW, THUMBNAIL = 0.5, 0.26, 0.46
 SIDE = (style.PAGE_WIDTH - LABEL - EDGE - GAP * len(HEADINGS)) / (len(HEADINGS) + 1)
 
 
@@ -170,28 +170,33 @@ def _neuron(layer, pixels, feature):
                         f"sees {rows} × {columns}")
 
 
-def die_block(folder):
-    """Rows of the network of the die, with weights of a folder."""
-    from cnnviz import saliency
-    from cnnviz.commands import saliency as command
-    from cnnviz.commands import visualize
-    from cnnviz.datasets import die360
+def _die_layer(folder):
     from cnnviz.networks import die, layers, weights
     network = die.build(NETWORK)
     weights.load_fold(folder, "random", NETWORK, 0, network)
-    layer = layers.find_layer(network, LAYER)
-    images = die360.render(*zip(*command.SHOWN))
-    mean, std = visualize.standardization(NETWORK, None, None, 1)
+    return layers.find_layer(network, LAYER)
+
+
+def _die_row(layer, image, pixels, view, feature):
+    box, label = _neuron(layer, pixels, feature)
+    return Row("{}\na = {}°, b = {}°".format(label, *view), image, box,
+               all_methods(layer, pixels, feature, DIE_OCCLUDER))
+
+
+def die_block(folder):
+    """Rows of the network of the die, with weights of a folder."""
+    from cnnviz import saliency
+    from cnnviz.commands.saliency import SHOWN
+    from cnnviz.commands.visualize import standardization
+    from cnnviz.datasets import die360
+    layer, images = _die_layer(folder), die360.render(*zip(*SHOWN))
+    mean, std = standardization(NETWORK, None, None, 1)
     pixels = ((images - mean) / std)[:, np.newaxis].astype(np.float32)
-    rows = []
-    for feature, view in strongest(saliency.feature_maps(layer, pixels), FEATURES):
-        shown = pixels[view:view + 1]
-        box, label = _neuron(layer, shown, feature)
-        rows.append(Row(f"{label}\na = {command.SHOWN[view][0]}°, "
-                        f"b = {command.SHOWN[view][1]}°", images[view], box,
-                        all_methods(layer, shown, feature, DIE_OCCLUDER)))
+    chosen = strongest(saliency.feature_maps(layer, pixels), FEATURES)
     return Block(f"(a) Die360: network {NETWORK}, layer {LAYER}",
-                 f"{DIE_OCCLUDER} × {DIE_OCCLUDER}", rows)
+                 f"{DIE_OCCLUDER} × {DIE_OCCLUDER}",
+                 [_die_row(layer, images[k], pixels[k:k + 1], SHOWN[k], feature)
+                  for feature, k in chosen])
 
 
 def first_of_grade(grade, count=CANDIDATES):
