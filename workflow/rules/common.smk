@@ -2,7 +2,7 @@
 import shlex
 
 from cnnviz import configuration, paths
-from cnnviz.commands.train_fundus import STAGES as FUNDUS_STAGES
+from cnnviz.commands.train_fundus import STAGES as FUNDUS_STAGES, WITH_PHOTOGRAPHS
 from cnnviz.datasets import external
 from snakemake.exceptions import WorkflowError
 
@@ -136,7 +136,7 @@ def stage_before(wildcards):
 
 def stage_photographs(wildcards):
     """Real photographs that a stage of the training needs."""
-    return prepared("idrid").values() if wildcards.stage == "photographs" else []
+    return prepared("idrid").values() if wildcards.stage in WITH_PHOTOGRAPHS else []
 
 
 def stage_arguments(wildcards):

@@ -45,9 +45,7 @@ def run(args):
     arguments.select_engine(args)
     batch_size = 16
     plain = defauw.build(batch_size)
-    normalized = defauw.build(batch_size, normalize=True)
-    weights.load(args.trained[-1], normalized)
-    defauw.fold(normalized, plain)
+    defauw.load_folded(args.trained[-1], plain)
     photographs = store.read(args.photographs)
     before, maps = _measured(plain, photographs, batch_size)
     metadata = {"network": "defauw", "kappa_before_compression": before,
