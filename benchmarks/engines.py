@@ -29,43 +29,22 @@ import yaml
 from cnnviz import backend, engine
 from cnnviz.backend import T, lasagne, theano
 from cnnviz.networks import defauw, die
-from cnnviz.networks.layers import find_layer
+
+import defauw_torch
 
 ROOT = Path(__file__).resolve().parents[1]
 RATE, MOMENTUM = 0.001, 0.9
 TASKS = ("forward", "input gradient", "training step")
 
 
-# The ceiling: the same networks, written for PyTorch by hand.
-
-class Stack(torch.nn.Module):
-    """De Fauw's convolutional stack with its parameters in Lasagne's order."""
-
-    def __init__(self, parameters):
-        super().__init__()
-        self.weights = torch.nn.ParameterList(
-            torch.tensor(each).to(memory_format=torch.channels_last)
-            for each in parameters[::2])
-        self.biases = torch.nn.ParameterList(
-            torch.tensor(each[None]).to(memory_format=torch.channels_last)
-            for each in parameters[1::2])
-        self.last_of_block = {0, 2, 4, 8, 12}
-
-    def forward(self, value):
-        for index, (weight, bias) in enumerate(zip(self.weights, self.biases)):
-            value = F.conv2d(value, weight, None, 2 if index == 0 else 1,
-                             weight.shape[-1] // 2) + bias
-            value = F.leaky_relu(value, defauw.LEAKINESS)
-            if index in self.last_of_block:
-                value = F.max_pool2d(value, 3, 2)
-        return value
-
+# The ceiling: the same networks, written for PyTorch by hand (see defauw_torch too).
 
 class C9(torch.nn.Module):
-    """The Die360 network c9 with its parameters in Lasagne's order."""
+    """The Die360 network c9 with the parameters of Lasagne's."""
 
-    def __init__(self, parameters):
+    def __init__(self, network):
         super().__init__()
+        parameters = lasagne.layers.get_all_param_values(network)
         self.parts = torch.nn.ParameterList(
             torch.tensor(each).to(memory_format=torch.channels_last)
             if each.ndim == 4 else torch.tensor(each) for each in parameters)
@@ -101,8 +80,7 @@ class Case:
 
 def hand_written(case, device):
     """Functions for the three tasks, of a hand-written module."""
-    module = case.module(lasagne.layers.get_all_param_values(case.build()))
-    module = module.to(device)
+    module = case.module(case.build()).requires_grad_().to(device)
     optimizer = torch.optim.SGD(module.parameters(), RATE, momentum=MOMENTUM,
                                 nesterov=True)
     given = torch.as_tensor(case.images, device=device)
@@ -240,7 +218,7 @@ def cases(device):
     rng = np.random.RandomState(0)
     fundus = rng.randn(64 if device != "cpu" else 1, 3, defauw.SIZE, defauw.SIZE)
     dice = rng.randn(64, 1, 32, 32)
-    yield Case("De Fauw's stack", _stack, Stack, fundus.astype(np.float32))
+    yield Case("De Fauw's stack", _stack, defauw_torch.Stack, fundus.astype(np.float32))
     yield Case("c9", lambda: die.build("c9"), C9, dice.astype(np.float32),
                rng.randint(0, 6, 64).astype(np.int32))
 

@@ -1,11 +1,13 @@
 """Choice of engine and device; names put back for newer NumPy and Python."""
 import importlib.util
+import pickle
+import warnings
 
 import numpy as np
 import pytest
 
 from cnnviz import backend, old_names
-from cnnviz.backend import T
+from cnnviz.backend import T, lasagne
 
 needs_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None,
                                  reason="PyTorch is not installed")
@@ -62,6 +64,24 @@ def test_what_cannot_be_chosen(engine, device, words):
     with pytest.raises(ValueError, match=words):
         backend.select(engine, device)
     assert backend.selected() == before
+
+
+def test_lasagne_s_convolution_takes_any_number_of_images_without_a_warning():
+    source = lasagne.layers.InputLayer((2, 1, 3, 3))
+    layer = lasagne.layers.Conv2DLayer(source, 1, 2, W=lasagne.init.Constant(1))
+    images = T.tensor4()
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        maps = lasagne.layers.get_output(layer, images)
+        assert "image_shape" not in str(list(map(str, found)))
+        # Theano is left as it is.
+        T.nnet.conv2d(images, layer.W, image_shape=(2, 1, 3, 3))
+        assert "image_shape" in str(found[-1].message)
+    compute = backend.function([images], maps)
+    for number in (1, 2, 3):
+        values = compute(np.ones((number, 1, 3, 3), np.float32))
+        np.testing.assert_array_equal(values, np.full((number, 1, 2, 2), 4))
+    assert pickle.loads(pickle.dumps(layer.convolution)) is layer.convolution
 
 
 def test_only_absent_names_are_put_back(monkeypatch):

@@ -430,6 +430,26 @@ def test_lasagnes_own_layers_built_for_a_number_of_images(engine):
     assert (found[0, :, 0, 0] == 4 + 6 + 6 + 9).all()
 
 
+def pooled_twice(number):
+    """Lasagne's own layers, built for a number of images; the same parameters always."""
+    network = L.InputLayer((number, 2, 12, 10), name="input")
+    for features in (3, 2):
+        network = L.Conv2DLayer(network, features, 3, nonlinearity=LEAKY)
+        network = L.MaxPool2DLayer(network, 2, stride=1)
+    return drawn(network, seed=2)
+
+
+@pytest.mark.parametrize("engine, number, method", [
+    ("torch", 4, "guided"), ("torch", 2, "deconvnet"), ("theano", 4, "deconvnet"),
+    ("theano", 2, "guided")], indirect=["engine"])
+def test_pooling_layers_built_for_a_number_of_images_take_one(engine, number, method):
+    image = np.random.RandomState(3).randn(1, 2, 12, 10).astype(np.float32)
+    found, expected = (deconvnet.reconstruction(pooled_twice(each), image, method=method)
+                       for each in (number, None))
+    assert found.shape == (2, 1, 12, 10) and found.any()
+    np.testing.assert_allclose(found, expected, atol=1e-6 * np.abs(expected).max())
+
+
 def test_a_network_in_float64_is_projected_in_float64():
     inputs = L.InputLayer((None, 1, 2, 2), name="input")
     layer = L.Conv2DLayer(inputs, 1, 1, W=np.full((1, 1, 1, 1), 1 / 3), b=None)

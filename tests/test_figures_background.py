@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy import ndimage, signal
 
-from cnnviz import cli
+from cnnviz import cli, occlusion
 from cnnviz.backend import lasagne
 from cnnviz.datasets import die360
 from cnnviz.figures import (figure_2_1, figure_2_2, figure_2_3, figure_2_4, figure_2_5,
@@ -177,9 +177,8 @@ def test_occluder_has_49_positions_of_which_12_are_shown():
     assert len(set(map(tuple, places.tolist()))) == 49
     assert places.min() == 0 and places.max() == 102
     assert figure_3_1.shown().shape == (3, 4, 2)
-    assert len(figure_3_1.centres(111, 1)) == 111
     # From the corner on and without leaving the image, as the caption says.
-    assert len(figure_3_1.centres(111 - 41 + 1, 17)) ** 2 == 25
+    assert len(occlusion.centres((111 - 41 + 1,) * 2, 17)) == 25
 
 
 def test_occluder_is_clipped_at_the_border():

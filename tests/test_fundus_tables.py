@@ -6,6 +6,7 @@ import pytest
 
 from cnnviz import cli, paths
 from cnnviz.datasets import lesion_statistics, store, synthetic
+from cnnviz.evaluation import quadratic_weighted_kappa
 from cnnviz.figures import figure_fundus
 from cnnviz.tables import drawn_lesions, fundus_network
 
@@ -43,6 +44,19 @@ def test_the_interval_is_wider_where_eyes_of_a_patient_stay_together():
     said = np.repeat(np.clip(true[::2] + rng.integers(-1, 2, 100), 0, 4), 2)
     single, paired = (np.ptp(fundus_network._interval(true, said, n)) for n in (1, 2))
     assert paired > 1.2 * single
+
+
+@pytest.mark.parametrize("together", [1, 2])
+def test_the_interval_by_its_definition(together):
+    rng = np.random.default_rng(2)
+    true, said = rng.integers(0, 5, (2, 60))
+    draws, count, kappas = np.random.default_rng(0), 60 // together, []
+    for _ in range(2000):
+        eyes = np.concatenate([np.arange(together) + together * patient
+                               for patient in draws.integers(count, size=count)])
+        kappas.append(quadratic_weighted_kappa(true[eyes], said[eyes]))
+    assert fundus_network._interval(true, said, together) == tuple(
+        np.quantile(kappas, [0.025, 0.975]))
 
 
 def test_the_text_names_weights_reading_and_confusion():

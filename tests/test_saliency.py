@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from cnnviz import saliency
-from cnnviz.backend import lasagne
-from cnnviz.networks import die, layers
+from cnnviz import backend, inputs, saliency
+from cnnviz.backend import T, lasagne, theano
+from cnnviz.networks import defauw, die, layers
 
 L = lasagne.layers
 
@@ -145,6 +145,39 @@ def test_networks_with_several_inputs(wrt, expected):
     assert found.shape == (1, 2, 4, 4) and (found == expected).all()
 
 
+def pooled(number):
+    """Lasagne's own layers, built for a number of images; the same parameters always."""
+    lasagne.random.set_rng(np.random.RandomState(0))
+    network = L.InputLayer((number, 2, 9, 8), name="input")
+    network = L.Conv2DLayer(network, 3, 3, pad="same", name="convolution")
+    network = L.MaxPool2DLayer(network, 2, name="pool1")
+    return L.MaxPool2DLayer(L.Conv2DLayer(network, 2, 2, name="second"), 2, stride=1,
+                            name="pool2")
+
+
+@pytest.mark.parametrize("engine, number, ways", [
+    ("torch", 4, [("max", "auto"), ("sum", "whole")]),
+    ("torch", 2, [("max", "whole")]), ("theano", 4, [("max", "whole")])])
+def test_networks_built_for_a_number_of_images_take_any(engine, number, ways):
+    if engine == "torch":
+        pytest.importorskip("torch")
+    images = np.random.RandomState(1).randn(3, 2, 9, 8).astype(np.float32)
+
+    def results(layer, images):
+        return [saliency.feature_maps(layer, images).swapaxes(0, 1),
+                *(saliency.feature_saliency(layer, images, aggregate=aggregate,
+                                            method=method)
+                  for aggregate, method in ways)]
+    backend.select(engine, "cpu")
+    try:
+        expected = results(pooled(None), images)
+        for part in (slice(0, 1), slice(0, 3)):
+            for found, want in zip(results(pooled(number), images[part]), expected):
+                np.testing.assert_allclose(found, want[:, part], atol=1e-6)
+    finally:
+        backend.select()
+
+
 @pytest.mark.parametrize("arguments, message", [
     (dict(aggregate="mean"), "unknown aggregate 'mean'"),
     (dict(features=3), "features 0 to 2, not 3"),
@@ -177,3 +210,137 @@ def test_dense_layers_have_no_feature_maps():
     with pytest.raises(ValueError, match="'output' gives 2-dimensional"):
         saliency.feature_saliency(die.build("d5"),
                                   np.zeros((1, 1, 32, 32), np.float32))
+
+
+# Output units (eq. 3.3).
+
+def two_units(shape=(1, 1, 2), nonlinearity=lasagne.nonlinearities.softmax):
+    """Units that see two numbers by the weights (2, 0) and (0, 4)."""
+    source = L.InputLayer((None, *shape), name="input")
+    weights = np.array([[2, 0], [0, 4]], np.float32)
+    return L.DenseLayer(source, 2, W=weights, nonlinearity=nonlinearity, name="output")
+
+
+def test_class_scores_by_hand():
+    """Both scores are 4, so both probabilities p are 1/2.
+
+    The gradient of the first is p (w - (p w + p w')) = (w - w') / 4.
+    """
+    image = np.array([2, 1], np.float32).reshape(1, 1, 1, 2)
+    layer = two_units()
+    found = saliency.unit_saliency(layer, image)
+    assert found.shape == (2, 1, 1, 2)
+    np.testing.assert_allclose(found[:, 0, 0], [[0.5, -1], [-0.5, 1]], rtol=1e-6)
+    scores = saliency.unit_saliency(inputs.linear(layer), image, progress=True)
+    np.testing.assert_array_equal(scores[:, 0, 0], [[2, 0], [0, 4]])
+    np.testing.assert_array_equal(saliency.unit_saliency(layer, image, 1), found[1:])
+
+
+def test_of_units_too_the_largest_channel_counts():
+    image = np.array([2, 1], np.float32).reshape(1, 2, 1, 1)
+    layer = two_units((2, 1, 1))
+    raw = saliency.unit_saliency(layer, image, raw=True)
+    assert raw.shape == (2, 1, 2, 1, 1)
+    np.testing.assert_allclose(raw[..., 0, 0][:, 0], [[0.5, -1], [-0.5, 1]], rtol=1e-6)
+    np.testing.assert_allclose(saliency.unit_saliency(layer, image), [[[[0.5]]], [[[1]]]],
+                               rtol=1e-6)
+
+
+def joined(number):
+    """Pairs (l, r), which give the outputs l + 3 r and 2 l + 4 r."""
+    network = L.ReshapeLayer(L.InputLayer((number, 1, 1, 1), name="input"), (-1, 2))
+    network = L.DenseLayer(network, 2, W=np.array([[1, 2], [3, 4]], np.float32), b=None,
+                           nonlinearity=None)
+    return L.ReshapeLayer(network, (-1, 1), name="outputs")
+
+
+@pytest.mark.parametrize("number", [None, 4])
+def test_every_image_of_a_pair_counts_for_its_own_output(number):
+    """Not the sum of both outputs, which would give 3, 7, 3, 7."""
+    images = np.zeros((4, 1, 1, 1), np.float32)
+    found = saliency.unit_saliency(joined(number), images)
+    assert found.ravel().tolist() == [1, 4, 1, 4]
+
+
+@pytest.fixture(scope="module")
+def pair():
+    """De Fauw's network in float64, small; a pair of images and their dimensions."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(theano.config, "floatX", "float64")
+        network = defauw.build(2, seed=3, size=125, reduction=32)
+    rng = np.random.RandomState(0)
+    return network, [rng.randn(2, 3, 125, 125), rng.rand(2, 2)]
+
+
+def differences(network, arrays, places, step=1e-6):
+    """Change of all outputs ``(places, 2, units)`` with one number of an image."""
+    below, variables = inputs.input_variables(network)
+    outputs = backend.function(variables, L.get_output(
+        network, dict(zip(below, variables)), deterministic=True))
+    found = []
+    for place in places:
+        change = np.zeros_like(arrays[0])
+        change[place] = step
+        high, low = (outputs(arrays[0] + sign * change, arrays[1]) for sign in (1, -1))
+        found.append((high - low) / (2 * step))
+    return np.array(found)
+
+
+@pytest.mark.parametrize("without", [False, True], ids=["softmax", "linear"])
+def test_eye_pairs_equal_central_differences(pair, without):
+    network, arrays = pair
+    layer = inputs.linear(network) if without else network
+    found = saliency.unit_saliency(layer, arrays, [4, 1], raw=True)
+    assert found.shape == (2, 2, 3, 125, 125) and found.dtype == np.float64
+    scale = np.abs(found).max()
+    rng = np.random.RandomState(1)
+    for eye in range(2):
+        # The largest of each unit, and some by chance, of which many are zero.
+        places = [(eye, *np.unravel_index(np.abs(each[eye]).argmax(), each[eye].shape))
+                  for each in found]
+        places += [(eye, *place) for place in zip(*(rng.randint(size, size=6)
+                                                    for size in (3, 125, 125)))]
+        expected = differences(layer, arrays, places)
+        for k, unit in enumerate((4, 1)):
+            have = [found[(k, *place)] for place in places]
+            np.testing.assert_allclose(have, expected[:, eye, unit], atol=1e-6 * scale)
+        # The other eye's grades change as well.
+        assert np.abs(expected[:2, 1 - eye]).max() > 1e-3 * scale
+    np.testing.assert_array_equal(saliency.unit_saliency(layer, arrays, [4, 1]),
+                                  found.max(axis=2))
+
+
+def test_the_gradient_by_another_input(pair):
+    network, arrays = pair
+    found = saliency.unit_saliency(network, arrays, 2, wrt=1, raw=True)
+    assert found.shape == (1, 2, 2)
+    for place in np.ndindex(2, 2):
+        change = np.zeros((2, 2))
+        change[place] = 1e-6
+        below, variables = inputs.input_variables(network)
+        high, low = (backend.function(variables, L.get_output(
+            network, dict(zip(below, variables)), deterministic=True))(
+                arrays[0], arrays[1] + sign * change) for sign in (1, -1))
+        assert found[(0, *place)] == pytest.approx((high - low)[place[0], 2] / 2e-6,
+                                                   rel=1e-5)
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (dict(units=5), "layer 'output' has features 0 to 4, not 5"),
+    (dict(units=-1), "features 0 to 4, not -1"),
+    (dict(wrt=2), "inputs 0 to 1, not 2"),
+    (dict(wrt=1), "input 'dimensions' has no channels"),
+    (dict(images=[np.zeros((4, 3, 125, 125)), np.zeros((4, 2))]),
+     "built for 2 images, and 4 were given"),
+    (dict(images=[np.zeros((2, 3, 125, 125))]), "2 inputs and 1 arrays"),
+    (dict(images=[np.full((2, 3, 125, 125), np.inf), np.zeros((2, 2))]), "not finite"),
+])
+def test_bad_arguments_for_units_are_refused(pair, arguments, message):
+    network, arrays = pair
+    with pytest.raises(ValueError, match=message):
+        saliency.unit_saliency(network, **{"images": arrays, **arguments})
+
+
+def test_feature_maps_are_no_output_units(pair):
+    with pytest.raises(ValueError, match=r"'pool1' has outputs of shape \(2, 1, 31, 31"):
+        saliency.unit_saliency(layers.find_layer(pair[0], "pool1"), pair[1][:1])

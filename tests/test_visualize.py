@@ -5,12 +5,12 @@ import pytest
 from skimage import io
 
 from cnnviz import (cli, deconvnet, exemplars, exemplars_regularized, files, occlusion,
-                    overlay, saliency)
+                    overlay, paths, saliency)
 from cnnviz.backend import lasagne
 from cnnviz.commands import visualize as command
-from cnnviz.datasets import die360, fundus, synthetic
+from cnnviz.datasets import die360, fundus, pictures, synthetic
 from cnnviz.figures import style, visualize
-from cnnviz.networks import die, layers, weights
+from cnnviz.networks import die, layers, own as own_network, weights
 from cnnviz.receptive_field import receptive_field
 
 OWN = """
@@ -33,7 +33,7 @@ class Own:
         self.image, self.folder = folder / "image.png", folder
         self.path.write_text(OWN.format(channels=channels))
         rng = np.random.RandomState(3)
-        self.network = command.build_own(self.path)
+        self.network = own_network.build(self.path)
         self.values = [rng.randn(*value.shape).astype(value.dtype) for value
                        in lasagne.layers.get_all_param_values(self.network)]
         lasagne.layers.set_all_param_values(self.network, self.values)
@@ -230,8 +230,8 @@ def test_numbers_have_three_digits(value, text):
 
 def test_parameters_in_the_package_s_own_form_are_read(own, tmp_path):
     weights.save(tmp_path / "own.npz", own.network, {})
-    fresh = command.build_own(own.path)
-    command.load_own(tmp_path / "own.npz", fresh)
+    fresh = own_network.build(own.path)
+    own_network.load(tmp_path / "own.npz", fresh)
     for found, expected in zip(*map(lasagne.layers.get_all_param_values,
                                     (fresh, own.network))):
         np.testing.assert_array_equal(found, expected)
@@ -240,7 +240,7 @@ def test_parameters_in_the_package_s_own_form_are_read(own, tmp_path):
 def test_shipped_weights_are_the_default():
     network = command.read_network("c1", "shipped")
     expected = die.build("c1")
-    weights.load_fold(command.paths.SHIPPED_WEIGHTS, "random", "c1", 0, expected)
+    weights.load_fold(paths.SHIPPED_WEIGHTS, "random", "c1", 0, expected)
     np.testing.assert_array_equal(lasagne.layers.get_all_param_values(network)[0],
                                   lasagne.layers.get_all_param_values(expected)[0])
 
@@ -266,14 +266,14 @@ def test_neighbours_of_the_file_can_be_imported(tmp_path):
     own = Own(tmp_path)
     own.path.write_text(own.path.read_text().replace(
         "    network", "    from neighbour_of_own import FILTERS\n    network", 1))
-    assert command.build_own(own.path).output_shape == (None, 2)
+    assert own_network.build(own.path).output_shape == (None, 2)
 
 
 # --- Images -----------------------------------------------------------------------
 
 def test_the_die_is_standardized_as_in_training():
-    scale = command.standardization("c1", None, None, 1)
-    found = command.read_image("die:15,100", "c1", (1, 32, 32), *scale)
+    scale = pictures.standardization("c1", None, None, 1)
+    found = pictures.read_image("die:15,100", "c1", (1, 32, 32), *scale)
     expected = (die360.render(15, 100) - 0.5158796) / 0.1525882
     np.testing.assert_allclose(found[0], expected, atol=1e-4)
     picture = visualize.Picture(found, *scale)
@@ -286,23 +286,23 @@ def test_photographs_are_prepared_as_defauw_expects_them(tmp_path):
     eye = np.zeros((300, 400, 3), np.uint8)
     eye[20:280, 50:350] = rng.randint(60, 200, (260, 300, 3))
     io.imsave(path, eye)
-    shape, scale = (3, 512, 512), command.standardization("defauw", None, None, 3)
-    found = command.read_image(str(path), "defauw", shape, *scale)
+    shape, scale = (3, 512, 512), pictures.standardization("defauw", None, None, 3)
+    found = pictures.read_image(str(path), "defauw", shape, *scale)
     np.testing.assert_array_equal(found[0], fundus.prepare(eye)[0])
     picture = visualize.Picture(found, *scale)
     np.testing.assert_allclose(picture.shown(), fundus.destandardize(found[0]), atol=1e-6)
 
 
 def test_drawn_photographs_have_names():
-    scale = command.standardization("defauw", None, None, 3)
-    found = command.read_image("synthetic:3_right", "defauw", (3, 512, 512), *scale)
+    scale = pictures.standardization("defauw", None, None, 3)
+    found = pictures.read_image("synthetic:3_right", "defauw", (3, 512, 512), *scale)
     expected = synthetic.load(synthetic.records(4)[7])
     assert expected.name == "3_right"
     np.testing.assert_array_equal(found[0], expected.pixels)
 
 
 def test_a_network_of_one_s_own_takes_them_too():
-    found = command.read_image("synthetic:retina", "own.py", (3, 20, 30), [0], [1])
+    found = pictures.read_image("synthetic:retina", "own.py", (3, 20, 30), [0], [1])
     assert found.shape == (1, 3, 20, 30) and 0 <= found.min() < found.max() <= 1
     assert found[0, 0].mean() > 2 * found[0, 2].mean()     # a retina is red
 
@@ -310,7 +310,7 @@ def test_a_network_of_one_s_own_takes_them_too():
 @pytest.mark.parametrize("picture, channels", [
     (np.full((6, 8), 0.2), 3), (np.full((6, 8, 3), 0.2), 1), (np.full((24, 16), 0.2), 1)])
 def test_pictures_are_fitted_to_the_input(picture, channels):
-    found = command.fitted(picture, (channels, 12, 8))
+    found = pictures.fitted(picture, (channels, 12, 8))
     assert found.shape == (channels, 12, 8)
     np.testing.assert_allclose(found, 0.2)
 
@@ -319,7 +319,7 @@ def test_transparent_pictures_lie_on_white(tmp_path):
     picture = np.zeros((4, 5, 4), np.uint8)
     picture[:2, :, 3] = 255
     io.imsave(tmp_path / "x.png", picture, check_contrast=False)
-    found = command.read_picture(tmp_path / "x.png")
+    found = pictures.read_picture(tmp_path / "x.png")
     assert found.shape == (4, 5, 3) and not found[:2].any() and (found[2:] == 1).all()
 
 

@@ -11,6 +11,8 @@ Mends, each with its reason:
   offers what Theano asks for its default; empty means NumPy's own BLAS.
 * Lasagne 0.1 imports ``theano.tensor.signal.downsample``, which Theano
   dropped after 0.8; a module of that name forwards to ``pool``.
+* Lasagne's convolution layers get :func:`convolution`, which takes any number of
+  images and does not warn of the argument that Theano renamed after 0.8.
 * Names that newer versions of NumPy and Python dropped are put back, where
   they are absent (:mod:`cnnviz.old_names`).
 * Compiled C code is kept under the user's cache folder, one folder a
@@ -98,6 +100,38 @@ def _downsample_module():
     return module
 
 
+def convolution(input, filters, image_shape=None, **options):
+    """``theano.tensor.nnet.conv2d`` as Lasagne 0.1 calls it.
+
+    The number of images that a network was built for is left out of the shape, so
+    that it takes any; else shapes of the maps above would be inferred from it.
+
+    Parameters
+    ----------
+    input, filters, **options
+        As for ``theano.tensor.nnet.conv2d``.
+    image_shape : (batch, channels, rows, columns), optional
+        Called ``input_shape`` today; None stands for any number.
+
+    Returns
+    -------
+    Theano variable
+    """
+    if image_shape is not None:
+        options["input_shape"] = (None, *image_shape[1:])
+    return theano.tensor.nnet.conv2d(input, filters, **options)
+
+
+@contextlib.contextmanager
+def _lasagnes_convolution(nnet):
+    """While Lasagne is imported: what its layers take for Theano's convolution."""
+    original, nnet.conv2d = nnet.conv2d, convolution
+    try:
+        yield
+    finally:
+        nnet.conv2d = original
+
+
 def _prepare():
     if "theano" in sys.modules:
         raise ImportError("import cnnviz.backend before theano: its flags "
@@ -118,7 +152,8 @@ def _prepare():
         module = _downsample_module()
         sys.modules[module.__name__] = module
         theano.tensor.signal.downsample = module
-        import lasagne
+        with _lasagnes_convolution(theano.tensor.nnet):
+            import lasagne
     for name, value in given.items():
         if value is None:
             del os.environ[name]
@@ -207,7 +242,6 @@ def function(inputs, outputs=None, updates=None, givens=None, mode=None, **optio
 def _quiet():
     """Silence the warnings that Lasagne 0.1's old calls cause in 1.0.5."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*image_shape.*")
         warnings.filterwarnings("ignore", category=DeprecationWarning)
         yield
 

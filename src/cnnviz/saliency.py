@@ -16,7 +16,7 @@ from cnnviz.local import NotLocal, Stack
 from cnnviz.local.backward import Gradients, Sweep
 
 __all__ = ["AGGREGATES", "METHODS", "feature_gradient", "feature_saliency",
-           "unit_saliency", "feature_maps", "channel_maximum"]
+           "feature_sweep", "unit_saliency", "feature_maps", "channel_maximum"]
 
 AGGREGATES = {"max": T.max, "sum": T.sum}
 METHODS = ("auto", "local", "whole")
@@ -44,6 +44,14 @@ def feature_maps(layer, images, batch_size=BATCH_SIZE):
         layer, dict(zip(below, variables)), deterministic=True))
     return np.concatenate([compute(*(array[part] for array in arrays))
                            for part in batches(arrays, batch_size)])
+
+
+def _check_channels(layer, wrt, raw):
+    """Saliency is one number for a pixel where an input has channels."""
+    source = input_variables(layer)[0][wrt]
+    if len(source.shape) < 3 and not raw:
+        raise ValueError(f"input '{source.name}' has no channels to take the maximum of; "
+                         "ask for the raw gradient")
 
 
 def _check_aggregate(aggregate):
@@ -150,12 +158,13 @@ def feature_saliency(layer, images, features=None, aggregate="max",
     _check_aggregate(aggregate)
     check_maps(layer)
     check_input(layer, wrt)
+    _check_channels(layer, wrt, raw)
     features, arrays = check_features(layer, features), as_arrays(layer, images)
     if batch_size is not None and batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, not {batch_size}")
     shape = arrays[wrt].shape if raw else np.delete(arrays[wrt].shape, 1)
     out = np.zeros((len(features), *shape), arrays[wrt].dtype)
-    sweep = _sweep(layer, method, aggregate, wrt)
+    sweep = feature_sweep(layer, aggregate, method, wrt)
     with tqdm(total=len(arrays[wrt]) * len(features), unit=" maps",
               disable=not progress) as bar:
         for k, image, values, *place in sweep(arrays, features, batch_size):
@@ -164,8 +173,27 @@ def feature_saliency(layer, images, features=None, aggregate="max",
     return out
 
 
-def _sweep(layer, method, aggregate, wrt):
-    """Generator function: see :meth:`cnnviz.local.backward.Sweep.__call__`."""
+def feature_sweep(layer, aggregate="max", method="auto", wrt=0):
+    """Compile gradients of aggregated feature maps, for image after image.
+
+    Parameters
+    ----------
+    layer, aggregate, method, wrt
+        As for :func:`feature_saliency`.
+
+    Returns
+    -------
+    function
+        A generator function: see :meth:`cnnviz.local.backward.Sweep.__call__`.
+        Gradients of many features of many images, each on the part of the image
+        where it is not zero.
+
+    Raises
+    ------
+    ValueError
+        For an unknown aggregate or method.
+    """
+    _check_aggregate(aggregate)
     if method not in METHODS:
         raise ValueError(f"unknown method '{method}'; choose one of {', '.join(METHODS)}")
     if method != "whole":
@@ -211,13 +239,14 @@ def unit_saliency(layer, images, units=None, wrt=0, raw=False, progress=False):
     Raises
     ------
     ValueError
-        For a layer without output units, units that it lacks, or images of the
-        wrong shape, number, or not finite.
+        For a layer without output units, units that it lacks, images of the wrong
+        shape, number, or not finite, or an input without channels unless ``raw``.
     """
     if len(layer.output_shape) != 2:
         raise ValueError(f"layer '{layer.name}' has outputs of shape "
                          f"{layer.output_shape}, not (batch, unit)")
     check_input(layer, wrt)
+    _check_channels(layer, wrt, raw)
     units, arrays = check_features(layer, units), as_arrays(layer, images)
     below, variables = input_variables(layer)
     count, fixed = len(arrays[wrt]), below[wrt].shape[0]

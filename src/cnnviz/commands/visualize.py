@@ -15,11 +15,6 @@ which is read without running anything: numpy.savez(FILE,
 docs/own_network.md is a worked example.
 """
 import argparse
-import re
-import runpy
-import sys
-import traceback
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +48,6 @@ METHODS = {
     "guided": "guided back-propagation, from the whole feature map",
 }
 _DIES = ("c1", "c2", "c3", "c4", "c9")
-_SAVED = "numpy.savez(FILE, *lasagne.layers.get_all_param_values(network))"
 _FORMATS = (".png", ".pdf")
 
 
@@ -154,10 +148,15 @@ def read_network(name, choice):
     if not name.endswith(".py"):
         raise ValueError(f"unknown network '{name}'; choose defauw, {', '.join(_DIES)} "
                          "or a Python file (.py)")
-    network = named(build_own(Path(name)), name)
-    if choice != "random":
-        load_own(choice, network)
-    return network
+    return _own(name, choice)
+
+
+def _own(path, choice):
+    from cnnviz.networks import own
+    if choice == "shipped":
+        raise ValueError("--weights: your own network needs a .npz file of its "
+                         "parameters, or 'random'")
+    return own.read(path, choice)
 
 
 def _defauw(choice):
@@ -181,99 +180,6 @@ def _die_network(name, choice):
     return network
 
 
-def build_own(path):
-    """Run a Python file and its ``build()``; errors name the file and the line."""
-    from cnnviz.backend import lasagne
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file")
-    # Random parameters, too, are the same in every run.
-    lasagne.random.set_rng(np.random.RandomState(0))
-    try:
-        network = _run(path)
-    except (Exception, SystemExit) as error:  # it is not our code
-        raise ValueError(_blame(path, error)) from error
-    if not isinstance(network, lasagne.layers.Layer):
-        raise ValueError(f"{path}: build() returns {type(network).__name__}, not a "
-                         "Lasagne layer")
-    return network
-
-
-def _run(path):
-    """What ``build()`` of a file returns."""
-    # As in 'python FILE.py', neighbours can be imported.
-    sys.path.insert(0, str(path.resolve().parent))
-    try:
-        names = runpy.run_path(str(path))
-        if not callable(names.get("build")):
-            raise ValueError(f"{path}: has no function build() that returns the output "
-                             "layer")
-        return names["build"]()
-    finally:
-        sys.path.pop(0)
-
-
-def _blame(path, error):
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__)
-             if frame.filename == str(path)]
-    text = str(error).partition("\n")[0]
-    if not lines:
-        return text
-    return f"{path}, line {lines[-1]}: {type(error).__name__}: {text}"
-
-
-def named(network, path):
-    """Name the layers of a network that have no name, by number and kind.
-
-    Raises
-    ------
-    ValueError
-        For two layers of one name, of which the wrong one might be taken.
-    """
-    from cnnviz.backend import lasagne
-    seen = set()
-    for number, layer in enumerate(lasagne.layers.get_all_layers(network)):
-        if layer.name is None:
-            layer.name = f"{number}:{type(layer).__name__}"
-        if layer.name in seen:
-            raise ValueError(f"{path}: several layers are named '{layer.name}'")
-        seen.add(layer.name)
-    return network
-
-
-def load_own(path, network):
-    """Load the parameters of a network of one's own; all of them fit, or none is."""
-    from cnnviz.backend import lasagne
-    from cnnviz.networks import weights
-    if path == "shipped":
-        raise ValueError("--weights: your own network needs a .npz file of its "
-                         "parameters, or 'random'")
-    try:
-        arrays = files.load_arrays(path, _SAVED)
-    except ValueError:  # its remedy would be to delete the file
-        raise ValueError(f"{path}: truncated or no .npz file; write it with "
-                         f"'{_SAVED}'") from None
-    if weights.METADATA in arrays:
-        weights.load(path, network)
-        return
-    parameters = lasagne.layers.get_all_params(network)
-    keys = [f"arr_{k}" for k in range(len(parameters))]
-    if set(arrays) != set(keys):
-        raise ValueError(f"{path}: holds {len(arrays)} arrays ({', '.join(arrays)}), not "
-                         f"{keys[0]} to {keys[-1]}, the network's parameters")
-    for key, parameter in zip(keys, parameters):
-        _check_value(f"{path}: {key} ({parameter})", arrays[key], parameter)
-    for key, parameter in zip(keys, parameters):
-        parameter.set_value(arrays[key].astype(parameter.dtype))
-
-
-def _check_value(what, value, parameter):
-    shape = parameter.get_value(borrow=True).shape
-    if value.shape != shape:
-        raise ValueError(f"{what} has shape {value.shape} instead of {shape}")
-    if not np.isfinite(value).all():
-        raise ValueError(f"{what} holds values that are not finite")
-
-
 def image_shape(layer, own):
     """Channels, rows and columns of the one input that a layer's maps depend on."""
     from cnnviz import inputs
@@ -291,169 +197,6 @@ def image_shape(layer, own):
         raise ValueError(f"input '{below[0].name}' is built for {shape[0]} images at a "
                          "time; build it for None, any number")
     return shape[1:]
-
-
-# --- Images -------------------------------------------------------------------------
-
-def standardization(name, mean, std, channels):
-    """Mean and standard deviation of a network's input, ``(1,)`` or ``(channels,)``."""
-    if name.endswith(".py"):
-        return _own_standardization(mean or [0.0], std or [1.0], channels)
-    if mean or std:
-        raise ValueError("--mean and --std are for your own networks; those of "
-                         f"'{name}' are known")
-    if name == "defauw":
-        from cnnviz.datasets import fundus
-        return np.array([fundus.MEAN]), np.array([fundus.STD])
-    import pandas as pd
-    facts = pd.read_csv(paths.REPOSITORY / paths.DIE360_FACTS).set_index("id").value
-    return np.array([facts["die360.mean"]]), np.array([facts["die360.standard_deviation"]])
-
-
-def _own_standardization(mean, std, channels):
-    for option, values in (("--mean", mean), ("--std", std)):
-        if len(values) not in (1, channels):
-            raise ValueError(f"{option}: {len(values)} numbers for {channels} channels")
-    if min(std) <= 0:
-        raise ValueError("--std: must be positive")
-    return np.array(mean), np.array(std)
-
-
-def read_image(text, name, shape, mean, std):
-    """The input that a network gets of an image.
-
-    Parameters
-    ----------
-    text : str
-        File, ``synthetic:NAME`` or ``die:A,B``.
-    name : str
-        Of the network.
-    shape : (channels, rows, columns)
-    mean, std : arrays
-
-    Returns
-    -------
-    float32 array, ``(1, channels, rows, columns)``
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        For a missing file, or an image of another kind.
-    """
-    kind, _, what = text.partition(":")
-    _check_kind(kind, text, name)
-    if name == "defauw":
-        return (_drawn_eye(what) if kind == "synthetic" else _photograph(text))[np.newaxis]
-    if kind == "synthetic":
-        picture = _destandardized(_drawn_eye(what))
-    else:
-        picture = _die(what) if kind == "die" else read_picture(text)
-    mean, std = (np.reshape(each, (-1, 1, 1)) for each in (mean, std))
-    return ((fitted(picture, shape) - mean) / std).astype(np.float32)[np.newaxis]
-
-
-def _check_kind(kind, text, name):
-    """The die is nothing for De Fauw's network, nor an eye for those of the die."""
-    foreign, ours = ("die", "synthetic:17_left") if name == "defauw" else (
-        "synthetic", "die:15,100")
-    if kind == foreign and not name.endswith(".py"):
-        raise ValueError(f"--image {text}: not a picture for network '{name}'; give a "
-                         f"file or {ours}")
-
-
-def _photograph(path):
-    from cnnviz.datasets import fundus
-    return fundus.photograph(path, fundus.read_image(path)).pixels
-
-
-def _drawn_eye(what):
-    """Prepared pixels of a drawn photograph, ``(3, 512, 512)``."""
-    from cnnviz.datasets import synthetic
-    if what == "retina":
-        return synthetic.load(synthetic.RETINA).pixels
-    found = re.fullmatch(r"(\d+)_(left|right)", what)
-    if not found:
-        raise ValueError(f"--image synthetic:{what}: give synthetic:17_left, with any "
-                         "number and side, or synthetic:retina")
-    return synthetic.load(synthetic.Record(what, "", 0, int(found[1]), found[2])).pixels
-
-
-def _destandardized(pixels):
-    from cnnviz.datasets import fundus
-    return fundus.destandardize(pixels)
-
-
-def _die(what):
-    """The die at two angles, ``(32, 32)``."""
-    from cnnviz.datasets import die360
-    try:
-        a, b = map(float, what.split(","))
-    except ValueError:
-        raise ValueError(f"--image die:{what}: give two angles in degrees, such as "
-                         "die:15,100") from None
-    return die360.render(a, b)[0]
-
-
-def read_picture(path):
-    """Decode a picture with scikit-image.
-
-    Returns
-    -------
-    float array, ``(rows, columns)`` or ``(rows, columns, 3)``, in [0, 1]
-        On white where it is transparent.
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        For a missing file, one that is no picture, or several pictures in one.
-    """
-    from skimage import color, util
-    picture = _decoded(path)
-    if picture.ndim != 2 and picture.shape[2:] not in ((3,), (4,)):
-        raise ValueError(f"{path}: holds an array of shape {picture.shape}, which is "
-                         "neither a grey nor a colour picture")
-    if picture.dtype.kind == "f" and not (picture.min() >= 0 and picture.max() <= 1):
-        raise ValueError(f"{path}: values from {picture.min()} to {picture.max()} instead "
-                         "of 0 to 1")
-    picture = util.img_as_float(picture)
-    return color.rgba2rgb(picture) if picture.shape[2:] == (4,) else picture
-
-
-def _decoded(path):
-    from skimage import io
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"{path}: no such file")
-    try:
-        return io.imread(path)
-    except Exception:  # damaged bytes raise nearly anything
-        raise ValueError(f"{path}: truncated, or no picture that scikit-image can "
-                         "read") from None
-
-
-def fitted(picture, shape):
-    """Resize a picture and give it one channel or three.
-
-    Parameters
-    ----------
-    picture : array, ``(rows, columns)`` or ``(rows, columns, 3)``, in [0, 1]
-    shape : (channels, rows, columns)
-
-    Returns
-    -------
-    float array of ``shape``, in [0, 1]
-    """
-    from skimage import color, transform
-    channels, *size = shape
-    if channels not in (1, 3):
-        raise ValueError(f"the network's input has {channels} channels; --image gives "
-                         "one (grey) or three (red, green, blue)")
-    if channels == 1 and picture.ndim == 3:
-        picture = color.rgb2gray(picture)
-    elif channels == 3 and picture.ndim == 2:
-        picture = color.gray2rgb(picture)
-    if picture.shape[:2] != tuple(size):
-        picture = transform.resize(picture, size, anti_aliasing=True)
-    return np.moveaxis(np.atleast_3d(picture), -1, 0).clip(0, 1)
 
 
 # --- Run ----------------------------------------------------------------------------
@@ -497,25 +240,19 @@ def _check(args):
 
 def run(args):
     _check(args)
-    with warnings.catch_warnings():
-        # Lasagne 0.1's own convolution gives it with every use.
-        warnings.filterwarnings("ignore", message=".*image_shape.*")
-        _visualize(args)
-
-
-def _visualize(args):
     from cnnviz import inputs
+    from cnnviz.datasets import pictures
     from cnnviz.figures import style, visualize
     from cnnviz.networks import layers
     arguments.select_engine(args)
     layer = layers.find_layer(read_network(args.network, args.weights), args.layer)
     shape = image_shape(layer, args.network.endswith(".py"))
     features = inputs.check_features(layer, args.feature)
-    scale = standardization(args.network, args.mean, args.std, shape[0])
+    scale = pictures.standardization(args.network, args.mean, args.std, shape[0])
     picture = None
     if args.image:
         picture = visualize.Picture(
-            read_image(args.image, args.network, shape, *scale), *scale)
+            pictures.read_image(args.image, args.network, shape, *scale), *scale)
     show = _exemplars if args.method.endswith("exemplar") else _maps
     figure, arrays = show(args, layer, features, picture, scale)
     style.save(figure, args.output.with_suffix(""), [args.output.suffix])

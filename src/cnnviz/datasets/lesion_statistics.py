@@ -58,10 +58,11 @@ def lesions(image, masks):
     Returns
     -------
     list of dict
-        ``diameter`` of the circle of equal area, in diameters of the field of
-        view; ``elongation``, long axis over short axis; ``red``, ``green``
-        and ``blue``, the natural logarithm of the mean inside over the median
-        of the surrounding ring.
+        ``row`` and ``column`` of the centroid, in pixels; ``diameter`` of the
+        circle of equal area, in diameters of the field of view;
+        ``elongation``, long axis over short axis; ``red``, ``green`` and
+        ``blue``, the natural logarithm of the mean inside over the median of
+        the surrounding ring.
     """
     inside, field = field_of_view(image)
     ring = max(2, int(round(_RING * field)))
@@ -80,7 +81,9 @@ def lesions(image, masks):
                 continue
             contrast = _contrast(image[box], spot, near)
             short = max(region.axis_minor_length, 1.0)
-            rows.append({"kind": kind, "diameter": region.equivalent_diameter_area / field,
+            row, column = region.centroid
+            rows.append({"kind": kind, "row": row, "column": column,
+                         "diameter": region.equivalent_diameter_area / field,
                          "elongation": region.axis_major_length / short,
                          **dict(zip(COLUMNS[3:], contrast))})
     return rows

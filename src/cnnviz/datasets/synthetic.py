@@ -17,10 +17,41 @@ from cnnviz.datasets import synthetic_raster as raster
 from cnnviz.datasets import synthetic_scene as scenes
 from cnnviz.datasets.synthetic_vessels import ARTERY, NEW_VESSEL, VEIN
 
-__all__ = ["Record", "RETINA", "records", "load", "pair", "draw", "photograph", "prepared",
-           "dimensions", "narrow"]
+__all__ = ["Record", "RETINA", "records", "load", "grades", "eye", "pair", "draw",
+           "photograph", "prepared", "prepared_window", "blob_masks", "text_mask", "dimensions",
+           "narrow"]
 
 _MARGIN = 0.03  # black margin around the field of view
+
+
+def _plan(seed, shares):
+    """Patient, grades of both eyes and their seeds; nothing is laid out yet."""
+    rng = np.random.default_rng(seed)
+    who = scenes.patient(rng)
+    first = int(rng.choice(5, p=shares))
+    grades = [first, scenes.other_grade(rng, first)]
+    if rng.random() < 0.5:
+        grades.reverse()
+    return who, grades, rng.integers(2 ** 62, size=2)
+
+
+def grades(seed, shares=scenes.NATURAL_SHARES):
+    """Grades of both eyes of a patient, much faster than :func:`pair`.
+
+    Parameters as there.
+
+    Returns
+    -------
+    [left, right] : list of int
+    """
+    return _plan(seed, shares)[1]
+
+
+def eye(seed, side, shares=scenes.NATURAL_SHARES):
+    """One eye of a patient: the "left" or the "right" one of :func:`pair`."""
+    who, wanted, seeds = _plan(seed, shares)
+    index = fundus.SIDES.index(side)
+    return scenes.scene(int(seeds[index]), side, who, wanted[index])
 
 
 def pair(seed, shares=scenes.NATURAL_SHARES):
@@ -37,15 +68,7 @@ def pair(seed, shares=scenes.NATURAL_SHARES):
     -------
     left, right : Scene
     """
-    rng = np.random.default_rng(seed)
-    who = scenes.patient(rng)
-    first = int(rng.choice(5, p=shares))
-    grades = [first, scenes.other_grade(rng, first)]
-    if rng.random() < 0.5:
-        grades.reverse()
-    seeds = rng.integers(2 ** 62, size=2)
-    return tuple(scenes.scene(int(each), side, who, wanted) for each, side, wanted
-                 in zip(seeds, ("left", "right"), grades))
+    return tuple(eye(seed, side, shares) for side in fundus.SIDES)
 
 
 def _density(scene, kind, shape, window):
@@ -178,9 +201,42 @@ def prepared(scene, size=fundus.SIZE, with_masks=False):
     picture : uint8 array, ``(size, size, 3)``
     masks : dict of float32 arrays, ``(size, size)``
     """
+    return draw(scene, (size, size), prepared_window(scene, size), with_masks)
+
+
+def prepared_window(scene, size=fundus.SIZE):
+    """Which part of the plane a prepared photograph shows, as :func:`draw` takes it."""
     half = scene.patient.half
-    window = (-1.0, -half, size / 2, size / (2 * half))
-    return draw(scene, (size, size), window, with_masks)
+    return (-1.0, -half, size / 2, size / (2 * half))
+
+
+def blob_masks(scene, shape, window):
+    """Lesions and artefacts of a scene, without drawing it.
+
+    Parameters
+    ----------
+    scene, shape, window
+        As for :func:`draw`.
+
+    Returns
+    -------
+    dict of float32 arrays, ``(rows, columns)``
+        For every kind that is there, the share of each pixel that it covers.
+    """
+    names = {**dict(enumerate(scenes.LESIONS)), **scenes.ARTEFACTS}
+    numbers = {kind: index for index, kind in enumerate(names)}
+    masks = np.zeros((len(names), *shape), np.float32)
+    raster.blobs(np.zeros((*shape, 3), np.float32), masks, scene.shapes, scene.colours,
+                 np.array([numbers[kind] for kind in scene.kinds.tolist()], int), window)
+    _vessel_masks(scene, masks, window)
+    present = {*scene.kinds.tolist(), *scene.marked}
+    return {name: masks[numbers[kind]] for kind, name in names.items() if kind in present}
+
+
+def text_mask(scene, shape):
+    """Where text is burnt into the picture, bool ``(rows, columns)``."""
+    black = np.zeros((*shape, 3), np.uint8)
+    return (_write(black, scene.text) if scene.text else black).any(axis=2)
 
 
 def dimensions(scene):

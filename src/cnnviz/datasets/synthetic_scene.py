@@ -17,7 +17,7 @@ import numpy as np
 from cnnviz.datasets import synthetic_vessels as vessels
 
 __all__ = ["LESIONS", "Patient", "Scene", "patient", "scene", "grade",
-           "other_grade", "NATURAL_SHARES"]
+           "other_grade", "NATURAL_SHARES", "ARTEFACTS"]
 
 #: Kinds of lesions, in the order of their masks.
 LESIONS = ("microaneurysm", "haemorrhage", "hard exudate", "soft exudate",
@@ -25,6 +25,9 @@ LESIONS = ("microaneurysm", "haemorrhage", "hard exudate", "soft exudate",
            "venous loop")
 (_MICROANEURYSM, _HAEMORRHAGE, _HARD_EXUDATE, _SOFT_EXUDATE, _PRERETINAL,
  _NEOVASCULARIZATION, _BEADING, _LOOP) = range(len(LESIONS))
+#: Blobs that are no lesions, by their kinds.
+ARTEFACTS = {-1: "glare spot", -2: "dust", -3: "lens flare"}
+_GLARE, _DUST, _FLARE = ARTEFACTS
 
 #: Shares of the grades 0 to 4 among the competition's training labels.
 NATURAL_SHARES = np.array([25810, 2443, 5292, 873, 708]) / 35126
@@ -85,7 +88,7 @@ class Scene:
     marked: dict               #: kind of lesion -> indices of segments
     shapes: np.ndarray         #: blobs, ``(m, 13)``
     colours: np.ndarray        #: their contrasts, ``(m, 3)``
-    kinds: np.ndarray          #: their kinds; -1 for artefacts
+    kinds: np.ndarray          #: their kinds; below 0 for artefacts
     light: np.ndarray          #: gradients and falloff
     rim: np.ndarray            #: overexposed crescent
     haze: np.ndarray
@@ -431,20 +434,20 @@ def _artefacts(rng, lesions):
     if rng.random() < 0.12:
         names.append("glare spots")
         for _ in range(rng.integers(1, 6)):
-            lesions.add(-1, lesions.place(), rng.uniform(0.02, 0.09), 1.0, 0.0,
+            lesions.add(_GLARE, lesions.place(), rng.uniform(0.02, 0.09), 1.0, 0.0,
                         rng.uniform(0.3, 1.2), ragged=0.05,
                         colour=rng.uniform(0.25, 0.7) * np.array([0.5, 1.0, 1.3]))
     if rng.random() < 0.20:
         names.append("dust")
         for _ in range(rng.integers(1, 9)):
-            lesions.add(-1, lesions.place(), rng.uniform(0.015, 0.05), 1.0, 0.0, 1.3,
+            lesions.add(_DUST, lesions.place(), rng.uniform(0.015, 0.05), 1.0, 0.0, 1.3,
                         colour=rng.choice([-1, 1], p=[0.35, 0.65])
                         * rng.uniform(0.03, 0.09) * np.array([0.8, 0.9, 1.0]))
     if rng.random() < 0.07:
         names.append("lens flare")
         angle = rng.uniform(0, 2 * np.pi)
         for position in rng.uniform(-0.7, 0.7, rng.integers(1, 4)):
-            lesions.add(-1, position * np.array([np.cos(angle), np.sin(angle)]),
+            lesions.add(_FLARE, position * np.array([np.cos(angle), np.sin(angle)]),
                         rng.uniform(0.08, 0.35), 1.0, 0.0, 0.25, ragged=0.0,
                         colour=rng.uniform(0.06, 0.18) * np.array([0.6, 1.2, 1.0]))
     return names

@@ -7,11 +7,22 @@ import torch
 from theano.compile.function_module import FunctionMaker
 from theano.compile.mode import Mode
 from theano.gof.link import Container, LocalLinker
+from theano.gof.op import Op
 
 from cnnviz.engine.program import Program
 from cnnviz.engine.storage import DeviceContainer, InputContainer, adopt
 
 __all__ = ["TorchMode", "TorchLinker"]
+
+
+def _folds_in_python(op, node):
+    """Whether Theano may compute an Op of constants by its Python code."""
+    return type(op).perform is not Op.perform
+
+
+# When Theano folds constants it makes C code for each kind of Op, whatever the
+# mode: seconds of a compiler, one process at a time, for a handful of numbers.
+Op.python_constant_folding = _folds_in_python
 
 
 class TorchMode(Mode):

@@ -20,19 +20,11 @@ def add_arguments(parser):
                         help="figure to write, without suffix: .png and .pdf")
 
 
-def centres(side, stride):
-    """Pixels that the occluder is centred on, along rows and along columns.
-
-    From the first pixel on, so that at stride 1 every pixel has its turn; the
-    occluder then reaches over the border.
-    """
-    return np.arange(0, side, stride)
-
-
 def positions():
     """Row and column of every centre, ``(7, 7, 2)``."""
-    line = centres(SIDE, STRIDE)
-    return np.stack(np.meshgrid(line, line, indexing="ij"), axis=-1)
+    from cnnviz.occlusion import centres
+    count = -(-SIDE // STRIDE)
+    return centres((SIDE, SIDE), STRIDE).reshape(count, count, 2)
 
 
 def box(centre, clip=True):

@@ -187,7 +187,7 @@ def die_block(folder):
     """Rows of the network of the die, with weights of a folder."""
     from cnnviz import saliency
     from cnnviz.commands.saliency import SHOWN
-    from cnnviz.commands.visualize import standardization
+    from cnnviz.datasets.pictures import standardization
     from cnnviz.datasets import die360
     layer, images = _die_layer(folder), die360.render(*zip(*SHOWN))
     mean, std = standardization(NETWORK, None, None, 1)

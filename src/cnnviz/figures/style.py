@@ -1,6 +1,7 @@
 """The one place for sizes, fonts, colours and line widths of figures."""
 import warnings
 from pathlib import Path
+from typing import NamedTuple
 
 import matplotlib
 import numpy as np
@@ -8,13 +9,15 @@ import numpy as np
 from cnnviz import files, overlay
 
 matplotlib.use("Agg")
-from matplotlib import patches, pyplot as plt  # noqa: E402
+from matplotlib import patches, patheffects, pyplot as plt  # noqa: E402
 
 __all__ = ["PAGE_WIDTH", "OUTLINE", "RECEPTIVE_FIELD", "REFERENCE", "SHADE",
            "PALETTE", "POINT", "CHOSEN_POINT", "SMALL", "MARK", "FLOW",
-           "line", "new", "show",
+           "RESOLUTION", "POINTERS", "line", "new", "show",
            "show_overlay", "show_box", "keep_limits", "show_values", "rectangle",
-           "cover", "block", "polygon", "matrix", "cells", "note", "save"]
+           "cover", "block", "polygon", "matrix", "cells", "note", "arrow", "circle",
+           "on_picture", "frame", "key",
+           "save"]
 
 PAGE_WIDTH = 7.1            # inches; a journal's two columns
 # Colours of the thesis's markers (section 4.3).
@@ -42,6 +45,31 @@ FLOW = {"color": "0.3", "linewidth": LINE_WIDTH}   # what leads to what
 _FILL, _GRID = 0.3, "0.75"  # opacity of filled areas; lines of a matrix
 _SIGNED = "RdBu_r"          # colours of values of both signs, zero is white
 RESOLUTION = 300            # dots per inch of PNG files
+
+
+class _Pointer(NamedTuple):
+    """An arrow on a photograph; lengths in points."""
+    colour: str
+    edge: str       # a thin line around it, so that it shows on any ground
+    width: float    # of the shaft
+    head: float     # width of the head
+    point: float    # length of the head
+    length: float   # of it all; that of the head, and there is no shaft
+
+
+#: Arrows of the thesis's Figures 4.1 to 4.3, and what they are called in captions.
+POINTERS = {
+    "thin arrow": _Pointer("white", "black", 0.9, 3.4, 4, 15),
+    "thick arrow": _Pointer("white", "black", 3, 7.5, 6.5, 16),
+    "triangle": _Pointer("white", "black", 0, 6, 7, 7),
+    "white arrow": _Pointer("white", "black", 2, 6, 6, 17),
+    "blue arrow": _Pointer("#3b8cff", "white", 2, 6, 6, 17),
+    "black arrow": _Pointer("black", "white", 2, 6, 6, 17),
+    "green arrow": _Pointer("#1fd655", "black", 2, 6, 6, 17),
+}
+_GROUND = "#a5562f"         # of arrows beside photographs
+_EDGE = 0.4                 # points
+_HALO = 1.2                 # points, around text and lines on photographs
 
 _SETTINGS = {
     "font.family": "DejaVu Sans",
@@ -218,6 +246,78 @@ def cells(axes, rows, columns):
     axes.set_ylim(rows - 0.45, -0.55)
     axes.set_aspect("equal")
     axes.set_axis_off()
+
+
+def arrow(axes, tip, tail, kind, point):
+    """Draw an arrow on a picture.
+
+    Parameters
+    ----------
+    axes : matplotlib axes
+    tip, tail : (row, column)
+    kind : str
+        A key of :data:`POINTERS`.
+    point : float
+        Pixels of the picture to a point in print.
+    """
+    look = POINTERS[kind]
+    along = np.subtract(tail, tip) / np.hypot(*np.subtract(tail, tip))
+    across = np.array([-along[1], along[0]])
+    # Around it, from the tip on: how far along the arrow, and how far to one side.
+    half, head = look.width / 2, look.head / 2
+    outline = [(0, 0), (look.point, head), (look.point, half), (look.length, half),
+               (look.length, -half), (look.point, -half), (look.point, -head)]
+    corners = [tip + point * (a * along + b * across) for a, b in outline]
+    axes.add_patch(patches.Polygon(
+        [corner[::-1] for corner in corners], closed=True, facecolor=look.colour,
+        edgecolor=look.edge, linewidth=_EDGE, joinstyle="miter"))
+
+
+def _halo(width):
+    """A dark border that sets things off from a photograph."""
+    return [patheffects.withStroke(linewidth=width + _HALO, foreground="black")]
+
+
+def key(axes, entries):
+    """Arrows of photographs and what they mean, one below the other.
+
+    Parameters
+    ----------
+    axes : matplotlib axes
+        Empty.
+    entries : list of (kind, text)
+        Kinds as for :func:`arrow`.
+    """
+    width, height = axes.get_window_extent().size * 72 / axes.figure.dpi  # points
+    axes.set_xlim(0, width)
+    axes.set_ylim(height, 0)
+    axes.set_axis_off()
+    for number, (kind, text) in enumerate(entries):
+        middle = height / (2 * len(entries)) * (2 * number + 1)
+        axes.add_patch(patches.Rectangle((2, middle - 7), 27, 14, facecolor=_GROUND,
+                                         linewidth=0))
+        half = POINTERS[kind].length / 2
+        arrow(axes, (middle, 15.5 - half), (middle, 15.5 + half), kind, 1)
+        axes.text(35, middle, text, va="center", linespacing=1.2)
+
+
+def frame(axes, box):
+    """Outline the part of a photograph that a close-up shows."""
+    top, left, bottom, right = box
+    axes.add_patch(patches.Rectangle(
+        (left - 0.5, top - 0.5), right - left, bottom - top, fill=False,
+        edgecolor="white", linewidth=0.6 * LINE_WIDTH, path_effects=_halo(0)))
+
+
+def circle(axes, centre, radius, colour="white"):
+    """Draw a circle on a photograph; centre (row, column) and radius in pixels."""
+    axes.add_patch(patches.Circle(centre[::-1], radius, fill=False, edgecolor=colour,
+                                  linewidth=LINE_WIDTH, path_effects=_halo(LINE_WIDTH)))
+
+
+def on_picture(axes, place, text, **options):
+    """Write on a photograph at (row, column)."""
+    axes.text(place[1], place[0], text, color="white", path_effects=_halo(0), **options)
 
 
 def note(axes, text):

@@ -1,11 +1,11 @@
-"""The eight networks of chapter 5 (thesis section 5.2, Table 5.1)."""
+"""The networks of chapter 5 (thesis section 5.2, Table 5.1), and one with sigmoid units."""
 import numpy as np
 
 from cnnviz.backend import lasagne
 from cnnviz.datasets.die360 import CLASSES, SIZE
 from cnnviz.networks.layers import SameConv2DLayer
 
-__all__ = ["NAMES", "CONVOLUTIONAL", "build"]
+__all__ = ["NAMES", "CONVOLUTIONAL", "EXTRA", "build"]
 
 FILTERS = 3
 # Convolutional layers before each pooling layer.
@@ -15,22 +15,29 @@ _HIDDEN = {"d5": 5, "d10": 10, "d20": 20}
 
 CONVOLUTIONAL = tuple(_CONVOLUTIONS)
 NAMES = CONVOLUTIONAL + tuple(_HIDDEN)
+#: Beyond the thesis: a network with saturating units, which section 6 asks about.
+EXTRA = ("c4_sigmoid",)
+# Of convolutions, by the end of a network's name: non-linearity and initial weights.
+_UNITS = {"": (lasagne.nonlinearities.rectify, lasagne.init.HeUniform(gain="relu")),
+          "sigmoid": (lasagne.nonlinearities.sigmoid, lasagne.init.GlorotUniform(4.0))}
 
 
 def build(name, seed=0):
-    """One of the eight Die360 networks, freshly initialized.
+    """A Die360 network, freshly initialized.
 
-    Every convolution has 3 filters of 3x3 with *same* padding and a ReLU,
-    every pooling layer takes the maximum over 2x2; a dense softmax layer
-    follows.  The two-layer perceptrons have sigmoid hidden units.
+    Every convolution has 3 filters of 3x3 with *same* padding and a ReLU, or
+    sigmoid units where the name ends in ``_sigmoid``; every pooling layer takes
+    the maximum over 2x2; a dense softmax layer follows.  The two-layer
+    perceptrons have sigmoid hidden units.
 
     Parameters
     ----------
     name : str
-        c1, c2, c3, c4, c9, d5, d10 or d20.
+        c1, c2, c3, c4, c9, d5, d10 or d20; or c4_sigmoid, and likewise for the
+        other convolutional ones.
     seed : int
-        Of the initial weights (He et al. 2015 before a ReLU, Glorot and
-        Bengio 2010 elsewhere).
+        Of the initial weights (He et al. 2015 before a ReLU; Glorot and
+        Bengio 2010 elsewhere, four times as large before convolutions' sigmoids).
 
     Returns
     -------
@@ -42,22 +49,16 @@ def build(name, seed=0):
     ValueError
         For an unknown name.
     """
-    if name not in NAMES:
+    architecture, _, units = name.partition("_")
+    if name not in NAMES and not (architecture in _CONVOLUTIONS and units in _UNITS):
         raise ValueError(f"unknown network '{name}'; choose one of "
-                         + ", ".join(NAMES))
+                         + ", ".join(NAMES + EXTRA))
     layers, nonlinearities = lasagne.layers, lasagne.nonlinearities
     # Lasagne's initializers draw from one global generator.
     lasagne.random.set_rng(np.random.RandomState(seed))
     network = layers.InputLayer((None, 1, SIZE, SIZE), name="input")
-    if name in _CONVOLUTIONS:
-        count = 0
-        for block, convolutions in enumerate(_CONVOLUTIONS[name], 1):
-            for _ in range(convolutions):
-                count += 1
-                network = SameConv2DLayer(
-                    network, FILTERS, 3, nonlinearity=nonlinearities.rectify,
-                    W=lasagne.init.HeUniform(gain="relu"), name=f"conv{count}")
-            network = layers.MaxPool2DLayer(network, 2, name=f"pool{block}")
+    if architecture in _CONVOLUTIONS:
+        network = _convolutional(network, _CONVOLUTIONS[architecture], *_UNITS[units])
     else:
         network = layers.DenseLayer(
             network, _HIDDEN[name], nonlinearity=nonlinearities.sigmoid,
@@ -65,3 +66,16 @@ def build(name, seed=0):
     return layers.DenseLayer(network, CLASSES, W=lasagne.init.GlorotUniform(),
                              nonlinearity=nonlinearities.softmax,
                              name="output")
+
+
+def _convolutional(network, blocks, nonlinearity, initial):
+    """Convolutions and, after each block of them, a pooling layer."""
+    layers = lasagne.layers
+    count = 0
+    for block, convolutions in enumerate(blocks, 1):
+        for _ in range(convolutions):
+            count += 1
+            network = SameConv2DLayer(network, FILTERS, 3, nonlinearity=nonlinearity,
+                                      W=initial, name=f"conv{count}")
+        network = layers.MaxPool2DLayer(network, 2, name=f"pool{block}")
+    return network

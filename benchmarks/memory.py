@@ -1,0 +1,121 @@
+"""Peak memory of one map by every method, at every pooling layer.
+
+De Fauw's network with random weights, 512 x 512 pixels; each measurement in a
+process of its own, whose peak resident memory is taken at the end.  What only
+importing and building the network takes is measured the same way.  Occlusion
+leaves out positions: its memory is that of a pass, and several full passes are
+run.
+
+    python benchmarks/memory.py --output benchmarks/records/memory.json
+"""
+import argparse
+import json
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+# Nothing else here: a process inherits the peak of the one that starts it.
+
+LAYERS = tuple(f"pool{k}" for k in range(1, 6))
+#: Pixels between positions, by method and layer, so that a map takes seconds.
+STRIDES = {"occlusion, neuron": dict(zip(LAYERS, (1, 1, 1, 4, 8))),
+           "occlusion, whole map": dict.fromkeys(LAYERS, 8)}
+METHODS = ("gradient, max", "gradient, sum", *STRIDES, "deconvnet")
+FEATURE, SIZE = 7, 11
+
+
+def peak():
+    """Peak resident memory of this process, bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def resident():
+    """Resident memory of this process now, bytes."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize()
+
+
+def compute(method, layer, image, stride):
+    """One map."""
+    from cnnviz import deconvnet, occlusion, saliency
+    kind, _, how = method.partition(", ")
+    if kind == "gradient":
+        return saliency.feature_saliency(layer, image, FEATURE, how, method="local")
+    if kind == "occlusion":
+        run = occlusion.neuron_occlusion if how == "neuron" else occlusion.map_occlusion
+        return run(layer, image, FEATURE, size=SIZE, stride=stride, method="local")
+    return deconvnet.reconstruction(layer, image, FEATURE, kind)
+
+
+def passes(layer, method, stride):
+    """Positions of an occluder, and how many of them are a pass."""
+    import numpy as np
+    from cnnviz import occlusion
+    from cnnviz.local import Stack
+    from cnnviz.local.forward import Occluded
+    from cnnviz.receptive_field import receptive_field
+    box = None
+    if method.endswith("neuron"):
+        middle = np.array(layer.output_shape[2:]) // 2
+        box = receptive_field(layer).box(*middle, (512, 512))
+    return {"stride": stride,
+            "positions": len(occlusion.centres((512, 512), stride, box)),
+            "of a pass": Occluded(Stack(layer)).batch_size((SIZE, SIZE), box is not None)}
+
+
+def measure(method, name):
+    """What one process measures."""
+    from cnnviz import backend
+    from cnnviz.networks import defauw, layers
+    import numpy as np
+    network = defauw.build(2)
+    machine = backend.describe()   # imports PyTorch where it is
+    row = {"resident before": resident(), "peak before": peak()}
+    if method:
+        layer = layers.find_layer(network, name)
+        image = np.random.RandomState(0).randn(1, 3, 512, 512).astype(np.float32)
+        stride = STRIDES.get(method, {}).get(name)
+        values = compute(method, layer, image, stride)
+        row.update(method=method, layer=name, peak=peak(),
+                   finite=int(np.isfinite(values).sum()))
+        if stride:
+            row.update(passes(layer, method, stride))
+    return {**row, "machine": machine}
+
+
+def in_a_process(*words):
+    """The same, of a process of its own."""
+    finished = subprocess.run([sys.executable, "-W", "ignore", __file__, "--measure",
+                               *words], check=True, stdout=subprocess.PIPE, text=True)
+    return json.loads(finished.stdout.splitlines()[-1])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", help="JSON file to write")
+    parser.add_argument("--measure", nargs="*", metavar="WORD",
+                        help="in this process: method and layer, or nothing but the "
+                        "network")
+    args = parser.parse_args()
+    if args.measure is not None:
+        print(json.dumps(measure(*(args.measure or (None, None)))))
+        return
+    if not args.output:
+        parser.error("--output is needed")
+    floor, rows = in_a_process(), []
+    for method in METHODS:
+        for name in LAYERS:
+            rows.append(in_a_process(method, name))
+            print(json.dumps(rows[-1]), flush=True)
+    machine = {row.pop("machine") for row in (floor, *rows)}.pop()
+    # Here only, after the last process was started.
+    from cnnviz import files
+    files.write_text(args.output, json.dumps(
+        {"machine": machine, "network alone, bytes": floor, "one map, bytes": rows},
+        indent=1))
+
+
+if __name__ == "__main__":
+    main()

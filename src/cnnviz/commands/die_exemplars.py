@@ -1,0 +1,97 @@
+"""Exemplars of every feature of every pooling layer of a network of the die.
+
+Thesis sections 3.1.1 and 5.3.  Gradient ascent from Gaussian noise, on the patch that
+one neuron sees, with the L2 norm that noise has.  Twice: of the central neuron, and of
+neuron (0, 0), which is what a software maximizes that pads a patch as large as the
+receptive field and takes the first neuron; the rest of that patch it does not see.
+"""
+import numpy as np
+from tqdm import tqdm
+
+from cnnviz import files
+from cnnviz.commands import arguments
+from cnnviz.datasets import die360
+
+# Every how manieth view of the data set the largest activation is searched in.
+STRIDE = 10
+STARTS = 4
+
+
+def add_arguments(parser):
+    parser.add_argument("--network", required=True, help="c1, c2, c3, c4 or c9")
+    parser.add_argument("--fold", type=int, default=0)
+    parser.add_argument("--starts", type=int, default=STARTS,
+                        help="ascents from different noise; the best counts")
+    parser.add_argument("--stride", type=int, default=STRIDE,
+                        help="search the largest activation in every n-th view")
+    arguments.add_images(parser)
+    arguments.add_weights(parser)
+    arguments.add_engine(parser)
+    arguments.add_output(parser, ".npz file to write")
+
+
+def best(network, starts):
+    """Exemplars of all features, of several starts those with the largest activation.
+
+    Parameters
+    ----------
+    network : cnnviz.exemplars.PatchNetwork
+    starts : int
+
+    Returns
+    -------
+    patches : array, ``(features, rows, columns)``
+    reached : array, ``(features,)``
+    """
+    from cnnviz import exemplars
+    rule = exemplars.Rule(norm=np.sqrt(np.prod(network.shape)))
+    found = [exemplars.maximize(network, exemplars.start_noise(network, seed=seed),
+                                rule=rule) for seed in range(starts)]
+    reached = np.stack([each.reached for each in found])
+    first = reached.argmax(axis=0)
+    features = np.arange(len(first))
+    patches = np.stack([each.patches[:, 0] for each in found])
+    return patches[first, features], reached[first, features]
+
+
+def on_field(patches, size):
+    """Patches of neuron (0, 0) in a frame as large as the receptive field.
+
+    Parameters
+    ----------
+    patches : array, ``(features, rows, columns)``
+    size : (rows, columns)
+
+    Returns
+    -------
+    array, ``(features, *size)``
+        Zero where the neuron does not see.
+    """
+    framed = np.zeros((len(patches), *size), patches.dtype)
+    framed[:, :patches.shape[1], :patches.shape[2]] = patches
+    return framed
+
+
+def run(args):
+    from cnnviz import exemplars
+    from cnnviz.networks import die, layers, weights
+    arguments.select_engine(args)
+    network = die.build(args.network)
+    pooling = layers.pooling_layers(network)
+    if not pooling:
+        raise ValueError(f"network '{args.network}' has no pooling layers; choose "
+                         "one of " + ", ".join(die.CONVOLUTIONAL))
+    data = die360.load(args.images, args.every)
+    weights.load_fold(args.weights, "random", args.network, args.fold, network)
+    out = {"mean": data.mean, "std": data.std}
+    for layer in tqdm(pooling, unit=" layers"):
+        central, first = (exemplars.patch_network(layer, neuron)
+                          for neuron in (None, (0, 0)))
+        patches, reached = best(central, args.starts)
+        corner, corner_reached = best(first, args.starts)
+        found = exemplars.start_maximum(central, data.images[::args.stride])
+        out.update({f"{layer.name}_{key}": value for key, value in {
+            "patches": patches, "reached": reached, "data": found.activations,
+            "field": central.field, "first": on_field(corner, central.field),
+            "first_seen": first.shape[1:], "first_reached": corner_reached}.items()})
+    files.save_arrays(args.output, **out)

@@ -1,0 +1,135 @@
+"""How much saliency changes between views of the die that are one degree apart.
+
+Thesis section 5.4 and Figure 5.2.  For every feature of every pooling layer of a
+network: one minus intersection over union of the important areas of two views, for
+neighbours in either angle and, to compare with, for two views of the same class taken
+at random.  Of each aggregate, the pair of neighbours that changes most is kept.
+"""
+import numpy as np
+from tqdm import tqdm
+
+from cnnviz import files, stability
+from cnnviz.commands import arguments
+from cnnviz.datasets import die360, sequences
+
+# Every how manieth view of the data set is compared with its neighbours.
+STRIDE = 200
+SEED = 52
+
+
+def add_arguments(parser):
+    parser.add_argument("--network", required=True, help="c1, c2, c3, c4 or c9")
+    parser.add_argument("--fold", type=int, default=0)
+    parser.add_argument("--stride", type=int, default=STRIDE,
+                        help="compare every n-th view with its neighbours")
+    arguments.add_images(parser)
+    arguments.add_weights(parser)
+    arguments.add_engine(parser)
+    arguments.add_output(parser, ".npz file to write")
+
+
+def choose_pairs(stride, seed=SEED):
+    """Pairs of views of the data set to compare.
+
+    Parameters
+    ----------
+    stride : int
+        Every n-th view, with the next one in either angle, where the data set has it.
+    seed : int
+        Of the random pairs.
+
+    Returns
+    -------
+    neighbours, others : int arrays, ``(pairs, 2)``, ``(views, 2)``
+        Indices of neighbours, and of views of the same class.
+    """
+    a, b, label = die360.angles()
+    chosen = np.arange(0, len(a), stride)
+    after = sequences.neighbours(a, b, [1])[:, 0, chosen]
+    pairs = np.concatenate([np.stack([chosen, each], axis=1) for each in after])
+    rng = np.random.RandomState(seed)
+    others = [rng.choice(np.flatnonzero(label == label[each])) for each in chosen]
+    return pairs[pairs[:, 1] >= 0], np.stack([chosen, others], axis=1)
+
+
+def differences(images, pairs):
+    """Root mean squared difference of the images of pairs, ``(pairs,)``."""
+    apart = images[pairs[:, 0]] - images[pairs[:, 1]]
+    return np.sqrt((apart ** 2).mean(axis=(1, 2, 3)))
+
+
+def _example(layer, images, pair, feature, maps):
+    """Arrays of the pair of images that changes most."""
+    from cnnviz import saliency
+    from cnnviz.receptive_field import receptive_field
+    found = saliency.feature_maps(layer, images[pair])[:, feature]
+    neurons = found.reshape(2, -1).argmax(axis=1)
+    field = receptive_field(layer)
+    return {"feature": feature, "maps": maps[:, pair][feature],
+            "activations": found.max(axis=(1, 2)),
+            "boxes": [field.box(*divmod(int(neuron), found.shape[2]))
+                      for neuron in neurons]}
+
+
+def measure(layer, images, pairs, others, aggregate, apart):
+    """Changes of a layer's features, and the strongest example of them.
+
+    Parameters
+    ----------
+    layer : lasagne.layers.Layer
+    images : array, ``(n, 1, rows, columns)``
+    pairs, others : int arrays, ``(pairs, 2)``
+        Of neighbours, and of random views.
+    aggregate : {"max", "sum"}
+    apart : array, ``(pairs,)``
+        How far the neighbours' images differ.
+
+    Returns
+    -------
+    changes, random : arrays, ``(features, pairs)``
+    example : dict, or None if nothing is salient on both views of any pair
+    """
+    from cnnviz import saliency
+    maps = saliency.feature_saliency(layer, images, aggregate=aggregate)
+    areas = stability.important_areas(maps)
+    changes, random = (stability.change(areas[:, each[:, 0]], areas[:, each[:, 1]])
+                       for each in (pairs, others))
+    seen = areas.any(axis=(2, 3))
+    both = seen[:, pairs[:, 0]] & seen[:, pairs[:, 1]]
+    found = stability.largest(np.where(both, changes, np.nan), apart)
+    if found is None:
+        return changes, random, None
+    feature, pair = found
+    return changes, random, {
+        "pair": pair, "change": changes[found],
+        **_example(layer, images, pairs[pair], feature, maps)}
+
+
+def run(args):
+    from cnnviz import saliency
+    from cnnviz.networks import die, layers, weights
+    arguments.select_engine(args)
+    network = die.build(args.network)
+    pooling = layers.pooling_layers(network)
+    if not pooling:
+        raise ValueError(f"network '{args.network}' has no pooling layers; choose "
+                         "one of " + ", ".join(die.CONVOLUTIONAL))
+    data = die360.load(args.images, args.every)
+    weights.load_fold(args.weights, "random", args.network, args.fold, network)
+    pairs, others = choose_pairs(args.stride)
+    views, index = np.unique(np.concatenate([pairs, others]), return_inverse=True)
+    a, b, _ = (each[views] for each in die360.angles())
+    images = sequences.images(data, a, b)
+    pairs, others = np.split(index.reshape(-1, 2), [len(pairs)])
+    apart = differences(images, pairs) * data.std
+    out = {"views": np.stack([a, b], axis=1), "pairs": pairs, "differences": apart,
+           "pixels": images[:, 0] * np.float32(data.std) + np.float32(data.mean)}
+    for layer in tqdm(pooling, unit=" layers"):
+        for aggregate in saliency.AGGREGATES:
+            name = f"{layer.name}_{aggregate}"
+            out[name], out[f"{name}_random"], example = measure(
+                layer, images, pairs, others, aggregate, apart)
+            if example:
+                out.update({f"{name}_example_{key}": value
+                            for key, value in example.items()})
+    files.save_arrays(args.output, **out)

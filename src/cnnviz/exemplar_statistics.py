@@ -1,0 +1,374 @@
+"""How far exemplars are from data: the hypothesis of thesis sections 4.4 and 6.
+
+The thesis could not read its exemplars, and supposes that rectifiers are to
+blame: nothing bounds what they answer, so the optimized input may leave the data
+far behind.  Here the exemplars of a layer are made in three ways and measured:
+
+plain
+    gradient ascent as in the thesis, with nothing to hold the patch;
+sphere
+    the same with the patch's norm held (eq. 3.1) at that of data;
+regularized
+    :func:`cnnviz.exemplars_regularized.regularized`, at the same norm.
+"""
+from typing import NamedTuple
+
+import numpy as np
+
+from cnnviz import exemplars, exemplars_regularized
+from cnnviz.backend import T, function, lasagne
+
+__all__ = ["METHODS", "LEVELS", "DISTANCES", "Data", "Settings", "stratified", "data_of",
+           "kept_steps", "first_reaching", "likeness", "outside", "root_mean_square",
+           "transfer_by_distance", "unit_output", "exemplars_of", "measures",
+           "early_measures", "of_layer"]
+
+METHODS = ("plain", "sphere", "regularized")
+#: Multiples of the largest activation on data at which an ascent is looked at.
+LEVELS = (1, 2, 10)
+DISTANCES = (1, 2, 4)   #: pixels, of :data:`cnnviz.exemplars_regularized.SHIFTS`
+
+
+class Data(NamedTuple):
+    """A sample of the data set, and what is compared with it."""
+    images: np.ndarray   #: ``(n, channels, rows, columns)``, standardized
+    mean: np.ndarray     #: of the images, ``(channels, rows, columns)``
+    low: float           #: smallest value
+    high: float          #: largest value
+    square: float        #: root mean square of all values
+
+
+class Settings(NamedTuple):
+    """How far ascents go, and how many there are."""
+    steps: int = 1000             #: of plain ascent, and on the sphere
+    regularized_steps: int = exemplars_regularized.RULE.steps
+    seeds: int = 3                #: of noise to start from; 2 at least
+
+
+# --- Measures ---------------------------------------------------------------------
+
+def stratified(labels, count):
+    """A sample with up to ``count`` members of every class, evenly spaced.
+
+    Parameters
+    ----------
+    labels : array, ``(n,)``
+    count : int
+
+    Returns
+    -------
+    int array
+        Indices in ascending order.
+
+    Raises
+    ------
+    ValueError
+        For a count below 1.
+    """
+    if count < 1:
+        raise ValueError(f"a sample needs one of each class at least, not {count}")
+    labels = np.asarray(labels)
+    chosen = []
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        places = np.linspace(0, len(members) - 1, min(count, len(members)))
+        chosen.append(members[places.round().astype(int)])
+    return np.sort(np.concatenate(chosen))
+
+
+def data_of(images):
+    """A sample with its mean, its range and its root mean square.
+
+    Parameters
+    ----------
+    images : array, ``(n, channels, rows, columns)``
+
+    Returns
+    -------
+    Data
+    """
+    return Data(images, images.mean(axis=0), float(images.min()), float(images.max()),
+                float(root_mean_square(images[np.newaxis])[0]))
+
+
+def root_mean_square(patches):
+    """Root of the mean square of every row, ``(n, ...)`` to ``(n,)``."""
+    flat = np.asarray(patches, np.float64).reshape(len(patches), -1)
+    return np.sqrt((flat ** 2).mean(axis=1))
+
+
+def outside(patches, low, high):
+    """Share of each row's values that no data have: below ``low`` or above ``high``.
+
+    Parameters
+    ----------
+    patches : array, ``(n, ...)``
+    low, high : float
+
+    Returns
+    -------
+    array, ``(n,)``
+    """
+    flat = np.reshape(patches, (len(patches), -1))
+    return ((flat < low) | (flat > high)).mean(axis=1)
+
+
+def likeness(patches, others):
+    """Correlation of every row with its counterpart, over pixels and channels.
+
+    Parameters
+    ----------
+    patches, others : arrays, ``(n, ...)``
+
+    Returns
+    -------
+    array, ``(n,)``
+        NaN where a row is constant, or not finite.
+    """
+    first, second = (_centred(each) for each in (patches, others))
+    lengths = np.sqrt((first ** 2).sum(axis=1) * (second ** 2).sum(axis=1))
+    return (first * second).sum(axis=1) / np.where(lengths > 0, lengths, np.nan)
+
+
+def _centred(patches):
+    flat = np.asarray(patches, np.float64).reshape(len(patches), -1)
+    return flat - flat.mean(axis=1, keepdims=True)
+
+
+def transfer_by_distance(network, patches, features):
+    """Share of its activation that a shifted exemplar keeps, by distance.
+
+    Parameters
+    ----------
+    network : cnnviz.exemplars.PatchNetwork
+    patches : array, ``(features, channels, rows, columns)``
+    features : sequence of int
+
+    Returns
+    -------
+    array, ``(distances, features)``
+        Mean over shifts up, down, left and right by :data:`DISTANCES`; NaN
+        where the activation is not positive.
+    """
+    found = exemplars_regularized.transfer(network, patches, features)
+    return found.reshape(len(features), len(DISTANCES), -1).mean(axis=2).T
+
+
+def unit_output(layer):
+    """What a layer's units make of a linear activation.
+
+    Parameters
+    ----------
+    layer : lasagne.layers.Layer
+        Such that :func:`cnnviz.exemplars.patch_network` takes it.
+
+    Returns
+    -------
+    function
+        From an array to one of the same shape: the last non-linearity.
+    """
+    identity = lasagne.nonlinearities.identity
+    for each in reversed(lasagne.layers.get_all_layers(layer)):
+        found = getattr(each, "nonlinearity", identity)
+        if found is not identity or isinstance(each, lasagne.layers.Conv2DLayer):
+            break
+    values = T.vector("activations")
+    compute = function([values], found(values))
+    return lambda array: compute(np.ravel(array).astype(values.dtype)).reshape(
+        np.shape(array))
+
+
+# --- The way up -------------------------------------------------------------------
+
+def kept_steps(steps):
+    """Steps to keep patches of: each of the first ten, then every eighth further on.
+
+    Parameters
+    ----------
+    steps : int
+        The last.
+
+    Returns
+    -------
+    tuple of int
+        From 0 to ``steps``.
+    """
+    kept = [0]
+    while kept[-1] < steps:
+        kept.append(min(kept[-1] + max(1, kept[-1] // 8), steps))
+    return tuple(kept)
+
+
+def first_reaching(activations, levels):
+    """Where activations first reach a level.
+
+    Parameters
+    ----------
+    activations : array, ``(features, steps)``
+        NaN after a feature's stop.
+    levels : array, ``(features,)``
+
+    Returns
+    -------
+    int array, ``(features,)``
+        -1 where none does.
+    """
+    there = activations >= np.asarray(levels)[:, np.newaxis]
+    return np.where(there.any(axis=1), there.argmax(axis=1), -1)
+
+
+def early_measures(found, start, maxima, levels=LEVELS):
+    """How an ascent's iterates depart from its start (Figs. 4.23 and 4.24).
+
+    Parameters
+    ----------
+    found : cnnviz.exemplars.Exemplars
+        With iterates.
+    start : array, ``(features, channels, rows, columns)``
+    maxima : array, ``(features,)``
+        Largest linear activation on data; NaN where it is not positive.
+    levels : sequence of float
+        Multiples of the maxima.
+
+    Returns
+    -------
+    dict of arrays, ``(levels, features)``
+        ``likeness`` to the start and ``reached``, of the first kept iterate
+        that activates the feature by as much; NaN where none does.  And
+        ``patches`` of these, ``(levels, features, channels, rows, columns)``.
+    """
+    kept = found.activations[:, found.kept]
+    rows = np.arange(len(maxima))
+    out = {"likeness": [], "reached": [], "patches": []}
+    for level in levels:
+        place = first_reaching(kept, level * maxima)
+        never = place < 0
+        patches = found.iterates[rows, place].copy()
+        patches[never] = np.nan
+        out["patches"].append(patches)
+        out["likeness"].append(likeness(patches, start))
+        out["reached"].append(np.where(never, np.nan, kept[rows, place]))
+    return {name: np.stack(values) for name, values in out.items()}
+
+
+# --- Exemplars --------------------------------------------------------------------
+
+def exemplars_of(network, data, strongest, features, settings, progress=False):
+    """Exemplars of a layer in three ways, from several starting points.
+
+    Parameters
+    ----------
+    network : cnnviz.exemplars.PatchNetwork
+    data : Data
+    strongest : array, ``(features, channels, rows, columns)``
+        What activates the features most in the sample.
+    features : sequence of int
+    settings : Settings
+    progress : bool
+        Show progress bars.
+
+    Returns
+    -------
+    dict
+        From each of :data:`METHODS` to a list of
+        :class:`cnnviz.exemplars.Exemplars`.  Plain and on the sphere: from the
+        strongest patch, from the mean image, and from the noise of each seed,
+        with iterates of the plain ones that start from the strongest patch.
+        Regularized: one for each seed.
+    """
+    norm = data.square * np.sqrt(np.prod(network.shape))
+    starts = [strongest, exemplars.start_mean(network, data.mean, features),
+              *(exemplars.start_noise(network, features, seed)
+                for seed in range(settings.seeds))]
+    free = exemplars.Rule(steps=settings.steps)
+
+    def climb(start, rule):
+        return exemplars.maximize(network, start, features, rule, progress=progress)
+    rules = [free._replace(keep=kept_steps(settings.steps)), *[free] * (len(starts) - 1)]
+    held = exemplars_regularized.RULE._replace(steps=settings.regularized_steps,
+                                               norm=norm)
+    return {
+        "plain": list(map(climb, starts, rules)),
+        "sphere": [climb(start, free._replace(norm=norm)) for start in starts],
+        "regularized": [
+            exemplars_regularized.regularized(network, features, seed, held,
+                                              progress=progress)
+            for seed in range(settings.seeds)]}
+
+
+def measures(network, data, strongest, runs, features, seeds):
+    """Measures of exemplars that one method made.
+
+    Parameters
+    ----------
+    network : cnnviz.exemplars.PatchNetwork
+    data : Data
+    strongest : array, ``(features, channels, rows, columns)``
+    runs : list of cnnviz.exemplars.Exemplars
+    features : sequence of int
+    seeds : int
+        The last ``seeds`` runs differ in their noise alone.
+
+    Returns
+    -------
+    dict of arrays
+        ``reached``, ``square`` (root mean square, over that of data),
+        ``outside`` and ``likeness`` to the strongest patch, ``(runs,
+        features)``; ``transfer``, ``(runs, distances, features)``;
+        ``diversity`` of the seeds, ``(features,)``.
+    """
+    patches = [run.patches for run in runs]
+    each = {
+        "reached": [run.reached for run in runs],
+        "square": [root_mean_square(patch) / data.square for patch in patches],
+        "outside": [outside(patch, data.low, data.high) for patch in patches],
+        "likeness": [likeness(patch, strongest) for patch in patches],
+        "transfer": [transfer_by_distance(network, patch, features)
+                     for patch in patches]}
+    return {**{name: np.stack(values) for name, values in each.items()},
+            "diversity": exemplars_regularized.diversity(patches[-seeds:])}
+
+
+def of_layer(layer, data, features=None, settings=Settings(), progress=False):
+    """Everything that is measured of a layer's exemplars.
+
+    Parameters
+    ----------
+    layer : lasagne.layers.Layer
+    data : Data
+    features : sequence of int, optional
+        All features when None.
+    settings : Settings
+    progress : bool
+        Show progress bars.
+
+    Returns
+    -------
+    dict of arrays
+        ``features``; ``maximum``, the largest linear activation on data, and
+        ``output_maximum``, what a unit makes of it, ``(features,)``;
+        ``strongest``, ``(features, channels, rows, columns)``; the measures of
+        each method, such as ``plain_reached``, with its units' ``_output`` and
+        the first seed's ``_patches``; and of the iterates ``early_likeness``,
+        ``early_reached`` and ``early_patches``.
+
+    Raises
+    ------
+    ValueError
+        For fewer than two seeds, or as :func:`cnnviz.exemplars.maximize`.
+    """
+    network = exemplars.patch_network(layer)
+    if features is None:
+        features = range(layer.output_shape[1])
+    maxima = exemplars.start_maximum(network, data.images, features, 8, progress)
+    made = exemplars_of(network, data, maxima.patches, features, settings, progress)
+    output = unit_output(layer)
+    out = {"features": np.array(features), "maximum": maxima.activations,
+           "output_maximum": output(maxima.activations), "strongest": maxima.patches}
+    for name, runs in made.items():
+        found = measures(network, data, maxima.patches, runs, features, settings.seeds)
+        found.update(output=output(found["reached"]), patches=runs[-settings.seeds].patches)
+        out.update({f"{name}_{key}": value for key, value in found.items()})
+    positive = np.where(maxima.activations > 0, maxima.activations, np.nan)
+    early = early_measures(made["plain"][0], maxima.patches, positive)
+    return {**out, **{f"early_{key}": value for key, value in early.items()}}

@@ -1,0 +1,243 @@
+"""Saliency of features of De Fauw's network: what Figures 4.5 to 4.21 share.
+
+One feature: a page with a row for each of its nine strongest photographs, and what its
+saliency lies on.  Several features: for each of them a block with a column for each
+photograph.
+"""
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from cnnviz import feature_table, files
+from cnnviz.commands.fundus_sheets import OCCLUDER, sheet_name
+from cnnviz.datasets.concepts import CONCEPTS
+from cnnviz.figures import style
+from cnnviz.figures.figure_methods import contrasted
+
+__all__ = ["Block", "add_arguments", "read", "draw", "run"]
+
+EDGE, GAP = 0.04, 0.05       # inches, as all below
+SIDE, LABEL = 1.06, 0.92     # of a page's panels; its first column
+HEAD, BARS = 0.62, 1.35      # above the panels; width of the bars beside them
+BLOCK_LABEL, BLOCK_HEAD = 0.95, 0.36
+_WHOLE = 1.0                 # standard deviation of the smoothing, in pixels of a panel
+_NEUTRAL = 8                 # concepts with a bar
+
+
+class Block(NamedTuple):
+    """One feature and its strongest photographs."""
+    role: object          #: row of 'cnnviz label-features'
+    lies_on: object       #: that feature's row of the table of features
+    pictures: np.ndarray  #: reduced photographs, uint8 ``(n, rows, columns, 3)``
+    close: np.ndarray     #: what is shown of them, uint8 ``(n, rows, columns, 3)``
+    maps: np.ndarray      #: ``(methods, n, rows, columns)``
+    boxes: np.ndarray     #: receptive fields in the photographs, ``(n, 4)``
+    parts: np.ndarray     #: what is shown, as boxes, ``(n, 4)``
+    maxima: np.ndarray    #: activations, ``(n,)``
+    grades: np.ndarray    #: -1 where unknown
+    names: np.ndarray
+    stride: int
+
+    @property
+    def whole(self):
+        """Whether whole photographs are shown."""
+        return self.close.shape[1] > 4 * self.pictures.shape[1] - 4
+
+    @property
+    def headings(self):
+        """Of the panels of a photograph."""
+        stride = f", stride {self.stride}" if self.stride > 1 else ""
+        first = ["photograph"] if self.whole else ["photograph", "close-up"]
+        return [*first, "gradient of max(F)", "gradient of sum(F)",
+                f"occlusion {OCCLUDER}×{OCCLUDER}{stride}"]
+
+    @property
+    def title(self):
+        return (f"{self.role.layer}, feature {self.role.feature}, {self.role.weights} "
+                "network")
+
+
+def add_arguments(parser):
+    parser.add_argument("--sheets", type=Path, required=True,
+                        help="folder of 'cnnviz fundus-sheets'")
+    parser.add_argument("--roles", type=Path, required=True,
+                        help="file of 'cnnviz label-features': which features")
+    parser.add_argument("--features", type=Path, required=True,
+                        help="file of 'cnnviz label-features': all features")
+    parser.add_argument("-o", "--output", type=Path, required=True,
+                        help="figure to write, without suffix: .png and .pdf")
+
+
+def read(figure, sheets, roles, features):
+    """Blocks of a figure.
+
+    Parameters
+    ----------
+    figure : str
+        "4.5" for example.
+    sheets : path
+        Folder of ``cnnviz fundus-sheets``.
+    roles, features : pandas.DataFrame
+        From :mod:`cnnviz.feature_table`.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        For a missing file, or no feature for this figure.
+    """
+    chosen = roles[roles["figure"] == figure]
+    if not len(chosen):
+        raise ValueError(f"no feature for Figure {figure}; run 'cnnviz label-features' "
+                         "again")
+    arrays = files.load_arrays(Path(sheets) / sheet_name(figure), "cnnviz fundus-sheets")
+    return [_block(role, features, {
+        name.partition("_")[2]: values for name, values in arrays.items()
+        if name.startswith(f"{number}_")}) for number, role in enumerate(chosen.itertuples())]
+
+
+def _block(role, features, arrays):
+    same = ((features["weights"] == role.weights) & (features["layer"] == role.layer)
+            & (features["feature"] == role.feature))
+    return Block(role, features[same].iloc[0], **{**arrays, "stride": int(arrays["stride"])})
+
+
+# --- Panels -------------------------------------------------------------------
+
+def _within(box, part):
+    """A box in the pixels of a part."""
+    return tuple(np.subtract(box, [*part[:2], *part[:2]]).tolist())
+
+
+def _panels(block, k):
+    """Functions that draw the panels of photograph ``k`` on axes."""
+    picture, close = block.pictures[k] / 255, block.close[k] / 255
+    box, part = block.boxes[k], block.parts[k]
+    shown = close if block.whole else contrasted(close)
+    scale = 512 / len(picture)
+
+    def photograph(axes):
+        style.show(axes, picture)
+        style.show_box(axes, tuple((box / scale).tolist()), picture)
+
+    def close_up(axes):
+        style.show(axes, shown)
+        style.show_box(axes, _within(box, part), shown)
+
+    def overlay(values):
+        def draw(axes):
+            style.show_overlay(axes, shown, values, sigma=2 if block.whole else 1)
+            style.show_box(axes, _within(box, part), shown)
+        return draw
+    first = [close_up] if block.whole else [photograph, close_up]
+    return [*first, *map(overlay, block.maps[:, k])]
+
+
+def _axes(figure, left, top, width, height=None):
+    """Axes at a place in inches, from the left upper corner."""
+    across, down = figure.get_size_inches()
+    height = width if height is None else height
+    return figure.add_axes([left / across, 1 - (top + height) / down, width / across,
+                            height / down])
+
+
+def _write(figure, left, top, text, **options):
+    across, down = figure.get_size_inches()
+    figure.text(left / across, 1 - top / down, text, **options)
+
+
+def _about(block, k):
+    """What photograph ``k`` is, in three short lines."""
+    grade = f"grade {block.grades[k]}" if block.grades[k] >= 0 else "not graded"
+    return f"{block.names[k].replace('_', ' ')}\n{grade}\nactivation {block.maxima[k]:.3g}"
+
+
+# --- One feature ----------------------------------------------------------------
+
+def _bars(axes, row):
+    """Shares of the saliency on concepts beside those by chance."""
+    share, lift = (feature_table.values(row.to_frame().T, name)[0]
+                   for name in ("share", "lift"))
+    order = np.argsort(-np.nan_to_num(lift), kind="stable")
+    order = [k for k in order if np.isfinite(lift[k])][:_NEUTRAL][::-1]
+    chance = 100 * share[order] / np.where(lift[order] > 0, lift[order], np.nan)
+    axes.barh(range(len(order)), 100 * share[order], height=0.62, color=style.PALETTE[0])
+    axes.plot(chance, range(len(order)), "|", color=style.MARK, markersize=7,
+              markeredgewidth=1.2)
+    axes.set_yticks(range(len(order)), [f"{CONCEPTS[k]}\n{lift[k]:.1f}×" for k in order],
+                    fontsize=style.SMALL)
+    axes.tick_params(labelsize=style.SMALL, length=2, width=0.4)
+    axes.set_xlabel("share of the saliency, %\n(red: by chance)", fontsize=style.SMALL)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+
+
+def _draw_page(block):
+    count, panels = len(block.names), len(block.headings)
+    side = min(SIDE, (style.PAGE_WIDTH - LABEL - BARS - 0.75) / panels - GAP)
+    height = HEAD + count * (side + GAP) + EDGE
+    figure = style.new(max(height, 3.2))
+    _write(figure, EDGE, 0.16, f"{block.title}: {block.role.label}", weight="bold")
+    _write(figure, EDGE, 0.31, block.role.evidence, size=style.SMALL)
+    for column, text in enumerate(block.headings):
+        _write(figure, LABEL + column * (side + GAP) + side / 2, HEAD - 0.05,
+               text.replace(" of ", "\nof ").replace(", ", ",\n").replace(
+                   "occlusion ", "occlusion\n" if block.stride == 1 else "occlusion "),
+               ha="center", va="bottom", linespacing=1.0)
+    for k in range(count):
+        top = HEAD + k * (side + GAP)
+        _write(figure, EDGE, top + side / 2, _about(block, k), va="center",
+               size=style.SMALL, linespacing=1.25)
+        for column, draw in enumerate(_panels(block, k)):
+            draw(_axes(figure, LABEL + column * (side + GAP), top, side))
+    left = style.PAGE_WIDTH - BARS - EDGE
+    _bars(_axes(figure, left, HEAD, BARS, 2.6), block.lies_on)
+    return figure
+
+
+# --- Several features -------------------------------------------------------------
+
+def _draw_blocks(blocks):
+    count = max(len(block.names) for block in blocks)
+    side = (style.PAGE_WIDTH - BLOCK_LABEL - EDGE) / count - GAP
+    tall = [BLOCK_HEAD + len(block.headings) * (side + GAP) + 0.16 for block in blocks]
+    figure, top = style.new(sum(tall) + EDGE), 0.0
+    for letter, block, height in zip("abcdefgh", blocks, tall):
+        _write(figure, EDGE, top + 0.16, f"({letter}) {block.title}: {block.role.label}",
+               weight="bold")
+        _write(figure, EDGE, top + 0.3, block.role.evidence, size=style.SMALL)
+        for row, text in enumerate(block.headings):
+            _write(figure, EDGE, top + BLOCK_HEAD + row * (side + GAP) + side / 2,
+                   text.replace(" of ", "\nof ").replace("occlusion ", "occlusion\n")
+                   .replace(", ", ",\n"), va="center")
+        for k in range(len(block.names)):
+            left = BLOCK_LABEL + k * (side + GAP)
+            for row, draw in enumerate(_panels(block, k)):
+                draw(_axes(figure, left, top + BLOCK_HEAD + row * (side + GAP), side))
+            _write(figure, left + side / 2, top + height - 0.07,
+                   f"{block.maxima[k]:.3g}", ha="center", size=style.SMALL)
+        _write(figure, EDGE, top + height - 0.07, "activation", size=style.SMALL)
+        top += height
+    return figure
+
+
+def draw(blocks):
+    """Draw a figure.
+
+    Parameters
+    ----------
+    blocks : list of Block
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    return _draw_page(blocks[0]) if len(blocks) == 1 else _draw_blocks(blocks)
+
+
+def run(args, figure):
+    """Read what a figure shows and draw it."""
+    roles = pd.read_csv(args.roles, dtype={"figure": str}, keep_default_na=False)
+    features = pd.read_csv(args.features)
+    style.save(draw(read(figure, args.sheets, roles, features)), args.output)
