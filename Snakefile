@@ -29,6 +29,8 @@ rule all:
 include: "workflow/rules/background.smk"
 include: "workflow/rules/die360.smk"
 include: "workflow/rules/fundus.smk"
+include: "workflow/rules/features.smk"
+include: "workflow/rules/fundus_figures.smk"
 include: "workflow/rules/networks.smk"
 include: "workflow/rules/saliency.smk"
 include: "workflow/rules/tables.smk"

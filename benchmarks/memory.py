@@ -1,10 +1,10 @@
 """Peak memory of one map by every method, at every pooling layer.
 
 De Fauw's network with random weights, 512 x 512 pixels; each measurement in a
-process of its own, whose peak resident memory is taken at the end.  What only
-importing and building the network takes is measured the same way.  Occlusion
-leaves out positions: its memory is that of a pass, and several full passes are
-run.
+process of its own (Linux), whose peak resident memory is taken twice: after
+importing and building the network, whose initial weights take much for a moment,
+and, counted anew, after the map.  Occlusion leaves out positions: its memory is
+that of a pass, and several full passes are run.
 
     python benchmarks/memory.py --output benchmarks/records/memory.json
 """
@@ -26,7 +26,7 @@ FEATURE, SIZE = 7, 11
 
 
 def peak():
-    """Peak resident memory of this process, bytes."""
+    """Peak resident memory of this process so far, bytes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
@@ -73,6 +73,7 @@ def measure(method, name):
     machine = backend.describe()   # imports PyTorch where it is
     row = {"resident before": resident(), "peak before": peak()}
     if method:
+        Path("/proc/self/clear_refs").write_text("5")   # forgets the peak
         layer = layers.find_layer(network, name)
         image = np.random.RandomState(0).randn(1, 3, 512, 512).astype(np.float32)
         stride = STRIDES.get(method, {}).get(name)

@@ -229,3 +229,27 @@ def test_many_threads_give_the_same(monkeypatch):
         monkeypatch.setattr(ops, "_pool", None)
         results.append(ops.Scale().compute(*arguments))
     np.testing.assert_array_equal(*results)
+
+
+@pytest.mark.parametrize("aggregate", saliency.AGGREGATES)
+def test_layers_that_share_a_forward_pass_give_the_same_gradients(aggregate):
+    pooling = layers.pooling_layers(defauw.build(2, size=125, reduction=16))
+    sweep = saliency.feature_sweep(pooling, aggregate)
+    images = random_networks.images(pooling[-1], 2)
+    features = [[1, 0], [], [3], [0, 5], [2]]
+    for image in (images[:1], images[1:]):
+        found = {}
+        for layer, k, values, *place in sweep(image, features):
+            found[layer, features[layer][k]] = full = np.zeros(image.shape[1:], np.float32)
+            full[(slice(None), *place)] = values
+        assert set(found) == {(layer, k) for layer, each in enumerate(features) for k in each}
+        for (layer, k), values in found.items():
+            check_equal(values, saliency.feature_saliency(
+                pooling[layer], image, [k], aggregate, raw=True)[0, 0], "float32")
+
+
+def test_layers_of_other_networks_share_nothing():
+    few, others = (layers.pooling_layers(defauw.build(2, size=125, reduction=16))
+                   for _ in range(2))
+    with pytest.raises(ValueError, match="'pool1' is not below 'pool2'"):
+        saliency.feature_sweep([few[0], others[1]])

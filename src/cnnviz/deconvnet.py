@@ -48,7 +48,8 @@ _PASS_NUMBERS = 2 ** 24
 _LINEAR = (lasagne.layers.Conv2DLayer, lasagne.layers.NINLayer,
            lasagne.layers.NonlinearityLayer, lasagne.layers.DropoutLayer,
            lasagne.layers.GaussianNoiseLayer, lasagne.layers.PadLayer,
-           lasagne.layers.ConcatLayer, lasagne.layers.ElemwiseSumLayer)
+           lasagne.layers.SliceLayer, lasagne.layers.ConcatLayer,
+           lasagne.layers.ElemwiseSumLayer)
 
 
 class _Stage(NamedTuple):

@@ -587,7 +587,7 @@ class Evidence:
         if permutations < 1 or not 0 < least <= 1:
             raise ValueError("need at least one permutation and 0 < least <= 1, not "
                              f"{permutations} and {least}")
-        self._least, self._rng = least, np.random.default_rng(seed)
+        self._least, self._rng, self._rounding = least, np.random.default_rng(seed), 0.0
         self._found = []  # shares, their expectation, shares in blocks: of each photograph
         self._drawn = np.zeros((concepts, permutations), np.float32)
 
@@ -617,7 +617,8 @@ class Evidence:
 
     def result(self):
         """Means over the photographs that count, and p-values: a Localisation."""
-        shares, chance, moving = np.moveaxis(self._found, 1, 0)
+        found = np.reshape(self._found, (len(self._found), 3, len(self._drawn)))
+        shares, chance, moving = np.moveaxis(found, 1, 0)
         seen = np.isfinite(shares).sum(axis=0)
         counts = np.where(seen > 0, seen, np.nan)
         share, expected, moving = (np.nansum(each, axis=0) / counts
@@ -656,6 +657,7 @@ def localisation(saliency, masks, field=None, known=None, permutations=9999, lea
         would excite the feature: beside a dark lesion rather than on it; give the
         magnitude to have both.  The area of an overlay is a map of 0 and 1.
     masks : sequence of n arrays, ``(concepts, rows, columns)``
+        Or of n :class:`Concepts`, which share their transforms among features.
     field : bool array, ``(n, rows, columns)``, optional
         Field of view, with the border that still counts as its edge; the whole
         photograph by default.
@@ -669,6 +671,9 @@ def localisation(saliency, masks, field=None, known=None, permutations=9999, lea
         Share of the saliency that stays in the field of view.
     seed : int
         Of the draws.
+    block : int
+        Saliency is moved by whole blocks of so many pixels along each side, for
+        speed; its shares where it is are exact.  1 is every pixel.
 
     Returns
     -------

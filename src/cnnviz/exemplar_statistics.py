@@ -15,13 +15,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cnnviz import exemplars, exemplars_regularized
+from cnnviz import exemplars, exemplars_regularized, inputs
 from cnnviz.backend import T, function, lasagne
 
 __all__ = ["METHODS", "LEVELS", "DISTANCES", "Data", "Settings", "stratified", "data_of",
            "kept_steps", "first_reaching", "likeness", "outside", "root_mean_square",
            "transfer_by_distance", "unit_output", "exemplars_of", "measures",
-           "early_measures", "of_layer"]
+           "early_measures", "of_layer", "positive"]
 
 METHODS = ("plain", "sphere", "regularized")
 #: Multiples of the largest activation on data at which an ascent is looked at.
@@ -41,6 +41,7 @@ class Data(NamedTuple):
 class Settings(NamedTuple):
     """How far ascents go, and how many there are."""
     steps: int = 1000             #: of plain ascent, and on the sphere
+    step_size: float = exemplars.Rule().step_size
     regularized_steps: int = exemplars_regularized.RULE.steps
     seeds: int = 3                #: of noise to start from; 2 at least
 
@@ -52,7 +53,8 @@ def stratified(labels, count):
 
     Parameters
     ----------
-    labels : array, ``(n,)``
+    labels : int array, ``(n,)``
+        Negative ones are of no class.
     count : int
 
     Returns
@@ -69,7 +71,7 @@ def stratified(labels, count):
         raise ValueError(f"a sample needs one of each class at least, not {count}")
     labels = np.asarray(labels)
     chosen = []
-    for label in np.unique(labels):
+    for label in np.unique(labels[labels >= 0]):
         members = np.flatnonzero(labels == label)
         places = np.linspace(0, len(members) - 1, min(count, len(members)))
         chosen.append(members[places.round().astype(int)])
@@ -217,13 +219,16 @@ def first_reaching(activations, levels):
     return np.where(there.any(axis=1), there.argmax(axis=1), -1)
 
 
-def early_measures(found, start, maxima, levels=LEVELS):
+def early_measures(activations, iterates, kept, start, maxima, levels=LEVELS):
     """How an ascent's iterates depart from its start (Figs. 4.23 and 4.24).
 
     Parameters
     ----------
-    found : cnnviz.exemplars.Exemplars
-        With iterates.
+    activations : array, ``(features, steps + 1)``
+        NaN after a feature's stop.
+    iterates : array, ``(features, kept, channels, rows, columns)``
+    kept : int array, ``(kept,)``
+        Steps that the iterates are of.
     start : array, ``(features, channels, rows, columns)``
     maxima : array, ``(features,)``
         Largest linear activation on data; NaN where it is not positive.
@@ -237,17 +242,17 @@ def early_measures(found, start, maxima, levels=LEVELS):
         that activates the feature by as much; NaN where none does.  And
         ``patches`` of these, ``(levels, features, channels, rows, columns)``.
     """
-    kept = found.activations[:, found.kept]
+    activations = activations[:, kept]
     rows = np.arange(len(maxima))
     out = {"likeness": [], "reached": [], "patches": []}
     for level in levels:
-        place = first_reaching(kept, level * maxima)
+        place = first_reaching(activations, level * maxima)
         never = place < 0
-        patches = found.iterates[rows, place].copy()
+        patches = iterates[rows, place].copy()
         patches[never] = np.nan
         out["patches"].append(patches)
         out["likeness"].append(likeness(patches, start))
-        out["reached"].append(np.where(never, np.nan, kept[rows, place]))
+        out["reached"].append(np.where(never, np.nan, activations[rows, place]))
     return {name: np.stack(values) for name, values in out.items()}
 
 
@@ -270,33 +275,32 @@ def exemplars_of(network, data, strongest, features, settings, progress=False):
     Returns
     -------
     dict
-        From each of :data:`METHODS` to a list of
-        :class:`cnnviz.exemplars.Exemplars`.  Plain and on the sphere: from the
-        strongest patch, from the mean image, and from the noise of each seed,
-        with iterates of the plain ones that start from the strongest patch.
-        Regularized: one for each seed.
+        From each of :data:`METHODS` to a :class:`cnnviz.exemplars.Exemplars`
+        of all features from one start, then from the next.  Plain and on the
+        sphere: from the strongest patch, from the mean image, and from the
+        noise of each seed; plain ones have iterates.  Regularized: each seed.
     """
     norm = data.square * np.sqrt(np.prod(network.shape))
-    starts = [strongest, exemplars.start_mean(network, data.mean, features),
-              *(exemplars.start_noise(network, features, seed)
-                for seed in range(settings.seeds))]
-    free = exemplars.Rule(steps=settings.steps)
-
-    def climb(start, rule):
-        return exemplars.maximize(network, start, features, rule, progress=progress)
-    rules = [free._replace(keep=kept_steps(settings.steps)), *[free] * (len(starts) - 1)]
+    starts = np.concatenate([
+        strongest, exemplars.start_mean(network, data.mean, features),
+        *(exemplars.start_noise(network, features, seed)
+          for seed in range(settings.seeds))])
+    rows = np.tile(features, len(starts) // len(features))
+    free = exemplars.Rule(settings.steps, settings.step_size,
+                          keep=kept_steps(settings.steps))
     held = exemplars_regularized.RULE._replace(steps=settings.regularized_steps,
                                                norm=norm)
-    return {
-        "plain": list(map(climb, starts, rules)),
-        "sphere": [climb(start, free._replace(norm=norm)) for start in starts],
-        "regularized": [
-            exemplars_regularized.regularized(network, features, seed, held,
-                                              progress=progress)
-            for seed in range(settings.seeds)]}
+    plain, sphere = (
+        exemplars.maximize(network, starts, rows, rule, progress=progress)
+        for rule in (free, free._replace(norm=norm, keep=())))
+    seeds = [exemplars_regularized.regularized(network, features, seed, held,
+                                               progress=progress)
+             for seed in range(settings.seeds)]
+    return {"plain": plain, "sphere": sphere,
+            "regularized": exemplars.Exemplars(*map(np.concatenate, zip(*seeds)))}
 
 
-def measures(network, data, strongest, runs, features, seeds):
+def measures(network, data, strongest, found, seeds):
     """Measures of exemplars that one method made.
 
     Parameters
@@ -304,8 +308,8 @@ def measures(network, data, strongest, runs, features, seeds):
     network : cnnviz.exemplars.PatchNetwork
     data : Data
     strongest : array, ``(features, channels, rows, columns)``
-    runs : list of cnnviz.exemplars.Exemplars
-    features : sequence of int
+    found : cnnviz.exemplars.Exemplars
+        Of all features from one start, then from the next: ``runs`` in all.
     seeds : int
         The last ``seeds`` runs differ in their noise alone.
 
@@ -314,19 +318,20 @@ def measures(network, data, strongest, runs, features, seeds):
     dict of arrays
         ``reached``, ``square`` (root mean square, over that of data),
         ``outside`` and ``likeness`` to the strongest patch, ``(runs,
-        features)``; ``transfer``, ``(runs, distances, features)``;
+        features)``; ``transfer``, ``(distances, runs, features)``;
         ``diversity`` of the seeds, ``(features,)``.
     """
-    patches = [run.patches for run in runs]
-    each = {
-        "reached": [run.reached for run in runs],
-        "square": [root_mean_square(patch) / data.square for patch in patches],
-        "outside": [outside(patch, data.low, data.high) for patch in patches],
-        "likeness": [likeness(patch, strongest) for patch in patches],
-        "transfer": [transfer_by_distance(network, patch, features)
-                     for patch in patches]}
-    return {**{name: np.stack(values) for name, values in each.items()},
-            "diversity": exemplars_regularized.diversity(patches[-seeds:])}
+    count = len(strongest)
+    others = np.tile(strongest, (len(found.patches) // count, 1, 1, 1))
+    values = {"reached": found.reached,
+              "square": root_mean_square(found.patches) / data.square,
+              "outside": outside(found.patches, data.low, data.high),
+              "likeness": likeness(found.patches, others)}
+    transfer = transfer_by_distance(network, found.patches, found.features)
+    runs = found.patches.reshape(-1, *strongest.shape)
+    return {**{name: each.reshape(-1, count) for name, each in values.items()},
+            "transfer": transfer.reshape(len(DISTANCES), -1, count),
+            "diversity": exemplars_regularized.diversity(runs[-seeds:])}
 
 
 def of_layer(layer, data, features=None, settings=Settings(), progress=False):
@@ -349,8 +354,9 @@ def of_layer(layer, data, features=None, settings=Settings(), progress=False):
         ``output_maximum``, what a unit makes of it, ``(features,)``;
         ``strongest``, ``(features, channels, rows, columns)``; the measures of
         each method, such as ``plain_reached``, with its units' ``_output`` and
-        the first seed's ``_patches``; and of the iterates ``early_likeness``,
-        ``early_reached`` and ``early_patches``.
+        ``_patches``, ``(runs, features, channels, rows, columns)``; and of the
+        iterates from the strongest patch ``early_likeness``, ``early_reached``
+        and ``early_patches``.
 
     Raises
     ------
@@ -358,17 +364,23 @@ def of_layer(layer, data, features=None, settings=Settings(), progress=False):
         For fewer than two seeds, or as :func:`cnnviz.exemplars.maximize`.
     """
     network = exemplars.patch_network(layer)
-    if features is None:
-        features = range(layer.output_shape[1])
+    features = inputs.check_features(layer, features)
     maxima = exemplars.start_maximum(network, data.images, features, 8, progress)
     made = exemplars_of(network, data, maxima.patches, features, settings, progress)
     output = unit_output(layer)
     out = {"features": np.array(features), "maximum": maxima.activations,
            "output_maximum": output(maxima.activations), "strongest": maxima.patches}
-    for name, runs in made.items():
-        found = measures(network, data, maxima.patches, runs, features, settings.seeds)
-        found.update(output=output(found["reached"]), patches=runs[-settings.seeds].patches)
-        out.update({f"{name}_{key}": value for key, value in found.items()})
-    positive = np.where(maxima.activations > 0, maxima.activations, np.nan)
-    early = early_measures(made["plain"][0], maxima.patches, positive)
+    for name, found in made.items():
+        each = measures(network, data, maxima.patches, found, settings.seeds)
+        each.update(output=output(each["reached"]),
+                    patches=found.patches.reshape(-1, *maxima.patches.shape))
+        out.update({f"{name}_{key}": value for key, value in each.items()})
+    early = early_measures(*(value[:len(features)] for value in (
+        made["plain"].activations, made["plain"].iterates)), made["plain"].kept,
+        maxima.patches, positive(maxima.activations))
     return {**out, **{f"early_{key}": value for key, value in early.items()}}
+
+
+def positive(values):
+    """Values with NaN in the place of those that are not positive."""
+    return np.where(np.asarray(values) > 0, values, np.nan)

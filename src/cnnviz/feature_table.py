@@ -11,7 +11,7 @@ import pandas as pd
 from cnnviz import dissection
 from cnnviz.datasets.concepts import CONCEPTS, LESIONS
 
-__all__ = ["LAYERS", "MEASURES", "table", "values", "Part", "PARTS", "choose"]
+__all__ = ["LAYERS", "MEASURES", "table", "values", "Part", "PARTS", "choose", "every"]
 
 LAYERS = ("pool1", "pool2", "pool3", "pool4", "pool5")
 MEASURES = ("share", "lift", "q", "iou")
@@ -123,11 +123,15 @@ def _finite(array):
 
 
 def _lifts(rows, concepts):
-    """Lift of those concepts, minus infinity where it says nothing, ``(rows, n)``."""
-    lift = _finite(values(rows, "lift"))[:, _index(concepts)]
-    # A large lift of next to nothing is no detector.
-    share = values(rows, "share")[:, _index(concepts)]
-    return np.where(share >= dissection.LEAST_SHARE, lift, np.minimum(lift, 0) - 1)
+    """Lift of those concepts; of next to no saliency it says nothing, ``(rows, n)``.
+
+    Below the least share of a label the share counts instead, as a number from -1
+    to 0, so that the nearest feature is found where none has enough.
+    """
+    lift, share = (np.nan_to_num(values(rows, name))[:, _index(concepts)]
+                   for name in ("lift", "share"))
+    least = dissection.LEAST_SHARE
+    return np.where(share >= least, lift, share / least - 1)
 
 
 def _single(rows, concepts):
@@ -210,6 +214,20 @@ def choose(found, parts=PARTS):
                 break
         chosen.append(_chosen(part, rows.loc[row.Index]))
     return pd.DataFrame(chosen)
+
+
+def every(found):
+    """The same for a page of each feature, in the table's order.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As from :func:`choose`; ``figure`` is "trained_pool3_17", for example.
+    """
+    return pd.DataFrame([
+        {**_chosen(Part("", row["layer"], "unclear", (), row["weights"]), row),
+         "figure": f"{row['weights']}_{row['layer']}_{row['feature']}",
+         "rule": "every feature"} for _, row in found.iterrows()])
 
 
 def _chosen(part, row):

@@ -24,9 +24,9 @@ from scipy import integrate, ndimage, stats
 
 from cnnviz.backend import lasagne
 
-__all__ = ["pointing_game", "relevance_mass", "relevance_rank", "area_share", "Curves",
-           "deletion_insertion", "rank_agreement", "cascading_randomization", "Cascade",
-           "cascading_similarity", "bootstrap_interval"]
+__all__ = ["grown", "pointing_game", "relevance_mass", "relevance_rank", "area_share",
+           "Curves", "deletion_insertion", "rank_agreement", "cascading_randomization",
+           "Cascade", "cascading_similarity", "bootstrap_interval"]
 
 # Resamples drawn at a time: bounds the memory, does not change the result.
 _RESAMPLES = 50
@@ -77,8 +77,19 @@ def _as_region(region, shape):
     return region
 
 
-def _grown(mask, tolerance):
-    """Pixels at most ``tolerance`` pixels from a mask, straight line."""
+def grown(mask, tolerance):
+    """Pixels near a mask, as :func:`pointing_game` counts them.
+
+    Parameters
+    ----------
+    mask : bool array, ``(rows, columns)``
+    tolerance : float
+        Pixels, in a straight line.
+
+    Returns
+    -------
+    bool array, ``(rows, columns)``
+    """
     if not mask.any():  # the distance transform would measure from the border
         return mask
     return ndimage.distance_transform_edt(~mask) <= tolerance
@@ -90,8 +101,8 @@ def _targets(masks, region, tolerance):
         raise ValueError(f"tolerance must be at least 0, not {tolerance}")
     masks = _as_masks(masks)
     region = _as_region(region, masks.shape)
-    grown = np.stack([_grown(mask, tolerance) for mask in masks & region])
-    return grown & region, region
+    targets = np.stack([grown(mask, tolerance) for mask in masks & region])
+    return targets & region, region
 
 
 def _per_map(measure, maps, masks, region=None, tolerance=0):

@@ -21,7 +21,7 @@ from cnnviz.local import NotLocal, Stack, local_prefix
 from cnnviz.local.forward import Occluded, multiply_adds
 from cnnviz.receptive_field import receptive_field
 
-__all__ = ["METHODS", "centres", "neuron_occlusion", "map_occlusion", "output_occlusion",
+__all__ = ["METHODS", "centres", "prepared", "neuron_occlusion", "map_occlusion", "output_occlusion",
            "interpolated"]
 
 #: On windows where the layers allow it; always on windows; always on whole images.
@@ -112,7 +112,25 @@ def _occluded(images, first, size, fill):
     return images
 
 
+def prepared(stack):
+    """Compile once what the functions below need of a layer, for many calls.
+
+    Parameters
+    ----------
+    stack : cnnviz.local.Stack
+        Of the layer.
+
+    Returns
+    -------
+    object
+        What these functions take as ``method``.
+    """
+    return _Local(stack)
+
+
 def _evaluator(layer, method, wrt=0):
+    if isinstance(method, _Local):
+        return method
     if method not in METHODS:
         raise ValueError(f"unknown method '{method}'; choose one of {', '.join(METHODS)}")
     if method == "whole":
@@ -178,7 +196,7 @@ def neuron_occlusion(layer, images, features=None, size=11, stride=1, fill=0.0, 
         Value of the occluder; 0 in standardized images.
     wrt : int
         Which input is occluded.
-    method : {"auto", "local", "whole"}
+    method : {"auto", "local", "whole"}, or from :func:`prepared`
         On windows ("local"), by whole passes, or on windows where the layers
         allow it, else by whole passes with a warning.  The result is the same.
     batch_size : int, optional

@@ -31,16 +31,25 @@ DOWNLOADS = DATA / "downloads"
 DEFAUW_WEIGHTS = DATA / "downloads" / "defauw.npz"  # converted by hand, once
 SOFTWARE = RESULTS / "software.txt"  # what ran
 PHOTOGRAPHS = RESULTS / "fundus"  # prepared, a folder for each source
+FEATURES = PHOTOGRAPHS / "features"  # of De Fauw's network, a folder for each source
 TRAINED_WEIGHTS = RESULTS / "weights"
 HISTORIES = RESULTS / "histories"
 EVALUATIONS = RESULTS / "evaluations"
 SALIENCY = RESULTS / "saliency"
+NEIGHBOURS = RESULTS / "neighbours"
+DISAGREEMENT = RESULTS / "disagreement.npz"
+DIE_EXEMPLARS = RESULTS / "exemplars" / "die360"
+ANIMATIONS = FIGURES / "animations"
 REPRODUCED_TABLES = TABLES / "reproduced"
 BEYOND_TABLES = TABLES / "beyond"  # numbers that the thesis does not have
 SEPARATED_TABLE = BEYOND_TABLES / "table_5_1_separated.md"
 BY_DISTANCE = BEYOND_TABLES / "accuracy_by_distance.csv"
 LESIONS_TABLE = BEYOND_TABLES / "drawn_lesions.md"
 FUNDUS_TABLE = BEYOND_TABLES / "fundus_network.md"
+TABLE_4_1 = BEYOND_TABLES / "table_4_1.md"
+FEATURES_TABLE = BEYOND_TABLES / "features.csv"  # what every feature detects
+NEIGHBOURS_TABLE = BEYOND_TABLES / "neighbouring_views.md"
+EXEMPLARS_TABLE = BEYOND_TABLES / "exemplars_die360.md"
 FOLDS_TABLE = BEYOND_TABLES / "table_5_1_folds.csv"
 # The same tables, made with files that a fresh clone does not have.
 WITH_MIRROR_TABLES = TABLES / "with_mirror"
@@ -51,6 +60,16 @@ COMPARISON_TEXT = TABLES / "comparison.md"
 def weight_file(folder, split, network, fold):
     """Weights of one network, trained on one fold of one split."""
     return Path(folder) / split / f"{network}_fold{fold}.npz"
+
+
+def animation(folder, face):
+    """Animation of the views of a face of the die."""
+    return Path(folder) / f"face_{face}.gif"
+
+
+def features(source, name):
+    """File about the features of De Fauw's network on photographs of a source."""
+    return FEATURES / source / name
 
 
 def manifest(folder):

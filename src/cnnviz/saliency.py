@@ -13,10 +13,10 @@ from cnnviz.backend import T, function, lasagne
 from cnnviz.inputs import (as_arrays, batches, check_features, check_input, check_maps,
                            input_variables)
 from cnnviz.local import NotLocal, Stack
-from cnnviz.local.backward import Gradients, Sweep
+from cnnviz.local.backward import Gradients, SharedSweep, Sweep
 
 __all__ = ["AGGREGATES", "METHODS", "feature_gradient", "feature_saliency",
-           "feature_sweep", "unit_saliency", "feature_maps", "channel_maximum"]
+           "prepared", "feature_sweep", "unit_saliency", "feature_maps", "channel_maximum"]
 
 AGGREGATES = {"max": T.max, "sum": T.sum}
 METHODS = ("auto", "local", "whole")
@@ -139,7 +139,7 @@ def feature_saliency(layer, images, features=None, aggregate="max",
         Give the gradient itself, without the maximum over the channels.
     progress : bool
         Show a progress bar.
-    method : {"auto", "local", "whole"}
+    method : {"auto", "local", "whole"}, or from :func:`prepared`
         "whole": a forward and a backward pass for every feature; "local": on
         windows, with a shared forward pass; "auto": the latter where the layers
         allow it, else the former with a warning.
@@ -164,7 +164,7 @@ def feature_saliency(layer, images, features=None, aggregate="max",
         raise ValueError(f"batch_size must be at least 1, not {batch_size}")
     shape = arrays[wrt].shape if raw else np.delete(arrays[wrt].shape, 1)
     out = np.zeros((len(features), *shape), arrays[wrt].dtype)
-    sweep = feature_sweep(layer, aggregate, method, wrt)
+    sweep = _sweep(layer, method, aggregate, wrt)
     with tqdm(total=len(arrays[wrt]) * len(features), unit=" maps",
               disable=not progress) as bar:
         for k, image, values, *place in sweep(arrays, features, batch_size):
@@ -173,27 +173,53 @@ def feature_saliency(layer, images, features=None, aggregate="max",
     return out
 
 
-def feature_sweep(layer, aggregate="max", method="auto", wrt=0):
-    """Compile gradients of aggregated feature maps, for image after image.
+def prepared(stack):
+    """Compile once what :func:`feature_saliency` needs of a layer, for many calls.
 
     Parameters
     ----------
-    layer, aggregate, method, wrt
-        As for :func:`feature_saliency`.
+    stack : cnnviz.local.Stack
+        Of the layer.
+
+    Returns
+    -------
+    dict
+        From "max" and "sum" to what that function takes as ``method``.
+    """
+    gradients = Gradients(stack)
+    return {aggregate: Sweep(gradients, aggregate) for aggregate in AGGREGATES}
+
+
+def feature_sweep(layers, aggregate="max"):
+    """Compile gradients of the features of several layers, for image after image.
+
+    Layers share one forward pass of an image.
+
+    Parameters
+    ----------
+    layers : list of lasagne.layers.Layer
+        Of one network, each below the next.
+    aggregate : {"max", "sum"}
 
     Returns
     -------
     function
-        A generator function: see :meth:`cnnviz.local.backward.Sweep.__call__`.
-        Gradients of many features of many images, each on the part of the image
-        where it is not zero.
+        A generator function: see :meth:`cnnviz.local.backward.SharedSweep.__call__`.
 
     Raises
     ------
     ValueError
-        For an unknown aggregate or method.
+        For an unknown aggregate, or layers that cannot be evaluated on windows
+        (:class:`cnnviz.local.NotLocal`).
     """
     _check_aggregate(aggregate)
+    return SharedSweep([Stack(layer) for layer in layers], aggregate)
+
+
+def _sweep(layer, method, aggregate, wrt):
+    """Generator function: see :meth:`cnnviz.local.backward.Sweep.__call__`."""
+    if callable(method):
+        return method
     if method not in METHODS:
         raise ValueError(f"unknown method '{method}'; choose one of {', '.join(METHODS)}")
     if method != "whole":

@@ -7,26 +7,44 @@ import numpy as np
 
 from cnnviz import overlay
 
-__all__ = ["important_areas", "change", "largest", "total_variation", "disagreement"]
+__all__ = ["important_areas", "prominent", "change", "correlation", "largest",
+           "total_variation", "disagreement"]
 
 
-def important_areas(maps, sigma=1.0):
-    """Important areas of saliency maps, as overlays show them.
+def important_areas(smooth):
+    """Important areas of smoothed saliency maps, as overlays show them.
 
     Parameters
     ----------
-    maps : array, ``(..., rows, columns)``
-    sigma : float
-        Of the smoothing, pixels.
+    smooth : array, ``(..., rows, columns)``
 
     Returns
     -------
     bool array of the same shape
     """
-    smooth = overlay.smooth(maps, sigma)
     flat = smooth.reshape(-1, *smooth.shape[-2:])
     return np.array([overlay.important(each) for each in flat],
                     bool).reshape(smooth.shape)
+
+
+def prominent(smooth, share=0.5):
+    """Whether positive saliency is strong beside the negative of the same map.
+
+    Important is what comes near the largest saliency of a map.  Where nearly all of it
+    is negative, that is next to nothing.
+
+    Parameters
+    ----------
+    smooth : array, ``(..., rows, columns)``
+    share : float
+        Of the largest magnitude, that the largest value must have.
+
+    Returns
+    -------
+    bool array, ``(...)``
+    """
+    peak = smooth.max(axis=(-2, -1))
+    return (peak > 0) & (peak >= share * np.abs(smooth).max(axis=(-2, -1)))
 
 
 def change(first, second):
@@ -44,6 +62,25 @@ def change(first, second):
     union = (first | second).sum(axis=(-2, -1))
     common = (first & second).sum(axis=(-2, -1))
     return np.where(union > 0, 1 - common / np.maximum(union, 1), np.nan)
+
+
+def correlation(first, second):
+    """Correlation coefficient of two maps over their pixels.
+
+    Parameters
+    ----------
+    first, second : arrays, ``(..., rows, columns)``
+
+    Returns
+    -------
+    float array, ``(...)``
+        NaN where a map is the same everywhere.
+    """
+    first, second = (each - each.mean(axis=(-2, -1), keepdims=True, dtype=np.float64)
+                     for each in (first, second))
+    norm = np.sqrt((first ** 2).sum(axis=(-2, -1)) * (second ** 2).sum(axis=(-2, -1)))
+    return np.where(norm > 0, (first * second).sum(axis=(-2, -1))
+                    / np.where(norm > 0, norm, 1), np.nan)
 
 
 def largest(changes, differences):

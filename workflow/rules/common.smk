@@ -1,7 +1,8 @@
 """Helpers: where files are, what the configuration asks for."""
 import shlex
 
-from cnnviz import configuration, paths
+from cnnviz import configuration, feature_table, paths
+from cnnviz.commands.fundus_sheets import sheet_name
 from cnnviz.commands.train_fundus import STAGES as FUNDUS_STAGES, WITH_PHOTOGRAPHS
 from cnnviz.datasets import external
 from snakemake.exceptions import WorkflowError
@@ -169,12 +170,68 @@ def evaluated_sources():
     return list(dict.fromkeys(["synthetic", fundus_source()]))
 
 
+# Figures of De Fauw's features, and whether both networks are in them.
+SHEETS = list(dict.fromkeys(part.figure for part in feature_table.PARTS))
+
+
+def fundus_networks():
+    """The networks whose features are looked at: trained, and random for contrast."""
+    return ["random"] if config["fundus"]["weights"] == "random" else ["trained", "random"]
+
+
+def of_networks(stem, networks=None):
+    """Files of both networks about the features on the configured photographs."""
+    return [paths.features(fundus_source(), f"{stem}_{network}.npz")
+            for network in networks or fundus_networks()]
+
+
+def network_choice(wildcards):
+    """Weights of one of these networks, as commands name them."""
+    return "random" if wildcards.network == "random" else config["fundus"]["weights"]
+
+
+def weights_of_features(wildcards):
+    """The file that these weights come from."""
+    return [] if wildcards.network == "random" else network_weights(wildcards)
+
+
+def features_argument():
+    """``--features`` for a command, where not all of a layer are looked at."""
+    count = config["fundus"]["features"]
+    return "" if count is None else f"--features {count}"
+
+
+FUNDUS_WORDS = {
+    "synthetic": "{pairs} drawn eye pairs", "idrid": "IDRiD, training and test split; "
+    "labels from the photographs with outlined lesions and those of grade 0",
+    "kaggle": "the competition's training photographs"}
+WEIGHTS_WORDS = {"standin": "the stand-in weights that come with the package",
+                 "defauw": "De Fauw's own", "random": "none; both networks are random"}
+
+
+def in_words():
+    """Photographs and weights in use, for tables."""
+    photographs = FUNDUS_WORDS[fundus_source()].format(**config["fundus"])
+    return photographs, WEIGHTS_WORDS[config["fundus"]["weights"]]
+
+
+# Figures of exemplars of De Fauw's features.
+EXEMPLARS = ["4.22", "4.23", "4.24", "4.25", "4.26"]
+
+
 def everything():
     """What a whole run makes."""
     made = [kept(paths.COMPARISON), *figure("figure_5_1"), *figure("figure_fundus"),
+            *figure("figure_4_1"), *figure("figure_4_2"), *figure("figure_4_3"),
             paths.LESIONS_TABLE, kept(paths.FUNDUS_TABLE), paths.SOFTWARE]
     for stem in BACKGROUND:
         made += figure(stem)
+    if fundus_source() != "kaggle" and config["fundus"]["weights"] != "random":
+        made.append(kept(paths.TABLE_4_1))
+        for number in SHEETS:
+            made += figure(f"figure_{number.replace('.', '_')}")
+        if config["fundus"]["every_feature"]:
+            made.append(paths.FIGURES / "features")
     if "separated" in config["splits"]:
         made += [paths.SEPARATED_TABLE, *figure("figure_leakage")]
     if config["die360"]["every"] == 1:

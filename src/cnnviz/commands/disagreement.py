@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from cnnviz import files, stability
 from cnnviz.commands import arguments
-from cnnviz.datasets import die360, sequences
+from cnnviz.datasets import die360, sequences, splits
 
 REACH = 3   # views shown before and after
 
@@ -67,6 +67,13 @@ def predictors(args):
     return found
 
 
+def trained(data, fold, a, b):
+    """Whether views were in a fold's training set, bool ``(n,)``."""
+    training, _ = splits.random_split(len(data.a), fold)
+    seen = set(zip(data.a[training].tolist(), data.b[training].tolist()))
+    return np.array([pair in seen for pair in zip(a.tolist(), b.tolist())])
+
+
 def run(args):
     arguments.select_engine(args)
     data = die360.load(args.images, args.every)
@@ -86,6 +93,7 @@ def run(args):
     files.save_arrays(
         args.output, networks=np.array(args.networks), a=shown[0], b=shown[1],
         angle=angle, label=label[view], disagreement=found,
+        trained=trained(data, args.fold, *shown),
         pixels=images[:, 0] * np.float32(data.std) + np.float32(data.mean),
         posteriors=np.stack([each(images) for each in compute]))
     print(f"largest disagreement {found[angle, centre]:.3f}, median "

@@ -26,6 +26,8 @@ def add_arguments(parser):
     parser.add_argument("--overlap", type=int, default=200,
                         help="measure the overlap on so many photographs with marked "
                         "lesions, the first ones; their maps are kept in memory")
+    parser.add_argument("--features", type=int,
+                        help="look at the first n features of every layer only")
     arguments.add_engine(parser)
     arguments.add_output(parser, ".npz file to write")
 
@@ -51,7 +53,7 @@ def identities(pixels):
     return np.unique(digests, return_inverse=True)[1]
 
 
-def _survey(compute, pixels, marked, measured):
+def _survey(compute, pixels, marked, measured, features=None):
     """One forward pass of every photograph.
 
     Returns
@@ -65,7 +67,7 @@ def _survey(compute, pixels, marked, measured):
     for k in tqdm(range(len(pixels)), unit=" photographs", mininterval=5):
         maps = compute(fundus.standardize(pixels[k:k + 1]))
         found = found or [[None, None, []] for _ in maps]
-        for each, layer in zip(maps, found):
+        for each, layer in zip((each[:, :features] for each in maps), found):
             for place in (0, 1) if marked[k] else (0,):
                 layer[place] = dissection.strongest(each, [k], keys[k:k + 1],
                                                     before=layer[place])
@@ -108,7 +110,7 @@ def run(args):
     measured = np.flatnonzero(marked)[:args.overlap]
     arrays = {"names": np.array(photographs.names)}
     for layer, (every, of_marked, maps) in zip(pooling, _survey(
-            compute, photographs.pixels, marked, set(measured.tolist()))):
+            compute, photographs.pixels, marked, set(measured.tolist()), args.features)):
         overlap = _overlap(maps, index[measured], known[measured], receptive_field(layer))
         arrays |= {f"{layer.name}_{name}": values for name, values in overlap.items()}
         for which, top in (("all", every), ("marked", of_marked)):

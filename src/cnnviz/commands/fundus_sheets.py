@@ -3,6 +3,7 @@
 Three methods (thesis sections 3.2.1 and 3.2.2): gradient of the map's maximum, gradient
 of its sum, and occlusion of the maximal neuron by squares of 11 x 11 pixels.
 """
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -61,39 +62,54 @@ def part_of(box, shape):
     return (*first, *(each + side for each in first))
 
 
-def _maps(layer, pixels, feature, stride):
-    """Saliency by the three methods, ``(methods, n, rows, columns)``; NaN where unknown."""
-    from cnnviz import occlusion, saliency
-    maps = [saliency.feature_saliency(layer, pixels, [feature], aggregate)
-            for aggregate in ("max", "sum")]
-    return np.stack([*(each[0] for each in maps), occlusion.interpolated(
-        occlusion.neuron_occlusion(layer, pixels, [feature], OCCLUDER, stride),
-        outside=0.0)[0]])
+def relative(values):
+    """A map in shares of its largest magnitude, float16: an overlay needs no more."""
+    return (values / (np.abs(values).max() or 1)).astype(np.float16)
 
 
-def _sheet(role, layer, photographs, strongest, which, stride):
+class _Methods:
+    """The three methods for the features of one layer, compiled once."""
+
+    def __init__(self, layer, stride):
+        from cnnviz import occlusion, saliency
+        from cnnviz.local import Stack
+        from cnnviz.receptive_field import receptive_field
+        stack = Stack(layer)
+        self.layer, self.stride, self.field = layer, stride, receptive_field(layer)
+        self._sweeps, self._occluded = saliency.prepared(stack), occlusion.prepared(stack)
+
+    def maps(self, pixels, feature):
+        """Saliency of a feature, ``(methods, n, rows, columns)``."""
+        from cnnviz import occlusion, saliency
+        gradients = [saliency.feature_saliency(self.layer, pixels, [feature], aggregate,
+                                               method=sweep)[0]
+                     for aggregate, sweep in self._sweeps.items()]
+        return np.stack([*gradients, occlusion.interpolated(occlusion.neuron_occlusion(
+            self.layer, pixels, [feature], OCCLUDER, self.stride,
+            method=self._occluded))[0]])
+
+
+def _sheet(role, methods, photographs, strongest, which):
     """Arrays of one feature: cut-out photographs and maps, and where they are."""
     from cnnviz.datasets import fundus
-    from cnnviz.receptive_field import receptive_field
     name = f"{role.layer}_{which}"
     index, places, maxima = (strongest[f"{name}_{each}"][role.feature]
                              for each in ("index", "places", "maxima"))
     pictures = photographs.pixels[index]
-    maps = _maps(layer, fundus.standardize(pictures), role.feature, stride)
-    field = receptive_field(layer)
-    boxes = np.array([field.box(*place) for place in places.tolist()])
+    maps = methods.maps(fundus.standardize(pictures), role.feature)
+    boxes = np.array([methods.field.box(*place) for place in places.tolist()])
     parts = np.array([part_of(box, pictures.shape[1:3]) for box in boxes.tolist()])
     cut = [tuple(slice(*each) for each in ((top, bottom), (left, right)))
            for top, left, bottom, right in parts]
     return {
         "pictures": pictures[:, ::4, ::4],
         "close": np.stack([picture[part] for picture, part in zip(pictures, cut)]),
-        "maps": np.stack([[each[part] for each, part in zip(method, cut)]
-                          for method in maps]).astype(np.float32),
+        "maps": np.stack([[relative(each[part]) for each, part in zip(method, cut)]
+                          for method in maps]),
         "boxes": boxes, "parts": parts, "maxima": maxima,
         "grades": photographs.grades[index],
         "names": np.array([photographs.names[k] for k in index]),
-        "stride": np.array(stride)}
+        "stride": np.array(methods.stride)}
 
 
 def run(args):
@@ -109,16 +125,20 @@ def run(args):
         networks[weights] = defauw.build()
         defauw.load(args.choice if weights == "trained" else "random", networks[weights])
     strides = dict(zip(STRIDES, args.strides))
-    sheets = {}
-    for role in tqdm(list(roles.itertuples()), unit=" features"):
-        layer = layers.find_layer(networks[role.weights], role.layer)
-        found = _sheet(role, layer, photographs, strongest[role.weights], args.which,
-                       strides[role.layer])
-        blocks = sheets.setdefault(role.figure, {})
-        number = len([name for name in blocks if name.endswith("_maps")])
-        blocks |= {f"{number}_{name}": values for name, values in found.items()}
-    for figure, arrays in sheets.items():
-        files.save_arrays(args.output / sheet_name(figure), **arrays)
+
+    @functools.lru_cache
+    def methods(weights, name):
+        return _Methods(layers.find_layer(networks[weights], name), strides[name])
+    with tqdm(total=len(roles), unit=" features") as bar:
+        # Figure by figure, so that a page for every feature does not fill the memory.
+        for figure, chosen in roles.groupby("figure", sort=False):
+            arrays = {}
+            for number, role in enumerate(chosen.itertuples()):
+                found = _sheet(role, methods(role.weights, role.layer), photographs,
+                               strongest[role.weights], args.which)
+                arrays |= {f"{number}_{name}": values for name, values in found.items()}
+                bar.update()
+            files.save_arrays(args.output / sheet_name(figure), compressed=True, **arrays)
 
 
 def sheet_name(figure):

@@ -29,6 +29,8 @@ def add_arguments(parser):
                         help="CSV file of all features to write")
     parser.add_argument("--roles", type=Path, required=True,
                         help="CSV file of the features of the figures to write")
+    parser.add_argument("--every", type=Path,
+                        help="CSV file of the same form of all features to write")
     parser.add_argument("--reproduced", type=Path, required=True,
                         help="CSV file of reproduced numbers to write")
     arguments.add_output(parser, "Markdown file of Table 4.1 to write")
@@ -74,6 +76,8 @@ def run(args):
     reported = comparison.read_reported([args.reported])
     files.write_text(args.features, _csv(found))
     files.write_text(args.roles, roles.to_csv(index=False))
+    if args.every:
+        files.write_text(args.every, feature_table.every(found).to_csv(index=False))
     comparison.write_reproduced(args.reproduced, table_4_1.reproduced(
         table_4_1.numbers(found, geometry), reported, "make reproduce"))
     files.write_text(args.output, table_4_1.text(

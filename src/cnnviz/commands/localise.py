@@ -6,6 +6,7 @@ share on every concept is compared with that of the same saliency at all other p
 the same photographs.
 """
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage
@@ -40,15 +41,17 @@ def by_photograph(index):
 
     Parameters
     ----------
-    index : int array, ``(features, count)``
-        The strongest photographs of every feature.
+    index : list of int arrays, ``(features, count)``
+        The strongest photographs of every feature, layer by layer.
 
     Returns
     -------
     dict
-        From a photograph to its features, int arrays, in ascending order.
+        From a photograph to its features in every layer, int arrays.
     """
-    return {int(k): np.flatnonzero((index == k).any(axis=1)) for k in np.unique(index)}
+    photographs = np.unique(np.concatenate([each.ravel() for each in index]))
+    return {int(k): [np.flatnonzero((each == k).any(axis=1)) for each in index]
+            for k in photographs}
 
 
 def mean_grade(grades, index):
@@ -77,31 +80,66 @@ def effective_number(values, areas):
     return float(sums.sum() ** 2 / (sums ** 2).sum()) if sums.any() else 0.0
 
 
-def _layer(layer, index, ready, permutations, bar):
-    """Localisation of all features of a layer, and over how many haemorrhages it spreads."""
-    from cnnviz import dissection, saliency
-    from cnnviz.datasets import concepts
-    sweep = saliency.feature_sweep(layer, "max")
-    evidence = [dissection.Evidence(len(concepts.CONCEPTS), permutations, seed=feature)
-                for feature in range(len(index))]
-    spread = [[] for _ in index]
-    for photograph, features in by_photograph(index).items():
-        pixels, marked, known, haemorrhages = ready(photograph)
-        for k, _, gradient, *place in sweep([pixels], features):
-            values = np.zeros(pixels.shape[2:], np.float32)
-            values[tuple(place)] = np.abs(gradient).max(axis=0)
-            evidence[features[k]].add(values, marked, known)
-            spread[features[k]].append(effective_number(values, haemorrhages))
-            bar.update()
-    found = [each.result() for each in evidence]
-    arrays = {name: np.array([getattr(each, name) for each in found])
-              for name in ("share", "expected", "p")}
-    return {**arrays, "spread": np.array([np.mean(each) for each in spread])}
+class _Found:
+    """What is found of one feature, a photograph at a time."""
+
+    def __init__(self, seed, permutations):
+        from cnnviz import dissection
+        from cnnviz.datasets.concepts import CONCEPTS
+        self.evidence = dissection.Evidence(len(CONCEPTS), permutations, seed=seed)
+        self.spread = []
+
+    def add(self, values, photograph):
+        """Add saliency on a photograph."""
+        self.evidence.add(values, photograph.concepts, photograph.known)
+        self.spread.append(effective_number(values, photograph.haemorrhages))
+
+
+class _Photograph(NamedTuple):
+    pixels: np.ndarray        #: standardized, ``(1, 3, 512, 512)``
+    concepts: object          #: dissection.Concepts
+    known: np.ndarray         #: ``(concepts,)``
+    haemorrhages: np.ndarray  #: number of the haemorrhage at every pixel, 0 outside
+
+
+def _photograph(pixels, index, known):
+    """Make a photograph ready for many features."""
+    from cnnviz import dissection
+    from cnnviz.datasets import concepts, fundus
+    masks = concepts.masks(concepts.grown(index, REACH))
+    field = concepts.field_of_view(pixels) | masks[-1]
+    haemorrhages, _ = ndimage.label(masks[concepts.CONCEPTS.index("haemorrhage")])
+    return _Photograph(fundus.standardize(pixels[np.newaxis]),
+                       dissection.Concepts(masks, field, BLOCK), known, haemorrhages)
+
+
+def _localise(sweep, index, ready, permutations):
+    """What is found of all features, layer by layer."""
+    found = [[_Found(feature, permutations) for feature in range(len(each))]
+             for each in index]
+    shown = by_photograph(index)
+    with tqdm(total=sum(each.size for each in index), unit=" maps", mininterval=5) as bar:
+        for k, features in shown.items():
+            photograph = ready(k)
+            for layer, j, gradient, *place in sweep(photograph.pixels, features):
+                values = np.zeros(photograph.pixels.shape[2:], np.float32)
+                values[tuple(place)] = np.abs(gradient).max(axis=0)
+                found[layer][features[layer][j]].add(values, photograph)
+                bar.update()
+    return found
+
+
+def _arrays(found):
+    """Arrays of the features of a layer."""
+    results = [each.evidence.result() for each in found]
+    return {**{name: np.array([getattr(each, name) for each in results])
+               for name in ("share", "expected", "p")},
+            "spread": np.array([np.mean(each.spread) for each in found])}
 
 
 def run(args):
-    from cnnviz import dissection
-    from cnnviz.datasets import concepts, fundus, store
+    from cnnviz import saliency
+    from cnnviz.datasets import store
     from cnnviz.networks import defauw, layers
     arguments.select_engine(args)
     photographs = store.read(args.photographs)
@@ -109,21 +147,14 @@ def run(args):
     strongest = files.load_arrays(args.strongest, "cnnviz dissect")
     network = defauw.build()
     defauw.load(args.choice, network)
+    pooling = layers.pooling_layers(network)
+    chosen = [strongest[f"{layer.name}_marked_index"] for layer in pooling]
 
     def ready(k):
-        pixels = photographs.pixels[k]
-        masks = concepts.masks(concepts.grown(index[k], REACH))
-        field = concepts.field_of_view(pixels) | masks[-1]
-        haemorrhages, _ = ndimage.label(masks[concepts.CONCEPTS.index("haemorrhage")])
-        return (fundus.standardize(pixels[np.newaxis]),
-                dissection.Concepts(masks, field, BLOCK), known[k], haemorrhages)
-    pooling = layers.pooling_layers(network)
-    chosen = {layer.name: strongest[f"{layer.name}_marked_index"] for layer in pooling}
+        return _photograph(photographs.pixels[k], index[k], known[k])
     arrays = {}
-    with tqdm(total=sum(each.size for each in chosen.values()), unit=" maps",
-              mininterval=5) as bar:
-        for layer in pooling:
-            found = _layer(layer, chosen[layer.name], ready, args.permutations, bar)
-            found["disease"] = mean_grade(photographs.grades, chosen[layer.name])
-            arrays |= {f"{layer.name}_{name}": values for name, values in found.items()}
+    for layer, shown, found in zip(pooling, chosen, _localise(
+            saliency.feature_sweep(pooling), chosen, ready, args.permutations)):
+        values = {**_arrays(found), "disease": mean_grade(photographs.grades, shown)}
+        arrays |= {f"{layer.name}_{name}": each for name, each in values.items()}
     files.save_arrays(args.output, **arrays)

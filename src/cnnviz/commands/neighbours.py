@@ -3,17 +3,19 @@
 Thesis section 5.4 and Figure 5.2.  For every feature of every pooling layer of a
 network: one minus intersection over union of the important areas of two views, for
 neighbours in either angle and, to compare with, for two views of the same class taken
-at random.  Of each aggregate, the pair of neighbours that changes most is kept.
+at random; and the correlation of the smoothed maps of neighbours.  Of each aggregate,
+the pair of neighbours that changes most is kept, of those whose saliency is not nearly
+all negative.
 """
 import numpy as np
 from tqdm import tqdm
 
-from cnnviz import files, stability
+from cnnviz import files, overlay, stability
 from cnnviz.commands import arguments
 from cnnviz.datasets import die360, sequences
 
 # Every how manieth view of the data set is compared with its neighbours.
-STRIDE = 200
+STRIDE = 400
 SEED = 52
 
 
@@ -45,10 +47,14 @@ def choose_pairs(stride, seed=SEED):
     """
     a, b, label = die360.angles()
     chosen = np.arange(0, len(a), stride)
+    if np.bincount(label[chosen], minlength=die360.CLASSES + 1)[1:].min() < 2:
+        raise ValueError(f"every {stride}-th view leaves fewer than two of a class; "
+                         "choose a smaller --stride")
     after = sequences.neighbours(a, b, [1])[:, 0, chosen]
     pairs = np.concatenate([np.stack([chosen, each], axis=1) for each in after])
     rng = np.random.RandomState(seed)
-    others = [rng.choice(np.flatnonzero(label == label[each])) for each in chosen]
+    others = [rng.choice(chosen[(label[chosen] == label[each]) & (chosen != each)])
+              for each in chosen]
     return pairs[pairs[:, 1] >= 0], np.stack([chosen, others], axis=1)
 
 
@@ -72,7 +78,7 @@ def _example(layer, images, pair, feature, maps):
 
 
 def measure(layer, images, pairs, others, aggregate, apart):
-    """Changes of a layer's features, and the strongest example of them.
+    """Changes of a layer's features, and the strongest example of neighbours.
 
     Parameters
     ----------
@@ -86,23 +92,29 @@ def measure(layer, images, pairs, others, aggregate, apart):
 
     Returns
     -------
-    changes, random : arrays, ``(features, pairs)``
-    example : dict, or None if nothing is salient on both views of any pair
+    dict of arrays
+        ``""`` and ``"_random"``: changes of neighbours and of random views,
+        ``(features, pairs)``; ``"_correlation"`` of the neighbours' maps; and the
+        example's, unless no pair has positive saliency.
     """
     from cnnviz import saliency
-    maps = saliency.feature_saliency(layer, images, aggregate=aggregate)
-    areas = stability.important_areas(maps)
-    changes, random = (stability.change(areas[:, each[:, 0]], areas[:, each[:, 1]])
-                       for each in (pairs, others))
-    seen = areas.any(axis=(2, 3))
-    both = seen[:, pairs[:, 0]] & seen[:, pairs[:, 1]]
-    found = stability.largest(np.where(both, changes, np.nan), apart)
-    if found is None:
-        return changes, random, None
-    feature, pair = found
-    return changes, random, {
-        "pair": pair, "change": changes[found],
-        **_example(layer, images, pairs[pair], feature, maps)}
+    # Networks so small are faster as a whole than by windows.
+    maps = saliency.feature_saliency(layer, images, aggregate=aggregate, method="whole")
+    smooth = overlay.smooth(maps)
+    areas, prominent = stability.important_areas(smooth), stability.prominent(smooth)
+    first, second = pairs.T
+    changes = stability.change(areas[:, first], areas[:, second])
+    out = {"": changes, "_random": stability.change(areas[:, others[:, 0]],
+                                                    areas[:, others[:, 1]]),
+           "_correlation": stability.correlation(smooth[:, first], smooth[:, second])}
+    found = stability.largest(
+        np.where(prominent[:, first] & prominent[:, second], changes, np.nan), apart)
+    if found:
+        feature, pair = found
+        example = _example(layer, images, pairs[pair], feature, maps)
+        out.update({f"_example_{key}": value for key, value in {
+            "pair": pair, "change": changes[found], **example}.items()})
+    return out
 
 
 def run(args):
@@ -126,10 +138,7 @@ def run(args):
            "pixels": images[:, 0] * np.float32(data.std) + np.float32(data.mean)}
     for layer in tqdm(pooling, unit=" layers"):
         for aggregate in saliency.AGGREGATES:
-            name = f"{layer.name}_{aggregate}"
-            out[name], out[f"{name}_random"], example = measure(
-                layer, images, pairs, others, aggregate, apart)
-            if example:
-                out.update({f"{name}_example_{key}": value
-                            for key, value in example.items()})
+            found = measure(layer, images, pairs, others, aggregate, apart)
+            out.update({f"{layer.name}_{aggregate}{key}": value
+                        for key, value in found.items()})
     files.save_arrays(args.output, **out)

@@ -29,7 +29,7 @@ _DARK = 30                        # brightest channel outside the field of view
 _STEP = 0.025                     # length of a vessel's segment
 _CLOSE = 4.0        # diameters of a lesion across its close-up
 _LEAST_SIDE = 0.16  # of a close-up, in radii
-_BETWEEN = 0.08     # radii between close-ups, for their letters
+_BETWEEN = 0.05     # radii between close-ups, for their letters
 # A spot that is shown lies this far within the field of view, at most and at least.
 _FARTHEST, _FROM_CUT = 0.8, 0.1
 
@@ -522,12 +522,12 @@ def _frames(shape, boxes, width):
         for start, end in (((top, left), (top, right)), ((bottom, left), (bottom, right)),
                            ((top, left), (bottom, left)), ((top, right), (bottom, right))):
             taken |= near(start, end, shape, width)
-        taken |= near((top - 4 * POINT, left + 3 * POINT), (top - 4 * POINT,
-                                                           left + 3 * POINT), shape, 8 * POINT)
+        letter = (top - 4 * POINT, left + 3 * POINT)
+        taken |= near(letter, letter, shape, 8 * POINT)
     return taken
 
 
-def _axes(figure, left, top, width, height):
+def axes_at(figure, left, top, width, height):
     """Axes at a place in inches, from the left upper corner."""
     page = figure.get_size_inches()
     return figure.add_axes([left / page[0], 1 - (top + height) / page[1],
@@ -537,20 +537,20 @@ def _axes(figure, left, top, width, height):
 def _draw_whole(figure, row, top, letters):
     width, height, _ = _sizes(row.eye.half)
     view = whole(row.eye, width * style.RESOLUTION / 2)
-    axes = _axes(figure, _MARGIN, top, width, height)
+    axes = axes_at(figure, _MARGIN, top, width, height)
     boxes = _boxes(view, row.parts, row.eye.half)
     marks = [*row.marks, *(mark for part in row.parts for mark in part.marks)]
     show(axes, view, marks, _frames(view.picture.shape[:2], boxes, 2 * POINT))
     axes.set_title(row.title, loc="left", pad=3)
     for letter, box in zip(letters, boxes):
         style.frame(axes, box)
-        style.on_picture(axes, (box[0] - POINT, box[1]), letter, va="bottom")
+        style.letter(axes, box, letter, POINT)
 
 
 def _draw_legend(figure, row, top):
     """In the lower row of close-ups."""
     width, _, length = _sizes(row.eye.half)
-    axes = _axes(figure, _MARGIN + width + _GUTTER, top + length + _TITLE,
+    axes = axes_at(figure, _MARGIN + width + _GUTTER, top + length + _TITLE,
                  2 * length + _GUTTER, length)
     style.key(axes, row.legend)
 
@@ -558,7 +558,7 @@ def _draw_legend(figure, row, top):
 def _draw_part(figure, row, index, top, letter):
     width, _, length = _sizes(row.eye.half)
     part, (line, column) = row.parts[index], divmod(index, 2)
-    axes = _axes(figure, _MARGIN + width + _GUTTER + column * (length + _GUTTER),
+    axes = axes_at(figure, _MARGIN + width + _GUTTER + column * (length + _GUTTER),
                  top + line * (length + _TITLE), length, length)
     show(axes, around(row.eye, part.place, part.side, round(length * style.RESOLUTION)),
          part.marks)

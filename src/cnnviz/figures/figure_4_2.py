@@ -13,8 +13,8 @@ from cnnviz.figures import annotated, style
 GRADES = (2, 3)
 SEARCHED = 2000    # patients
 #: Least diameter, in radii of the field of view, and least logarithmic contrast.
-LEAST = {"hard exudate": (0.02, 0.2), "haemorrhage": (0.035, 0.15),
-         "microaneurysm": (0.012, 0.15)}
+LEAST = {"hard exudate": (0.02, 0.3), "haemorrhage": (0.035, 0.15),
+         "microaneurysm": (0.015, 0.2)}
 #: The rarest first.  A microaneurysm has its own diameter free around it; a blot touches
 #: nothing, and is not elongated as flames are.
 WANTED = {"microaneurysm": {"alone": 1.0}, "haemorrhage": {"alone": 0.0, "longest": 2.0},

@@ -8,7 +8,6 @@ Fauw's, the feature that exceeds its mean over a few photographs by most standar
 deviations, of those whose maximal neuron sees nothing but the field of view.
 """
 import itertools
-import warnings
 from pathlib import Path
 from typing import NamedTuple
 
@@ -136,29 +135,10 @@ def around(box, shape, margin=MARGIN):
 
 # --- Computing --------------------------------------------------------------------
 
-def all_methods(layer, pixels, feature, size, stride=1):
-    """Saliency of one image by every method, in the order of the headings.
-
-    Parameters
-    ----------
-    layer : lasagne.layers.Layer
-    pixels : array, ``(1, channels, rows, columns)``
-    feature : int
-    size, stride : int
-        Of occlusion, interpolated between its positions.
-
-    Returns
-    -------
-    array, ``(5, rows, columns)``
-    """
-    from cnnviz import deconvnet, occlusion, saliency
-    maps = [saliency.feature_saliency(layer, pixels, [feature], aggregate)
-            for aggregate in ("max", "sum")]
-    maps.append(occlusion.interpolated(
-        occlusion.neuron_occlusion(layer, pixels, [feature], size, stride)))
-    maps += [deconvnet.reconstruction(layer, pixels, [feature], method, "max")
-             for method in ("deconvnet", "guided")]
-    return np.stack([each[0, 0] for each in maps])
+def _all_methods(layer, pixels, feature, size, stride=1):
+    """Saliency of one image by every method ``(5, rows, columns)``."""
+    from cnnviz.map_quality import all_methods
+    return all_methods(layer, pixels, [feature], size, stride)[:, 0, 0]
 
 
 def _neuron(layer, pixels, feature):
@@ -180,7 +160,7 @@ def _die_layer(folder):
 def _die_row(layer, image, pixels, view, feature):
     box, label = _neuron(layer, pixels, feature)
     return Row("{}\na = {}°, b = {}°".format(label, *view), image, box,
-               all_methods(layer, pixels, feature, DIE_OCCLUDER))
+               _all_methods(layer, pixels, feature, DIE_OCCLUDER))
 
 
 def die_block(folder):
@@ -235,7 +215,7 @@ def _fundus_row(layer, pixels, references, stride):
     allowed = inside_field(receptive_field(layer), maps.shape[2:], shape)
     feature, _ = outstanding(maps[0], others, allowed)
     box, label = _neuron(layer, pixels, feature)
-    values = all_methods(layer, pixels, feature, FUNDUS_OCCLUDER, stride)
+    values = _all_methods(layer, pixels, feature, FUNDUS_OCCLUDER, stride)
     label = f"{layer.name}, {label}" + (f"\noccluder's stride {stride}"
                                         if stride > 1 else "")
     image = fundus.destandardize(pixels[0]).clip(0, 1)
@@ -336,8 +316,4 @@ def draw(blocks):
 
 def run(args):
     arguments.select_engine(args)
-    with warnings.catch_warnings():
-        # Lasagne 0.1's own convolution gives it with every use.
-        warnings.filterwarnings("ignore", message=".*image_shape.*")
-        blocks = [die_block(args.weights), fundus_block()]
-    style.save(draw(blocks), args.output)
+    style.save(draw([die_block(args.weights), fundus_block()]), args.output)

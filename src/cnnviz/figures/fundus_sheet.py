@@ -131,7 +131,7 @@ def _panels(block, k):
             style.show_box(axes, _within(box, part), shown)
         return draw
     first = [close_up] if block.whole else [photograph, close_up]
-    return [*first, *map(overlay, block.maps[:, k])]
+    return [*first, *map(overlay, block.maps[:, k].astype(np.float32))]
 
 
 def _axes(figure, left, top, width, height=None):

@@ -12,11 +12,12 @@ matplotlib.use("Agg")
 from matplotlib import patches, patheffects, pyplot as plt  # noqa: E402
 
 __all__ = ["PAGE_WIDTH", "OUTLINE", "RECEPTIVE_FIELD", "REFERENCE", "SHADE",
-           "PALETTE", "POINT", "CHOSEN_POINT", "SMALL", "MARK", "FLOW",
+           "PALETTE", "FACES", "POINT", "CHOSEN_POINT", "SMALL", "MARK", "FLOW",
            "RESOLUTION", "POINTERS", "line", "new", "show",
            "show_overlay", "show_box", "keep_limits", "show_values", "rectangle",
-           "cover", "block", "polygon", "matrix", "cells", "note", "arrow", "circle",
-           "on_picture", "frame", "key",
+           "cover", "block", "polygon", "matrix", "cells", "boxes", "ink",
+           "swatch", "emphasize", "number", "note", "arrow", "circle",
+           "on_picture", "frame", "key", "letter",
            "save"]
 
 PAGE_WIDTH = 7.1            # inches; a journal's two columns
@@ -36,6 +37,8 @@ _LINES = {
 # Parts of a drawing that belong together, for example a region and its result.
 PALETTE = ("#1f77b4", "#ff7f0e", "#2ca02c", "#9467bd", "#d62728", "#8c564b",
            "#e377c2", "#bcbd22", "#17becf")
+# Faces 1 to 6 of the die; distinct for the colour-blind, and in grey (Okabe and Ito).
+FACES = ("#56b4e9", "#e69f00", "#009e73", "#f0e442", "#0072b2", "#cc79a7")
 MARK = "#e3120b"            # what a drawing is about; the thesis's occluder is red
 POINT = {"color": MARK, "marker": "o", "markersize": 2.5, "linestyle": "none",
          "markerfacecolor": "white", "markeredgewidth": 0.75 * LINE_WIDTH}
@@ -69,7 +72,7 @@ POINTERS = {
 }
 _GROUND = "#a5562f"         # of arrows beside photographs
 _EDGE = 0.4                 # points
-_HALO = 1.2                 # points, around text and lines on photographs
+_HALO = 0.9                 # points, around text and lines on photographs
 
 _SETTINGS = {
     "font.family": "DejaVu Sans",
@@ -270,7 +273,7 @@ def arrow(axes, tip, tail, kind, point):
     corners = [tip + point * (a * along + b * across) for a, b in outline]
     axes.add_patch(patches.Polygon(
         [corner[::-1] for corner in corners], closed=True, facecolor=look.colour,
-        edgecolor=look.edge, linewidth=_EDGE, joinstyle="miter"))
+        edgecolor=look.edge, linewidth=_EDGE, joinstyle="miter", zorder=4))
 
 
 def _halo(width):
@@ -315,9 +318,72 @@ def circle(axes, centre, radius, colour="white"):
                                   linewidth=LINE_WIDTH, path_effects=_halo(LINE_WIDTH)))
 
 
+def letter(axes, box, text, point):
+    """Write a letter above a box on a photograph, or in it where there is no room.
+
+    Parameters as for :func:`frame` and :func:`arrow`.
+    """
+    top, left = box[:2]
+    if top > 10 * point:
+        on_picture(axes, (top - point, left), text, va="bottom")
+    else:
+        on_picture(axes, (top + 2 * point, left + 2 * point), text, va="top")
+
+
 def on_picture(axes, place, text, **options):
     """Write on a photograph at (row, column)."""
     axes.text(place[1], place[0], text, color="white", path_effects=_halo(0), **options)
+
+
+def boxes(axes, values, places, width, colour):
+    """Boxes of the quartiles of samples, with whiskers from 5 to 95 %.
+
+    Parameters
+    ----------
+    axes : matplotlib axes
+    values : list of arrays
+        Samples; NaN does not count, and a sample of nothing else is left out.
+    places : sequence of float
+        Along the x axis.
+    width : float
+    colour : colour
+    """
+    filled = [(each[~np.isnan(each)], place) for each, place in zip(values, places)
+              if not np.isnan(each).all()]
+    if not filled:
+        return
+    samples, places = zip(*filled)
+    thin = {"color": colour, "linewidth": LINE_WIDTH}
+    axes.boxplot(list(samples), positions=places, widths=width, whis=(5, 95),
+                 showfliers=False, patch_artist=True, manage_ticks=False,
+                 boxprops={"facecolor": colour, "edgecolor": colour, "alpha": _FILL,
+                           "linewidth": LINE_WIDTH},
+                 medianprops={"color": colour, "linewidth": 2 * LINE_WIDTH},
+                 whiskerprops=thin, capprops={"linewidth": 0})
+
+
+def ink(colour):
+    """Black or white, whichever can be read on a colour."""
+    red, green, blue = matplotlib.colors.to_rgb(colour)
+    # Brightness as the eye weighs it (ITU-R BT.601).
+    return "black" if 0.299 * red + 0.587 * green + 0.114 * blue > 0.45 else "white"
+
+
+def swatch(colour, label):
+    """A legend's entry of a filled area."""
+    return patches.Patch(facecolor=colour, label=label)
+
+
+def emphasize(axes):
+    """Mark one of several axes as what a figure is about."""
+    for spine in axes.spines.values():
+        spine.set(color=MARK, linewidth=1.5 * LINE_WIDTH)
+
+
+def number(value):
+    """Three digits, and no powers of ten for what exemplars reach."""
+    text = f"{value:,.0f}" if 1e3 <= abs(value) < 1e6 else f"{value:.3g}"
+    return text.replace("-", "−")
 
 
 def note(axes, text):

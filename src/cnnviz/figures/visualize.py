@@ -220,10 +220,7 @@ def _printable(text):
                    for each in text)
 
 
-def _number(value):
-    """Three digits, and no powers of ten for what exemplars reach."""
-    text = f"{value:,.0f}" if 1e3 <= abs(value) < 1e6 else f"{value:.3g}"
-    return text.replace("-", "−")
+_number = style.number
 
 
 def _panels(title, headings, count, shape):

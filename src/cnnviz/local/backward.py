@@ -10,7 +10,7 @@ from cnnviz.backend import T, function, theano
 from cnnviz.local import ops, windows
 from cnnviz.local.stack import NotLocal, channels_first, channels_last
 
-__all__ = ["Gradients", "Sweep"]
+__all__ = ["Gradients", "Sweep", "SharedSweep"]
 
 #: Bytes of a pass's largest array, of which it needs some three times as much.
 BUDGET = 32e6
@@ -25,6 +25,10 @@ class Gradients:
     Parameters
     ----------
     stack : Stack
+    above : Gradients, optional
+        Of a stack that continues this one.  What it keeps counts here too, so
+        that features of several layers share one forward pass; this object's own
+        :meth:`keep` is not used then.
 
     Raises
     ------
@@ -33,7 +37,7 @@ class Gradients:
         derivatives are not kept.
     """
 
-    def __init__(self, stack):
+    def __init__(self, stack, above=None):
         for block in stack.blocks:
             if not block.pointwise or block.pooling and block.layer.mode != "max":
                 raise NotLocal(f"the derivative of layer '{block.last.name}' is not "
@@ -45,12 +49,17 @@ class Gradients:
         # below, where it is one neuron, its gradient is taken once.
         self._level = len(stack.blocks) - (
             last.pooling and not last.after and len(stack.blocks) > 1)
-        empty = np.zeros((0, 0, 0, 0), stack.dtype)
-        # Of every map, from the images on.
-        self._slopes = [theano.shared(empty) for _ in stack.shapes]
-        self._switches = [theano.shared(empty.astype(ops.switch_type(block)))
-                          if block.pooling else None for block in stack.blocks]
-        self._keep = self._compile_keep()
+        if above is None:
+            empty = np.zeros((0, 0, 0, 0), stack.dtype)
+            # Of every map, from the images on.
+            self._slopes = [theano.shared(empty) for _ in stack.shapes]
+            self._switches = [theano.shared(empty.astype(ops.switch_type(block)))
+                              if block.pooling else None for block in stack.blocks]
+            self._keep = self._compile_keep()
+        else:
+            count = len(stack.blocks)
+            self._slopes = above._slopes[:count + 1]
+            self._switches = above._switches[:count]
         #: Rows and columns of the windows below the middle neuron, map by map.
         self.window_sizes = self._window_sizes()
         self._windows = self._compile(self._level)
@@ -101,8 +110,19 @@ class Gradients:
         for block, kept, under, before in zip(blocks, self._switches, below, maps[::2]):
             if block.pooling:
                 kept.set_value(ops.switches(under, before, block), borrow=True)
-        self._last, self._start = (np.moveaxis(below[level], -1, 1)
-                                   for level in (-1, self._level))
+        self._below = below
+        return self.kept(self)
+
+    def kept(self, above):
+        """Take over what another object kept, of this stack or one that continues it.
+
+        Returns
+        -------
+        array, ``(m, channels, rows, columns)``
+            This stack's last maps.
+        """
+        self._last, self._start = (np.moveaxis(above._below[level], -1, 1)
+                                   for level in (len(self.stack.blocks), self._level))
         return self._last
 
     def maxima(self, image, feature):
@@ -288,15 +308,20 @@ class Sweep:
             Which part.
         """
         images, = arrays
-        each = 4 * self._bytes * sum(int(np.prod(shape)) * channels for shape, channels
-                                     in zip(self._stack.shapes, self._stack.channels))
-        few = max(1, int(KEPT / each))
+        few = self.images_at_once()
         for begin in range(0, len(images), few):
             maps = self._gradients.keep(images[begin:begin + few])
-            for k, image, *found in self._kept_images(maps, features, batch_size):
+            for k, image, *found in self.of_kept(maps, features, batch_size):
                 yield (k, begin + image, *found)
 
-    def _kept_images(self, maps, features, batch_size):
+    def images_at_once(self):
+        """Of how many images the memory has room for what is kept."""
+        each = 4 * self._bytes * sum(int(np.prod(shape)) * channels for shape, channels
+                                     in zip(self._stack.shapes, self._stack.channels))
+        return max(1, int(KEPT / each))
+
+    def of_kept(self, maps, features, batch_size=None):
+        """The same for images that the gradients keep, given their last maps."""
         whole, alone = [], []
         for image in range(len(maps)):
             for k, feature in enumerate(features):
@@ -364,3 +389,53 @@ class Sweep:
         end = np.minimum(start + size, self._stack.shapes[0])
         inner = tuple(slice(*span) for span in zip(first - start, end - start))
         return (values[(slice(None), *inner)], *(slice(*span) for span in zip(first, end)))
+
+
+class SharedSweep:
+    """The same for several layers of one network, with one forward pass for all.
+
+    Parameters
+    ----------
+    stacks : list of Stack
+        Each a part of the last one.
+    aggregate : {"max", "sum"}
+
+    Raises
+    ------
+    ValueError
+        For a layer that is not below the last one.
+    """
+
+    def __init__(self, stacks, aggregate):
+        ends = [block.last for block in stacks[-1].blocks]
+        for stack in stacks:
+            own = [block.last for block in stack.blocks]
+            if own != ends[:len(own)]:
+                raise ValueError(f"layer '{own[-1].name}' is not below '{ends[-1].name}'")
+        self._last = Gradients(stacks[-1])
+        self._gradients = [*(Gradients(stack, self._last) for stack in stacks[:-1]),
+                           self._last]
+        self._sweeps = [Sweep(each, aggregate) for each in self._gradients]
+
+    def __call__(self, image, features):
+        """Run through features of all layers.
+
+        Parameters
+        ----------
+        image : array, ``(1, channels, rows, columns)``
+        features : list of sequences of int
+            Of every layer.
+
+        Yields
+        ------
+        layer, k : int
+            Position in ``features``.
+        values, rows, columns
+            As of :meth:`Sweep.__call__`.
+        """
+        self._last.keep(image)
+        for layer, (gradients, sweep, chosen) in enumerate(
+                zip(self._gradients, self._sweeps, features)):
+            if len(chosen):
+                for k, _, *found in sweep.of_kept(gradients.kept(self._last), chosen):
+                    yield (layer, k, *found)

@@ -1,10 +1,10 @@
 """Layers that Lasagne 0.1 lacks, and walks over a network's layers."""
 import numpy as np
 
-from cnnviz.backend import T, lasagne
+from cnnviz.backend import T, lasagne, theano
 
-__all__ = ["SameConv2DLayer", "NormalizedConv2DLayer", "layers_of_type", "pooling_layers",
-           "find_layer"]
+__all__ = ["SameConv2DLayer", "NormalizedConv2DLayer", "NeuronLayer", "layers_of_type",
+           "pooling_layers", "find_layer"]
 
 
 class SameConv2DLayer(lasagne.layers.Conv2DLayer):
@@ -98,6 +98,33 @@ class NormalizedConv2DLayer(SameConv2DLayer):
         bias = self.b.get_value()
         shift = (mean * factor).reshape(-1, *[1] * (bias.ndim - 1))
         return self.W.get_value() * factor[:, None, None, None], bias - shift
+
+
+class NeuronLayer(lasagne.layers.SliceLayer):
+    """One neuron of every feature map, chosen after compiling.
+
+    Output ``(batch, features, 1, 1)``; at first of the neuron (0, 0).
+
+    Parameters
+    ----------
+    incoming, **kwargs
+        As for ``lasagne.layers.SliceLayer``, which slices one axis.
+    """
+
+    def __init__(self, incoming, **kwargs):
+        super().__init__(incoming, slice(0, 1), axis=2, **kwargs)
+        self._place = theano.shared(np.zeros(2, np.int64))
+
+    def choose(self, row, column):
+        """Choose the neuron, by its row and column in the map."""
+        self._place.set_value(np.array([row, column], np.int64))
+
+    def get_output_shape_for(self, input_shape):
+        return (*input_shape[:2], 1, 1)
+
+    def get_output_for(self, input, **kwargs):
+        row, column = self._place[0], self._place[1]
+        return input[:, :, row:row + 1, column:column + 1]
 
 
 def layers_of_type(network, kind):

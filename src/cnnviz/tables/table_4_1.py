@@ -13,6 +13,7 @@ COLUMNS = {"hard exudate": "Hard exudates", "microaneurysm": "Micro-aneurysms",
            "haemorrhage": "Hemorrhages", "optic disc": "Optic disk",
            "vessel": "Blood vessels", dissection.OTHER: "Other"}
 _SAMPLED = 50
+_EDGES = ("field edge", "overexposed rim")
 
 _CAPTION = """\
 What the features of the pooling layers detect. The thesis looked at up to 50 features of
@@ -103,6 +104,20 @@ def _counts(found, weights, labels):
                     int((rows["layer"] == layer).sum())) for layer in feature_table.LAYERS}
 
 
+def _beyond_chance(found, weights):
+    """The same for features that exceed chance for a lesion, whatever their label."""
+    beats = feature_table.beats_chance(found)[:, :len(LESIONS)].any(axis=1)
+    rows = (found["weights"] == weights).to_numpy()
+    return {layer: (int((beats & rows & (found["layer"] == layer).to_numpy()).sum()),
+                    int((rows & (found["layer"] == layer).to_numpy()).sum()))
+            for layer in feature_table.LAYERS}
+
+
+def _shares(counts):
+    return ", ".join(f"{layer} {count / total:.0%}" for layer, (count, total)
+                     in counts.items() if total)
+
+
 def _listed(counts):
     return ", ".join(f"{layer} {count} of {total}" for layer, (count, total)
                      in counts.items())
@@ -117,25 +132,23 @@ def claims(found):
     """
     trained = _counts(found, "trained", LESIONS)
     random = _counts(found, "random", LESIONS)
-    shares = [count / total for count, total in trained.values() if total]
-    beats = feature_table.beats_chance(found)[:, :len(LESIONS)].any(axis=1)
-    beyond = found.loc[beats & (found["weights"] == "random").to_numpy(), "layer"]
-    by_layer = beyond.value_counts()
-    edges = {weights: _counts(found, weights, ("field edge",)) for weights in
-             ("trained", "random")}
+    mixed = {weights: _beyond_chance(found, weights) for weights in ("trained", "random")}
+    edges = {weights: _counts(found, weights, _EDGES) for weights in ("trained", "random")}
     first = {layer: edges["trained"][layer] for layer in feature_table.LAYERS[:2]}
     return [
         ("Lesion detectors appear only from the third pooling layer on",
          trained["pool1"][0] + trained["pool2"][0] == 0 and trained["pool3"][0] > 0,
          _listed(trained)),
-        ("Their share grows with depth", bool(np.all(np.diff(shares[2:]) > 0)),
-         ", ".join(f"{layer} {share:.0%}" for layer, share
-                   in zip(feature_table.LAYERS, shares))),
+        ("Their share grows with depth",
+         bool(np.all(np.diff([count / max(total, 1) for count, total
+                              in list(trained.values())[2:]]) > 0)),
+         "labelled: " + _shares(trained) + "; beyond chance for a lesion, mixtures included: "
+         + _shares(mixed["trained"])),
         ("The random network has no lesion detector", sum(c for c, _ in random.values()) == 0,
-         _listed(random) + "; beyond chance for a lesion, be it in a mixture: "
-         + (", ".join(f"{layer} {by_layer.get(layer, 0)}"
-                      for layer in feature_table.LAYERS))),
-        ("The first two layers see edges of the field of view, with few exceptions",
+         _listed(random) + "; beyond chance for a lesion, mixtures included: "
+         + _listed(mixed["random"])),
+        ("The first two layers see edges of the field of view or overexposed ones, with few "
+         "exceptions",
          all(count > total / 2 for count, total in first.values()), _listed(first)),
         ("The random network sees these edges in every layer",
          all(count > total / 2 for count, total in edges["random"].values()),

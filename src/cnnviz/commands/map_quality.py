@@ -1,0 +1,292 @@
+"""Are the maps right?  Every method measured on features that are about something known.
+
+Beyond the thesis, whose section 6.1 asks for such a methodology.  Maps of the gradient
+of the maximum and of the sum, occlusion, deconvolutional network and guided
+back-propagation are held against exact masks, against the network, and against one
+another.  Features are chosen on other images than they are measured on.
+
+die360: features about pips, of a network of the die, and the score of the true class.
+fundus: for every kind of lesion and every layer the feature of De Fauw's network that is
+most about it, on drawn photographs, and on IDRiD's outlined ones where there is a mirror.
+"""
+import math
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+from cnnviz import files, paths
+from cnnviz.commands import arguments
+from cnnviz.commands.evaluate_fundus import CHOICES
+
+LESIONS = ("microaneurysm", "haemorrhage", "hard exudate", "soft exudate")
+SELECTION_SEED, TEST_SEED = 501, 502   # patients of neither training nor test sets
+SHARES = np.array([0, 0, 0, 1, 1]) / 2  # grades with lesions of all kinds
+COVERED = 0.25     # of a pixel, that counts as the lesion; many are small
+NEAR = {"die360": 1, "fundus": 5}      # pixels from pip or lesion that still count
+CASCADE_VIEWS = 6
+
+
+class Plan(NamedTuple):
+    """What is computed of a layer of De Fauw's network."""
+    stride: int   #: of the occluder
+    part: float   #: of the photographs, since deep layers take long
+    curves: float
+
+
+OCCLUDER = {"die360": 5, "fundus": 11}
+PLANS = {"pool1": Plan(2, 1, 1), "pool2": Plan(2, 1, 1), "pool3": Plan(2, 1, 1),
+         "pool4": Plan(6, 1, 1), "pool5": Plan(8, 0.5, 0.25)}
+RANDOMIZED = ("pool1", "pool2", "pool3", "pool4")   # what is randomized ends below pool5
+CASCADE_STRIDE = 8
+STEPS = 10
+
+
+def add_arguments(parser):
+    parser.add_argument("--experiment", choices=("die360", "fundus"), required=True)
+    arguments.add_images(parser)
+    arguments.add_weights(parser)
+    parser.add_argument("--network", default="c9", help="of the die, with pooling layers")
+    parser.add_argument("--views", type=int, default=96,
+                        help="views of the die, evenly from the data set: half of them to "
+                        "choose features, half to measure")
+    parser.add_argument("--choice", choices=CHOICES, default="standin",
+                        help="whose weights De Fauw's network has")
+    parser.add_argument("--layers", nargs="+", choices=PLANS,
+                        default=["pool3", "pool4", "pool5"], help="of De Fauw's network")
+    parser.add_argument("--photographs", type=int, default=8,
+                        help="drawn photographs to measure on, and as many real ones; "
+                        "half as many at pool5")
+    parser.add_argument("--selection", type=int, default=6,
+                        help="drawn photographs to choose features on")
+    arguments.add_mirror(parser)
+    arguments.add_engine(parser)
+    arguments.add_output(parser, "CSV file of all measurements")
+
+
+def _with(rows, data):
+    return [{"data": data, **row} for row in rows]
+
+
+def _grown(masks, distance):
+    """Masks ``(..., rows, columns)`` and what lies near them."""
+    from cnnviz import metrics
+    flat = masks.reshape(-1, *masks.shape[-2:])
+    return np.stack([metrics.grown(each, distance) for each in flat]).reshape(masks.shape)
+
+
+def _cascade_rows(layer, images, names, targets, fields, settings):
+    """Rows of randomized networks: each target on each image."""
+    from cnnviz import map_quality
+    pairs = [(target, k) for target, chosen in targets for k in chosen]
+    if not pairs:
+        return []
+    index = [k for _, k in pairs]
+    neurons = [map_quality.maximal_neurons(layer, images[k:k + 1], [target.feature])[0][0]
+               for target, k in pairs]
+    steps, found = map_quality.cascade(layer, images[index], neurons, fields[index], settings)
+    return [{"layer": layer.name, "concept": target.concept, "feature": target.feature,
+             "image": names[k], "measure": "cascade", "method": method, "other": step,
+             "value": found[s, m, p]}
+            for s, step in enumerate(steps)
+            for m, method in enumerate(map_quality.METHODS)
+            for p, (target, k) in enumerate(pairs)]
+
+
+# --- Die360 -----------------------------------------------------------------------
+
+def views(count, wanted):
+    """Indices of views for choosing and for measuring, evenly from the data set.
+
+    Returns
+    -------
+    two int arrays
+        They have no view in common.
+
+    Raises
+    ------
+    ValueError
+        For fewer than two views.
+    """
+    chosen = np.unique(np.linspace(0, count - 1, min(count, wanted)).astype(int))
+    if len(chosen) < 2:
+        raise ValueError(f"--views: at least 2 are needed, not {len(chosen)}")
+    return chosen[::2], chosen[1::2]
+
+
+def _lift_rows(layer, lift, concepts):
+    return [{"layer": layer.name, "concept": "", "feature": k, "image": "",
+             "measure": "lift", "method": "gradient max", "other": concept, "value": value}
+            for k, each in enumerate(lift) for concept, value in zip(concepts, each)]
+
+
+def _score_rows(network, data, views, masks):
+    """Saliency of the true class's score, against the pips of the face it counts."""
+    from cnnviz import inputs, map_quality, occlusion, overlay, saliency
+    output, images = inputs.linear(network), data.images[views]
+    index = (data.labels[views], np.arange(len(views)))
+    maps = {"gradient max": saliency.unit_saliency(output, images)[index],
+            "occlusion": occlusion.output_occlusion(output, images,
+                                                    size=OCCLUDER["die360"])[index]}
+    rows = []
+    for method, found in maps.items():
+        found = overlay.smooth(np.abs(found), map_quality.SIGMA)
+        for view, values, mask in zip(views, found, masks):
+            rows += map_quality.score_rows(method, values, mask, f"view {view}")
+    return rows
+
+
+def _die360(args):
+    from cnnviz import evaluation, map_quality, overlay, saliency
+    from cnnviz.datasets import die360
+    from cnnviz.networks import die, layers, weights
+    data = die360.load(args.images, args.every)
+    network = die.build(args.network)
+    weights.load_fold(args.weights, "random", args.network, 0, network)
+    selection, test = views(len(data.images), args.views)
+    concepts = evaluation.concept_masks(die360.regions(data.a[selection], data.b[selection]))
+    region = die360.regions(data.a[test], data.b[test])
+    pips = _grown(region > die360.PIP, NEAR["die360"])
+    images, names = data.images[test], [f"view {k}" for k in test]
+    fields = np.ones(pips.shape, bool)
+    settings = map_quality.Settings(OCCLUDER["die360"], 1, 2 * STEPS, OCCLUDER["die360"],
+                                    len(test))
+    rows, last = [], None
+    for layer in tqdm(layers.pooling_layers(network), unit=" layers"):
+        maps = overlay.smooth(map_quality.magnitude(saliency.feature_saliency(
+            layer, data.images[selection], raw=True)), map_quality.SIGMA)
+        lift = map_quality.lifts(maps, concepts)
+        rows += _lift_rows(layer, lift, evaluation.CONCEPTS)
+        targets = [map_quality.Target("pip", k, pips) for k in map_quality.is_about(
+            lift, evaluation.CONCEPTS.index("pip"))]
+        rows += map_quality.evaluate(layer, images, names, targets, fields, settings)
+        last = (layer, targets) if targets else last
+    if last:
+        chosen = np.unique(np.linspace(0, len(test) - 1, CASCADE_VIEWS).astype(int))
+        rows += _cascade_rows(last[0], images, names, [(each, chosen) for each in last[1]],
+                              fields, settings)
+    counted = region == (die360.PIP + 1 + data.labels[test])[:, np.newaxis, np.newaxis]
+    rows += _score_rows(network, data, test, _grown(counted, NEAR["die360"]))
+    return _with(rows, "die360")
+
+
+# --- Retinopathy ------------------------------------------------------------------
+
+class Photographs(NamedTuple):
+    """Photographs with their lesions."""
+    names: list
+    images: np.ndarray  #: standardized, ``(n, 3, 512, 512)``
+    masks: np.ndarray   #: bool, ``(lesions, n, 512, 512)``, with what lies near
+    fields: np.ndarray  #: bool, ``(n, 512, 512)``
+
+    def first(self, count):
+        return Photographs(self.names[:count], self.images[:count], self.masks[:, :count],
+                           self.fields[:count])
+
+
+def _photographs(found):
+    """From (name, standardized pixels, masks of lesions, field of view) each."""
+    names, pixels, masks, fields = zip(*found)
+    covered = np.stack([[each[name] >= COVERED for name in LESIONS] for each in masks], 1)
+    return Photographs(list(names), np.stack(pixels), _grown(covered, NEAR["fundus"]),
+                       np.stack(fields))
+
+
+def _has_all(scene):
+    from cnnviz.datasets import synthetic_scene
+    return all((scene.kinds == synthetic_scene.LESIONS.index(name)).any()
+               for name in LESIONS)
+
+
+def drawn(seed, count):
+    """Drawn photographs with every kind of lesion, each of another patient."""
+    from cnnviz.datasets import concepts, fundus, synthetic
+    found, patient = [], 0
+    with tqdm(total=count, unit=" photographs", desc="drawing") as bar:
+        while len(found) < count:
+            scene = next(filter(_has_all, synthetic.pair([seed, patient], SHARES)), None)
+            patient += 1
+            if scene is None:
+                continue
+            picture, _ = synthetic.prepared(scene)
+            field = concepts.field_of_view(picture)
+            found.append((f"{seed}/{patient - 1}", fundus.standardize(picture),
+                          concepts.of_scene(scene, field).masks, field))
+            bar.update()
+    return _photographs(found)
+
+
+def real(mirror, count):
+    """IDRiD's outlined photographs with every kind of lesion, the first ones."""
+    from cnnviz.datasets import concepts, fundus, idrid
+    wanted = {short for short, name in idrid.CLASSES.items() if name in LESIONS}
+    records = [each for each in idrid.records("lesions") if wanted <= set(each.classes)]
+    found = []
+    for record in tqdm(records[:count], unit=" photographs", desc="IDRiD"):
+        photograph = idrid.load(record, mirror)
+        picture = fundus.to_bytes(photograph.pixels)
+        field = concepts.field_of_view(picture)
+        found.append((record.name, photograph.pixels,
+                      concepts.of_photograph(photograph, field).masks, field))
+    return _photographs(found)
+
+
+def _chosen(layer, selection):
+    """For every lesion the feature that is most about it."""
+    from cnnviz import map_quality
+    with tqdm(total=layer.output_shape[1] * len(selection.names), unit=" maps",
+              desc=layer.name) as bar:
+        scores = map_quality.scores(layer, selection.images, selection.masks,
+                                    selection.fields, bar.update)
+    return scores.argmax(axis=0).tolist()
+
+
+def _layer_rows(layer, features, photographs):
+    """Measurements of a layer's chosen features."""
+    from cnnviz import map_quality
+    plan, count = PLANS[layer.name], len(photographs.names)
+    few = photographs.first(math.ceil(plan.part * count))
+    targets = [map_quality.Target(*each) for each in zip(LESIONS, features, few.masks)]
+    size = OCCLUDER["fundus"]
+    settings = map_quality.Settings(size, plan.stride, STEPS, size,
+                                    math.ceil(plan.curves * count))
+    return map_quality.evaluate(layer, few.images, few.names, targets, few.fields, settings)
+
+
+def _fundus(args):
+    from cnnviz import map_quality
+    from cnnviz.datasets import external
+    from cnnviz.networks import defauw, layers
+    network = defauw.build()
+    defauw.load(args.choice, network)
+    selection = drawn(SELECTION_SEED, args.selection)
+    sources = {"drawn": drawn(TEST_SEED, args.photographs)}
+    mirror = external.mirror(args.mirror)
+    if mirror:
+        sources["IDRiD"] = real(mirror, args.photographs)
+    rows, last = [], None
+    for name in tqdm(args.layers, unit=" layers"):
+        layer = layers.find_layer(network, name)
+        features = _chosen(layer, selection)
+        for data, photographs in sources.items():
+            rows += _with(_layer_rows(layer, features, photographs), data)
+        last = (layer, features) if name in RANDOMIZED else last
+    if last:
+        few, size = sources["drawn"].first(len(LESIONS)), OCCLUDER["fundus"]
+        targets = [(map_quality.Target(lesion, feature, None), [k % len(few.names)])
+                   for k, (lesion, feature) in enumerate(zip(LESIONS, last[1]))]
+        settings = map_quality.Settings(size, CASCADE_STRIDE, STEPS, size, 0)
+        rows += _with(_cascade_rows(last[0], few.images, few.names, targets, few.fields,
+                                    settings), "drawn")
+    return rows
+
+
+def run(args):
+    from cnnviz import map_quality
+    arguments.select_engine(args)
+    with warnings.catch_warnings():
+        # Lasagne 0.1's own convolution gives it with every use.
+        warnings.filterwarnings("ignore", message=".*image_shape.*")
+        rows = (_die360 if args.experiment == "die360" else _fundus)(args)
+    files.write_rows(args.output, map_quality.COLUMNS, rows)

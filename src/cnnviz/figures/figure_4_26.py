@@ -1,0 +1,47 @@
+"""Figure 4.26: exemplars of features of the third, fourth and fifth pooling layers.
+
+Of the three starts, the exemplar that activates its feature most; and how much of it
+lies near the border of what the neuron sees.
+"""
+from cnnviz import exemplar_records as records
+from cnnviz.datasets import fundus
+from cnnviz.figures import exemplar_sheet as sheet, style
+
+ROLES = ("third layer", "fourth layer", "microaneurysm")
+BORDER = 0.25   # of the patch's side
+
+add_arguments = sheet.add_arguments
+
+
+def near_border(record):
+    """Mean share of the exemplars' energy near the border, over the starts, and in words."""
+    energy, area = zip(*(records.border_share(patch, BORDER) for patch in record.patches))
+    wide = sum(map(records.spread, record.patches)) / len(record.patches)
+    return (f"energy in the outer quarters: {100 * sum(energy) / len(energy):.1f} % "
+            f"(of the area: {100 * area[0]:.0f} %)\n90 % of it within {100 * wide:.0f} % of "
+            "the side")
+
+
+def draw(found, settings):
+    """Draw the figure; parameters as for :func:`cnnviz.figures.figure_4_22.draw`."""
+    figure, axes = sheet.panels(2, len(ROLES), head=0.62, below=0.42)
+    for role, (above, below) in zip(ROLES, axes.T):
+        record = found[role]
+        patch = record.patches[record.best]
+        _, rows, columns = patch.shape
+        seen = f"sees {record.field[0]}×{record.field[1]} pixels"
+        if (rows, columns) != tuple(record.field):
+            seen += f", {rows}×{columns} of them in the photograph"
+        above.set_title("\n".join([*sheet.describe(record)[:1],
+                                   ", ".join(sheet.describe(record)[1:]), seen]), pad=3)
+        sheet.show(above, fundus.destandardize(patch),
+                   f"activation {style.number(record.reached[record.best])}, on data "
+                   f"{style.number(record.data)}; started from "
+                   f"{records.STARTS[record.best]}")
+        image, limit = sheet.own_range(patch)
+        sheet.show(below, image, sheet.range_note(limit) + "\n" + near_border(record))
+    return figure
+
+
+def run(args):
+    style.save(draw(*sheet.read(args)), args.output)

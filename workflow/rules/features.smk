@@ -1,0 +1,204 @@
+"""What the features of De Fauw's network detect (thesis section 4.3, Table 4.1)."""
+
+rule mark_concepts:
+    input:
+        photographs=prepared_photographs,
+    output:
+        concepts=paths.FEATURES / "{source}" / "concepts.npz",
+    wildcard_constraints:
+        source="synthetic|idrid|kaggle",
+    params:
+        folder=lambda wildcards: paths.PHOTOGRAPHS / wildcards.source,
+        mirror=mirror_argument(),
+        threads=ONE_THREAD,
+    conda:
+        ENVIRONMENT
+    log:
+        "logs/mark_concepts/{source}.log",
+    benchmark:
+        "results/benchmarks/mark_concepts/{source}.tsv"
+    shell:
+        "{params.threads} cnnviz mark-concepts --source {wildcards.source} "
+        "--photographs {params.folder} {params.mirror} --output {output.concepts} "
+        "> {log} 2>&1"
+
+
+rule dissect:
+    input:
+        photographs=prepared_photographs,
+        concepts=rules.mark_concepts.output.concepts,
+        weights=weights_of_features,
+    output:
+        dissected=paths.FEATURES / "{source}" / "dissected_{network}.npz",
+    wildcard_constraints:
+        network="trained|random",
+    params:
+        folder=lambda wildcards: paths.PHOTOGRAPHS / wildcards.source,
+        choice=network_choice,
+        overlap=config["fundus"]["overlap"],
+        features=features_argument(),
+        engine=engine_arguments(),
+        threads=ONE_THREAD,
+    resources:
+        mem_mb=2500,
+    conda:
+        ENVIRONMENT
+    log:
+        "logs/dissect/{source}_{network}.log",
+    benchmark:
+        "results/benchmarks/dissect/{source}_{network}.tsv"
+    shell:
+        "{params.threads} cnnviz dissect --photographs {params.folder} "
+        "--concepts {input.concepts} --choice {params.choice} "
+        "--overlap {params.overlap} {params.features} {params.engine} "
+        "--output {output.dissected} > {log} 2>&1"
+
+
+rule localise:
+    input:
+        photographs=prepared_photographs,
+        concepts=rules.mark_concepts.output.concepts,
+        dissected=rules.dissect.output.dissected,
+        weights=weights_of_features,
+    output:
+        localised=paths.FEATURES / "{source}" / "localised_{network}.npz",
+    params:
+        folder=lambda wildcards: paths.PHOTOGRAPHS / wildcards.source,
+        choice=network_choice,
+        permutations=config["fundus"]["permutations"],
+        engine=engine_arguments(),
+        threads=ONE_THREAD,
+    resources:
+        mem_mb=2500,
+    conda:
+        ENVIRONMENT
+    log:
+        "logs/localise/{source}_{network}.log",
+    benchmark:
+        "results/benchmarks/localise/{source}_{network}.tsv"
+    shell:
+        "{params.threads} cnnviz localise --photographs {params.folder} "
+        "--concepts {input.concepts} --strongest {input.dissected} "
+        "--choice {params.choice} --permutations {params.permutations} "
+        "{params.engine} --output {output.localised} > {log} 2>&1"
+
+
+rule label_features:
+    input:
+        dissected=of_networks("dissected"),
+        localised=of_networks("localised"),
+        reported=paths.REPORTED_TABLES / "table_4_1.csv",
+    output:
+        table=report(kept(paths.TABLE_4_1), category="Chapter 4",
+                     caption="../report/table_4_1.rst"),
+        features=kept(paths.FEATURES_TABLE),
+        reproduced=kept(paths.REPRODUCED_TABLES / "table_4_1.csv"),
+        roles=paths.features(fundus_source(), "roles.csv"),
+        every=paths.features(fundus_source(), "every.csv"),
+    params:
+        networks=fundus_networks(),
+        words=in_words(),
+    conda:
+        ENVIRONMENT
+    log:
+        "logs/label_features.log",
+    benchmark:
+        "results/benchmarks/label_features.tsv"
+    shell:
+        "cnnviz label-features --dissected {input.dissected} "
+        "--localised {input.localised} --networks {params.networks} "
+        "--photographs {params.words[0]:q} --weights {params.words[1]:q} "
+        "--reported {input.reported:q} --features {output.features} "
+        "--roles {output.roles} --every {output.every} --reproduced {output.reproduced} "
+        "--output {output.table} > {log} 2>&1"
+
+
+rule fundus_sheets:
+    input:
+        photographs=prepared(fundus_source()).values(),
+        roles=rules.label_features.output.roles,
+        dissected=of_networks("dissected"),
+        weights=network_weights,
+    output:
+        [paths.features(fundus_source(), sheet_name(number)) for number in SHEETS],
+    params:
+        photographs=paths.PHOTOGRAPHS / fundus_source(),
+        folder=paths.FEATURES / fundus_source(),
+        networks=fundus_networks(),
+        choice=config["fundus"]["weights"],
+        strides=config["fundus"]["strides"],
+        engine=engine_arguments(),
+        threads=ONE_THREAD,
+    resources:
+        mem_mb=2500,
+    conda:
+        ENVIRONMENT
+    log:
+        "logs/fundus_sheets.log",
+    benchmark:
+        "results/benchmarks/fundus_sheets.tsv"
+    shell:
+        "{params.threads} cnnviz fundus-sheets --photographs {params.photographs} "
+        "--roles {input.roles} --dissected {input.dissected} "
+        "--networks {params.networks} --choice {params.choice} "
+        "--strides {params.strides} {params.engine} --output {params.folder} "
+        "> {log} 2>&1"
+
+
+for number in SHEETS:
+
+    rule:
+        name:
+            f"figure_{number.replace('.', '_')}"
+        input:
+            sheet=paths.features(fundus_source(), sheet_name(number)),
+            roles=rules.label_features.output.roles,
+            features=rules.label_features.output.features,
+        output:
+            reported_figure(f"figure_{number.replace('.', '_')}", "Chapter 4"),
+        params:
+            command=f"figure-{number.replace('.', '-')}",
+            folder=paths.FEATURES / fundus_source(),
+            stem=paths.FIGURES / f"figure_{number.replace('.', '_')}",
+        conda:
+            ENVIRONMENT
+        log:
+            f"logs/figure_{number.replace('.', '_')}.log",
+        benchmark:
+            f"results/benchmarks/figure_{number.replace('.', '_')}.tsv"
+        shell:
+            "cnnviz {params.command} --sheets {params.folder} --roles {input.roles} "
+            "--features {input.features} --output {params.stem} > {log} 2>&1"
+
+
+# With config/full.yaml: hours of occlusion.
+rule every_feature:
+    input:
+        photographs=prepared(fundus_source()).values(),
+        every=rules.label_features.output.every,
+        features=rules.label_features.output.features,
+        dissected=of_networks("dissected"),
+        weights=network_weights,
+    output:
+        sheets=temp(directory(paths.FEATURES / fundus_source() / "every")),
+        pages=directory(paths.FIGURES / "features"),
+    params:
+        photographs=paths.PHOTOGRAPHS / fundus_source(),
+        networks=fundus_networks(),
+        choice=config["fundus"]["weights"],
+        strides=config["fundus"]["strides"],
+        engine=engine_arguments(),
+    threads: workflow.cores
+    conda:
+        ENVIRONMENT
+    log:
+        "logs/every_feature.log",
+    benchmark:
+        "results/benchmarks/every_feature.tsv"
+    shell:
+        "(cnnviz fundus-sheets --photographs {params.photographs} "
+        "--roles {input.every} --dissected {input.dissected} "
+        "--networks {params.networks} --choice {params.choice} "
+        "--strides {params.strides} {params.engine} --output {output.sheets} && "
+        "cnnviz figure-features --sheets {output.sheets} --roles {input.every} "
+        "--features {input.features} --output {output.pages}) > {log} 2>&1"

@@ -1,0 +1,79 @@
+"""Figures of chapter 4 besides saliency: annotated photographs, and exemplars."""
+
+for number, with_mirror in {"4.1": True, "4.2": True, "4.3": False}.items():
+
+    rule:
+        name:
+            f"figure_{number.replace('.', '_')}"
+        input:
+            # As for text_chapter_4; photographs are drawn anew.
+            software=paths.SOFTWARE,
+        output:
+            reported_figure(f"figure_{number.replace('.', '_')}", "Chapter 4"),
+        params:
+            command=f"figure-{number.replace('.', '-')}",
+            mirror=mirror_argument() if with_mirror else "",
+            stem=paths.FIGURES / f"figure_{number.replace('.', '_')}",
+            threads=ONE_THREAD,
+        conda:
+            ENVIRONMENT
+        log:
+            f"logs/figure_{number.replace('.', '_')}.log",
+        benchmark:
+            f"results/benchmarks/figure_{number.replace('.', '_')}.tsv"
+        shell:
+            "{params.threads} cnnviz {params.command} {params.mirror} "
+            "--output {params.stem} > {log} 2>&1"
+
+
+rule fundus_exemplars:
+    input:
+        photographs=prepared_photographs,
+        roles=paths.FEATURES / "{source}" / "roles.csv",
+        weights=network_weights,
+    output:
+        exemplars=paths.FEATURES / "{source}" / "exemplars.npz",
+    wildcard_constraints:
+        source="synthetic|idrid|kaggle",
+    params:
+        folder=lambda wildcards: paths.PHOTOGRAPHS / wildcards.source,
+        choice=config["fundus"]["weights"],
+        # A trial with few photographs takes few steps.
+        steps=min(60, config["fundus"]["pairs"]),
+        engine=engine_arguments(),
+        threads=ONE_THREAD,
+    resources:
+        mem_mb=3000,
+    conda:
+        ENVIRONMENT
+    log:
+        "logs/fundus_exemplars/{source}.log",
+    benchmark:
+        "results/benchmarks/fundus_exemplars/{source}.tsv"
+    shell:
+        "{params.threads} cnnviz fundus-exemplars --photographs {params.folder} "
+        "--roles {input.roles} --choice {params.choice} --steps {params.steps} "
+        "{params.engine} --output {output.exemplars} > {log} 2>&1"
+
+
+for number in EXEMPLARS:
+
+    rule:
+        name:
+            f"figure_{number.replace('.', '_')}"
+        input:
+            exemplars=paths.features(fundus_source(), "exemplars.npz"),
+        output:
+            reported_figure(f"figure_{number.replace('.', '_')}", "Chapter 4"),
+        params:
+            command=f"figure-{number.replace('.', '-')}",
+            stem=paths.FIGURES / f"figure_{number.replace('.', '_')}",
+        conda:
+            ENVIRONMENT
+        log:
+            f"logs/figure_{number.replace('.', '_')}.log",
+        benchmark:
+            f"results/benchmarks/figure_{number.replace('.', '_')}.tsv"
+        shell:
+            "cnnviz {params.command} --exemplars {input.exemplars} "
+            "--output {params.stem} > {log} 2>&1"
