@@ -309,8 +309,8 @@ def test_a_prediction_of_eyes_does_not_depend_on_the_batch():
         dimensions = np.ones((6, 2), np.float32)
     pairs = np.array([[0, 1], [2, 3], [4, 5]])
     network = small(2)
-    found = training.predict_eyes(training.predictor(network), Photographs.pixels,
-                                  Photographs.dimensions, pairs, BATCH)
+    reader = training.EyeReader(network)
+    found = reader.posteriors(reader.maps(Photographs.pixels), Photographs.dimensions, pairs)
     two = small(2, batch=2)
     for pair, expected in zip(pairs, found):
         single = training.predictor(two)(fundus.standardize(Photographs.pixels[pair]),

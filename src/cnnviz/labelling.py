@@ -14,7 +14,7 @@ from cnnviz.backend import function, lasagne
 from cnnviz.inputs import input_variables
 from cnnviz.receptive_field import receptive_field
 
-__all__ = ["Probe", "Findings", "beats", "magnitude"]
+__all__ = ["Probe", "Findings", "beats", "magnitude", "agreement"]
 
 _BATCH = 32     # pictures of a forward pass
 
@@ -195,3 +195,31 @@ def beats(findings):
                       for name in ("share", "lift", "p"))
     found = dissection.beats_chance(share, lift, dissection.adjusted(p))
     return np.split(found, np.cumsum([len(each.p) for each in findings])[:-1])
+
+
+def agreement(first, second):
+    """How far two ways to name features agree.
+
+    Parameters
+    ----------
+    first, second : sequences of str, ``(n,)``
+
+    Returns
+    -------
+    share : float
+        Of equal names.
+    kappa : float
+        The same beyond chance (Cohen 1960); NaN where both give one name to all.
+
+    Raises
+    ------
+    ValueError
+        For no names, or another number of them.
+    """
+    first, second = np.asarray(first, str), np.asarray(second, str)
+    if first.shape != second.shape or first.ndim != 1 or not len(first):
+        raise ValueError(f"two names of the same features are needed, not {first.shape} "
+                         f"and {second.shape}")
+    share = float((first == second).mean())
+    chance = sum((first == name).mean() * (second == name).mean() for name in set(first))
+    return share, float((share - chance) / (1 - chance)) if chance < 1 else np.nan

@@ -365,10 +365,9 @@ class Settings(NamedTuple):
     stride: int
     steps: int     #: of the curves
     blur: float    #: standard deviation in pixels, of what pixels become
-    images: int    #: of which curves are taken, the first ones
 
 
-def evaluate(layer, images, names, targets, fields, settings):
+def evaluate(layer, images, names, targets, fields, settings, curved=None):
     """Measure the maps of features by every method.
 
     Parameters
@@ -382,6 +381,8 @@ def evaluate(layer, images, names, targets, fields, settings):
     fields : bool array, ``(n, rows, columns)``
         What counts of the images.
     settings : Settings
+    curved : bool sequence, ``(n,)``, optional
+        Images of which curves are taken, which cost most; all by default.
 
     Returns
     -------
@@ -403,7 +404,7 @@ def evaluate(layer, images, names, targets, fields, settings):
         if not case.sees_target():
             continue
         found = list(case.rows(settings.stride))
-        if k < settings.images:
+        if curved is None or curved[k]:
             found += _curve_rows(changed, images[k:k + 1], case, settings)
         rows += [{"layer": layer.name, "concept": target.concept, "image": names[k],
                   "feature": target.feature, **row} for row in found]
@@ -471,13 +472,13 @@ def _localisation_rows(maps, mask, field, suffix="", methods=(*METHODS, CENTRE))
         yield _row("mass" + suffix, mass, method)
 
 
-def score_rows(method, values, mask, image):
-    """Rows of a map of the true class's score, which sees the whole image.
+def score_rows(methods, maps, mask, image):
+    """Rows of maps of the true class's score, which sees the whole image.
 
     Parameters
     ----------
-    method : str
-    values : array, ``(rows, columns)``
+    methods : sequence of m str
+    maps : array, ``(m, rows, columns)``
         By magnitude, smoothed.
     mask : bool array, ``(rows, columns)``
     image : str
@@ -487,9 +488,8 @@ def score_rows(method, values, mask, image):
     -------
     list of dict
     """
-    field = np.ones(mask.shape, bool)
-    found = [_row("chance", metrics.area_share(mask[np.newaxis])[0], ""),
-             *_localisation_rows(np.stack([values]), mask, field, methods=[method])]
+    found = [_row("chance", metrics.area_share(mask[np.newaxis])[0]),
+             *_localisation_rows(maps, mask, np.ones(mask.shape, bool), methods=methods)]
     return [{"layer": "class score", "concept": "pip", "image": image, "feature": -1, **row}
             for row in found]
 

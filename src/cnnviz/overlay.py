@@ -123,8 +123,9 @@ def outlines(mask):
     list of arrays, each ``(points, 2)``
         Row and column coordinates; pixel centres are whole numbers.
     """
-    # At eight times the size, contours follow pixel edges to 1/16 pixel.
-    scale = 8
+    # At eight times the size, contours follow pixel edges to 1/16 pixel; in large
+    # pictures, where pixels are not seen, to a quarter.
+    scale = int(np.clip(512 // max(mask.shape), 2, 8))
     large = np.kron(np.pad(mask, 1), np.ones((scale, scale)))
     return [(line + 0.5) / scale - 1.5
             for line in measure.find_contours(large, 0.5)]

@@ -58,12 +58,12 @@ def photographs(count):
 
 
 def _strengthened(scene):
-    """The scene with stronger contrasts, and nothing written on it or cut into it."""
+    """The scene with stronger contrasts, and without text, notch and overexposed rim."""
     factor = np.ones((len(scene.kinds), 1))
     for name, times in _CONTRAST.items():
         factor[scene.kinds == scenes.LESIONS.index(name)] = times
     return replace(scene, colours=scene.colours * factor, text="",
-                   patient=replace(scene.patient, notch=0.0))
+                   rim=np.zeros_like(scene.rim), patient=replace(scene.patient, notch=0.0))
 
 
 # --- The network ------------------------------------------------------------
@@ -71,20 +71,25 @@ def _strengthened(scene):
 class Feature(NamedTuple):
     """A planted feature."""
     looks_for: str
-    name: str       #: that it should get
+    name: str           #: that it should get
+    parts: tuple = ()   #: concepts that excite it
+
+
+def _detector(looks_for, *parts):
+    return Feature(looks_for, parts[0] if len(parts) == 1 else "mixture", parts)
 
 
 #: By layer, in the order of its maps.
 FEATURES = {
-    "pool1": (Feature("bright spots", "hard exudate"),
-              Feature("dark spots", "microaneurysm"),
-              Feature("bright left of dark", "field edge"),
-              Feature("bright spots and dark spots", "mixture"),
+    "pool1": (_detector("bright spots", "hard exudate"),
+              _detector("dark spots", "microaneurysm"),
+              _detector("bright left of dark", "field edge"),
+              _detector("bright spots and dark spots", "hard exudate", "microaneurysm"),
               Feature("nothing: a constant", "other"),
-              Feature("a random filter, on noise", "other")),
-    "pool2": (Feature("a large bright disc", "optic disc"),
-              Feature("clusters of bright spots", "hard exudate"),
-              Feature("discs and clusters of bright spots", "mixture"),
+              Feature("a random pattern, in noise", "other")),
+    "pool2": (_detector("a large bright disc", "optic disc"),
+              _detector("clusters of bright spots", "hard exudate"),
+              _detector("discs and clusters of bright spots", "optic disc", "hard exudate"),
               Feature("nothing: a constant", "other")),
 }
 
@@ -94,7 +99,7 @@ _TURNS = 4              # directions of second derivatives
 _CELL = 8               # pixels between neurons below the second pooling layer
 _DISC = 38 / _CELL      # radius of the disc
 # So that both halves of a mixture excite it about as much.
-_DARK_GAIN, _CLUSTER_GAIN = 2.0, 1.0
+_DARK_GAIN, _CLUSTER_GAIN = 2.0, 3.0
 
 
 def _grid(width):

@@ -26,8 +26,8 @@ from cnnviz.networks.layers import (NormalizedConv2DLayer, find_layer,
 from cnnviz.objectives import kappa_loss
 
 __all__ = ["Settings", "Batch", "pairs_stream", "narrow_stream", "photographs_stream",
-           "mixed_stream", "plainness", "train", "predictor", "predict_eyes",
-           "pooled", "validation_pairs"]
+           "mixed_stream", "plainness", "train", "predictor", "EyeReader",
+           "validation_pairs"]
 
 
 @dataclass(frozen=True)
@@ -263,50 +263,66 @@ def predictor(network):
         network, given, deterministic=True))
 
 
-def predict_eyes(compute, pixels, dimensions, pairs, batch_size=16):
-    """Posteriors of eye pairs of prepared photographs.
+class EyeReader:
+    """What a network says of eye pairs, looking at every photograph once only.
 
-    Parameters
-    ----------
-    compute : function
-        From :func:`predictor`, of a network for ``batch_size`` images.
-    pixels : uint8 array, ``(m, size, size, 3)``
-    dimensions : float32 array, ``(m, 2)``
-    pairs : int array, ``(n, 2)``
-        Indices of the photographs; one photograph may be in both places.
-    batch_size : int
-
-    Returns
-    -------
-    float32 array, ``(n, 2, 5)``
-    """
-    together = batch_size // 2
-    results = []
-    for start in tqdm(range(0, len(pairs), together), unit=" batches", mininterval=5):
-        # The last batch is filled up, since the network knows one size only.
-        part = np.resize(pairs[start:start + together], (together, 2)).ravel()
-        posteriors = compute(standardize(pixels[part]), dimensions[part])
-        results.append(posteriors.reshape(together, 2, -1))
-    return np.concatenate(results)[:len(pairs)]
-
-
-def pooled(network, pictures):
-    """Maps of the last pooling layer, of as many pictures as the network takes.
+    The convolutions see one eye; how eyes are paired matters above them.
 
     Parameters
     ----------
     network : lasagne.layers.Layer
-        Output layer.
-    pictures : uint8 array, ``(batch, 512, 512, 3)``
-
-    Returns
-    -------
-    float32 array, ``(batch, 256, 7, 7)``
+        Output layer, built for a fixed even number of images.
     """
-    images = T.tensor4("images")
-    maps = lasagne.layers.get_output(pooling_layers(network)[-1], images,
-                                     deterministic=True)
-    return function([images], maps)(standardize(pictures))
+    _TOGETHER = 4  # photographs of a pass
+
+    def __init__(self, network):
+        given, maps = _inputs(network), T.tensor4("maps")
+        images, dimensions = given.values()
+        last = pooling_layers(network)[-1]
+        self._count = network.output_shape[0]
+        self._look = function([images], lasagne.layers.get_output(
+            last, {find_layer(network, "images"): images}, deterministic=True))
+        self._read = function([maps, dimensions], lasagne.layers.get_output(
+            network, {last: maps, find_layer(network, "dimensions"): dimensions},
+            deterministic=True))
+
+    def maps(self, pixels):
+        """Maps of the last pooling layer.
+
+        Parameters
+        ----------
+        pixels : uint8 array, ``(m, size, size, 3)``
+
+        Returns
+        -------
+        float32 array, ``(m, 256, rows, columns)``
+        """
+        return np.concatenate([
+            self._look(standardize(pixels[start:start + self._TOGETHER])) for start in
+            tqdm(range(0, len(pixels), self._TOGETHER), unit=" batches", mininterval=5)])
+
+    def posteriors(self, maps, dimensions, pairs):
+        """Posteriors of eye pairs.
+
+        Parameters
+        ----------
+        maps : float32 array, ``(m, 256, rows, columns)``
+            From :meth:`maps`.
+        dimensions : float32 array, ``(m, 2)``
+        pairs : int array, ``(n, 2)``
+            Indices of the photographs; one photograph may be in both places.
+
+        Returns
+        -------
+        float32 array, ``(n, 2, 5)``
+        """
+        together, results = self._count // 2, []
+        for start in range(0, len(pairs), together):
+            # The last batch is filled up, since the network knows one size only.
+            part = np.resize(pairs[start:start + together], (together, 2)).ravel()
+            results.append(self._read(maps[part], dimensions[part]).reshape(
+                together, 2, -1))
+        return np.concatenate(results)[:len(pairs)]
 
 
 def validation_pairs(seed, count, shares):

@@ -219,6 +219,17 @@ def in_words():
 EXEMPLARS = ["4.22", "4.23", "4.24", "4.25", "4.26"]
 
 
+def looks_at_features():
+    """Whether features of De Fauw's network can be labelled: masks and weights are there."""
+    return fundus_source() != "kaggle" and config["fundus"]["weights"] != "random"
+
+
+def table_4_1_numbers():
+    """Our numbers of Table 4.1, where there are any."""
+    return ([kept(paths.REPRODUCED_TABLES / "table_4_1.csv")] if looks_at_features()
+            else [])
+
+
 def everything():
     """What a whole run makes."""
     made = [kept(paths.COMPARISON), *figure("figure_5_1"), *figure("figure_fundus"),
@@ -226,9 +237,9 @@ def everything():
             paths.LESIONS_TABLE, kept(paths.FUNDUS_TABLE), paths.SOFTWARE]
     for stem in BACKGROUND:
         made += figure(stem)
-    if fundus_source() != "kaggle" and config["fundus"]["weights"] != "random":
+    if looks_at_features():
         made.append(kept(paths.TABLE_4_1))
-        for number in SHEETS:
+        for number in (*SHEETS, *EXEMPLARS):
             made += figure(f"figure_{number.replace('.', '_')}")
         if config["fundus"]["every_feature"]:
             made.append(paths.FIGURES / "features")

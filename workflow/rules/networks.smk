@@ -1,7 +1,7 @@
 """Training and evaluation of the eight networks (thesis section 5.2)."""
 
 wildcard_constraints:
-    network="[a-z0-9]+",
+    network="[a-z0-9]+(_sigmoid)?",
     split="random|separated",
     fold="[0-9]+",
 

@@ -118,7 +118,7 @@ rule text_chapter_4:
 rule compare_with_thesis:
     input:
         reported=sorted(paths.REPORTED_TABLES.glob("*.csv")),
-        reproduced=[rules.text_chapter_4.output.reproduced,
+        reproduced=[*table_4_1_numbers(), rules.text_chapter_4.output.reproduced,
                     rules.table_5_1.output.reproduced,
                     rules.text_chapter_5.output.reproduced],
         reasons=paths.REASONS,

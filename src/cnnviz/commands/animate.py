@@ -89,7 +89,7 @@ def _frames(name, pixels, a, b, areas, boxes, activations):
     found = []
     for k, image in enumerate(pixels):
         largest = animation.with_area(image, areas["max"][k])
-        if areas["max"][k].any():
+        if activations[k] > 0:
             largest = animation.with_box(largest, boxes[k])
         panels = [animation.enlarge(image), largest,
                   animation.with_area(image, areas["sum"][k])]

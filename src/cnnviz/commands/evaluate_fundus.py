@@ -41,21 +41,21 @@ def run(args):
                          f"'{args.split}'")
     results = {"grades": photographs.grades[chosen].astype(np.int32),
                "names": np.array([photographs.names[index] for index in chosen])}
+    pixels, dimensions = photographs.pixels[chosen], photographs.dimensions[chosen]
     pairs = photographs.pairs()
-    pairs = pairs[np.isin(pairs, chosen).all(axis=1)]
+    # Of the chosen ones, as positions among them.
+    pairs = np.searchsorted(chosen, pairs[np.isin(pairs, chosen).all(axis=1)])
     for choice in dict.fromkeys((args.choice, "random")):
         network = defauw.build(args.batch_size)
         defauw.load(choice, network, args.weights if choice == args.choice else None)
-        compute = training.predictor(network)
-
-        def read(eyes):
-            return training.predict_eyes(compute, photographs.pixels,
-                                         photographs.dimensions, eyes, args.batch_size)
-        results[f"{choice}_one_eye"] = read(np.column_stack([chosen] * 2))[:, 0]
+        reader = training.EyeReader(network)
+        maps = reader.maps(pixels)
+        results[f"{choice}_one_eye"] = reader.posteriors(
+            maps, dimensions, np.column_stack([np.arange(len(chosen))] * 2))[:, 0]
         if len(pairs):
-            both = np.full((len(photographs), defauw.GRADES), np.nan, np.float32)
-            both[pairs] = read(pairs)
-            results[f"{choice}_both_eyes"] = both[chosen]
+            both = np.full((len(chosen), defauw.GRADES), np.nan, np.float32)
+            both[pairs] = reader.posteriors(maps, dimensions, pairs)
+            results[f"{choice}_both_eyes"] = both
     files.save_arrays(args.output, **results)
     for row in fundus_network.measured(results):
         print("{weights}, {reading}: {eyes} eyes, kappa {kappa:.4f}, accuracy "

@@ -53,7 +53,7 @@ def _settings(kind, at_most):
 
 
 def _die(args):
-    """Network, its pooling layers with features, images and their labels."""
+    """Network, its pooling layers and their features, images, labels, accuracy."""
     from cnnviz.networks import die, layers, weights
     network = die.build(args.network)
     names = [layer.name for layer in layers.pooling_layers(network)]
@@ -61,8 +61,9 @@ def _die(args):
         raise ValueError(f"network '{args.network}' has no pooling layers; choose one "
                          "of " + ", ".join(die.CONVOLUTIONAL + die.EXTRA))
     data = die360.load(args.images, args.every)
-    weights.load_fold(args.weights, "random", args.network, args.fold, network)
-    return network, dict.fromkeys(names, die.FILTERS), data.images, data.labels
+    metadata = weights.load_fold(args.weights, "random", args.network, args.fold, network)
+    return (network, dict.fromkeys(names, die.FILTERS), data.images, data.labels,
+            metadata["validation_accuracy"])
 
 
 def _fundus(args):
@@ -71,7 +72,7 @@ def _fundus(args):
     network = defauw.build()
     defauw.load(args.choice, network)
     photographs = store.read(args.photographs)
-    return network, FUNDUS_LAYERS, photographs.pixels, photographs.grades
+    return network, FUNDUS_LAYERS, photographs.pixels, photographs.grades, np.nan
 
 
 def _sample(images, labels, count):
@@ -88,13 +89,14 @@ def run(args):
     from cnnviz.networks import layers
     arguments.select_engine(args)
     kind = "fundus" if args.network == "defauw" else "die"
-    network, counts, images, labels = (_fundus if kind == "fundus" else _die)(args)
+    prepare = {"die": _die, "fundus": _fundus}[kind]
+    network, counts, images, labels, accuracy = prepare(args)
     data = _sample(images, labels, args.per_class or PER_CLASS[kind])
     del images
     settings = _settings(kind, args.at_most)
     names = args.layers or list(counts)
-    out = {"network": args.network, "choice": args.choice, "layers": names,
-           "sample": len(data.images), "low": data.low, "high": data.high,
+    out = {"network": args.network, "choice": args.choice, "kind": kind,
+           "layers": names, "accuracy": accuracy, "sample": len(data.images), "low": data.low, "high": data.high,
            "square": data.square, **settings._asdict()}
     for name in names:
         layer = layers.find_layer(network, name)

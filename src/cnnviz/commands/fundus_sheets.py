@@ -15,7 +15,7 @@ from cnnviz.commands import arguments
 from cnnviz.commands.evaluate_fundus import CHOICES
 
 OCCLUDER = 11
-STRIDES = {"pool1": 1, "pool2": 1, "pool3": 2, "pool4": 5, "pool5": 11}
+STRIDES = {"pool1": 1, "pool2": 1, "pool3": 3, "pool4": 8, "pool5": 16}
 MARGIN = 0.6         # around a small receptive field, in shares of its side
 LEAST_PART = 48      # pixels that a close-up shows at least
 

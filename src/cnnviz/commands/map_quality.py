@@ -48,7 +48,7 @@ def add_arguments(parser):
     arguments.add_images(parser)
     arguments.add_weights(parser)
     parser.add_argument("--network", default="c9", help="of the die, with pooling layers")
-    parser.add_argument("--views", type=int, default=96,
+    parser.add_argument("--views", type=int, default=64,
                         help="views of the die, evenly from the data set: half of them to "
                         "choose features, half to measure")
     parser.add_argument("--choice", choices=CHOICES, default="standin",
@@ -126,15 +126,11 @@ def _score_rows(network, data, views, masks):
     from cnnviz import inputs, map_quality, occlusion, overlay, saliency
     output, images = inputs.linear(network), data.images[views]
     index = (data.labels[views], np.arange(len(views)))
-    maps = {"gradient max": saliency.unit_saliency(output, images)[index],
-            "occlusion": occlusion.output_occlusion(output, images,
-                                                    size=OCCLUDER["die360"])[index]}
-    rows = []
-    for method, found in maps.items():
-        found = overlay.smooth(np.abs(found), map_quality.SIGMA)
-        for view, values, mask in zip(views, found, masks):
-            rows += map_quality.score_rows(method, values, mask, f"view {view}")
-    return rows
+    found = [saliency.unit_saliency(output, images)[index],
+             occlusion.output_occlusion(output, images, size=OCCLUDER["die360"])[index]]
+    maps = overlay.smooth(np.abs(found), map_quality.SIGMA)
+    return [row for k, view in enumerate(views) for row in map_quality.score_rows(
+        ("gradient max", "occlusion"), maps[:, k], masks[k], f"view {view}")]
 
 
 def _die360(args):
@@ -150,8 +146,7 @@ def _die360(args):
     pips = _grown(region > die360.PIP, NEAR["die360"])
     images, names = data.images[test], [f"view {k}" for k in test]
     fields = np.ones(pips.shape, bool)
-    settings = map_quality.Settings(OCCLUDER["die360"], 1, 2 * STEPS, OCCLUDER["die360"],
-                                    len(test))
+    settings = map_quality.Settings(OCCLUDER["die360"], 1, STEPS, OCCLUDER["die360"])
     rows, last = [], None
     for layer in tqdm(layers.pooling_layers(network), unit=" layers"):
         maps = overlay.smooth(map_quality.magnitude(saliency.feature_saliency(
@@ -175,22 +170,27 @@ def _die360(args):
 
 class Photographs(NamedTuple):
     """Photographs with their lesions."""
-    names: list
+    data: np.ndarray    #: where each comes from, ``(n,)``
+    names: np.ndarray   #: ``(n,)``
     images: np.ndarray  #: standardized, ``(n, 3, 512, 512)``
-    masks: np.ndarray   #: bool, ``(lesions, n, 512, 512)``, with what lies near
+    masks: np.ndarray   #: bool, ``(n, lesions, 512, 512)``, with what lies near
     fields: np.ndarray  #: bool, ``(n, 512, 512)``
 
-    def first(self, count):
-        return Photographs(self.names[:count], self.images[:count], self.masks[:, :count],
-                           self.fields[:count])
+    def chosen(self, index):
+        """Some of them."""
+        return Photographs(*(each[index] for each in self))
+
+    def place(self):
+        """Number of each among those of the same source, ``(n,)``."""
+        return np.array([(self.data[:k] == each).sum() for k, each in enumerate(self.data)])
 
 
-def _photographs(found):
+def _photographs(data, found):
     """From (name, standardized pixels, masks of lesions, field of view) each."""
     names, pixels, masks, fields = zip(*found)
-    covered = np.stack([[each[name] >= COVERED for name in LESIONS] for each in masks], 1)
-    return Photographs(list(names), np.stack(pixels), _grown(covered, NEAR["fundus"]),
-                       np.stack(fields))
+    covered = np.array([[each[name] >= COVERED for name in LESIONS] for each in masks])
+    return Photographs(np.full(len(names), data), np.array(names), np.stack(pixels),
+                       _grown(covered, NEAR["fundus"]), np.stack(fields))
 
 
 def _has_all(scene):
@@ -214,7 +214,7 @@ def drawn(seed, count):
             found.append((f"{seed}/{patient - 1}", fundus.standardize(picture),
                           concepts.of_scene(scene, field).masks, field))
             bar.update()
-    return _photographs(found)
+    return _photographs("drawn", found)
 
 
 def real(mirror, count):
@@ -229,7 +229,7 @@ def real(mirror, count):
         field = concepts.field_of_view(picture)
         found.append((record.name, photograph.pixels,
                       concepts.of_photograph(photograph, field).masks, field))
-    return _photographs(found)
+    return _photographs("IDRiD", found)
 
 
 def _chosen(layer, selection):
@@ -237,49 +237,58 @@ def _chosen(layer, selection):
     from cnnviz import map_quality
     with tqdm(total=layer.output_shape[1] * len(selection.names), unit=" maps",
               desc=layer.name) as bar:
-        scores = map_quality.scores(layer, selection.images, selection.masks,
+        scores = map_quality.scores(layer, selection.images, selection.masks.swapaxes(0, 1),
                                     selection.fields, bar.update)
     return scores.argmax(axis=0).tolist()
 
 
-def _layer_rows(layer, features, photographs):
+def _targets(features, masks):
+    from cnnviz import map_quality
+    return [map_quality.Target(lesion, feature, masks[:, k])
+            for k, (lesion, feature) in enumerate(zip(LESIONS, features))]
+
+
+def _layer_rows(layer, features, photographs, count):
     """Measurements of a layer's chosen features."""
     from cnnviz import map_quality
-    plan, count = PLANS[layer.name], len(photographs.names)
-    few = photographs.first(math.ceil(plan.part * count))
-    targets = [map_quality.Target(*each) for each in zip(LESIONS, features, few.masks)]
-    size = OCCLUDER["fundus"]
-    settings = map_quality.Settings(size, plan.stride, STEPS, size,
-                                    math.ceil(plan.curves * count))
-    return map_quality.evaluate(layer, few.images, few.names, targets, few.fields, settings)
+    plan, size = PLANS[layer.name], OCCLUDER["fundus"]
+    few = photographs.chosen(photographs.place() < math.ceil(plan.part * count))
+    rows = map_quality.evaluate(
+        layer, few.images, few.names, _targets(features, few.masks), few.fields,
+        map_quality.Settings(size, plan.stride, STEPS, size),
+        few.place() < math.ceil(plan.curves * count))
+    data = dict(zip(few.names, few.data))
+    return [{"data": data[row["image"]], **row} for row in rows]
+
+
+def _randomized_rows(layer, features, photographs):
+    """Randomized networks: a drawn photograph for every lesion."""
+    from cnnviz import map_quality
+    drawn, size = photographs.chosen(photographs.data == "drawn"), OCCLUDER["fundus"]
+    targets = [(target, [k % len(drawn.names)]) for k, target
+               in enumerate(_targets(features, drawn.masks))]
+    return _with(_cascade_rows(layer, drawn.images, drawn.names, targets, drawn.fields,
+                               map_quality.Settings(size, CASCADE_STRIDE, STEPS, size)),
+                 "drawn")
 
 
 def _fundus(args):
-    from cnnviz import map_quality
     from cnnviz.datasets import external
     from cnnviz.networks import defauw, layers
     network = defauw.build()
     defauw.load(args.choice, network)
     selection = drawn(SELECTION_SEED, args.selection)
-    sources = {"drawn": drawn(TEST_SEED, args.photographs)}
-    mirror = external.mirror(args.mirror)
+    photographs, mirror = drawn(TEST_SEED, args.photographs), external.mirror(args.mirror)
     if mirror:
-        sources["IDRiD"] = real(mirror, args.photographs)
+        photographs = Photographs(*map(np.concatenate, zip(
+            photographs, real(mirror, args.photographs))))
     rows, last = [], None
     for name in tqdm(args.layers, unit=" layers"):
         layer = layers.find_layer(network, name)
         features = _chosen(layer, selection)
-        for data, photographs in sources.items():
-            rows += _with(_layer_rows(layer, features, photographs), data)
+        rows += _layer_rows(layer, features, photographs, args.photographs)
         last = (layer, features) if name in RANDOMIZED else last
-    if last:
-        few, size = sources["drawn"].first(len(LESIONS)), OCCLUDER["fundus"]
-        targets = [(map_quality.Target(lesion, feature, None), [k % len(few.names)])
-                   for k, (lesion, feature) in enumerate(zip(LESIONS, last[1]))]
-        settings = map_quality.Settings(size, CASCADE_STRIDE, STEPS, size, 0)
-        rows += _with(_cascade_rows(last[0], few.images, few.names, targets, few.fields,
-                                    settings), "drawn")
-    return rows
+    return rows + (_randomized_rows(*last, photographs) if last else [])
 
 
 def run(args):

@@ -15,6 +15,7 @@ from cnnviz.commands import arguments
 
 LARGEST_LOSS = 0.005   # of kappa, by compression
 LARGEST_FILE = 30e6    # bytes
+SOME = 16              # photographs whose maps are compared
 
 
 def add_arguments(parser):
@@ -27,34 +28,34 @@ def add_arguments(parser):
                         help="weight file to write")
 
 
-def _measured(network, photographs, batch_size):
+def _measured(network, photographs):
     """Kappa on eye pairs, and the maps of the last pooling layer of some."""
     from cnnviz import training_fundus as training
     from cnnviz.evaluation import quadratic_weighted_kappa
     pairs = photographs.pairs()
-    posteriors = training.predict_eyes(training.predictor(network), photographs.pixels,
-                                       photographs.dimensions, pairs, batch_size)
+    reader = training.EyeReader(network)
+    maps = reader.maps(photographs.pixels)
+    posteriors = reader.posteriors(maps, photographs.dimensions, pairs)
     said = posteriors.reshape(-1, posteriors.shape[-1]).argmax(axis=1)
     return (quadratic_weighted_kappa(photographs.grades[pairs.ravel()], said),
-            training.pooled(network, photographs.pixels[:batch_size]))
+            maps[:SOME])
 
 
 def run(args):
     from cnnviz.datasets import store
     from cnnviz.networks import defauw, weights
     arguments.select_engine(args)
-    batch_size = 16
-    plain = defauw.build(batch_size)
+    plain = defauw.build(16)
     defauw.load_folded(args.trained[-1], plain)
     photographs = store.read(args.photographs)
-    before, maps = _measured(plain, photographs, batch_size)
+    before, maps = _measured(plain, photographs)
     metadata = {"network": "defauw", "kappa_before_compression": before,
                 "stages": [weights.read_metadata(path) for path in args.trained]}
     with files.atomic(args.output) as temporary:
         weights.save(temporary, plain, metadata, defauw.EIGHT_BIT)
         size = temporary.stat().st_size
         weights.load(temporary, plain)
-        after, small_maps = _measured(plain, photographs, batch_size)
+        after, small_maps = _measured(plain, photographs)
         error = float(np.abs(small_maps - maps).max() / np.abs(maps).max())
         print(json.dumps({"bytes": size, "kappa_before": before, "kappa_after": after,
                           "largest_relative_error_of_pooled_maps": error}))

@@ -7,7 +7,7 @@ from cnnviz import files, paths
 from cnnviz.commands import arguments
 from cnnviz.datasets import die360, splits
 from cnnviz.networks import weights
-from cnnviz.networks.die import NAMES as NETWORKS
+from cnnviz.networks.die import EXTRA, NAMES as NETWORKS
 
 
 def add_arguments(parser):
@@ -23,6 +23,7 @@ def _check_complete(found):
     """Refuse to replace the shipped weights by fewer, or by a small run's."""
     expected = {(split, name, fold) for split in arguments.SPLITS
                 for name in NETWORKS for fold in range(splits.FOLDS)}
+    expected |= {("random", name, 0) for name in EXTRA}
     metadata = {path: weights.read_metadata(path) for path in found}
     there = {(each["split"], each["network"], each["fold"])
              for each in metadata.values()}

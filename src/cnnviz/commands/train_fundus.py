@@ -142,11 +142,11 @@ def _validation(training, network, seed, count, shares):
     from cnnviz.evaluation import quadratic_weighted_kappa
     pixels, dimensions, grades = training.validation_pairs(9000 + seed, count, shares)
     pairs = np.arange(len(grades)).reshape(-1, 2)
-    compute = training.predictor(network)
+    reader = training.EyeReader(network)
 
     def validate():
-        said = training.predict_eyes(compute, pixels, dimensions, pairs,
-                                     network.output_shape[0]).argmax(axis=2).ravel()
+        said = reader.posteriors(reader.maps(pixels), dimensions, pairs)
+        said = said.argmax(axis=2).ravel()
         return {"validation_kappa": round(quadratic_weighted_kappa(grades, said), 4),
                 "validation_accuracy": round(float(np.mean(said == grades)), 4)}
     return validate

@@ -8,7 +8,7 @@ from cnnviz.figures import style
 
 __all__ = ["enlarge", "with_area", "with_box", "frame", "save"]
 
-GREYS = 40            # few, so that files are small; the colours of marks come after them
+GREYS = 32            # few, so that files are small; the colours of marks come after them
 AREA, BOX = GREYS, GREYS + 1
 SCALE = 4             # pixels of a frame to a pixel of an image
 GAP, LINE = 8, 16     # pixels of a frame: between panels, of text

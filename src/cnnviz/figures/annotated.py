@@ -16,9 +16,10 @@ from scipy import ndimage
 from cnnviz.datasets import fundus, lesion_statistics, synthetic, synthetic_scene
 from cnnviz.figures import style
 
-__all__ = ["DISC", "FIELD_OF_VIEW", "Spot", "View", "Drawn", "Real", "conspicuous",
-           "region_at", "Pointer", "pointer", "near", "Mark", "place", "show", "Part", "Row",
-           "sheet", "first", "whole", "around", "apart", "well_inside"]
+__all__ = ["DISC", "FIELD_OF_VIEW", "Spot", "View", "Drawn", "Real", "whole", "around",
+           "well_inside", "apart", "side", "overlap", "conspicuous", "first", "region_at",
+           "Pointer", "pointer", "near", "Mark", "place", "show", "Part", "Row", "sheet",
+           "axes_at"]
 
 DISC = "optic disc"
 FIELD_OF_VIEW = "field of view"

@@ -13,7 +13,7 @@ from cnnviz.datasets import fundus
 from cnnviz.figures import style
 
 __all__ = ["add_arguments", "read", "own_range", "range_note", "panels", "show", "heading",
-           "describe", "title", "iterates", "draw_iterates"]
+           "lines", "describe", "title", "iterates", "draw_iterates"]
 
 EDGE, GAP = 0.05, 0.07      # inches, as all below
 _LINE = 0.125
@@ -91,7 +91,7 @@ def show(axes, image, note=""):
 
 
 def heading(figure, text):
-    """Write lines into the upper left corner of a figure; returns nothing."""
+    """Write lines into the upper left corner of a figure."""
     _, height = figure.get_size_inches()
     figure.text(EDGE / style.PAGE_WIDTH, 1 - 0.05 / height, text, va="top",
                 linespacing=1.25)
@@ -106,9 +106,8 @@ def lines(text):
 
 def describe(record):
     """A feature, what it should detect, and what it does by measurement: lines."""
-    found = [f"feature {record.feature} of {record.layer}", f"wanted: {record.wanted}",
-             f"measured: {record.label}"]
-    return found
+    return [f"feature {record.feature} of {record.layer}", f"wanted: {record.wanted}",
+            f"measured: {record.label}"]
 
 
 def title(record):

@@ -6,7 +6,7 @@ from cnnviz.datasets import fundus
 from cnnviz.figures import exemplar_sheet as sheet, style
 
 ROLES = ("microaneurysm", "haemorrhage", "vessel")
-LABEL = 1.32    # inches
+LABEL = 1.5     # inches
 HEADINGS = ("what activates it most", "exemplar, destandardized", "exemplar, own range")
 STARTS = {"maximum": "the photograph", "mean": "the mean photograph", "noise": "noise"}
 

@@ -24,19 +24,18 @@ def near_border(record):
 
 def draw(found, settings):
     """Draw the figure; parameters as for :func:`cnnviz.figures.figure_4_22.draw`."""
-    figure, axes = sheet.panels(2, len(ROLES), head=0.62, below=0.42)
+    figure, axes = sheet.panels(2, len(ROLES), head=0.72, below=0.44)
     for role, (above, below) in zip(ROLES, axes.T):
         record = found[role]
         patch = record.patches[record.best]
         _, rows, columns = patch.shape
         seen = f"sees {record.field[0]}×{record.field[1]} pixels"
         if (rows, columns) != tuple(record.field):
-            seen += f", {rows}×{columns} of them in the photograph"
-        above.set_title("\n".join([*sheet.describe(record)[:1],
-                                   ", ".join(sheet.describe(record)[1:]), seen]), pad=3)
+            seen += f", {rows}×{columns} in view"
+        above.set_title("\n".join([*sheet.describe(record), seen]), pad=3)
         sheet.show(above, fundus.destandardize(patch),
                    f"activation {style.number(record.reached[record.best])}, on data "
-                   f"{style.number(record.data)}; started from "
+                   f"{style.number(record.data)}\nstarted from: "
                    f"{records.STARTS[record.best]}")
         image, limit = sheet.own_range(patch)
         sheet.show(below, image, sheet.range_note(limit) + "\n" + near_border(record))

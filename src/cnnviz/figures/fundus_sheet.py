@@ -4,13 +4,14 @@ One feature: a page with a row for each of its nine strongest photographs, and w
 saliency lies on.  Several features: for each of them a block with a column for each
 photograph.
 """
+import functools
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from cnnviz import feature_table, files
+from cnnviz import feature_table, files, overlay
 from cnnviz.commands.fundus_sheets import OCCLUDER, sheet_name
 from cnnviz.datasets.concepts import CONCEPTS
 from cnnviz.figures import style
@@ -19,11 +20,12 @@ from cnnviz.figures.figure_methods import contrasted
 __all__ = ["Block", "add_arguments", "read", "draw", "run"]
 
 EDGE, GAP = 0.04, 0.05       # inches, as all below
-SIDE, LABEL = 1.06, 0.92     # of a page's panels; its first column
-HEAD, BARS = 0.62, 1.35      # above the panels; width of the bars beside them
+SIDE, LABEL = 0.87, 0.82     # of a page's panels; its first column
+HEAD, BARS = 0.66, 0.93      # above the panels; width of the bars beside them
 BLOCK_LABEL, BLOCK_HEAD = 0.95, 0.36
-_WHOLE = 1.0                 # standard deviation of the smoothing, in pixels of a panel
-_NEUTRAL = 8                 # concepts with a bar
+SHOWN = 8                    # concepts with a bar
+CLOSE = 96                   # pixels of a close-up of a whole photograph
+SIGMA, SIGMA_WHOLE = 1, 2    # pixels; of the smoothing, of whole photographs
 
 
 class Block(NamedTuple):
@@ -48,10 +50,12 @@ class Block(NamedTuple):
     @property
     def headings(self):
         """Of the panels of a photograph."""
-        stride = f", stride {self.stride}" if self.stride > 1 else ""
-        first = ["photograph"] if self.whole else ["photograph", "close-up"]
-        return [*first, "gradient of max(F)", "gradient of sum(F)",
-                f"occlusion {OCCLUDER}×{OCCLUDER}{stride}"]
+        stride = f",\nstride {self.stride}" if self.stride > 1 else ""
+        methods = ["gradient\nof max(F)", "gradient\nof sum(F)",
+                   f"occlusion\n{OCCLUDER}×{OCCLUDER}{stride}"]
+        if self.whole:
+            return ["photograph", *methods, "gradient of\nmax(F), close"]
+        return ["photograph", "close-up", *methods]
 
     @property
     def title(self):
@@ -110,28 +114,41 @@ def _within(box, part):
     return tuple(np.subtract(box, [*part[:2], *part[:2]]).tolist())
 
 
+def _close_part(values):
+    """A square around the most important place of a map."""
+    shape = values.shape
+    peak = np.unravel_index(overlay.smooth(values, SIGMA).argmax(), shape)
+    first = [min(max(place - CLOSE // 2, 0), length - CLOSE)
+             for place, length in zip(peak, shape)]
+    return (*first, *(each + CLOSE for each in first))
+
+
 def _panels(block, k):
     """Functions that draw the panels of photograph ``k`` on axes."""
     picture, close = block.pictures[k] / 255, block.close[k] / 255
-    box, part = block.boxes[k], block.parts[k]
-    shown = close if block.whole else contrasted(close)
-    scale = 512 / len(picture)
+    box, maps = block.boxes[k], block.maps[:, k].astype(np.float32)
+    own = _within(box, block.parts[k])
+    small = tuple((box / (512 / len(picture))).tolist())
+    if block.whole:
+        part = _close_part(maps[0])
+        cut = tuple(slice(*each) for each in (part[::2], part[1::2]))
+        return [functools.partial(_draw, close, own),
+                *(functools.partial(_draw, close, own, values, SIGMA_WHOLE)
+                  for values in maps),
+                functools.partial(_draw, contrasted(close[cut]), _within(box, part),
+                                  maps[0][cut])]
+    shown = contrasted(close)
+    return [functools.partial(_draw, picture, small), functools.partial(_draw, shown, own),
+            *(functools.partial(_draw, shown, own, values) for values in maps)]
 
-    def photograph(axes):
+
+def _draw(picture, box, values=None, sigma=SIGMA, axes=None):
+    """Show a photograph, or saliency over it, and a receptive field."""
+    if values is None:
         style.show(axes, picture)
-        style.show_box(axes, tuple((box / scale).tolist()), picture)
-
-    def close_up(axes):
-        style.show(axes, shown)
-        style.show_box(axes, _within(box, part), shown)
-
-    def overlay(values):
-        def draw(axes):
-            style.show_overlay(axes, shown, values, sigma=2 if block.whole else 1)
-            style.show_box(axes, _within(box, part), shown)
-        return draw
-    first = [close_up] if block.whole else [photograph, close_up]
-    return [*first, *map(overlay, block.maps[:, k].astype(np.float32))]
+    else:
+        style.show_overlay(axes, picture, values, sigma)
+    style.show_box(axes, box, picture)
 
 
 def _axes(figure, left, top, width, height=None):
@@ -160,7 +177,7 @@ def _bars(axes, row):
     share, lift = (feature_table.values(row.to_frame().T, name)[0]
                    for name in ("share", "lift"))
     order = np.argsort(-np.nan_to_num(lift), kind="stable")
-    order = [k for k in order if np.isfinite(lift[k])][:_NEUTRAL][::-1]
+    order = [k for k in order if np.isfinite(lift[k])][:SHOWN][::-1]
     chance = 100 * share[order] / np.where(lift[order] > 0, lift[order], np.nan)
     axes.barh(range(len(order)), 100 * share[order], height=0.62, color=style.PALETTE[0])
     axes.plot(chance, range(len(order)), "|", color=style.MARK, markersize=7,
@@ -174,23 +191,20 @@ def _bars(axes, row):
 
 
 def _draw_page(block):
-    count, panels = len(block.names), len(block.headings)
-    side = min(SIDE, (style.PAGE_WIDTH - LABEL - BARS - 0.75) / panels - GAP)
+    count, side = len(block.names), SIDE
     height = HEAD + count * (side + GAP) + EDGE
     figure = style.new(max(height, 3.2))
     _write(figure, EDGE, 0.16, f"{block.title}: {block.role.label}", weight="bold")
     _write(figure, EDGE, 0.31, block.role.evidence, size=style.SMALL)
     for column, text in enumerate(block.headings):
         _write(figure, LABEL + column * (side + GAP) + side / 2, HEAD - 0.05,
-               text.replace(" of ", "\nof ").replace(", ", ",\n").replace(
-                   "occlusion ", "occlusion\n" if block.stride == 1 else "occlusion "),
-               ha="center", va="bottom", linespacing=1.0)
+               text, ha="center", va="bottom", linespacing=1.0)
     for k in range(count):
         top = HEAD + k * (side + GAP)
         _write(figure, EDGE, top + side / 2, _about(block, k), va="center",
                size=style.SMALL, linespacing=1.25)
         for column, draw in enumerate(_panels(block, k)):
-            draw(_axes(figure, LABEL + column * (side + GAP), top, side))
+            draw(axes=_axes(figure, LABEL + column * (side + GAP), top, side))
     left = style.PAGE_WIDTH - BARS - EDGE
     _bars(_axes(figure, left, HEAD, BARS, 2.6), block.lies_on)
     return figure
@@ -209,12 +223,11 @@ def _draw_blocks(blocks):
         _write(figure, EDGE, top + 0.3, block.role.evidence, size=style.SMALL)
         for row, text in enumerate(block.headings):
             _write(figure, EDGE, top + BLOCK_HEAD + row * (side + GAP) + side / 2,
-                   text.replace(" of ", "\nof ").replace("occlusion ", "occlusion\n")
-                   .replace(", ", ",\n"), va="center")
+                   text, va="center")
         for k in range(len(block.names)):
             left = BLOCK_LABEL + k * (side + GAP)
             for row, draw in enumerate(_panels(block, k)):
-                draw(_axes(figure, left, top + BLOCK_HEAD + row * (side + GAP), side))
+                draw(axes=_axes(figure, left, top + BLOCK_HEAD + row * (side + GAP), side))
             _write(figure, left + side / 2, top + height - 0.07,
                    f"{block.maxima[k]:.3g}", ha="center", size=style.SMALL)
         _write(figure, EDGE, top + height - 0.07, "activation", size=style.SMALL)

@@ -14,7 +14,8 @@ from matplotlib import patches, patheffects, pyplot as plt  # noqa: E402
 __all__ = ["PAGE_WIDTH", "OUTLINE", "RECEPTIVE_FIELD", "REFERENCE", "SHADE",
            "PALETTE", "FACES", "POINT", "CHOSEN_POINT", "SMALL", "MARK", "FLOW",
            "RESOLUTION", "POINTERS", "line", "new", "show",
-           "show_overlay", "show_box", "keep_limits", "show_values", "rectangle",
+           "show_overlay", "show_box", "keep_limits", "show_values",
+           "show_patch", "rectangle",
            "cover", "block", "polygon", "matrix", "cells", "boxes", "ink",
            "swatch", "emphasize", "number", "note", "arrow", "circle",
            "on_picture", "frame", "key", "letter",
@@ -174,6 +175,13 @@ def show_values(axes, values, limit, label):
     # Within the bar's ends, so that neighbouring bars' numbers stay apart.
     for tick, side in zip(bar.get_xticklabels(), ("left", "center", "right")):
         tick.set_horizontalalignment(side)
+
+
+def show_patch(axes, patch, limit):
+    """Show an exemplar in greys from ``-limit`` to ``limit``; gives what was drawn."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+    return axes.imshow(patch, cmap="gray", vmin=-limit, vmax=limit)
 
 
 def rectangle(axes, box, colour, fill=True, inset=0.0):

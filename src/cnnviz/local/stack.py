@@ -5,6 +5,7 @@ each neuron alone.  It computes through the layers' own Theano expressions,
 on windows that bring their surroundings along instead of padding.
 """
 import copy
+import weakref
 
 import numpy as np
 
@@ -18,6 +19,7 @@ __all__ = ["NotLocal", "Block", "Stack", "local_prefix"]
 _layers = lasagne.layers
 _WINDOWED = (_layers.Conv2DLayer, _layers.Pool2DLayer)
 _SILENT = (_layers.DropoutLayer, _layers.GaussianNoiseLayer)  # when deterministic
+_checked = weakref.WeakSet()  # layers up to which windows were compared
 
 
 class NotLocal(ValueError):
@@ -209,7 +211,9 @@ class Stack:
         self.shapes = [tuple(each.output_shape[2:]) for each in ends]
         self.channels = [each.output_shape[1] for each in ends]
         self.dtype = precision(layer)
-        self._check()
+        if layer not in _checked:
+            self._check()
+            _checked.add(layer)
 
     def variable(self, name="images"):
         """A fresh variable for images."""

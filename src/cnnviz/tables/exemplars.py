@@ -1,20 +1,26 @@
 """Exemplars beside data: the hypothesis of thesis section 6, put to the test."""
+from typing import NamedTuple
+
 import numpy as np
 import pandas as pd
 
 from cnnviz.exemplar_statistics import DISTANCES, LEVELS, METHODS
 
-__all__ = ["NETWORKS", "frame", "verdicts", "transfer_table", "text"]
+__all__ = ["TWINS", "NETWORKS", "SAMPLES", "frame", "words", "local_maxima", "comparisons",
+           "Verdict", "verdicts", "TRANSFER_HEAD", "transfer_rows", "text"]
 
-#: What the table calls a network, by its name and weights.
+#: The same architecture with rectifiers and with sigmoid units.
+TWINS = ("c4", "c4_sigmoid")
+#: What the table calls a network; others go by their name.
 NETWORKS = {
+    "c4": "c4, rectifier", "c4_sigmoid": "c4, sigmoid",
     "defauw standin": "De Fauw's, stand-in weights",
     "defauw defauw": "De Fauw's, his weights",
-    "defauw random": "De Fauw's, random weights",
-}
-STARTS = ("maximum", "mean")   # and noise of each seed
-_END = "end"
-_FAR, _FACTOR, _ALIKE = 10, 2, 0.5   # what verdicts ask for
+    "defauw random": "De Fauw's, random weights"}
+SAMPLES = {"die": "views of the die", "fundus": "drawn photographs"}
+STARTS = ("maximum", "mean")   # and the noise of each seed
+_STOPPED = "stopped"
+_FAR, _FACTOR, _MARGIN = 10, 2, 0.1   # what verdicts ask for
 
 
 # --- Tidy numbers -----------------------------------------------------------------
@@ -30,7 +36,7 @@ def frame(found):
     Returns
     -------
     DataFrame
-        ``network, layer, feature, method, start`` and the measures.  Stopped
+        ``network, layer, patch, feature, method, start`` and the measures.  Stopped
         ascents have the method "stopped" and the level in the place of the start.
     """
     network = str(found["network"])
@@ -42,12 +48,14 @@ def frame(found):
         for method in METHODS:
             rows += _rows(part, method)
         rows += _stopped(part)
+        patch = " × ".join(map(str, part["strongest"].shape[2:]))
         for row in rows:
             row.setdefault("layer", layer)
+            row.setdefault("patch", patch)
     table = pd.DataFrame(rows)
     table.insert(0, "network", network)
-    return table[["network", "layer", *(name for name in table.columns
-                                        if name not in ("network", "layer"))]]
+    first = ["network", "layer", "patch"]
+    return table[first + [name for name in table.columns if name not in first]]
 
 
 def _over(values, maxima):
@@ -83,7 +91,7 @@ def _rows(part, method):
 
 def _stopped(part):
     """Rows of the ascents from the strongest patch, stopped early."""
-    return [{"feature": feature, "method": "stopped", "start": f"{level}×",
+    return [{"feature": feature, "method": _STOPPED, "start": f"{level}×",
              "maximum": part["maximum"][k], "output_maximum": part["output_maximum"][k],
              "reached": part["early_reached"][j, k],
              "over_maximum": _over(part["early_reached"][j, k], part["maximum"][k]),
@@ -92,62 +100,431 @@ def _stopped(part):
             for k, feature in enumerate(part["features"].tolist())]
 
 
-# --- Verdicts ---------------------------------------------------------------------
+def words(found):
+    """What the table's caption says of how its numbers were made.
 
-def _medians(table, network, method, name):
-    """Median over features and starts, by layer."""
-    chosen = table[(table["network"] == network) & (table["method"] == method)]
-    return chosen.groupby("layer", sort=False)[name].median()
+    Parameters
+    ----------
+    found : list of dict of arrays
+        As ``cnnviz exemplar-statistics`` writes them, a network each.
+
+    Returns
+    -------
+    dict of str
+    """
+    said = {}
+    for each in found:
+        kind = str(each["kind"])
+        said.update({f"{kind}_steps": f"{each['steps']:,}",
+                     f"{kind}_size": f"{each['step_size']:g}",
+                     f"{kind}_regularized": str(each["regularized_steps"])})
+    samples = {str(each["kind"]): f"{each['sample']:,} {SAMPLES[str(each['kind'])]}"
+               for each in found}
+    accuracies = ", ".join(f"{each['network']} {each['accuracy']:.4f}"
+                           for each in found if np.isfinite(each["accuracy"]))
+    return {**said, "samples": " and ".join(samples.values()), "accuracies": accuracies}
 
 
-def _range(values, digits=3):
-    """Smallest and largest of some numbers, in words."""
-    low, high = (_number(each, digits) for each in (np.nanmin(values), np.nanmax(values)))
+# --- What is derived from them ----------------------------------------------------
+
+def _chosen(table, network, method, start=None):
+    chosen = (table["network"] == network) & (table["method"] == method)
+    if start is not None:
+        chosen &= table["start"].str.startswith(start)
+    return table[chosen]
+
+
+def _medians(rows, name):
+    """Median over features and starts, by layer in its order."""
+    return rows.groupby("layer", sort=False)[name].median()
+
+
+def _transfer(rows):
+    """Mean transfer over the distances, of every exemplar."""
+    return rows[[f"transfer_{distance}" for distance in DISTANCES]].mean(axis=1)
+
+
+def local_maxima(table, method):
+    """Local maxima that the thesis's three starting points lead to.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From :func:`frame`.
+    method : str
+        "plain" or "sphere".
+
+    Returns
+    -------
+    DataFrame
+        A row for each network, layer and feature: the activation reached from
+        ``maximum``, ``mean`` and ``noise``, the ``best`` of them, and the
+        ``ratio`` of the largest to the smallest, NaN where one is not positive.
+    """
+    rows = table[(table["method"] == method)
+                 & table["start"].isin([*STARTS, "noise 0"])]
+    keys = ["network", "layer", "feature"]
+    found = rows.pivot(index=keys, columns="start", values="reached")
+    found = found.reindex(pd.MultiIndex.from_frame(rows[keys].drop_duplicates()))
+    found = found.rename(columns={"noise 0": "noise"})[[*STARTS, "noise"]]
+    low = found.min(axis=1)
+    return found.assign(best=found.idxmax(axis=1),
+                        ratio=found.max(axis=1) / low.where(low > 0)).reset_index()
+
+
+def comparisons(first, second):
+    """What makes an exemplar more than noise, of two kinds of exemplars.
+
+    Parameters
+    ----------
+    first, second : DataFrames
+        Rows of :func:`frame`, each of one network and method.
+
+    Returns
+    -------
+    DataFrame
+        Medians of both, ``before`` and ``after``, by ``measure`` and
+        ``layer``; and whether the second is ``better`` by 0.1 or more: keeps
+        more of its activation when shifted, differs less between seeds, is
+        more like the strongest patch.
+    """
+    found = []
+    for measure, sign in (("transfer", 1), ("diversity", -1), ("likeness", 1)):
+        before, after = (_medians(rows.assign(transfer=_transfer(rows)), measure)
+                         for rows in (first, second))
+        both = pd.DataFrame({"before": before, "after": after}).rename_axis("layer")
+        both["better"] = sign * (both["after"] - both["before"]) >= _MARGIN
+        found.append(both.reset_index().assign(measure=measure))
+    return pd.concat(found, ignore_index=True)
+
+
+# --- Numbers in words -------------------------------------------------------------
+
+def _number(value, digits=2):
+    """A number rounded to so many digits, thousands apart; a true minus."""
+    if not np.isfinite(value):
+        return "–"
+    rounded = float(f"{value:.{digits}g}")
+    if abs(rounded) >= 10 ** (digits - 1):
+        return f"{rounded:,.0f}".replace("-", "−")
+    return f"{rounded:g}".replace("-", "−")
+
+
+def _decimal(value):
+    """A share or a correlation, two decimals."""
+    return "–" if not np.isfinite(value) else f"{value:.2f}".replace("-", "−")
+
+
+def _span(values, write=_number):
+    """Smallest and largest of some numbers."""
+    values = np.asarray(values, float)
+    if not np.isfinite(values).any():
+        return "–"
+    low, high = write(np.nanmin(values)), write(np.nanmax(values))
     return low if low == high else f"{low} to {high}"
 
 
-def _number(value, digits=3):
-    """A number with so many digits, thousands apart; a true minus."""
-    if not np.isfinite(value):
+def _spread(values, write=_number):
+    """Median, and in brackets smallest and largest."""
+    values = np.asarray(values, float)
+    if not np.isfinite(values).any():
         return "–"
-    if abs(value) >= 10 ** digits:
-        return f"{round(float(f'{value:.{digits}g}')):,}".replace("-", "−")
-    return f"{float(f'{value:.{digits}g}'):g}".replace("-", "−")
+    return f"{write(np.nanmedian(values))} ({_span(values, write)})"
 
 
-def _judged(share):
-    """Verdict on a share of comparisons that speak for a claim."""
+# --- Verdicts ---------------------------------------------------------------------
+
+class Verdict(NamedTuple):
+    """What the numbers say of a claim."""
+    claim: str
+    network: str
+    verdict: str    #: supported, partly supported or not supported
+    evidence: str
+
+
+def _judged(holds):
+    """Verdict on comparisons, each of which speaks for the claim or not."""
+    share = np.mean(holds)
     if share == 1:
         return "supported"
     return "partly supported" if share > 0.5 else "not supported"
 
 
-def _readable(first, second):
-    """Comparisons of what makes an exemplar more than noise, by layer.
+def _readable(claim, network, first, second):
+    found = comparisons(first, second)
+    parts = [f"{measure} {_span(rows['before'], _decimal)} → "
+             f"{_span(rows['after'], _decimal)}"
+             for measure, rows in found.groupby("measure", sort=False)]
+    return Verdict(claim, network, _judged(found["better"]),
+                   f"better in {found['better'].sum()} of {len(found)} comparisons: "
+                   + ", ".join(parts))
+
+
+def _far(table, network):
+    found = _medians(_chosen(table, network, "plain"), "over_maximum")
+    return Verdict(
+        "Optimized inputs activate rectifiers far more than data do.", network,
+        _judged(found >= _FAR),
+        f"{_span(found)} times the largest activation on data (medians of layers)")
+
+
+def _bounded(table, network):
+    rows = _chosen(table, network, "plain")
+    output = rows["output"] / rows["output_maximum"]
+    linear = _medians(rows, "over_maximum")
+    return Verdict(
+        "With saturating units that cannot happen.", network,
+        _judged(output.groupby(rows["layer"]).median() < _FAR),
+        f"outputs reach {_spread(output)} times the largest on data; before the "
+        f"sigmoid, {', '.join(f'{_number(value)} in {layer}' for layer, value in linear.items())}")
+
+
+def _nearer(table, rectified, saturating):
+    holds, parts = [], []
+    for name, words in (("square", "root mean square"), ("outside", "share outside")):
+        one, other = (_medians(_chosen(table, network, "plain"), name)
+                      for network in (rectified, saturating))
+        holds += (other < one).tolist()
+        write = _decimal if name == "outside" else _number
+        parts.append(f"{words} {_span(one, write)} → {_span(other, write)}")
+    return Verdict("Saturating units keep exemplars nearer to data.",
+                   f"{rectified} → {saturating}", _judged(holds), ", ".join(parts))
+
+
+def _stops(table, network):
+    early = _medians(_chosen(table, network, _STOPPED, "2×"), "likeness")
+    end = _medians(_chosen(table, network, "plain", "maximum"), "likeness")
+    both = pd.DataFrame({"early": early, "end": end}).dropna()
+    if both.empty:
+        return []
+    return [Verdict(
+        "Stopped early, they are still like the data they started from.", network,
+        _judged((both["early"] - both["end"]) >= _MARGIN),
+        f"likeness to the start {_span(both['early'], _decimal)} at twice the largest "
+        f"activation on data, {_span(both['end'], _decimal)} at the end")]
+
+
+def _starts_matter(table, network):
+    found = []
+    for method, words in (("plain", "unheld"), ("sphere", "norm held")):
+        rows = local_maxima(table[table["network"] == network], method)
+        found.append((words, rows))
+    holds = [np.nanmax(rows["ratio"], initial=0) >= _FACTOR for _, rows in found]
+    best = found[0][1]["best"].value_counts()
+    evidence = "; ".join(f"{words}, {_spread(rows['ratio'])}" for words, rows in found)
+    return [
+        Verdict("Local maxima differ by as much as a factor 2 between starts.", network,
+                _judged(holds), f"largest over smallest: {evidence}"),
+        Verdict("No starting point is consistently best.", network,
+                _judged([len(best) > 1]), "best, unheld: " + ", ".join(
+                    f"{start} {count}" for start, count in best.items()))]
+
+
+def verdicts(table):
+    """Claims of sections 4.4 and 6, and of this package, with their evidence.
 
     Parameters
     ----------
-    first, second : (table, network, method)
+    table : DataFrame
+        From :func:`frame`, of several networks.
 
     Returns
     -------
-    share : float
-        Of layers and measures in which the second is better by 0.1 or more.
-    text : str
+    list of Verdict
     """
-    shown, better = [], []
-    for name, sign in _READABLE.items():
-        before, after = (_readings(*each, name) for each in (first, second))
-        common = before.index.intersection(after.index)
-        before, after = before[common], after[common]
-        better += (sign * (after - before) >= _MARGIN).tolist()
-        shown.append(f"{_NAMES[name]} {_range(before, 2)} → {_range(after, 2)}")
-    return float(np.mean(better)), (f"better by {_MARGIN} in {sum(better)} of "
-                                    f"{len(better)}: {'; '.join(shown)}")
+    there = list(dict.fromkeys(table["network"]))
+    rectified = [name for name in there if not name.endswith("_sigmoid")]
+    found = [_far(table, name) for name in rectified]
+    if set(TWINS) <= set(there):
+        found += [_bounded(table, TWINS[1]), _nearer(table, *TWINS)]
+        found.append(_readable(
+            "Saturating units make them easier to read.", f"{TWINS[0]} → {TWINS[1]}",
+            *(_chosen(table, name, "plain") for name in TWINS)))
+    for name in rectified:
+        plain, sphere = (_chosen(table, name, method) for method in METHODS[:2])
+        found.append(_readable("Holding the norm makes them easier to read.", name,
+                               plain, sphere))
+    for name in there:
+        plain, regularized = (_chosen(table, name, method) for method in METHODS[::2])
+        found.append(_readable("Regularizing makes them easier to read.", name,
+                               plain, regularized))
+    for name in rectified:
+        found += _stops(table, name) + _starts_matter(table, name)
+    return found
 
 
-def _readings(table, network, method, name):
-    if name == "transfer":
-        return pd.concat([_medians(table, network, method, f"transfer_{distance}")
-                          for distance in DISTANCES], axis=1).mean(axis=1)
-    return _medians(table, network, method, name)
+# --- The text ---------------------------------------------------------------------
+
+_CAPTION = """\
+Thesis sections 4.4 and 6: exemplars could not be read, since optimized inputs activate
+a feature by up to 10,000 and data by less than 10; *it might be that the unbounded
+nature of the ReLU is the cause*, which saturating units would not have. Here the same
+is measured on rectifiers and on sigmoid units: c4 and c4_sigmoid are one architecture,
+trained on one fold (validation accuracy {accuracies}).
+
+*Plain*: gradient ascent from the patch of the data that activates the feature most
+(strongest), from the mean image, and from the noise of several seeds, for {die_steps}
+steps of {die_size} (De Fauw's network: {fundus_steps} of {fundus_size}) unless it stops
+rising before. *Norm held*: the same on the sphere of eq. 3.1, with the data's root mean
+square. *Regularized*: random shifts, turns and scales, low frequencies first, the same
+norm ({die_regularized} and {fundus_regularized} steps). Activations are those before the
+last non-linearity, as in the thesis. Data: {samples}, as many of each class as there are
+up to a limit, evenly spaced.
+
+*Likeness*: correlation with the strongest patch. *Outside*: share of the patch's values
+below or above all of the data's. *Transfer*: share of its activation that an exemplar
+keeps when it is shifted by so many pixels; NaN where it has no positive one. *Diversity*:
+one minus the mean correlation of the exemplars of different seeds, 0 for equal ones,
+1 for unrelated ones. Whether a picture can be *read* is not measured; an exemplar that
+is lost by a shift of a pixel, or is another one for every seed, shows no shape of which
+a name could be given.
+"""
+_RULES = """\
+A claim is *supported* where all of its comparisons speak for it, *partly* where more
+than half do. Comparisons are of medians over features and starting points, one for each
+layer and measure. *Far more*: ten times as much. *Easier to read*: transfer (mean over
+the shifts) higher, diversity lower, likeness higher, each by {margin} or more.
+"""
+
+
+def _rows_of(table, cells):
+    """Markdown rows, one for each network and layer."""
+    lines = []
+    for (network, layer, patch), rows in table.groupby(["network", "layer", "patch"],
+                                                       sort=False):
+        lines += [f"| {NETWORKS.get(network, network)} | {layer} | {line} |"
+                  for line in cells(patch, rows)]
+    return lines
+
+
+def _activation(patch, rows):
+    def over(method, start=""):
+        chosen = rows[(rows["method"] == method) & rows["start"].str.startswith(start)]
+        return _spread(chosen["over_maximum"])
+    first = rows.drop_duplicates("feature")
+    yield " | ".join([
+        patch, _spread(first["maximum"]),
+        *(over("plain", start) for start in (*STARTS, "noise")), over("sphere"),
+        over("regularized")])
+
+
+def _outputs(patch, rows):
+    first, plain = rows.drop_duplicates("feature"), rows[rows["method"] == "plain"]
+    yield " | ".join([_spread(first["output_maximum"], _decimal),
+                      _spread(plain["output"], _decimal)])
+
+
+_METHOD_WORDS = {"plain": "plain", "sphere": "norm held", "regularized": "regularized"}
+
+
+def _distance(patch, rows):
+    for method, words in _METHOD_WORDS.items():
+        chosen = rows[rows["method"] == method]
+        yield " | ".join([words, _spread(chosen["square"]), _spread(chosen["outside"], _decimal),
+                          _spread(chosen["likeness"], _decimal)])
+
+
+def _kept(patch, rows):
+    for method, words in _METHOD_WORDS.items():
+        chosen = rows[rows["method"] == method]
+        diversity = chosen.drop_duplicates("feature")["diversity"]
+        yield " | ".join([patch, words, *(_spread(chosen[f"transfer_{distance}"], _decimal)
+                                          for distance in DISTANCES),
+                          _spread(diversity, _decimal)])
+
+
+def _early(patch, rows):
+    stopped = rows[rows["method"] == _STOPPED]
+    cells = []
+    for level in LEVELS:
+        values = stopped[stopped["start"] == f"{level}×"]["likeness"]
+        count = f", {values.notna().sum()} of {len(values)}" if values.isna().any() else ""
+        cells.append(_spread(values, _decimal) + count)
+    end = rows[(rows["method"] == "plain") & (rows["start"] == "maximum")]
+    yield " | ".join([*cells, _spread(end["likeness"], _decimal),
+                      _spread(end["over_maximum"])])
+
+
+TRANSFER_HEAD = [
+    "| network | layer | patch | exemplars | transfer, "
+    + " | ".join(f"{distance} pixel{'s' * (distance > 1)}" for distance in DISTANCES)
+    + " | diversity |", "|" + "---|" * (5 + len(DISTANCES))]
+
+
+def transfer_rows(table):
+    """Markdown rows of transfer and diversity, below :data:`TRANSFER_HEAD`.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From :func:`frame`.
+
+    Returns
+    -------
+    list of str
+    """
+    return _rows_of(table, _kept)
+
+
+def _maxima(table):
+    lines = []
+    for method, words in list(_METHOD_WORDS.items())[:2]:
+        found = local_maxima(table, method)
+        for (network, layer), rows in found.groupby(["network", "layer"], sort=False):
+            best = rows["best"].value_counts().reindex([*STARTS, "noise"], fill_value=0)
+            lines.append(f"| {NETWORKS.get(network, network)} | {layer} | {words} | "
+                         f"{_spread(rows['ratio'])} | "
+                         + " | ".join(map(str, best)) + " |")
+    return lines
+
+
+def _named(network):
+    """Networks of a verdict as the table calls them."""
+    return " → ".join(NETWORKS.get(name, name) for name in network.split(" → "))
+
+
+def text(table, said):
+    """Markdown of everything.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From :func:`frame`, of all networks.
+    said : dict of str
+        From :func:`words`.
+    """
+    early_head = " | ".join(f"at {level}×" for level in LEVELS)
+    sigmoid = table[table["network"].str.endswith("_sigmoid")]
+    parts = [
+        "# Exemplars beside data\n", _CAPTION.format(**said),
+        "## What the numbers say\n", _RULES.format(margin=_MARGIN),
+        "| claim | network | verdict | evidence |", "|---|---|---|---|",
+        *(f"| {each.claim} | {_named(each.network)} | **{each.verdict}** | "
+          f"{each.evidence} |" for each in verdicts(table)),
+        "\n## Activation\n",
+        "The largest activation on data, and what exemplars reach, divided by it. Medians "
+        "over features (and seeds), in brackets smallest and largest, as everywhere below.\n",
+        "| network | layer | patch | largest on data | plain, from strongest | "
+        "from mean | from noise | norm held, all starts | regularized |",
+        "|" + "---|" * 9, *_rows_of(table, _activation),
+        "\nWhat sigmoid units make of these activations:\n",
+        "| network | layer | largest output on data | output, plain |", "|---|---|---|---|",
+        *_rows_of(sigmoid, _outputs),
+        "\n## Local maxima\n",
+        "Largest over smallest activation reached from the three starting points (noise: "
+        "the first seed), and how often each is best. Unheld ascents do not converge: "
+        "theirs is the activation after all steps.\n",
+        "| network | layer | exemplars | largest / smallest | best: strongest | mean | "
+        "noise |", "|" + "---|" * 7, *_maxima(table),
+        "\n## Distance from data\n",
+        "Root mean square over that of the data, share outside, and likeness.\n",
+        "| network | layer | exemplars | root mean square | outside | likeness |",
+        "|" + "---|" * 6, *_rows_of(table, _distance),
+        "\n## Transfer and diversity\n", *TRANSFER_HEAD, *transfer_rows(table),
+        "\n## Stopped early\n",
+        "Plain ascent from the strongest patch: likeness to it when the activation first "
+        "is so many times the largest on data (with the number of features that get "
+        "there, where not all do), at the end, and how far that is.\n",
+        f"| network | layer | {early_head} | at the end | end / largest on data |",
+        "|" + "---|" * 7, *_rows_of(table, _early)]
+    return "\n".join(parts) + "\n"

@@ -1,0 +1,24 @@
+"""Exemplars beside data: the hypothesis of thesis section 6 in numbers."""
+from pathlib import Path
+
+import pandas as pd
+
+from cnnviz import files
+from cnnviz.commands import arguments
+from cnnviz.tables import exemplars
+
+
+def add_arguments(parser):
+    parser.add_argument("--statistics", type=Path, nargs="+", required=True,
+                        help="files of 'cnnviz exemplar-statistics', one for each network")
+    parser.add_argument("--rows", type=Path, required=True,
+                        help="CSV file to write, a row for each exemplar")
+    arguments.add_output(parser, "Markdown file to write")
+
+
+def run(args):
+    found = [files.load_arrays(path, "cnnviz exemplar-statistics")
+             for path in args.statistics]
+    table = pd.concat(map(exemplars.frame, found), ignore_index=True)
+    files.write_text(args.rows, table.to_csv(index=False, float_format="%.6g"))
+    files.write_text(args.output, exemplars.text(table, exemplars.words(found)))

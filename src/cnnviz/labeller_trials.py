@@ -1,0 +1,302 @@
+"""Trials of the automatic labeller where the truth is known.
+
+On features planted by hand (:mod:`cnnviz.planted`), on filters that know nothing, and
+on the die, where the masks are exact and another measure of the same exists.
+"""
+from typing import NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+from cnnviz import dissection, labelling, planted
+from cnnviz.backend import lasagne
+from cnnviz.datasets import concepts as fundus_concepts, die360
+from cnnviz.evaluation import CONCEPTS as DIE_CONCEPTS, concept_masks
+from cnnviz.networks import die, layers, weights
+from cnnviz.receptive_field import receptive_field
+
+__all__ = ["BLOCK", "REACH", "ready", "of_others", "Row", "planted_trial", "Null",
+           "null_trial", "Die", "spaced", "same_pictures", "views", "die_trial"]
+
+BLOCK = 4       #: pixels by which saliency is moved on fundus photographs
+REACH = 2       #: pixels around a lesion that count as the lesion
+SIGMA = 1.0     #: of the smoothing on the die, as for the overlays, in pixels
+SPACING = 10    #: degrees between views of the die
+
+_CONCEPTS = fundus_concepts.CONCEPTS
+_EDGE = _CONCEPTS.index("field edge")
+
+
+# --- Fundus photographs -----------------------------------------------------
+
+def ready(photographs, index=None):
+    """Concepts of photographs, lesions a little larger, ready for many features.
+
+    Parameters
+    ----------
+    photographs : sequence of planted.Planted
+    index : sequence of uint8 arrays, optional
+        Index maps in place of the photographs' own.
+
+    Returns
+    -------
+    list of dissection.Concepts
+    """
+    found = []
+    for photograph, marked in zip(photographs, index or [each.index for each in photographs]):
+        masks = fundus_concepts.masks(fundus_concepts.grown(marked, REACH))
+        found.append(dissection.Concepts(masks, photograph.field | masks[_EDGE], BLOCK))
+    return found
+
+
+def of_others(photographs):
+    """Index maps of the next patient's eye of the same side, but with the own edge.
+
+    Parameters
+    ----------
+    photographs : sequence of planted.Planted
+        Left, right, left, right, ...
+
+    Returns
+    -------
+    list of uint8 arrays
+    """
+    def exchanged(own, other):
+        other = np.where(other == _EDGE, fundus_concepts.NOTHING, other)
+        return np.where(own == _EDGE, own, other)
+    own = [each.index for each in photographs]
+    return [exchanged(own[k], own[(k + 2) % len(own)]) for k in range(len(own))]
+
+
+class Row(NamedTuple):
+    """What a planted feature was found to be."""
+    layer: str
+    feature: planted.Feature
+    label: str      #: by localisation
+    overlap: str    #: by overlap
+    on_target: int  #: of the strongest photographs, whose maximal neuron is on it
+    shown: int      #: strongest photographs
+    evidence: list  #: (concept, share, lift, p), largest share first
+    iou: float      #: largest overlap with a concept
+
+
+def planted_trial(photographs, permutations=9999, progress=False):
+    """Label the features of the network made by hand.
+
+    Parameters
+    ----------
+    photographs : sequence of planted.Planted
+    permutations : int
+    progress : bool
+
+    Returns
+    -------
+    list of Row
+    """
+    network, names = planted.network(), planted.FEATURES
+    probe = labelling.Probe([layers.find_layer(network, name) for name in names])
+    images, marked = _pixels(photographs), ready(photographs)
+    top = [dissection.Top(*(each[:len(features)] for each in found)) for found, features
+           in zip(probe.strongest(images), names.values())]
+    findings = probe.findings(images, [each.index for each in top], marked,
+                              _all_known(marked), permutations=permutations,
+                              progress=progress)
+    overlaps = probe.overlap(images, [each.masks for each in marked])
+    masks = [each.masks for each in marked]
+    return [row for layer, *found in zip(probe.layers, top, findings,
+                                         labelling.beats(findings), overlaps)
+            for row in _rows(layer, masks, *found)]
+
+
+def _pixels(photographs):
+    return np.stack([each.pixels for each in photographs])
+
+
+def _all_known(marked):
+    return np.ones((len(marked), len(marked[0].masks)), bool)
+
+
+def _rows(layer, masks, top, found, beats, iou):
+    field, names = receptive_field(layer), dissection.labels(beats, _CONCEPTS)
+    overlap = dissection.detectors(iou, _CONCEPTS)
+    for k, feature in enumerate(planted.FEATURES[layer.name]):
+        order = [c for c in np.argsort(-np.nan_to_num(found.share[k])) if found.share[k, c] > 0]
+        yield Row(layer.name, feature, names[k], overlap[k],
+                  sum(_on(masks[picture], field, place, feature.parts)
+                      for picture, place in zip(top.index[k], top.places[k])),
+                  top.index.shape[1],
+                  [(_CONCEPTS[c], found.share[k, c], found.lift[k, c], found.p[k, c])
+                   for c in order], float(np.nanmax(iou[k])))
+
+
+def _on(masks, field, place, parts):
+    """Whether the middle of a neuron's receptive field lies on one of some concepts."""
+    row, column = (int(start + stride * k + size // 2) for start, stride, size, k
+                   in zip(field.start, field.stride, field.size, place))
+    return any(masks[_CONCEPTS.index(name), row, column] for name in parts)
+
+
+class Null(NamedTuple):
+    """What random filters were labelled."""
+    labels: np.ndarray  #: ``(filters,)``
+    p: np.ndarray       #: ``(filters, concepts)``, NaN where nothing was tested
+
+
+def null_trial(photographs, index, count, channels, permutations=9999, progress=False):
+    """Label random filters.
+
+    Parameters
+    ----------
+    photographs : sequence of planted.Planted
+    index : sequence of uint8 arrays
+        Where the concepts are said to be.
+    count : int
+        Of filters.
+    channels : slice
+        Those that the filters see.
+    permutations : int
+    progress : bool
+
+    Returns
+    -------
+    Null
+    """
+    probe = labelling.Probe([planted.random_network(count, channels)])
+    images, marked = _pixels(photographs), ready(photographs, index)
+    top, = probe.strongest(images)
+    found, = probe.findings(images, [top.index], marked, _all_known(marked),
+                            permutations=permutations, progress=progress)
+    beats, = labelling.beats([found])
+    return Null(dissection.labels(beats, _CONCEPTS), found.p)
+
+
+# --- The die ----------------------------------------------------------------
+
+class Die(NamedTuple):
+    """What a feature of a network of the die was found to be."""
+    weights: str     #: "trained" or "random"
+    network: str
+    fold: int        #: or seed of the random weights
+    layer: str
+    feature: int     #: from 0
+    label: str       #: by localisation
+    points: tuple    #: concepts that beat chance
+    largest: str     #: concept of the largest lift; "other" where there is no saliency
+    overlap: str     #: label by overlap
+    most: str        #: concept of the largest overlap; "other" where there is none
+    expected: tuple  #: share by chance, of every concept
+
+
+def spaced(a, b, spacing=SPACING):
+    """Views on a lattice, so that no two show nearly the same.
+
+    Parameters
+    ----------
+    a, b : int arrays, ``(n,)``
+        Degrees.
+    spacing : int
+        Degrees.
+
+    Returns
+    -------
+    int array
+        Their positions.
+    """
+    return np.flatnonzero((a % spacing == 0) & (b % spacing == 0))
+
+
+def same_pictures():
+    """Numbers ``(49200,)`` of views, equal for those that show one face alike.
+
+    See :func:`cnnviz.datasets.die360.twins`.
+    """
+    a, b, _ = die360.angles()
+    index = np.arange(len(a))
+    return np.min([index, *(np.where(twin >= 0, twin, index)
+                            for twin in die360.twins(a, b))], axis=0)
+
+
+def views(data, every=1):
+    """Views to look for the strongest ones among: images, concepts, keys.
+
+    Parameters
+    ----------
+    data : die360.Die360
+    every : int
+        The data set holds every n-th view only; all are taken then.
+
+    Returns
+    -------
+    images : float32 array, ``(n, 1, 32, 32)``
+    masks : bool array, ``(n, 4, 32, 32)``
+    keys : int array, ``(n,)``
+        Equal for views that show the same.
+    """
+    chosen = spaced(data.a, data.b) if every == 1 else np.arange(len(data.a))
+    regions = die360.regions(data.a[chosen], data.b[chosen])
+    return (data.images[chosen], np.moveaxis(concept_masks(regions), 0, 1),
+            same_pictures()[::every][chosen])
+
+
+def die_trial(shown, networks, folder, folds, permutations=9999, progress=False):
+    """Label every feature of every pooling layer, trained and at random.
+
+    Parameters
+    ----------
+    shown : tuple
+        From :func:`views`.
+    networks : sequence of str
+    folder : path
+        Of weight files.
+    folds : int
+        Trained networks of each kind, and as many with random weights.
+    permutations : int
+    progress : bool
+
+    Returns
+    -------
+    list of Die
+    """
+    images, masks, keys = shown
+    marked, found = [dissection.Concepts(each) for each in masks], []
+    runs = [(network, kind, fold) for network in networks
+            for kind in ("trained", "random") for fold in range(folds)]
+    probes = {}
+    for network, kind, fold in tqdm(runs, unit=" networks", disable=not progress):
+        if network not in probes:
+            built = die.build(network)
+            probes = {network: (built, labelling.Probe(layers.pooling_layers(built)))}
+        built, probe = probes[network]
+        _set_weights(built, network, kind, fold, folder)
+        index = [top.index for top in probe.strongest(images, keys)]
+        found.append(((network, kind, fold), probe.layers, probe.findings(
+            images, index, marked, _all_known(marked), SIGMA, permutations),
+            probe.overlap(images, masks)))
+    beats = iter(labelling.beats([each for *_, findings, _ in found for each in findings]))
+    return [row for run, below, findings, overlaps in found
+            for layer, each, iou in zip(below, findings, overlaps)
+            for row in _die_rows(run, layer, each, next(beats), iou)]
+
+
+def _set_weights(built, network, kind, fold, folder):
+    if kind == "trained":
+        weights.load_fold(folder, "random", network, fold, built)
+    else:
+        lasagne.layers.set_all_param_values(built, lasagne.layers.get_all_param_values(
+            die.build(network, seed=fold)))
+
+
+def _die_rows(run, layer, found, beats, iou):
+    network, kind, fold = run
+    names, overlap = (dissection.labels(beats, DIE_CONCEPTS),
+                      dissection.detectors(iou, DIE_CONCEPTS))
+    for k, points in enumerate(beats):
+        yield Die(kind, network, fold, layer.name, k, names[k],
+                  tuple(np.array(DIE_CONCEPTS)[points]), _largest(found.lift[k]),
+                  overlap[k], _largest(iou[k]), tuple(found.expected[k]))
+
+
+def _largest(values):
+    """Concept with the largest value."""
+    values = np.nan_to_num(values)
+    return DIE_CONCEPTS[values.argmax()] if values.max() > 0 else dissection.OTHER
