@@ -76,8 +76,8 @@ def test_train_then_evaluate(images, tmp_path, capsys):
     assert train(images, tmp_path) == 0
     assert (tmp_path / "history.csv").read_text().startswith("epoch,learning_rate")
     assert run("evaluate", "--images", images, "--every", 600, "--network", "c1",
-               "--weights", tmp_path, "-o", tmp_path / "e.npz") == 0
-    found = files.load_arrays(tmp_path / "e.npz")
+               "--weights", tmp_path, "-o", tmp_path / "e") == 0
+    found = files.load_arrays(tmp_path / "e/random/c1_fold0.npz")
     assert found["posteriors"].shape == (len(found["labels"]), 6) == (17, 6)
 
 

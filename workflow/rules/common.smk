@@ -39,10 +39,10 @@ def weights_folder():
     return paths.TRAINED_WEIGHTS
 
 
-def weights_of(wildcards):
-    """Weight file that a job depends on."""
-    return paths.weight_file(weights_folder(), wildcards.split,
-                             wildcards.network, wildcards.fold)
+def weights_of_folds(wildcards):
+    """Weight files of all folds of a network."""
+    return [paths.weight_file(weights_folder(), wildcards.split, wildcards.network, fold)
+            for fold in range(config["folds"])]
 
 
 def setting(key, default=None):

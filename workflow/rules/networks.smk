@@ -42,10 +42,14 @@ rule train_network:
 rule evaluate_network:
     input:
         images=rules.render_die360.output.images,
-        weights=weights_of,
+        weights=weights_of_folds,
     output:
-        evaluation=paths.weight_file(paths.EVALUATIONS, "{split}", "{network}", "{fold}"),
+        # All folds in one process, which takes longer to begin than to end.
+        [paths.weight_file(paths.EVALUATIONS, "{split}", "{network}", fold)
+         for fold in range(config["folds"])],
     params:
+        folds=range(config["folds"]),
+        evaluations=paths.EVALUATIONS,
         every=config["die360"]["every"],
         folder=weights_folder(),
         engine=engine_arguments(),
@@ -55,12 +59,12 @@ rule evaluate_network:
     conda:
         ENVIRONMENT
     log:
-        "logs/evaluate_network/{split}/{network}_fold{fold}.log",
+        "logs/evaluate_network/{split}/{network}.log",
     benchmark:
-        "results/benchmarks/evaluate_network/{split}/{network}_fold{fold}.tsv"
+        "results/benchmarks/evaluate_network/{split}/{network}.tsv"
     shell:
         "{params.threads} cnnviz evaluate --images {input.images} "
         "--every {params.every} --weights {params.folder:q} "
         "--network {wildcards.network} --split {wildcards.split} "
-        "--fold {wildcards.fold} {params.engine} --output {output.evaluation} "
+        "--folds {params.folds} {params.engine} --output {params.evaluations} "
         "> {log} 2>&1"

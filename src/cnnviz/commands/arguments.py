@@ -20,13 +20,18 @@ def add_images(parser):
                         help="the images are every n-th view only")
 
 
-def add_fold(parser):
-    """``--network``, ``--split`` and ``--fold``."""
+def add_network(parser):
+    """``--network`` and ``--split``."""
     parser.add_argument("--network", required=True,
                         help="c1, c2, c3, c4, c9, d5, d10 or d20")
     parser.add_argument("--split", choices=SPLITS, default="random",
                         help="random: the thesis's 80/20 split; separated: no "
                         "validation view within 5 degrees of a training view")
+
+
+def add_fold(parser):
+    """``--network``, ``--split`` and ``--fold``."""
+    add_network(parser)
     parser.add_argument("--fold", type=int, default=0,
                         help="0 to 4; -1 is the tuning fold of the random split")
 

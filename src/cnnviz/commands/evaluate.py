@@ -1,40 +1,54 @@
-"""Posteriors of one trained network on the views it was not trained on."""
+"""Posteriors of a trained network, fold by fold, on the views it was not trained on."""
+from pathlib import Path
+
 import numpy as np
 
-from cnnviz import files
+from cnnviz import files, paths
 from cnnviz.commands import arguments
 from cnnviz.datasets import die360
 
 
 def add_arguments(parser):
-    arguments.add_fold(parser)
+    arguments.add_network(parser)
+    parser.add_argument("--folds", type=int, nargs="+", default=[0],
+                        help="0 to 4; -1 is the tuning fold of the random split")
     arguments.add_images(parser)
     arguments.add_weights(parser)
     arguments.add_engine(parser)
-    arguments.add_output(parser, ".npz file of indices, labels, posteriors")
+    parser.add_argument("-o", "--output", type=Path, required=True,
+                        help="folder to write: SPLIT/NETWORK_foldK.npz, files of indices, "
+                        "labels, posteriors")
 
 
-def run(args):
+def _evaluate(args, fold, network, data, compute):
+    """Write the evaluation of one fold."""
     from cnnviz import training
-    from cnnviz.networks import die, weights
-    arguments.select_engine(args)
-    network = die.build(args.network)
-    data = die360.load(args.images, args.every)
-    metadata = weights.load_fold(args.weights, args.split, args.network,
-                                 args.fold, network)
-    trained, validation = arguments.split_indices(data.b, args.split, args.fold)
+    from cnnviz.networks import weights
+    metadata = weights.load_fold(args.weights, args.split, args.network, fold, network)
+    trained, validation = arguments.split_indices(data.b, args.split, fold)
     # Views that the separated split drops between training and validation.
     dropped = np.setdiff1d(np.arange(len(data.b)),
                            np.concatenate([trained, validation]))
-    compute = training.predictor(network)
     posteriors, dropped_posteriors = (
         training.predict(network, data.images[index], compute)
         for index in (validation, dropped))
     labels = data.labels[validation]
     files.save_arrays(
-        args.output, index=validation.astype(np.int32), labels=labels,
+        paths.weight_file(args.output, args.split, args.network, fold),
+        index=validation.astype(np.int32), labels=labels,
         posteriors=posteriors, dropped_index=dropped.astype(np.int32),
         dropped_labels=data.labels[dropped],
         dropped_posteriors=dropped_posteriors, starts=np.int32(metadata["starts"]))
-    print(f"{args.network} fold {args.fold} of the {args.split} split: "
-          f"accuracy {training.accuracy(posteriors, labels):.4f}")
+    print(f"{args.network} fold {fold} of the {args.split} split: "
+          f"accuracy {training.accuracy(posteriors, labels):.4f}", flush=True)
+
+
+def run(args):
+    from cnnviz import training
+    from cnnviz.networks import die
+    arguments.select_engine(args)
+    network = die.build(args.network)
+    data = die360.load(args.images, args.every)
+    compute = training.predictor(network)
+    for fold in args.folds:
+        _evaluate(args, fold, network, data, compute)
