@@ -13,7 +13,9 @@ from cnnviz import paths
 
 SMALL = {
     "die360": {"every": 120}, "networks": ["c1", "c2", "d5"], "folds": 1,
-    "weights": "trained", "fundus": {"pairs": 4},
+    "weights": "trained",
+    "fundus": {"pairs": 4, "layers": ["pool1"], "features": 3, "overlap": 4,
+               "permutations": 99},
     "training": {name: {"epochs": 2, "batch_size": 32, "learning_rate": 0.01,
                         "momentum": 0.9, "alive_accuracy": 0}
                  for name in ("c1", "c2", "d5")},
@@ -47,13 +49,13 @@ def finished(tmp_path_factory):
 
 
 def test_every_output_is_there(finished):
-    for name in ("figure_5_1", "figure_5_3", "figure_5_4", "figure_fundus"):
+    for name in ("figure_5_1", "figure_5_3", "figure_5_4", "figure_fundus", "figure_4_5"):
         image = matplotlib.image.imread(finished / paths.FIGURES / f"{name}.png")
         assert image.shape[1] > 2000 and image[..., :3].std() > 0.05
         assert (finished / paths.FIGURES / f"{name}.pdf").read_bytes()[:4] == b"%PDF"
     for path in (paths.DIE360_IMAGES, paths.COMPARISON, paths.COMPARISON_TEXT,
                  paths.TABLES / "beyond" / "table_5_1_separated.md",
-                 paths.LESIONS_TABLE, paths.FUNDUS_TABLE):
+                 paths.LESIONS_TABLE, paths.FUNDUS_TABLE, paths.TABLE_4_1):
         assert (finished / path).stat().st_size > 0
 
 
@@ -116,7 +118,7 @@ def test_a_misspelt_key_stops_the_run_with_one_line(tmp_path):
 def test_a_mirror_keeps_the_record_of_a_run_without_it(tmp_path):
     (tmp_path / "copies").mkdir()
     run = snakemake(tmp_path, "--dry-run", config={
-        **SMALL, "fundus": {"pairs": 4, "mirror": str(tmp_path / "copies")}})
+        **SMALL, "fundus": {**SMALL["fundus"], "mirror": str(tmp_path / "copies")}})
     assert run.returncode == 0, run.stdout[-4000:]
     written = {name for line in run.stdout.splitlines() if "output:" in line
                for name in line.partition("output:")[2].replace(",", " ").split()}

@@ -265,7 +265,8 @@ def die_trial(shown, networks, folder, folds, permutations=9999, progress=False)
     for network, kind, fold in tqdm(runs, unit=" networks", disable=not progress):
         if network not in probes:
             built = die.build(network)
-            probes = {network: (built, labelling.Probe(layers.pooling_layers(built)))}
+            probes = {network: (built, labelling.Probe(
+                layers.pooling_layers(built), windows=False))}
         built, probe = probes[network]
         _set_weights(built, network, kind, fold, folder)
         index = [top.index for top in probe.strongest(images, keys)]

@@ -33,16 +33,18 @@ class Probe:
     Parameters
     ----------
     layers : list of lasagne.layers.Layer
-        With feature maps, each below the next, in a chain of local layers from one
-        input.
+        With feature maps, each below the next, in a chain of layers from one input.
+    windows : bool
+        Compute gradients on what the maximal neuron sees, which pays off on large
+        images, and needs local layers; else by whole passes, which compile faster.
     """
 
-    def __init__(self, layers):
+    def __init__(self, layers, windows=True):
         self.layers = layers
         images = input_variables(layers[-1])[1]
         self._maps = function(images, lasagne.layers.get_output(
             layers, images[0], deterministic=True))
-        self._sweep = saliency.feature_sweep(layers)
+        self._sweep = saliency.feature_sweep(layers) if windows else _whole_passes(layers)
 
     def maps(self, images):
         """Feature maps in parts.
@@ -144,6 +146,17 @@ class Probe:
             found = [dissection.overlaps(each, masks[part], limit, field, before=before)
                      for each, limit, field, before in zip(maps, limits, fields, found)]
         return [each.iou for each in found]
+
+
+def _whole_passes(layers):
+    """As :func:`cnnviz.saliency.feature_sweep`, by whole passes."""
+    gradients = [saliency.feature_gradient(layer) for layer in layers]
+
+    def sweep(image, features):
+        for layer, (gradient, chosen) in enumerate(zip(gradients, features)):
+            for k, feature in enumerate(chosen):
+                yield layer, k, gradient(image, feature)[0], slice(None), slice(None)
+    return sweep
 
 
 def _points(maps):

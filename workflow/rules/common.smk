@@ -171,7 +171,8 @@ def evaluated_sources():
 
 
 # Figures of De Fauw's features, and whether both networks are in them.
-SHEETS = list(dict.fromkeys(part.figure for part in feature_table.PARTS))
+SHEETS = list(dict.fromkeys(part.figure for part in feature_table.PARTS
+                            if part.layer in config["fundus"]["layers"]))
 
 
 def fundus_networks():
@@ -196,9 +197,10 @@ def weights_of_features(wildcards):
 
 
 def features_argument():
-    """``--features`` for a command, where not all of a layer are looked at."""
+    """``--layers``, and ``--features`` where not all of a layer are looked at."""
     count = config["fundus"]["features"]
-    return "" if count is None else f"--features {count}"
+    return " ".join(["--layers", *config["fundus"]["layers"],
+                     *([] if count is None else ["--features", str(count)])])
 
 
 FUNDUS_WORDS = {
@@ -239,7 +241,8 @@ def everything():
         made += figure(stem)
     if looks_at_features():
         made.append(kept(paths.TABLE_4_1))
-        for number in (*SHEETS, *EXEMPLARS):
+        whole = set(feature_table.LAYERS) <= set(config["fundus"]["layers"])
+        for number in (*SHEETS, *(EXEMPLARS if whole else [])):
             made += figure(f"figure_{number.replace('.', '_')}")
         if config["fundus"]["every_feature"]:
             made.append(paths.FIGURES / "features")

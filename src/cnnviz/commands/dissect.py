@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from cnnviz import files
 from cnnviz.commands import arguments
+from cnnviz.feature_table import LAYERS
 from cnnviz.commands.evaluate_fundus import CHOICES
 
 
@@ -26,6 +27,8 @@ def add_arguments(parser):
     parser.add_argument("--overlap", type=int, default=200,
                         help="measure the overlap on so many photographs with marked "
                         "lesions, the first ones; their maps are kept in memory")
+    parser.add_argument("--layers", nargs="+", default=list(LAYERS), choices=LAYERS,
+                        help="pooling layers to look at")
     parser.add_argument("--features", type=int,
                         help="look at the first n features of every layer only")
     arguments.add_engine(parser)
@@ -100,7 +103,8 @@ def run(args):
     index, known = read_concepts(args.concepts, photographs)
     network = defauw.build()
     defauw.load(args.choice, network)
-    pooling = layers.pooling_layers(network)
+    pooling = [layer for layer in layers.pooling_layers(network)
+               if layer.name in args.layers]
     images = T.tensor4("images")
     compute = function([images], lasagne.layers.get_output(pooling, images,
                                                            deterministic=True))

@@ -45,7 +45,7 @@ def _measured(args):
     for weights, *both in zip(args.networks, args.dissected, args.localised):
         overlap, evidence = (files.load_arrays(path, f"cnnviz {command}") for path, command
                              in zip(both, ("dissect", "localise")))
-        for layer in LAYERS:
+        for layer in (layer for layer in LAYERS if f"{layer}_iou" in overlap):
             names = ("share", "expected", "p", "spread", "disease")
             found[weights, layer] = {name: evidence[f"{layer}_{name}"] for name in names}
             found[weights, layer]["iou"] = overlap[f"{layer}_iou"]
@@ -70,9 +70,11 @@ def run(args):
     from cnnviz import feature_table
     from cnnviz.tables import table_4_1
     found = feature_table.table(_measured(args))
-    roles = feature_table.choose(
-        found, [part for part in feature_table.PARTS if part.weights in args.networks])
-    geometry = _geometry()
+    layers = set(found["layer"])
+    roles = feature_table.choose(found, [part for part in feature_table.PARTS
+                                         if part.weights in args.networks
+                                         and part.layer in layers])
+    geometry = {layer: each for layer, each in _geometry().items() if layer in layers}
     reported = comparison.read_reported([args.reported])
     files.write_text(args.features, _csv(found))
     files.write_text(args.roles, roles.to_csv(index=False))

@@ -147,7 +147,8 @@ def run(args):
     strongest = files.load_arrays(args.strongest, "cnnviz dissect")
     network = defauw.build()
     defauw.load(args.choice, network)
-    pooling = layers.pooling_layers(network)
+    pooling = [layer for layer in layers.pooling_layers(network)
+               if f"{layer.name}_marked_index" in strongest]
     chosen = [strongest[f"{layer.name}_marked_index"] for layer in pooling]
 
     def ready(k):
