@@ -293,14 +293,6 @@ def test_kept_steps_are_many_at_first():
     assert records.kept_steps(1) == (0, 1)
 
 
-def test_the_median_feature_moves_by_the_share_at_first():
-    gradients = np.zeros((4, 1, 2, 2))
-    gradients[:3, 0, 0, 0] = 1, 2, 40
-    assert records.step_size(gradients, 10, 0.05) * 2 == pytest.approx(0.5)
-    with pytest.raises(ValueError, match="every gradient is zero"):
-        records.step_size(np.zeros((2, 3)), 1, 0.1)
-
-
 def test_energy_near_the_border_by_hand():
     patch = np.zeros((1, 8, 8))
     patch[0, 4, 4], patch[0, 0, 0] = 3, 1
@@ -438,7 +430,7 @@ def test_factors_are_largest_over_smallest(exemplars):
     dead = found["vessel"]._replace(reached=np.array([1.0, -1, 2]))
     assert np.isnan(figure_4_25.factor(dead))
     assert figure_4_22.label(dead._replace(data=0.5), "noise").endswith(
-        "started from noise\n4 times the largest\nactivation on data")
+        "started from\nnoise\n\n4 times the largest\nactivation on data")
     assert "7" in figure_4_26.near_border(found["vessel"])
 
 
@@ -470,7 +462,7 @@ def test_exemplars_of_a_linear_layer_are_its_filters():
     network = patch_network(layer)
     images = rng.randn(4, 3, 6, 6).astype(np.float32)
     found = command.of_layer(network, images, list("abcd"), images.mean(axis=0), [1, 0],
-                             40, 1)
+                             40)
     assert [each.feature for each in found] == [1, 0]
     norm = np.sqrt((images ** 2).mean() * 108)
     filters = layer.W.get_value()[:, :, ::-1, ::-1]
@@ -488,6 +480,33 @@ def test_exemplars_of_a_linear_layer_are_its_filters():
         np.testing.assert_allclose(each.iterates[0], each.starts[0], rtol=1e-5)
         assert each.activations.shape == (3, 41)
         np.testing.assert_allclose(each.activations[:, 0], each.before, rtol=1e-4)
+
+
+class Parabola:
+    """A neuron that is strongest at one place of its only pixel."""
+
+    def evaluate(self, patches, features):
+        value = patches[:, 0, 0, 0]
+        gradient = np.zeros_like(patches)
+        gradient[:, 0, 0, 0] = -200 * (value - 0.01)
+        return -100 * (value - 0.01) ** 2, gradient
+
+
+def test_steps_are_halved_until_the_first_one_goes_up():
+    start = np.array([[[[0.0, 1.0]]]])
+    size = command.step_size(Parabola(), start, 0, 1.0, share=0.8)
+    # 0.8 over the gradient, 2, halved six times: 1.9 steps of 0.0125 overshoot by less
+    # than the start's distance, 1.9 steps of 0.025 by more.
+    assert size == pytest.approx(0.4 / 2 ** 7) or size == pytest.approx(0.4 / 2 ** 6)
+    moved = 1.9 * size * 2
+    assert abs(moved - 0.01) < 0.01 < abs(2 * moved - 0.01)
+
+
+def test_a_dead_feature_leaves_its_patch(rng):
+    class Dead:
+        def evaluate(self, patches, features):
+            return np.zeros(len(patches)), np.zeros_like(patches)
+    assert command.step_size(Dead(), rng.randn(1, 3, 2, 2), 0, 3.0) > 0
 
 
 def test_steps_and_sample_must_be_positive(roles, tmp_path, capsys):

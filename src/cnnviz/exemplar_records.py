@@ -12,7 +12,7 @@ import pandas as pd
 from cnnviz import files
 
 __all__ = ["STARTS", "Role", "ROLES", "read_roles", "Record", "pack", "unpack", "read",
-           "kept_steps", "step_size", "border_share", "spread", "added"]
+           "kept_steps", "border_share", "spread", "added"]
 
 STARTS = ("maximum", "mean", "noise")
 _COLUMNS = ("figure", "weights", "layer", "feature", "label", "wanted", "evidence")
@@ -192,34 +192,6 @@ def kept_steps(steps):
         From 0 to ``steps``.
     """
     return tuple(sorted({0, *(round(part * steps) for part in _KEPT)}))
-
-
-def step_size(gradients, norm, share):
-    """A step size with which the first step of most features moves a patch as wanted.
-
-    Parameters
-    ----------
-    gradients : array, ``(features, ...)``
-        At the start.
-    norm : float
-        Of a patch.
-    share : float
-        Of the norm: how far the step of the feature of median gradient goes.
-
-    Returns
-    -------
-    float
-
-    Raises
-    ------
-    ValueError
-        Where no gradient differs from zero.
-    """
-    lengths = np.sqrt((np.asarray(gradients, np.float64).reshape(len(gradients), -1) ** 2)
-                      .sum(axis=1))
-    if not lengths.any():
-        raise ValueError("no feature changes with its patch: every gradient is zero")
-    return float(share * norm / np.median(lengths[lengths > 0]))
 
 
 def _energy(patch):

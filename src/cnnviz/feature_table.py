@@ -15,6 +15,7 @@ __all__ = ["LAYERS", "MEASURES", "table", "values", "Part", "PARTS", "choose", "
 
 LAYERS = ("pool1", "pool2", "pool3", "pool4", "pool5")
 MEASURES = ("share", "lift", "q", "iou")
+_WORTH_A_WORD = 0.02  # of the saliency
 _ARTEFACTS = ("text", "glare spot", "dust", "lens flare", "overexposed rim")
 
 
@@ -241,7 +242,9 @@ def _chosen(part, row):
 def evidence(row, concepts=()):
     """In words: on what the feature's saliency lies, and against what by chance."""
     lift = np.array([row[column("lift", each)] for each in CONCEPTS], float)
-    shown = [each for each in concepts if np.isfinite(row[column("lift", each)])]
+    shown = [each for each in concepts if np.isfinite(row[column("lift", each)])
+             and row[column("share", each)] >= _WORTH_A_WORD]
+    shown = shown or [each for each in concepts if np.isfinite(row[column("lift", each)])][:2]
     if not shown and np.isfinite(lift).any():
         shown = [CONCEPTS[int(np.nanargmax(lift))]]
     return "; ".join(f"{each}: {100 * row[column('share', each)]:.1f} % of the saliency, "

@@ -3,8 +3,8 @@ import shlex
 
 from cnnviz import configuration, feature_table, paths
 from cnnviz.commands.fundus_sheets import sheet_name
-from cnnviz.commands.train_fundus import STAGES as FUNDUS_STAGES, WITH_PHOTOGRAPHS
-from cnnviz.datasets import external
+from cnnviz.commands.train_fundus import STAGES as FUNDUS_STAGES
+from cnnviz.datasets import die360, external
 from snakemake.exceptions import WorkflowError
 
 # One thread each: the jobs themselves run side by side.
@@ -137,7 +137,7 @@ def stage_before(wildcards):
 
 def stage_photographs(wildcards):
     """Real photographs that a stage of the training needs."""
-    return prepared("idrid").values() if wildcards.stage in WITH_PHOTOGRAPHS else []
+    return prepared("idrid").values() if wildcards.stage == "photographs" else []
 
 
 def stage_arguments(wildcards):
@@ -232,6 +232,17 @@ def table_4_1_numbers():
             else [])
 
 
+def animated_network():
+    """The network whose saliency is animated."""
+    return "c9" if "c9" in config["networks"] else (convolutional() or ["c9"])[-1]
+
+
+def animation_files():
+    """Files of the animations."""
+    return [paths.animation(paths.ANIMATIONS, face)
+            for face in range(1, die360.CLASSES + 1)]
+
+
 def everything():
     """What a whole run makes."""
     made = [kept(paths.COMPARISON), *figure("figure_5_1"), *figure("figure_fundus"),
@@ -250,8 +261,13 @@ def everything():
         made += [paths.SEPARATED_TABLE, *figure("figure_leakage")]
     if config["die360"]["every"] == 1:
         made.append(paths.DIE360_STATEMENT)
+    made += figure("figure_5_5")
     if convolutional():
-        made += figure("figure_5_3")
+        made += [*figure("figure_5_2"), paths.NEIGHBOURS_TABLE, *figure("figure_5_3"),
+                 *figure("table_5_2"), paths.EXEMPLARS_TABLE]
+    # Elsewhere, views one degree apart would all be rendered anew.
+    if convolutional() and config["die360"]["every"] == 1:
+        made += animation_files()
     if with_second_pool():
         made += figure("figure_5_4")
     if "c9" in config["networks"]:

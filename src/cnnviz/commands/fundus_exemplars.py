@@ -16,6 +16,7 @@ from cnnviz.commands.evaluate_fundus import CHOICES
 
 STEPS = 60       # most is gained by then
 STEP = 0.05      # of the norm, at first
+HALVINGS = 10    # of the step, at most
 TOGETHER = 32    # photographs that are read at a time
 
 
@@ -29,8 +30,6 @@ def add_arguments(parser):
     parser.add_argument("--steps", type=int, default=STEPS, help="of every ascent")
     parser.add_argument("--sample", type=int, default=10,
                         help="photographs of each grade in the stratified sample")
-    parser.add_argument("--batch-size", type=int, default=3,
-                        help="patches a pass; each of the deepest needs 0.3 GB")
     arguments.add_engine(parser)
     arguments.add_output(parser, ".npz file to write")
 
@@ -67,28 +66,56 @@ def sampled(photographs, count):
                              for index in chosen])
 
 
-def climb(network, patches, features, norm, steps, keep, batch_size):
-    """Ascend from one start of every feature.
+def step_size(network, start, feature, norm, share=STEP):
+    """A step size with which the first step goes up.
+
+    It moves the patch by ``share`` of its norm, or by half of that, a quarter ..., where
+    the activation would fall.  Gradients of features differ by orders of magnitude.
+
+    Parameters
+    ----------
+    network : cnnviz.exemplars.PatchNetwork
+    start : array, ``(1, channels, rows, columns)``
+    feature : int
+    norm, share : float
 
     Returns
     -------
-    starts, before : arrays
-        Patches of that norm and their activations.
-    cnnviz.exemplars.Exemplars
+    float
+    """
+    from cnnviz import exemplars
+    before, gradient = network.evaluate(start, [feature])
+    length = float(np.sqrt((gradient ** 2).sum())) or 1.0
+    size = share * norm / length
+    for _ in range(HALVINGS):
+        moved, _ = exemplars.nesterov(start, np.zeros_like(start), gradient, size)
+        after, _ = network.evaluate(exemplars.rescaled(moved, norm), [feature])
+        if after[0] > before[0]:
+            break
+        size /= 2
+    return size
+
+
+def climb(network, patches, features, norm, steps, keep):
+    """Ascend from one start of every feature, one after the other.
+
+    Returns
+    -------
+    starts : array
+        The patches, scaled to that norm.
+    list of cnnviz.exemplars.Exemplars
     """
     from cnnviz import exemplars
     starts = exemplars.rescaled(patches, norm)
-    before, gradients = map(np.concatenate, zip(*(
-        network.evaluate(starts[first:first + batch_size],
-                         features[first:first + batch_size])
-        for first in range(0, len(features), batch_size))))
-    rule = exemplars.Rule(steps=steps, norm=norm, keep=keep, tolerance=None,
-                          step_size=records.step_size(gradients, norm, STEP))
-    return starts, before, exemplars.maximize(network, starts, features, rule, batch_size,
-                                              progress=True)
+    found = []
+    for start, feature in zip(starts[:, np.newaxis], features):
+        rule = exemplars.Rule(steps=steps, norm=norm, keep=keep, tolerance=None,
+                              step_size=step_size(network, start, feature, norm))
+        found.append(exemplars.maximize(network, start, [feature], rule, progress=True))
+    return starts, found
 
 
-def of_layer(network, images, names, mean, features, steps, batch_size):
+def of_layer(network, images, names, mean, features, steps):
     """Exemplars of features of a layer from all starts.
 
     Parameters
@@ -99,7 +126,7 @@ def of_layer(network, images, names, mean, features, steps, batch_size):
     names : sequence of n str
     mean : array, ``(channels, rows, columns)``
     features : list of int
-    steps, batch_size : int
+    steps : int
 
     Returns
     -------
@@ -113,23 +140,22 @@ def of_layer(network, images, names, mean, features, steps, batch_size):
                "noise": exemplars.start_noise(network, features)}
     kept = records.kept_steps(steps)
     found = [climb(network, patches[start], features, norm, steps,
-                   kept if start == "maximum" else (), batch_size)
-             for start in records.STARTS]
+                   kept if start == "maximum" else ()) for start in records.STARTS]
     return [_record(network, maxima, names, found, k) for k in range(len(features))]
 
 
 def _record(network, maxima, names, found, k):
     """What is kept of one feature."""
-    starts, before, climbs = zip(*found)
+    climbs = [each[k] for _, each in found]
 
     def rows(name):
-        return np.stack([getattr(each, name)[k] for each in climbs])
+        return np.concatenate([getattr(each, name) for each in climbs])
     return records.Record(
-        network.layer.name, int(climbs[0].features[k]), float(maxima.activations[k]),
+        network.layer.name, int(climbs[0].features[0]), float(maxima.activations[k]),
         names[maxima.images[k]], np.array(network.field),
-        np.stack([each[k] for each in starts]), rows("patches"),
-        np.array([each[k] for each in before]), rows("reached"), rows("activations"),
-        climbs[0].kept, climbs[0].iterates[k])
+        np.stack([starts[k] for starts, _ in found]), rows("patches"),
+        rows("activations")[:, 0], rows("reached"), rows("activations"), climbs[0].kept,
+        climbs[0].iterates[0])
 
 
 def wanted(roles):
@@ -158,7 +184,7 @@ def run(args):
     for name, features in wanted(roles).items():
         print(f"{name}: features {', '.join(map(str, features))}", flush=True)
         found += of_layer(exemplars.patch_network(layers.find_layer(network, name)),
-                          images, names, mean, features, args.steps, args.batch_size)
+                          images, names, mean, features, args.steps)
     files.save_arrays(args.output, **records.pack(
         found, roles, steps=args.steps, sample=len(chosen), photographs=len(photographs),
         choice=args.choice))

@@ -45,8 +45,10 @@ def run(args):
     from cnnviz.datasets import store
     from cnnviz.networks import defauw, weights
     arguments.select_engine(args)
-    plain = defauw.build(16)
-    defauw.load_folded(args.trained[-1], plain)
+    plain, normalized = (defauw.build(16, normalize=normalize)
+                         for normalize in (False, True))
+    weights.load(args.trained[-1], normalized)
+    defauw.fold(normalized, plain)
     photographs = store.read(args.photographs)
     before, maps = _measured(plain, photographs)
     metadata = {"network": "defauw", "kappa_before_compression": before,

@@ -1,10 +1,9 @@
 """Train De Fauw's network, one stage after the other (thesis chapter 4).
 
 Stages: "narrow" (small narrow-field synthetic pictures, tied biases), "pairs"
-(whole synthetic eye pairs), "more_pairs" (the same, with other settings),
-"photographs" (photographs of IDRiD's training split, and some synthetic pairs)
-and "polish" (the same once normalization is folded away).  The network learns
-from grades only.  An interrupted stage goes on where it was.
+(whole synthetic eye pairs), "more_pairs" (the same, with other settings) and
+"photographs" (photographs of IDRiD's training split, and some synthetic pairs).  The network learns from grades only.
+An interrupted stage goes on where it was.
 """
 import dataclasses
 import time
@@ -17,13 +16,10 @@ from cnnviz import files, paths
 from cnnviz.commands import arguments
 from cnnviz.datasets.fundus import SIZE
 
-STAGES = ("narrow", "pairs", "more_pairs", "photographs", "polish")
+STAGES = ("narrow", "pairs", "more_pairs", "photographs")
 # Settings of the pictures and of the report; all others are of the training.
 _OF_PICTURES = ("shares", "strongest_lesions", "validation_pairs", "every")
 _OF_PHOTOGRAPHS = ("photograph_shares", "drawn_share")
-# Stages that see photographs; from "polish" on normalization is folded away.
-WITH_PHOTOGRAPHS = ("photographs", "polish")
-_FOLDED = ("polish",)
 
 
 def add_arguments(parser):
@@ -51,7 +47,7 @@ def _settings(args, training):
         stage = dict(yaml.safe_load(args.settings.read_text(encoding="utf-8"))[args.stage])
         pictures = {name: stage.pop(name) for name in _OF_PICTURES}
         pictures["size"] = stage.pop("size", SIZE)
-        if args.stage in WITH_PHOTOGRAPHS:
+        if args.stage == "photographs":
             pictures.update({name: stage.pop(name) for name in _OF_PHOTOGRAPHS})
         if args.steps is not None:
             stage["steps"] = args.steps
@@ -65,21 +61,17 @@ def _settings(args, training):
 def run(args):
     from cnnviz import training_fundus as training
     from cnnviz.networks import defauw, weights
-    if args.stage in WITH_PHOTOGRAPHS and args.photographs is None:
-        raise ValueError(f"the stage '{args.stage}' needs --photographs; make the folder "
+    if args.stage == "photographs" and args.photographs is None:
+        raise ValueError("the stage 'photographs' needs --photographs; make the folder "
                          "with 'cnnviz prepare-photographs --source idrid'")
     settings, pictures = _settings(args, training)
     size, shares = pictures["size"], np.array(pictures["shares"])
     arguments.select_engine(args)
-    narrow, folded = args.stage == "narrow", args.stage in _FOLDED
-    pictures["normalize"] = not folded
+    narrow = args.stage == "narrow"
     network = defauw.build(settings.batch_size, args.seed, size,
-                           untie_biases=not narrow, normalize=not folded)
+                           untie_biases=not narrow, normalize=True)
     if args.initial is None:
         _prepare(network)
-    elif folded:
-        defauw.load_folded(args.initial, network)
-        print(f"begins with {args.initial}", flush=True)
     else:
         fresh = weights.transfer(args.initial, network)
         print(f"begins with {args.initial}" + (
@@ -126,7 +118,7 @@ def _stream(args, training, settings, pictures):
         return training.plainness(step, settings.steps, pictures["strongest_lesions"])
     if args.stage == "narrow":
         return training.narrow_stream(seed, count, shares, pictures["size"], plain)
-    if args.stage not in WITH_PHOTOGRAPHS:
+    if args.stage != "photographs":
         return training.pairs_stream(seed, count, shares, plain)
     from cnnviz.datasets import idrid
     drawn = 2 * round(count * pictures["drawn_share"] / 2)

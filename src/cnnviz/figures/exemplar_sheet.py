@@ -99,7 +99,7 @@ def heading(figure, text):
 
 def lines(text):
     """Inches that lines of text need."""
-    return _LINE * (text.count("\n") + 1) + 0.08
+    return _LINE * (text.count("\n") + 1) + 0.04
 
 
 # --- Words ------------------------------------------------------------------------
@@ -133,6 +133,7 @@ def iterates(record):
         :func:`cnnviz.exemplar_records.added`.
     """
     added = exemplar_records.added(record.iterates, record.iterates[0])
+    added[0] = 0   # without rounding errors
     return [(int(step), float(record.activations[0][step]), patch, more)
             for step, patch, more in zip(record.kept, record.iterates, added)]
 

@@ -16,7 +16,7 @@ add_arguments = sheet.add_arguments
 def label(record, start):
     """Lines beside a row."""
     return "\n".join([
-        *sheet.describe(record), "", f"started from {STARTS[start]}",
+        *sheet.describe(record), "", "started from", STARTS[start], "",
         f"{style.number(record.reached.max() / record.data)} times the largest"
         if record.data > 0 else "never positive", "activation on data"])
 

@@ -1,4 +1,6 @@
 """Figure 4.25: exemplars of one feature from three starts, and the activations reached."""
+import textwrap
+
 from cnnviz.datasets import fundus
 from cnnviz.exemplar_records import STARTS
 from cnnviz.figures import exemplar_sheet as sheet, style
@@ -19,9 +21,9 @@ def factor(record):
 def factors(found):
     """That of every feature of these figures, each once, in words."""
     seen = {(record.layer, record.feature): record for record in found.values()}
-    return "largest / smallest activation reached: " + ", ".join(
+    return textwrap.fill("largest / smallest activation reached: " + ", ".join(
         f"{factor(record):.2f} ({record.layer}, feature {record.feature})"
-        for _, record in sorted(seen.items()))
+        for _, record in sorted(seen.items())), 105)
 
 
 def draw(found, settings):
@@ -29,7 +31,8 @@ def draw(found, settings):
     record, text = found[ROLE], factors(found)
     top = sheet.title(record) + (f"\nlargest activation in {settings['sample']} "
                                  f"photographs: {style.number(record.data)}")
-    figure, axes = sheet.panels(3, 3, LABEL, 0.2, 0.2, sheet.lines(top), 0.2, SIDE)
+    figure, axes = sheet.panels(3, 3, LABEL, 0.2, 0.2, sheet.lines(top),
+                                sheet.lines(text), SIDE)
     sheet.heading(figure, top)
     for start, column in zip(range(3), axes.T):
         column[0].set_title(f"{STARTS[start]} initialization: activation "

@@ -17,14 +17,14 @@ def near_border(record):
     """Mean share of the exemplars' energy near the border, over the starts, and in words."""
     energy, area = zip(*(records.border_share(patch, BORDER) for patch in record.patches))
     wide = sum(map(records.spread, record.patches)) / len(record.patches)
-    return (f"energy in the outer quarters: {100 * sum(energy) / len(energy):.1f} % "
-            f"(of the area: {100 * area[0]:.0f} %)\n90 % of it within {100 * wide:.0f} % of "
+    return (f"{100 * sum(energy) / len(energy):.1f} % of the energy in the outer quarters,\n"
+            f"which are {100 * area[0]:.0f} % of the area; 90 % within {100 * wide:.0f} % of "
             "the side")
 
 
 def draw(found, settings):
     """Draw the figure; parameters as for :func:`cnnviz.figures.figure_4_22.draw`."""
-    figure, axes = sheet.panels(2, len(ROLES), head=0.72, below=0.44)
+    figure, axes = sheet.panels(2, len(ROLES), head=0.56, below=0.44)
     for role, (above, below) in zip(ROLES, axes.T):
         record = found[role]
         patch = record.patches[record.best]

@@ -195,7 +195,8 @@ def _draw_strip(axes, found):
         axes.plot(places + shift, random, **{**style.POINT, "color": colour})
         axes.plot([], [], color=colour, linewidth=4, alpha=0.5,
                   label=f"{aggregate}(F), neighbours")
-    axes.plot([], [], **{**style.POINT, "color": "0.3"}, label="two random views of a class, median")
+    axes.plot([], [], **{**style.POINT, "color": "0.3"},
+              label="two random views of a class, median")
     axes.set_xticks(places, [layer.name for layer in found])
     for place, layer in enumerate(found):
         if place == 0 or layer.network != found[place - 1].network:

@@ -5,6 +5,7 @@ saliency lies on.  Several features: for each of them a block with a column for 
 photograph.
 """
 import functools
+import textwrap
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,7 +22,7 @@ __all__ = ["Block", "add_arguments", "read", "draw", "run"]
 
 EDGE, GAP = 0.04, 0.05       # inches, as all below
 SIDE, LABEL = 0.87, 0.82     # of a page's panels; its first column
-HEAD, BARS = 0.66, 0.93      # above the panels; width of the bars beside them
+HEAD, BARS = 0.84, 0.93      # above the panels; width of the bars beside them
 BLOCK_LABEL, BLOCK_HEAD = 0.95, 0.36
 SHOWN = 8                    # concepts with a bar
 CLOSE = 96                   # pixels of a close-up of a whole photograph
@@ -59,8 +60,11 @@ class Block(NamedTuple):
 
     @property
     def title(self):
+        """Which feature, its label, and what was sought if that is something else."""
+        wanted, label = self.role.wanted, self.role.label
+        sought = f" (sought: {wanted})" if wanted and label not in wanted else ""
         return (f"{self.role.layer}, feature {self.role.feature}, {self.role.weights} "
-                "network")
+                f"network: {label}{sought}")
 
 
 def add_arguments(parser):
@@ -194,8 +198,9 @@ def _draw_page(block):
     count, side = len(block.names), SIDE
     height = HEAD + count * (side + GAP) + EDGE
     figure = style.new(max(height, 3.2))
-    _write(figure, EDGE, 0.16, f"{block.title}: {block.role.label}", weight="bold")
-    _write(figure, EDGE, 0.31, block.role.evidence, size=style.SMALL)
+    _write(figure, EDGE, 0.16, block.title, weight="bold")
+    _write(figure, EDGE, 0.22, textwrap.fill(block.role.evidence, 125), size=style.SMALL,
+           va="top", linespacing=1.2)
     for column, text in enumerate(block.headings):
         _write(figure, LABEL + column * (side + GAP) + side / 2, HEAD - 0.05,
                text, ha="center", va="bottom", linespacing=1.0)
@@ -218,8 +223,7 @@ def _draw_blocks(blocks):
     tall = [BLOCK_HEAD + len(block.headings) * (side + GAP) + 0.16 for block in blocks]
     figure, top = style.new(sum(tall) + EDGE), 0.0
     for letter, block, height in zip("abcdefgh", blocks, tall):
-        _write(figure, EDGE, top + 0.16, f"({letter}) {block.title}: {block.role.label}",
-               weight="bold")
+        _write(figure, EDGE, top + 0.16, f"({letter}) {block.title}", weight="bold")
         _write(figure, EDGE, top + 0.3, block.role.evidence, size=style.SMALL)
         for row, text in enumerate(block.headings):
             _write(figure, EDGE, top + BLOCK_HEAD + row * (side + GAP) + side / 2,

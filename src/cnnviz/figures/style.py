@@ -13,7 +13,7 @@ from matplotlib import patches, patheffects, pyplot as plt  # noqa: E402
 
 __all__ = ["PAGE_WIDTH", "OUTLINE", "RECEPTIVE_FIELD", "REFERENCE", "SHADE",
            "PALETTE", "FACES", "POINT", "CHOSEN_POINT", "SMALL", "MARK", "FLOW",
-           "RESOLUTION", "POINTERS", "line", "new", "show",
+           "RESOLUTION", "POINTERS", "line", "method", "new", "show",
            "show_overlay", "show_box", "keep_limits", "show_values",
            "show_patch", "rectangle",
            "cover", "block", "polygon", "matrix", "cells", "boxes", "ink",
@@ -34,6 +34,13 @@ _LINES = {
     "c1": ("#9ecae1", "o"), "c2": ("#6baed6", "s"), "c3": ("#4292c6", "^"),
     "c4": ("#2171b5", "D"), "c9": ("#08306b", "v"),
     "d5": ("#fdae6b", "o"), "d10": ("#f16913", "s"), "d20": ("#8c2d04", "^"),
+}
+# Methods: gradients in blue, occlusion in orange, those that go down layer by layer in
+# green; what they are compared with in grey.
+_METHODS = {
+    "gradient max": ("#08519c", "o"), "gradient sum": ("#6baed6", "s"),
+    "occlusion": ("#e6550d", "D"), "deconvnet": ("#74c476", "^"),
+    "guided": ("#006d2c", "v"), "centre": ("0.45", "P"),
 }
 # Parts of a drawing that belong together, for example a region and its result.
 PALETTE = ("#1f77b4", "#ff7f0e", "#2ca02c", "#9467bd", "#d62728", "#8c564b",
@@ -92,6 +99,14 @@ def line(network):
     colour, marker = _LINES[network]
     return {"color": colour, "marker": marker, "markersize": 2.5,
             "linewidth": LINE_WIDTH}
+
+
+def method(name):
+    """Colour and marker of a visualization method's points, with error bars."""
+    colour, marker = _METHODS[name]
+    return {"color": colour, "marker": marker, "markersize": 3, "linestyle": "none",
+            "linewidth": LINE_WIDTH, "elinewidth": LINE_WIDTH, "capsize": 1.2,
+            "capthick": 0.75 * LINE_WIDTH, "markeredgewidth": 0}
 
 
 def new(height):
@@ -249,6 +264,26 @@ def matrix(axes, texts, corner=(0, 0), title=None):
     if title is not None:
         axes.text(corner[1] + np.shape(texts)[1] / 2 - 0.5, corner[0] - 0.65, title,
                   ha="center", va="bottom")
+
+
+def show_matrix(axes, values, shown):
+    """Show correlations as colours with their numbers, from -1 to 1; zero is white.
+
+    Parameters
+    ----------
+    axes : matplotlib axes
+    values : array, ``(rows, columns)``
+    shown : bool array, ``(rows, columns)``
+        Others stay empty, as does NaN.
+    """
+    axes.imshow(np.where(shown, values, np.nan), vmin=-1, vmax=1, cmap=_SIGNED)
+    for place in zip(*np.nonzero(shown & np.isfinite(values))):
+        dark = abs(values[place]) > 0.6
+        axes.text(*place[::-1], f"{values[place]:.2f}".replace("-", "−"), size=SMALL,
+                  ha="center", va="center", color="white" if dark else "black")
+    for side in axes.spines.values():
+        side.set_visible(False)
+    axes.tick_params(length=0, pad=2)
 
 
 def cells(axes, rows, columns):

@@ -7,11 +7,10 @@ import numpy as np
 from cnnviz import paths
 from cnnviz.backend import lasagne
 from cnnviz.networks import weights
-from cnnviz.networks.layers import (NormalizedConv2DLayer, SameConv2DLayer, find_layer,
-                                    layers_of_type)
+from cnnviz.networks.layers import NormalizedConv2DLayer, SameConv2DLayer, layers_of_type
 
 __all__ = ["SIZE", "GRADES", "LEAKINESS", "build", "convolutional_stack",
-           "fold", "load_folded", "load", "EIGHT_BIT"]
+           "fold", "load", "EIGHT_BIT"]
 
 SIZE = 512
 GRADES = 5
@@ -165,32 +164,6 @@ def fold(normalized, plain):
         values[layer.W.name], values[layer.b.name] = layer.folded()
     for parameter in lasagne.layers.get_all_params(plain):
         parameter.set_value(values[parameter.name].astype(parameter.dtype))
-
-
-def load_folded(path, plain):
-    """Give a plain network weights of a training stage, with or without normalization.
-
-    Parameters
-    ----------
-    path : path
-        Weight file of ``cnnviz train-fundus`` or ``cnnviz ship-fundus``; its
-        metadata say whether normalization is still to be folded away.
-    plain : lasagne.layers.Layer
-        Output layer of a network built without normalization; it is changed.
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        As :func:`cnnviz.networks.weights.load`.
-    """
-    stage = weights.read_metadata(path).get("settings")
-    if stage is None or not stage.get("normalize", True):
-        weights.load(path, plain)
-        return
-    batch_size, _, size, _ = find_layer(plain, "images").output_shape
-    normalized = build(batch_size, size=size, normalize=True)
-    weights.load(path, normalized)
-    fold(normalized, plain)
 
 
 def load(choice, network, path=None):

@@ -1,0 +1,45 @@
+"""Are the maps right?  Means, intervals and what they say, from all measurements."""
+from pathlib import Path
+
+import pandas as pd
+
+from cnnviz import files
+from cnnviz.commands import arguments
+
+
+def add_arguments(parser):
+    parser.add_argument("--measured", type=Path, nargs="+", required=True,
+                        help="CSV files of 'cnnviz map-quality'")
+    parser.add_argument("--summary", type=Path, required=True,
+                        help="CSV file of all means and intervals to write")
+    arguments.add_output(parser, "Markdown file to write")
+
+
+def read(path):
+    """Rows of 'cnnviz map-quality'.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        For a missing file, or one with other columns.
+    """
+    from cnnviz.map_quality import COLUMNS
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; make it with 'cnnviz map-quality'")
+    # Only values may be missing; a method that is not there is an empty text.
+    frame = pd.read_csv(path, keep_default_na=False, na_values={"value": ["", "nan"]},
+                        dtype={"image": str})
+    if tuple(frame.columns) != COLUMNS:
+        raise ValueError(f"{path}: columns {list(frame.columns)} instead of "
+                         f"{list(COLUMNS)}; make it again with 'cnnviz map-quality'")
+    return frame
+
+
+def run(args):
+    from cnnviz.tables import map_quality
+    frame = pd.concat(map(read, args.measured), ignore_index=True)
+    table = map_quality.wide(frame)
+    means = map_quality.summary(table)
+    with files.atomic(args.summary) as temporary:
+        means.to_csv(temporary, index=False, lineterminator="\n")
+    files.write_text(args.output, map_quality.text(frame, table, means))

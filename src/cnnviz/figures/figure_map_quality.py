@@ -1,0 +1,209 @@
+"""Are the maps right?  Every method measured against what is known (beyond the thesis)."""
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cnnviz.figures import style
+
+METHODS = {"gradient max": "max", "gradient sum": "sum", "occlusion": "occlusion",
+           "deconvnet": "deconvnet", "guided": "guided"}
+CENTRE, RANDOM, ALL, SCORE = "centre", "random", "all layers", "class score"
+DATA = {"die360": "Die360", "drawn": "drawn photographs", "IDRiD": "IDRiD"}
+ABOUT = {"die360": "pips", "drawn": "lesions", "IDRiD": "lesions"}
+HEIGHTS = (1.25, 1.25, 1.25, 1.6, 1.45)   # of the rows of panels, as ratios
+SPREAD = 0.13                             # between methods at one place
+
+
+def add_arguments(parser):
+    parser.add_argument("--summary", type=Path, required=True,
+                        help="CSV file of 'cnnviz table-map-quality'")
+    parser.add_argument("-o", "--output", type=Path, required=True,
+                        help="figure to write, without suffix: .png and .pdf")
+
+
+def rows(means, data, measure, layer=ALL):
+    """Rows of one measure, by method and other."""
+    chosen = means[(means["data"] == data) & (means["measure"] == measure)
+                   & (means["layer"] == layer)]
+    return {(row.method, row.other): row for row in chosen.itertuples()}
+
+
+def layers_of(means, data):
+    """Layers, and the class score, that were held against masks."""
+    chosen = means[(means["data"] == data) & (means["measure"] == "chance")]
+    return [layer for layer in dict.fromkeys(chosen["layer"]) if layer != ALL]
+
+
+def _limits(row):
+    """Error bar ``(2, 1)``; none where there is no interval."""
+    found = np.nan_to_num([[row.value - row.low], [row.high - row.value]])
+    return np.maximum(found, 0)
+
+
+def _point(axes, x, row, look):
+    axes.errorbar(x, row.value, _limits(row), **look)
+
+
+def _reference(axes, x, value, width=0.4):
+    axes.plot([x - width, x + width], [value, value], **style.REFERENCE)
+
+
+def _draw_places(axes, means, data, measure):
+    """Pointing game or mass: methods side by side, layer by layer."""
+    names = layers_of(means, data)
+    for place, layer in enumerate(names):
+        found = rows(means, data, measure, layer)
+        for k, method in enumerate((*METHODS, CENTRE)):
+            if (method, "") in found:
+                _point(axes, place + SPREAD * (k - len(METHODS) / 2), found[method, ""],
+                       style.method(method))
+        chance = rows(means, data, "chance", layer)["", ""].value
+        _reference(axes, place, chance)
+    axes.set_xticks(range(len(names)), [name.replace(" ", "\n") for name in names])
+    axes.set_xlim(-0.5, max(len(names), 1) - 0.5)
+
+
+def _draw_curves(axes, means, data):
+    """Areas of deletion and insertion, method by method."""
+    for place, measure in enumerate(("deletion", "insertion")):
+        found = rows(means, data, measure)
+        for k, method in enumerate((*METHODS, CENTRE)):
+            if (method, "") in found:
+                _point(axes, place + SPREAD * (k - len(METHODS) / 2), found[method, ""],
+                       style.method(method))
+        if (RANDOM, "") in found:
+            _reference(axes, place, found[RANDOM, ""].value)
+    axes.set_xticks([0, 1], ["deletion\n(small is good)", "insertion\n(large is good)"])
+    axes.set_xlim(-0.5, 1.5)
+
+
+def _draw_matrix(axes, means, data):
+    """Rank correlations between methods."""
+    names = (*METHODS, CENTRE)
+    found = rows(means, data, "agreement")
+    values = np.full((len(names),) * 2, np.nan)
+    for (first, second), row in found.items():
+        i, j = names.index(first), names.index(second)
+        values[i, j] = values[j, i] = row.value
+    style.show_matrix(axes, values[1:, :-1], np.tri(len(names) - 1, dtype=bool))
+    shown = [METHODS.get(name, "middle") for name in names]
+    axes.set_xticks(range(len(names) - 1), shown[:-1], rotation=35, ha="right",
+                    rotation_mode="anchor")
+    axes.set_yticks(range(len(names) - 1), shown[1:])
+
+
+def _draw_cascade(axes, means, data):
+    """Agreement with the trained network's maps, as layers become random."""
+    found = rows(means, data, "cascade")
+    steps = list(dict.fromkeys(step for _, step in found))
+    for k, method in enumerate(METHODS):
+        line = [found[method, step] for step in steps]
+        x = np.arange(1, len(steps) + 1) + 0.06 * (k - 2)
+        axes.errorbar([0, *x], [1, *(row.value for row in line)],
+                      np.hstack([np.zeros((2, 1)), *map(_limits, line)]),
+                      **{**style.method(method), "linestyle": "-"})
+    axes.set_xticks(range(len(steps) + 1), ["none", *(step.replace("conv", "")
+                                                      for step in steps)])
+    axes.set_xlabel("layers randomized, from the top down to convolution")
+    axes.axhline(0, **style.REFERENCE)
+    axes.set_ylim(min(-0.1, axes.get_ylim()[0]), 1.05)
+
+
+def _missing(axes, text):
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center")
+    axes.set_xticks([])
+    axes.set_yticks([])
+
+
+def _draw_column(panels, means, data):
+    layer_names = ", ".join(layers_of(means, data)) or "nothing"
+    panels[0].set_title(f"{DATA[data]}: {ABOUT[data]}", weight="bold")
+    for axes, measure in zip(panels, ("pointing", "mass")):
+        if layer_names != "nothing":
+            _draw_places(axes, means, data, measure)
+        else:
+            _missing(axes, "no feature about them")
+    if rows(means, data, "deletion"):
+        _draw_curves(panels[2], means, data)
+    else:
+        _missing(panels[2], "no feature that depends on them")
+    if rows(means, data, "agreement"):
+        _draw_matrix(panels[3], means, data)
+    else:
+        _missing(panels[3], "no feature about them")
+
+
+def _legend(axes):
+    """What colours and lines mean, where there is no curve."""
+    axes.set_axis_off()
+    for k, (method, name) in enumerate((*METHODS.items(), (CENTRE, "middle of what the\n"
+                                                           "neuron sees"))):
+        look = style.method(method)
+        _point_at(axes, 0.06, 0.93 - 0.14 * k, look)
+        axes.text(0.13, 0.93 - 0.14 * k, _LONG.get(method, name), va="center",
+                  transform=axes.transAxes)
+    axes.plot([0.01, 0.11], [0.06, 0.06], transform=axes.transAxes, **style.REFERENCE)
+    axes.text(0.13, 0.06, "chance; random order", va="center", transform=axes.transAxes)
+
+
+_LONG = {"gradient max": "gradient of max(F)", "gradient sum": "gradient of sum(F)",
+         "deconvnet": "deconvolutional network", "guided": "guided back-propagation"}
+
+
+def _point_at(axes, x, y, look):
+    axes.plot(x, y, transform=axes.transAxes, clip_on=False,
+              **{key: value for key, value in look.items()
+                 if key not in ("elinewidth", "capsize")})
+
+
+def draw(means):
+    """Draw the figure.
+
+    Parameters
+    ----------
+    means : DataFrame
+        From :func:`cnnviz.tables.map_quality.summary`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    names = [data for data in DATA if (means["data"] == data).any()]
+    columns = [*names, *[None] * (3 - len(names))]
+    figure = style.new(8.2)
+    grid = figure.subplots(len(HEIGHTS), 3, height_ratios=HEIGHTS)
+    for k, data in enumerate(columns):
+        if data is None:
+            for axes in grid[:, k]:
+                axes.set_axis_off()
+            continue
+        _draw_column(grid[:4, k], means, data)
+    cascades = [data for data in names if rows(means, data, "cascade")][:2]
+    for axes, data in zip(grid[4], [*cascades, *[None] * (2 - len(cascades))]):
+        if data is None:
+            _missing(axes, "no network was randomized")
+        else:
+            _draw_cascade(axes, means, data)
+            axes.set_title(DATA[data], pad=3)
+    _legend(grid[4, 2])
+    for axes, label in zip(grid[:, 0], ("pointing game", "share of the map",
+                                        "area under the curve", "",
+                                        "rank correlation with\nthe trained network's")):
+        axes.set_ylabel(label)
+    for line in grid[:2]:
+        for axes in line:
+            axes.set_ylim(-0.03, 1.03)
+    for row, letter in zip(grid[:, 0], "abcde"):
+        row.text(-0.34, 1.02, f"({letter})", transform=row.transAxes, weight="bold")
+    figure.tight_layout(h_pad=0.6, w_pad=0.8)
+    return figure
+
+
+def run(args):
+    if not args.summary.is_file():
+        raise FileNotFoundError(f"{args.summary}: no such file; make it with 'cnnviz "
+                                "table-map-quality'")
+    means = pd.read_csv(args.summary, keep_default_na=False,
+                        na_values={name: ["", "nan"] for name in ("value", "low", "high")})
+    style.save(draw(means), args.output)

@@ -1,0 +1,169 @@
+"""Neighbouring views, posteriors, exemplars and animations (thesis sections 5.3, 5.4)."""
+
+rule neighbours:
+    input:
+        images=rules.render_die360.output.images,
+        weights=lambda wildcards: paths.weight_file(
+            weights_folder(), "random", wildcards.network, 0),
+    output:
+        changes=paths.NEIGHBOURS / "{network}.npz",
+    params:
+        every=config["die360"]["every"],
+        folder=weights_folder(),
+        engine=engine_arguments(),
+        threads=ONE_THREAD,
+    resources:
+        mem_mb=1500,
+    conda:
+        ENVIRONMENT
+    log:
+        "logs/neighbours/{network}.log",
+    benchmark:
+        "results/benchmarks/neighbours/{network}.tsv"
+    shell:
+        "{params.threads} cnnviz neighbours --images {input.images} "
+        "--every {params.every} --weights {params.folder:q} "
+        "--network {wildcards.network} {params.engine} --output {output.changes} "
+        "> {log} 2>&1"
+
+
+rule figure_5_2:
+    input:
+        changes=expand(paths.NEIGHBOURS / "{network}.npz", network=convolutional()),
+    output:
+        reported_figure("figure_5_2"),
+        table=report(paths.NEIGHBOURS_TABLE, category="Chapter 5",
+                     caption="../report/neighbouring_views.rst"),
+    params:
+        stem=paths.FIGURES / "figure_5_2",
+    conda:
+        ENVIRONMENT
+    log:
+        "logs/figure_5_2.log",
+    benchmark:
+        "results/benchmarks/figure_5_2.tsv"
+    shell:
+        "cnnviz figure-5-2 --neighbours {input.changes} --table {output.table} "
+        "--output {params.stem} > {log} 2>&1"
+
+
+rule disagreement:
+    input:
+        images=rules.render_die360.output.images,
+        weights=[paths.weight_file(weights_folder(), "random", network, 0)
+                 for network in config["networks"]],
+    output:
+        found=paths.DISAGREEMENT,
+    params:
+        every=config["die360"]["every"],
+        folder=weights_folder(),
+        networks=config["networks"],
+        engine=engine_arguments(),
+        threads=ONE_THREAD,
+    resources:
+        mem_mb=1500,
+    conda:
+        ENVIRONMENT
+    log:
+        "logs/disagreement.log",
+    benchmark:
+        "results/benchmarks/disagreement.tsv"
+    shell:
+        "{params.threads} cnnviz disagreement --images {input.images} "
+        "--every {params.every} --weights {params.folder:q} "
+        "--networks {params.networks} {params.engine} --output {output.found} "
+        "> {log} 2>&1"
+
+
+rule figure_5_5:
+    input:
+        found=rules.disagreement.output.found,
+    output:
+        reported_figure("figure_5_5"),
+    params:
+        stem=paths.FIGURES / "figure_5_5",
+    conda:
+        ENVIRONMENT
+    log:
+        "logs/figure_5_5.log",
+    benchmark:
+        "results/benchmarks/figure_5_5.tsv"
+    shell:
+        "cnnviz figure-5-5 --disagreement {input.found} --output {params.stem} "
+        "> {log} 2>&1"
+
+
+rule die_exemplars:
+    input:
+        images=rules.render_die360.output.images,
+        weights=lambda wildcards: paths.weight_file(
+            weights_folder(), "random", wildcards.network, 0),
+    output:
+        exemplars=paths.DIE_EXEMPLARS / "{network}.npz",
+    params:
+        every=config["die360"]["every"],
+        folder=weights_folder(),
+        engine=engine_arguments(),
+        threads=ONE_THREAD,
+    resources:
+        mem_mb=1500,
+    conda:
+        ENVIRONMENT
+    log:
+        "logs/die_exemplars/{network}.log",
+    benchmark:
+        "results/benchmarks/die_exemplars/{network}.tsv"
+    shell:
+        "{params.threads} cnnviz die-exemplars --images {input.images} "
+        "--every {params.every} --weights {params.folder:q} "
+        "--network {wildcards.network} {params.engine} --output {output.exemplars} "
+        "> {log} 2>&1"
+
+
+rule table_5_2:
+    input:
+        exemplars=expand(paths.DIE_EXEMPLARS / "{network}.npz", network=convolutional()),
+    output:
+        reported_figure("table_5_2"),
+        claims=report(paths.EXEMPLARS_TABLE, category="Chapter 5",
+                      caption="../report/exemplars_die360.rst"),
+    params:
+        stem=paths.FIGURES / "table_5_2",
+        threads=ONE_THREAD,
+    conda:
+        ENVIRONMENT
+    log:
+        "logs/table_5_2.log",
+    benchmark:
+        "results/benchmarks/table_5_2.tsv"
+    shell:
+        "{params.threads} cnnviz table-5-2 --exemplars {input.exemplars} "
+        "--table {output.claims} --output {params.stem} > {log} 2>&1"
+
+
+rule animations:
+    input:
+        images=rules.render_die360.output.images,
+        saliency=paths.SALIENCY / f"{animated_network()}.npz",
+        weights=paths.weight_file(weights_folder(), "random", animated_network(), 0),
+    output:
+        report(animation_files(), category="Chapter 5", caption="../report/animations.rst"),
+    params:
+        every=config["die360"]["every"],
+        folder=weights_folder(),
+        engine=engine_arguments(),
+        threads=ONE_THREAD,
+        made=paths.ANIMATIONS,
+    resources:
+        mem_mb=1500,
+    conda:
+        ENVIRONMENT
+    log:
+        "logs/animations.log",
+    benchmark:
+        "results/benchmarks/animations.tsv"
+    shell:
+        "{params.threads} cnnviz animate --images {input.images} "
+        "--every {params.every} --saliency {input.saliency} "
+        "--weights {params.folder:q} {params.engine} --output {params.made} "
+        "> {log} 2>&1"
