@@ -3,6 +3,7 @@ import copy
 
 import pytest
 import yaml
+from snakemake.utils import update_config
 
 from cnnviz import configuration, paths
 from cnnviz.networks import die
@@ -19,12 +20,14 @@ def changed(change):
 @pytest.mark.parametrize("path", sorted((paths.REPOSITORY / "config").glob("*.yaml")),
                          ids=lambda path: path.name)
 def test_shipped_configurations_have_no_mistakes(path):
-    config = {**DEFAULT, **yaml.safe_load(path.read_text())}
+    config = copy.deepcopy(DEFAULT)
+    update_config(config, yaml.safe_load(path.read_text()))
     assert configuration.problems(config) == []
 
 
 def test_the_schema_knows_every_network():
-    assert DEFAULT["networks"] == list(die.NAMES) == list(DEFAULT["training"])
+    assert DEFAULT["networks"] == list(die.NAMES)
+    assert set(DEFAULT["training"]) == {*die.NAMES, *die.EXTRA}
 
 
 @pytest.mark.parametrize("change, message", [
@@ -55,6 +58,8 @@ def test_the_schema_knows_every_network():
      "fundus.kaggle: names no folder, which the source 'kaggle' needs"),
     (lambda c: (c.update(weights="trained"), c["training"].pop("c9")),
      "training: no settings for network 'c9'"),
+    (lambda c: c["exemplars"].update(steps=1),
+     "exemplars.steps: 1 is less than the minimum of 2"),
 ])
 def test_mistakes_get_one_clear_line_each(change, message):
     assert changed(change) == [message]

@@ -169,3 +169,53 @@ def test_concepts_of_other_photographs_are_refused(tmp_path):
                       names=np.array(["1_left"]))
     with pytest.raises(ValueError, match="made for other photographs"):
         dissect.read_concepts(path, SimpleNamespace(names=("2_left",)))
+
+
+# --- Drawing ---------------------------------------------------------------------
+
+def block(found, layer, side, count=3):
+    """One feature with fabricated saliency on close-ups of so many pixels."""
+    from cnnviz.figures import fundus_sheet
+    rng = np.random.default_rng(0)
+    row = found[found["layer"] == layer].iloc[0]
+    maps = np.zeros((3, count, side, side), np.float16)
+    maps[:, :, side // 2 - 2:side // 2 + 3, side // 3:side // 3 + 5] = 1
+    part = (0, 0, side, side)
+    role = feature_table.choose(found, [Part("9", layer, "single", ("vessel",))])
+    return fundus_sheet.Block(
+        next(role.itertuples()), row, rng.integers(0, 255, (count, 128, 128, 3), np.uint8),
+        rng.integers(0, 255, (count, side, side, 3), np.uint8), maps,
+        np.tile((5, 5, 16, 16), (count, 1)), np.tile(part, (count, 1)),
+        np.arange(count, 0, -1.0), np.array([4, 0, -1]), np.array(["1_left", "2_left", "x"]), 3)
+
+
+def texts(figure):
+    return [text.get_text() for text in figure.findobj(lambda each: hasattr(each, "get_text"))]
+
+
+def test_a_page_names_photographs_and_what_was_sought(found):
+    from cnnviz.figures import fundus_sheet, style
+    figure = fundus_sheet.draw([block(found, "pool1", 512)])
+    written = texts(figure)
+    assert "pool1, feature 2, trained network: vessel" in written
+    assert "1 left\ngrade 4\nactivation 3" in written
+    assert "x\nnot graded\nactivation 1" in written
+    # Five panels a photograph, and the bars.
+    assert len(figure.axes) == 3 * 5 + 1
+    style.plt.close(figure)
+
+
+def test_blocks_show_close_ups_beside_whole_photographs(found):
+    from cnnviz.figures import fundus_sheet, style
+    figure = fundus_sheet.draw([block(found, "pool1", 48), block(found, "pool2", 48)])
+    written = texts(figure)
+    assert "(b) pool2, feature 0, trained network: other (sought: vessel)" in written
+    assert written.count("close-up") == 2 and "occlusion\n11×11,\nstride 3" in written
+    assert len(figure.axes) == 2 * 3 * 5
+    style.plt.close(figure)
+
+
+def test_a_figure_without_a_feature_is_refused(found):
+    from cnnviz.figures import fundus_sheet
+    with pytest.raises(ValueError, match="no feature for Figure 4.99"):
+        fundus_sheet.read("4.99", ".", feature_table.choose(found), found)

@@ -40,13 +40,34 @@ def test_parameter_counts_are_those_of_table_5_1(name):
     assert lasagne.layers.count_params(die.build(name)) == PARAMETERS[name]
 
 
+@pytest.mark.parametrize("name", die.CONVOLUTIONAL)
+def test_a_twin_differs_in_its_units_alone(name):
+    """A sigmoid unit of an image of zeros is one half, a rectified one zero."""
+    twin = die.build(f"{name}_sigmoid")
+    shapes, expected = ([(each.name, each.get_value().shape) for each in
+                         lasagne.layers.get_all_params(network)]
+                        for network in (twin, die.build(name)))
+    assert shapes == expected
+    first = layers.find_layer(twin, "conv1")
+    assert (forward(first, np.zeros((1, 1, 32, 32), np.float32)) == 0.5).all()
+    units = [layer.nonlinearity for layer in
+             layers.layers_of_type(twin, layers.SameConv2DLayer)]
+    assert set(units) == {lasagne.nonlinearities.sigmoid}
+
+
 def test_every_network_of_table_5_1_is_there():
     assert set(die.NAMES) == set(PARAMETERS)
 
 
 def test_unknown_network_is_refused_with_the_known_names():
-    with pytest.raises(ValueError, match="unknown network 'c5'.*c9"):
+    with pytest.raises(ValueError, match="unknown network 'c5'.*c9.*c4_sigmoid"):
         die.build("c5")
+
+
+@pytest.mark.parametrize("name", ["d5_sigmoid", "c4_tanh", "c4_sigmoid_sigmoid", "_sigmoid", "c4_"])
+def test_units_that_no_network_has_are_refused(name):
+    with pytest.raises(ValueError, match=f"unknown network '{name}'"):
+        die.build(name)
 
 
 @pytest.mark.parametrize("name, count", [("c1", 1), ("c2", 2), ("c3", 3),

@@ -13,7 +13,7 @@ from cnnviz import paths
 
 SMALL = {
     "die360": {"every": 120}, "networks": ["c1", "c2", "d5"], "folds": 1,
-    "weights": "trained",
+    "weights": "trained", "exemplars": {"steps": 20},
     "fundus": {"pairs": 4, "layers": ["pool1"], "features": 3, "overlap": 4,
                "permutations": 99},
     "training": {name: {"epochs": 2, "batch_size": 32, "learning_rate": 0.01,
@@ -49,13 +49,15 @@ def finished(tmp_path_factory):
 
 
 def test_every_output_is_there(finished):
-    for name in ("figure_5_1", "figure_5_3", "figure_5_4", "figure_fundus", "figure_4_5"):
+    for name in ("figure_5_1", "figure_5_3", "figure_5_4", "figure_fundus", "figure_4_5",
+                 "figure_exemplars"):
         image = matplotlib.image.imread(finished / paths.FIGURES / f"{name}.png")
         assert image.shape[1] > 2000 and image[..., :3].std() > 0.05
         assert (finished / paths.FIGURES / f"{name}.pdf").read_bytes()[:4] == b"%PDF"
     for path in (paths.DIE360_IMAGES, paths.COMPARISON, paths.COMPARISON_TEXT,
                  paths.TABLES / "beyond" / "table_5_1_separated.md",
-                 paths.LESIONS_TABLE, paths.FUNDUS_TABLE, paths.TABLE_4_1):
+                 paths.LESIONS_TABLE, paths.FUNDUS_TABLE, paths.TABLE_4_1,
+                 paths.EXEMPLARS_BESIDE_DATA):
         assert (finished / path).stat().st_size > 0
 
 

@@ -150,10 +150,12 @@ def transfer_by_distance(network, patches, features):
     -------
     array, ``(distances, features)``
         Mean over shifts up, down, left and right by :data:`DISTANCES`; NaN
-        where the activation is not positive.
+        where the activation is not positive, or nothing of the patch is left.
     """
     found = exemplars_regularized.transfer(network, patches, features)
-    return found.reshape(len(features), len(DISTANCES), -1).mean(axis=2).T
+    found = found.reshape(len(features), len(DISTANCES), -1).mean(axis=2).T
+    found[np.array(DISTANCES) >= min(network.shape[1:])] = np.nan
+    return found
 
 
 def unit_output(layer):

@@ -8,15 +8,15 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from cnnviz import dissection, labelling, planted
+from cnnviz import dissection, labelling, overlay, planted
 from cnnviz.backend import lasagne
 from cnnviz.datasets import concepts as fundus_concepts, die360
-from cnnviz.evaluation import CONCEPTS as DIE_CONCEPTS, concept_masks
+from cnnviz.evaluation import CONCEPTS as DIE_CONCEPTS, concept_lift, concept_masks
 from cnnviz.networks import die, layers, weights
 from cnnviz.receptive_field import receptive_field
 
 __all__ = ["BLOCK", "REACH", "ready", "of_others", "Row", "planted_trial", "Null",
-           "null_trial", "Die", "spaced", "same_pictures", "views", "die_trial"]
+           "null_trial", "Die", "Steps", "spaced", "same_pictures", "views", "die_trial"]
 
 BLOCK = 4       #: pixels by which saliency is moved on fundus photographs
 REACH = 2       #: pixels around a lesion that count as the lesion
@@ -29,23 +29,27 @@ _EDGE = _CONCEPTS.index("field edge")
 
 # --- Fundus photographs -----------------------------------------------------
 
-def ready(photographs, index=None):
+def ready(photographs, *indices):
     """Concepts of photographs, lesions a little larger, ready for many features.
 
     Parameters
     ----------
     photographs : sequence of planted.Planted
-    index : sequence of uint8 arrays, optional
-        Index maps in place of the photographs' own.
+    *indices : sequences of uint8 arrays
+        Index maps in place of the photographs' own; the concepts of several follow
+        one another.
 
     Returns
     -------
     list of dissection.Concepts
     """
+    indices = indices or ([each.index for each in photographs],)
     found = []
-    for photograph, marked in zip(photographs, index or [each.index for each in photographs]):
-        masks = fundus_concepts.masks(fundus_concepts.grown(marked, REACH))
-        found.append(dissection.Concepts(masks, photograph.field | masks[_EDGE], BLOCK))
+    for photograph, *marked in zip(photographs, *indices):
+        masks = [fundus_concepts.masks(fundus_concepts.grown(each, REACH))
+                 for each in marked]
+        found.append(dissection.Concepts(np.concatenate(masks),
+                                         photograph.field | masks[0][_EDGE], BLOCK))
     return found
 
 
@@ -142,14 +146,14 @@ class Null(NamedTuple):
     p: np.ndarray       #: ``(filters, concepts)``, NaN where nothing was tested
 
 
-def null_trial(photographs, index, count, channels, permutations=9999, progress=False):
+def null_trial(photographs, indices, count, channels, permutations=9999, progress=False):
     """Label random filters.
 
     Parameters
     ----------
     photographs : sequence of planted.Planted
-    index : sequence of uint8 arrays
-        Where the concepts are said to be.
+    indices : list of sequences of uint8 arrays
+        Where the concepts are said to be: a trial for each.
     count : int
         Of filters.
     channels : slice
@@ -159,13 +163,18 @@ def null_trial(photographs, index, count, channels, permutations=9999, progress=
 
     Returns
     -------
-    Null
+    list of Null
     """
     probe = labelling.Probe([planted.random_network(count, channels)])
-    images, marked = _pixels(photographs), ready(photographs, index)
+    images, marked = _pixels(photographs), ready(photographs, *indices)
     top, = probe.strongest(images)
     found, = probe.findings(images, [top.index], marked, _all_known(marked),
                             permutations=permutations, progress=progress)
+    parts = zip(*(np.split(each, len(indices), axis=1) for each in found))
+    return [_null(labelling.Findings(*part)) for part in parts]
+
+
+def _null(found):
     beats, = labelling.beats([found])
     return Null(dissection.labels(beats, _CONCEPTS), found.p)
 
@@ -176,15 +185,24 @@ class Die(NamedTuple):
     """What a feature of a network of the die was found to be."""
     weights: str     #: "trained" or "random"
     network: str
-    fold: int        #: or seed of the random weights
+    fold: int        #: or which random weights
     layer: str
     feature: int     #: from 0
     label: str       #: by localisation
     points: tuple    #: concepts that beat chance
     largest: str     #: concept of the largest lift; "other" where there is no saliency
-    overlap: str     #: label by overlap
-    most: str        #: concept of the largest overlap; "other" where there is none
     expected: tuple  #: share by chance, of every concept
+
+
+class Steps(NamedTuple):
+    """Names of a trained feature between the measure of Figure 5.3 and localisation.
+
+    The largest share of saliency over the share of area, on the strongest views.
+    """
+    positive: str    #: of the positive part, which is what the figure takes
+    magnitude: str
+    overlap: str     #: label by overlap
+    most: str        #: concept of the largest overlap
 
 
 def spaced(a, b, spacing=SPACING):
@@ -256,48 +274,67 @@ def die_trial(shown, networks, folder, folds, permutations=9999, progress=False)
     Returns
     -------
     list of Die
+    dict
+        From (network, layer, feature) to the :class:`Steps` of fold 0.
     """
     images, masks, keys = shown
-    marked, found = [dissection.Concepts(each) for each in masks], []
-    runs = [(network, kind, fold) for network in networks
-            for kind in ("trained", "random") for fold in range(folds)]
-    probes = {}
-    for network, kind, fold in tqdm(runs, unit=" networks", disable=not progress):
-        if network not in probes:
+    marked, found, steps = [dissection.Concepts(each) for each in masks], [], {}
+    with tqdm(total=2 * len(networks) * folds, unit=" networks", mininterval=1,
+              disable=not progress) as bar:
+        for network in networks:
             built = die.build(network)
-            probes = {network: (built, labelling.Probe(
-                layers.pooling_layers(built), windows=False))}
-        built, probe = probes[network]
-        _set_weights(built, network, kind, fold, folder)
-        index = [top.index for top in probe.strongest(images, keys)]
-        found.append(((network, kind, fold), probe.layers, probe.findings(
-            images, index, marked, _all_known(marked), SIGMA, permutations),
-            probe.overlap(images, masks)))
-    beats = iter(labelling.beats([each for *_, findings, _ in found for each in findings]))
-    return [row for run, below, findings, overlaps in found
-            for layer, each, iou in zip(below, findings, overlaps)
-            for row in _die_rows(run, layer, each, next(beats), iou)]
+            probe = labelling.Probe(layers.pooling_layers(built), windows=False)
+            for kind, fold in ((kind, fold) for kind in ("trained", "random")
+                               for fold in range(folds)):
+                _set_weights(built, network, kind, fold, folder)
+                index = [top.index for top in probe.strongest(images, keys)]
+                found.append((kind, network, fold, probe.layers, probe.findings(
+                    images, index, marked, _all_known(marked), SIGMA, permutations)))
+                if (kind, fold) == ("trained", 0):
+                    steps |= _steps(network, probe, images, masks, index)
+                bar.update()
+    beats = iter(labelling.beats([each for *_, layer in found for each in layer]))
+    return [row for *run, below, findings in found
+            for layer, each in zip(below, findings)
+            for row in _die_rows(run, layer.name, each, next(beats))], steps
 
 
 def _set_weights(built, network, kind, fold, folder):
     if kind == "trained":
         weights.load_fold(folder, "random", network, fold, built)
     else:
+        # Networks that begin alike are not to be random alike.
+        seed = 100 * (1 + die.CONVOLUTIONAL.index(network)) + fold
         lasagne.layers.set_all_param_values(built, lasagne.layers.get_all_param_values(
-            die.build(network, seed=fold)))
+            die.build(network, seed)))
 
 
-def _die_rows(run, layer, found, beats, iou):
-    network, kind, fold = run
-    names, overlap = (dissection.labels(beats, DIE_CONCEPTS),
-                      dissection.detectors(iou, DIE_CONCEPTS))
-    for k, points in enumerate(beats):
-        yield Die(kind, network, fold, layer.name, k, names[k],
-                  tuple(np.array(DIE_CONCEPTS)[points]), _largest(found.lift[k]),
-                  overlap[k], _largest(iou[k]), tuple(found.expected[k]))
+def _die_rows(run, layer, found, beats):
+    for k, label in enumerate(dissection.labels(beats, DIE_CONCEPTS)):
+        yield Die(*run, layer, k, label, tuple(np.array(DIE_CONCEPTS)[beats[k]]),
+                  _largest(found.lift[k]), tuple(found.expected[k]))
 
 
 def _largest(values):
     """Concept with the largest value."""
     values = np.nan_to_num(values)
     return DIE_CONCEPTS[values.argmax()] if values.max() > 0 else dissection.OTHER
+
+
+def _steps(network, probe, images, masks, index):
+    """Steps of the features of a network; see :func:`die_trial`."""
+    maps = {}
+    for layer, feature, k, gradient, *_ in probe.gradients(images, index):
+        maps.setdefault((layer, feature), []).append((k, gradient[0]))
+    named = {place: dissection.detectors(iou, DIE_CONCEPTS)
+             for place, iou in enumerate(overlaps := probe.overlap(images, masks))}
+    found = {}
+    for (layer, feature), pairs in maps.items():
+        pictures, gradient = map(np.array, zip(*pairs))
+        positive, size = (
+            _largest(concept_lift(overlay.smooth(each, SIGMA),
+                                  np.moveaxis(masks[pictures], 1, 0)))
+            for each in (gradient, np.abs(gradient)))
+        found[network, probe.layers[layer].name, feature] = Steps(
+            positive, size, named[layer][feature], _largest(overlaps[layer][feature]))
+    return found

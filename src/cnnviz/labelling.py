@@ -85,24 +85,49 @@ class Probe:
                    for each, before in zip(maps, top)]
         return top
 
-    def findings(self, images, index, concepts, known, sigma=0.0, permutations=9999,
-                 progress=False):
-        """Localisation of features' saliency on their strongest images.
+    def gradients(self, images, index, progress=False):
+        """Gradients of features' maxima on their strongest images, image by image.
 
         Parameters
         ----------
         images : float32 array, ``(n, channels, rows, columns)``
         index : list of int arrays, ``(features, count)``
             The strongest images of the first features of every layer.
-        concepts : sequence of dissection.Concepts, or dict
-            Of all images, or of those that are among the strongest.
+        progress : bool
+            Show a progress bar.
+
+        Yields
+        ------
+        layer, feature, image : int
+        gradient : array, ``(channels, rows, columns)``
+            On a part of the image; it is zero elsewhere.  Maps that are the same
+            everywhere point nowhere, and come with no gradient.
+        rows, columns : slice
+            Which part.
+        """
+        shown = np.unique(np.concatenate([each.ravel() for each in index]))
+        for k in tqdm(shown, unit=" images", disable=not progress, mininterval=1):
+            image = images[[k]]
+            features = [np.flatnonzero((each == k).any(axis=1) & _points(maps[0, :len(each)]))
+                        for each, maps in zip(index, self._maps(image))]
+            for layer, j, *found in self._sweep(image, features):
+                yield (layer, int(features[layer][j]), int(k), *found)
+
+    def findings(self, images, index, concepts, known, sigma=0.0, permutations=9999,
+                 progress=False):
+        """Localisation of the magnitude of these gradients.
+
+        Parameters
+        ----------
+        images, index, progress
+            As for :meth:`gradients`.
+        concepts : sequence of dissection.Concepts
+            Of all images.
         known : bool array, ``(n, concepts)``
             Whether a concept is marked wherever it is.
         sigma : float
             Of a Gaussian kernel that smooths the saliency, in pixels.
         permutations : int
-        progress : bool
-            Show a progress bar.
 
         Returns
         -------
@@ -111,15 +136,9 @@ class Probe:
         """
         evidence = [[dissection.Evidence(known.shape[1], permutations, seed=feature)
                      for feature in range(len(each))] for each in index]
-        shown = np.unique(np.concatenate([each.ravel() for each in index]))
-        for k in tqdm(shown, unit=" images", disable=not progress, mininterval=1):
-            image = images[[k]]
-            features = [np.flatnonzero((each == k).any(axis=1) & _points(maps[0, :len(each)]))
-                        for each, maps in zip(index, self._maps(image))]
-            for layer, j, gradient, *place in self._sweep(image, features):
-                evidence[layer][features[layer][j]].add(
-                    magnitude(gradient, place, images.shape[2:], sigma), concepts[k],
-                    known[k])
+        for layer, feature, k, gradient, *place in self.gradients(images, index, progress):
+            evidence[layer][feature].add(
+                magnitude(gradient, place, images.shape[2:], sigma), concepts[k], known[k])
         return [_findings([each.result() for each in layer]) for layer in evidence]
 
     def overlap(self, images, masks):

@@ -23,13 +23,11 @@ from scipy import ndimage
 from cnnviz import deconvnet, evaluation, metrics, occlusion, overlay, saliency
 from cnnviz.backend import lasagne
 from cnnviz.local import Stack
-from cnnviz.local.changed import Changed
-from cnnviz.local.forward import Occluded
 from cnnviz.networks.layers import NeuronLayer
 from cnnviz.receptive_field import receptive_field
 
-__all__ = ["METHODS", "CENTRE", "RANDOM", "COLUMNS", "method_maps", "signed", "magnitude",
-           "all_methods", "Neuron", "maximal_neurons", "lifts", "is_about", "scores",
+__all__ = ["METHODS", "CENTRE", "RANDOM", "COLUMNS", "Prepared", "method_maps", "signed",
+           "magnitude", "all_methods", "Neuron", "maximal_neurons", "lifts", "is_about", "scores",
            "localisation", "agreement", "half_share", "separate_areas", "centred",
            "blurred", "curves", "Target", "Settings", "evaluate", "FixedNeuron", "cascade"]
 
@@ -46,7 +44,27 @@ _WIDTH = 4   # standard deviations of the Gaussian at the centre, across what is
 
 # --- Maps -------------------------------------------------------------------------
 
-def method_maps(layer, images, features, size, stride=1):
+class Prepared:
+    """What is compiled once of a layer, for gradients and occlusion.
+
+    Parameters
+    ----------
+    layer : lasagne.layers.Layer
+
+    Raises
+    ------
+    cnnviz.local.NotLocal
+        For a layer that cannot be evaluated on windows.
+    """
+
+    def __init__(self, layer):
+        stack = Stack(layer)
+        self.layer = layer
+        self.gradients = saliency.prepared(stack)
+        self.occluded = occlusion.prepared(stack)
+
+
+def method_maps(layer, images, features, size, stride=1, prepared=None):
     """Maps of features by every method, one method after the other.
 
     Parameters
@@ -56,6 +74,8 @@ def method_maps(layer, images, features, size, stride=1):
     features : sequence of int
     size, stride : int
         Of occlusion, interpolated between its positions.
+    prepared : Prepared, optional
+        Of the layer.
 
     Yields
     ------
@@ -64,9 +84,12 @@ def method_maps(layer, images, features, size, stride=1):
         gradient of the sum are of the maximal neuron.
     """
     for aggregate in ("max", "sum"):
-        yield saliency.feature_saliency(layer, images, features, aggregate, raw=True)
+        yield saliency.feature_saliency(
+            layer, images, features, aggregate, raw=True,
+            method=prepared.gradients[aggregate] if prepared else "auto")
     yield occlusion.interpolated(occlusion.neuron_occlusion(
-        layer, images, features, size, stride))[:, :, np.newaxis]
+        layer, images, features, size, stride,
+        method=prepared.occluded if prepared else "auto"))[:, :, np.newaxis]
     for method in deconvnet.METHODS:
         yield deconvnet.reconstruction(layer, images, features, method, "max", raw=True)
 
@@ -171,14 +194,15 @@ def is_about(lift, concept):
             if each[concept] == each.max() and each[concept] > 1]
 
 
-def scores(layer, images, masks, fields, progress=None):
+def scores(layers, images, masks, fields, progress=None):
     """By how much the gradient of each feature's maximum beats chance on concepts.
 
     Parameters
     ----------
-    layer : lasagne.layers.Layer
+    layers : list of lasagne.layers.Layer
+        Of one network, each below the next.
     images : array, ``(n, channels, rows, columns)``
-    masks : bool array, ``(concepts, n, rows, columns)``
+    masks : bool array, ``(n, concepts, rows, columns)``
     fields : bool array, ``(n, rows, columns)``
         What counts.
     progress : function, optional
@@ -186,18 +210,21 @@ def scores(layer, images, masks, fields, progress=None):
 
     Returns
     -------
-    array, ``(features, concepts)``
+    list of arrays, ``(features, concepts)``
         Share of the magnitude on the concept, less the concept's share of what the
         maximal neuron sees; 0 where it sees nothing of it.  Mean over the images.
     """
-    total = np.zeros((layer.output_shape[1], len(masks)))
-    sweep = saliency.feature_sweep(layer, "max")
-    for feature, k, gradient, rows, columns in sweep([images], range(len(total))):
-        total[feature] += _excess(magnitude(gradient), masks[:, k, rows, columns],
-                                  fields[k, rows, columns])
-        if progress is not None:
-            progress()
-    return total / len(images)
+    total = [np.zeros((layer.output_shape[1], masks.shape[1])) for layer in layers]
+    sweep = saliency.feature_sweep(layers, "max")
+    for k in range(len(images)):
+        for layer, feature, gradient, *place in sweep(images[k:k + 1],
+                                                      [range(len(each)) for each in total]):
+            place = tuple(place)
+            total[layer][feature] += _excess(
+                magnitude(gradient), masks[(k, slice(None), *place)], fields[(k, *place)])
+            if progress is not None:
+                progress()
+    return [each / len(images) for each in total]
 
 
 def _excess(values, masks, field):
@@ -311,7 +338,7 @@ def blurred(images, sigma):
     return ndimage.gaussian_filter(images, (0, 0, sigma, sigma))
 
 
-def curves(changed, image, neuron, maps, sigma, steps, seed=0):
+def curves(occluded, image, neuron, maps, sigma, steps, seed=0):
     """Deletion and insertion of what a neuron sees, by maps and in random order.
 
     Pixels become those of the blurred image (Fong and Vedaldi 2017), since constants
@@ -319,8 +346,8 @@ def curves(changed, image, neuron, maps, sigma, steps, seed=0):
 
     Parameters
     ----------
-    changed : cnnviz.local.changed.Changed
-        Of the neuron's layer.
+    occluded : object
+        Of the neuron's layer, from :func:`cnnviz.occlusion.prepared`.
     image : array, ``(1, channels, rows, columns)``
     neuron : Neuron
         Whose activation is followed.
@@ -340,11 +367,11 @@ def curves(changed, image, neuron, maps, sigma, steps, seed=0):
     rng = np.random.default_rng([seed, *neuron.box])
     orders = np.concatenate([maps, rng.random((1, *maps.shape[1:]))])
     images = np.repeat(image, len(orders), axis=0)
-    changed.keep(image, len(orders))
+    occluded.keep([images], 0)
 
     def score(parts):
         images[inside] = parts
-        return changed(images, neuron.box, neuron.place)[:, neuron.feature]
+        return occluded.changed(images, neuron.box, neuron.place)[:, neuron.feature]
     crops, fill = (np.repeat(each[inside], len(orders), axis=0)
                    for each in (image, blurred(image, sigma)))
     return metrics.deletion_insertion(score, crops, orders, fill, steps)
@@ -367,12 +394,13 @@ class Settings(NamedTuple):
     blur: float    #: standard deviation in pixels, of what pixels become
 
 
-def evaluate(layer, images, names, targets, fields, settings, curved=None):
+def evaluate(prepared, images, names, targets, fields, settings, curved=None):
     """Measure the maps of features by every method.
 
     Parameters
     ----------
-    layer : lasagne.layers.Layer
+    prepared : Prepared
+        Layer of the features.
     images : array, ``(n, channels, rows, columns)``
     names : sequence of str
         Of the images.
@@ -391,12 +419,13 @@ def evaluate(layer, images, names, targets, fields, settings, curved=None):
     features = sorted({target.feature for target in targets})
     if not features:
         return []
-    sign, size = [], []
-    for raw in method_maps(layer, images, features, settings.size, settings.stride):
+    layer, sign, size = prepared.layer, [], []
+    for raw in method_maps(layer, images, features, settings.size, settings.stride,
+                           prepared):
         sign.append(overlay.smooth(signed(raw), SIGMA))
         size.append(overlay.smooth(magnitude(raw), SIGMA))
     neurons = maximal_neurons(layer, images, features)
-    changed, rows = Changed(Stack(layer)), []
+    rows = []
     for target, k in itertools.product(targets, range(len(images))):
         f = features.index(target.feature)
         case = _Case(neurons[k][f], np.stack([each[f, k] for each in sign]),
@@ -405,7 +434,7 @@ def evaluate(layer, images, names, targets, fields, settings, curved=None):
             continue
         found = list(case.rows(settings.stride))
         if curved is None or curved[k]:
-            found += _curve_rows(changed, images[k:k + 1], case, settings)
+            found += _curve_rows(prepared.occluded, images[k:k + 1], case, settings)
         rows += [{"layer": layer.name, "concept": target.concept, "image": names[k],
                   "feature": target.feature, **row} for row in found]
     return rows
@@ -415,9 +444,9 @@ def _row(measure, value, method="", other=""):
     return {"measure": measure, "method": method, "other": other, "value": float(value)}
 
 
-def _curve_rows(changed, image, case, settings):
+def _curve_rows(occluded, image, case, settings):
     """Areas under the curves of one feature on one image."""
-    found = curves(changed, image, case.neuron, case.candidates(), settings.blur,
+    found = curves(occluded, image, case.neuron, case.candidates(), settings.blur,
                    settings.steps)
     if not _depends(found):
         return
@@ -456,11 +485,11 @@ class _Case(NamedTuple):
         seen = self.signed[(slice(None), *_part(self.neuron.box))]
         yield from _localisation_rows(seen, mask, field, ", signed")
         visited = _visited(self.field, stride)
-        boxed = _within(self.field.shape, self.neuron.box)
-        for measure, region in (("agreement", visited & boxed),
-                                ("agreement, picture", visited)):
-            for (a, b), value in agreement(self.magnitude, region).items():
-                yield _row(measure, value, METHODS[a], METHODS[b])
+        for (a, b), value in agreement(self.magnitude, visited).items():
+            yield _row("agreement, picture", value, METHODS[a], METHODS[b])
+        seen = visited[_part(self.neuron.box)]
+        for (a, b), value in agreement(self.candidates(), seen).items():
+            yield _row("agreement", value, *((*METHODS, CENTRE)[k] for k in (a, b)))
         for method, sign, size in zip(METHODS, self.signed, self.magnitude):
             yield _row("half", half_share(size, self.field), method)
             yield _row("areas", separate_areas(sign), method)
@@ -516,19 +545,20 @@ class FixedNeuron:
 
     Parameters
     ----------
-    layer : lasagne.layers.Layer
-        Of local layers only.
+    prepared : Prepared
+        The neuron's layer.
     size, stride : int
         Of occlusion.
     """
 
-    def __init__(self, layer, size, stride):
+    def __init__(self, prepared, size, stride):
+        layer = prepared.layer
         self._neuron = NeuronLayer(layer)
         self._gradients = [saliency.feature_gradient(self._neuron),
                            saliency.feature_gradient(layer, "sum")]
         self._downward = [deconvnet.downward_pass(self._neuron, method)
                           for method in deconvnet.METHODS]
-        self._occluded = Occluded(Stack(layer))
+        self._occluded = prepared.occluded
         self._size, self._stride = size, stride
 
     def __call__(self, image, neuron):
@@ -552,7 +582,7 @@ class FixedNeuron:
 
     def _occlusion(self, image, neuron):
         shape, size = image.shape[2:], (self._size, self._size)
-        before = self._occluded.keep(image, 0)[(0, neuron.feature, *neuron.place)]
+        before = self._occluded.keep([image], 0)[(0, neuron.feature, *neuron.place)]
         places = occlusion.centres(shape, self._stride, neuron.box)
         lost = np.full(shape, np.nan, image.dtype)
         count = self._occluded.batch_size(size, True)
@@ -563,7 +593,7 @@ class FixedNeuron:
         return occlusion.interpolated(lost)
 
 
-def cascade(layer, images, neurons, fields, settings, seed=0):
+def cascade(prepared, images, neurons, fields, settings, seed=0):
     """How maps change while layers are randomized from the top (Adebayo et al. 2018).
 
     The neuron stays the one that was maximal in the trained network, so that maps are
@@ -571,7 +601,8 @@ def cascade(layer, images, neurons, fields, settings, seed=0):
 
     Parameters
     ----------
-    layer : lasagne.layers.Layer
+    prepared : Prepared
+        The neurons' layer.
     images : array, ``(n, channels, rows, columns)``
     neurons : sequence of n Neuron
     fields : bool array, ``(n, rows, columns)``
@@ -585,7 +616,7 @@ def cascade(layer, images, neurons, fields, settings, seed=0):
     agreement : array, ``(layers, 5, n)``
         Rank correlation with the trained network's maps, where the neuron sees.
     """
-    fixed = FixedNeuron(layer, settings.size, settings.stride)
+    fixed = FixedNeuron(prepared, settings.size, settings.stride)
 
     def compute():
         maps = [fixed(image[np.newaxis], neuron)
@@ -593,6 +624,6 @@ def cascade(layer, images, neurons, fields, settings, seed=0):
         return overlay.smooth(np.stack(maps, axis=1).reshape(-1, *images.shape[2:]), SIGMA)
     seen = np.stack([_visited(field, settings.stride) & _within(field.shape, neuron.box)
                      for field, neuron in zip(fields, neurons)])
-    found = metrics.cascading_similarity(layer, compute, seed=seed,
+    found = metrics.cascading_similarity(prepared.layer, compute, seed=seed,
                                          region=np.concatenate([seen] * len(METHODS)))
     return found.names, found.agreement.reshape(len(found.names), len(METHODS), -1)

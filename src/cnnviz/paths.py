@@ -39,6 +39,7 @@ SALIENCY = RESULTS / "saliency"
 NEIGHBOURS = RESULTS / "neighbours"
 DISAGREEMENT = RESULTS / "disagreement.npz"
 DIE_EXEMPLARS = RESULTS / "exemplars" / "die360"
+EXEMPLAR_STATISTICS = RESULTS / "exemplars" / "statistics"
 ANIMATIONS = FIGURES / "animations"
 REPRODUCED_TABLES = TABLES / "reproduced"
 BEYOND_TABLES = TABLES / "beyond"  # numbers that the thesis does not have
@@ -50,6 +51,7 @@ TABLE_4_1 = BEYOND_TABLES / "table_4_1.md"
 FEATURES_TABLE = BEYOND_TABLES / "features.csv"  # what every feature detects
 NEIGHBOURS_TABLE = BEYOND_TABLES / "neighbouring_views.md"
 EXEMPLARS_TABLE = BEYOND_TABLES / "exemplars_die360.md"
+EXEMPLARS_BESIDE_DATA = BEYOND_TABLES / "exemplars.md"
 FOLDS_TABLE = BEYOND_TABLES / "table_5_1_folds.csv"
 # The same tables, made with files that a fresh clone does not have.
 WITH_MIRROR_TABLES = TABLES / "with_mirror"

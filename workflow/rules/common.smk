@@ -243,11 +243,43 @@ def animation_files():
             for face in range(1, die360.CLASSES + 1)]
 
 
+# The same architecture with rectifiers and with sigmoid units.
+TWINS = ["c4", "c4_sigmoid"]
+
+
+def twins_folder():
+    """Folder of their weights: shipped, unless the run trains the first of them."""
+    return weights_folder() if TWINS[0] in config["networks"] else paths.SHIPPED_WEIGHTS
+
+
+def twin_weights(wildcards):
+    """Weight file of one of them."""
+    return paths.weight_file(twins_folder(), "random", wildcards.network, 0)
+
+
+def exemplar_layers():
+    """Layers of De Fauw's network whose exemplars are measured."""
+    there = config["fundus"]["layers"]
+    return [name for name in ("pool2", "pool3", "pool4") if name in there] or there[:1]
+
+
+def exemplar_steps():
+    """``--at-most`` for a command, where the configuration shortens ascents."""
+    steps = config["exemplars"]["steps"]
+    return "" if steps is None else f"--at-most {steps}"
+
+
+def exemplar_files():
+    """Measurements of exemplars, network by network."""
+    return [paths.EXEMPLAR_STATISTICS / f"{name}.npz" for name in (*TWINS, "defauw")]
+
+
 def everything():
     """What a whole run makes."""
     made = [kept(paths.COMPARISON), *figure("figure_5_1"), *figure("figure_fundus"),
             *figure("figure_4_1"), *figure("figure_4_2"), *figure("figure_4_3"),
-            paths.LESIONS_TABLE, kept(paths.FUNDUS_TABLE), paths.SOFTWARE]
+            paths.LESIONS_TABLE, kept(paths.FUNDUS_TABLE), paths.SOFTWARE,
+            paths.EXEMPLARS_BESIDE_DATA, *figure("figure_exemplars")]
     for stem in BACKGROUND:
         made += figure(stem)
     if looks_at_features():

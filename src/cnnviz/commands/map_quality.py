@@ -76,16 +76,17 @@ def _grown(masks, distance):
     return np.stack([metrics.grown(each, distance) for each in flat]).reshape(masks.shape)
 
 
-def _cascade_rows(layer, images, names, targets, fields, settings):
+def _cascade_rows(prepared, images, names, targets, fields, settings):
     """Rows of randomized networks: each target on each image."""
     from cnnviz import map_quality
     pairs = [(target, k) for target, chosen in targets for k in chosen]
     if not pairs:
         return []
-    index = [k for _, k in pairs]
+    layer, index = prepared.layer, [k for _, k in pairs]
     neurons = [map_quality.maximal_neurons(layer, images[k:k + 1], [target.feature])[0][0]
                for target, k in pairs]
-    steps, found = map_quality.cascade(layer, images[index], neurons, fields[index], settings)
+    steps, found = map_quality.cascade(prepared, images[index], neurons, fields[index],
+                                      settings)
     return [{"layer": layer.name, "concept": target.concept, "feature": target.feature,
              "image": names[k], "measure": "cascade", "method": method, "other": step,
              "value": found[s, m, p]}
@@ -149,14 +150,16 @@ def _die360(args):
     settings = map_quality.Settings(OCCLUDER["die360"], 1, STEPS, OCCLUDER["die360"])
     rows, last = [], None
     for layer in tqdm(layers.pooling_layers(network), unit=" layers"):
+        prepared = map_quality.Prepared(layer)
         maps = overlay.smooth(map_quality.magnitude(saliency.feature_saliency(
-            layer, data.images[selection], raw=True)), map_quality.SIGMA)
+            layer, data.images[selection], raw=True, method=prepared.gradients["max"])),
+            map_quality.SIGMA)
         lift = map_quality.lifts(maps, concepts)
         rows += _lift_rows(layer, lift, evaluation.CONCEPTS)
         targets = [map_quality.Target("pip", k, pips) for k in map_quality.is_about(
             lift, evaluation.CONCEPTS.index("pip"))]
-        rows += map_quality.evaluate(layer, images, names, targets, fields, settings)
-        last = (layer, targets) if targets else last
+        rows += map_quality.evaluate(prepared, images, names, targets, fields, settings)
+        last = (prepared, targets) if targets else last
     if last:
         chosen = np.unique(np.linspace(0, len(test) - 1, CASCADE_VIEWS).astype(int))
         rows += _cascade_rows(last[0], images, names, [(each, chosen) for each in last[1]],
@@ -232,14 +235,14 @@ def real(mirror, count):
     return _photographs("IDRiD", found)
 
 
-def _chosen(layer, selection):
-    """For every lesion the feature that is most about it."""
+def _chosen(found, selection):
+    """For every layer and every lesion the feature that is most about it."""
     from cnnviz import map_quality
-    with tqdm(total=layer.output_shape[1] * len(selection.names), unit=" maps",
-              desc=layer.name) as bar:
-        scores = map_quality.scores(layer, selection.images, selection.masks.swapaxes(0, 1),
+    features = sum(layer.output_shape[1] for layer in found)
+    with tqdm(total=features * len(selection.names), unit=" maps", desc="choosing") as bar:
+        scores = map_quality.scores(found, selection.images, selection.masks,
                                     selection.fields, bar.update)
-    return scores.argmax(axis=0).tolist()
+    return [each.argmax(axis=0).tolist() for each in scores]
 
 
 def _targets(features, masks):
@@ -248,31 +251,32 @@ def _targets(features, masks):
             for k, (lesion, feature) in enumerate(zip(LESIONS, features))]
 
 
-def _layer_rows(layer, features, photographs, count):
+def _layer_rows(prepared, features, photographs, count):
     """Measurements of a layer's chosen features."""
     from cnnviz import map_quality
-    plan, size = PLANS[layer.name], OCCLUDER["fundus"]
+    plan, size = PLANS[prepared.layer.name], OCCLUDER["fundus"]
     few = photographs.chosen(photographs.place() < math.ceil(plan.part * count))
     rows = map_quality.evaluate(
-        layer, few.images, few.names, _targets(features, few.masks), few.fields,
+        prepared, few.images, few.names, _targets(features, few.masks), few.fields,
         map_quality.Settings(size, plan.stride, STEPS, size),
         few.place() < math.ceil(plan.curves * count))
     data = dict(zip(few.names, few.data))
     return [{"data": data[row["image"]], **row} for row in rows]
 
 
-def _randomized_rows(layer, features, photographs):
+def _randomized_rows(prepared, features, photographs):
     """Randomized networks: a drawn photograph for every lesion."""
     from cnnviz import map_quality
     drawn, size = photographs.chosen(photographs.data == "drawn"), OCCLUDER["fundus"]
     targets = [(target, [k % len(drawn.names)]) for k, target
                in enumerate(_targets(features, drawn.masks))]
-    return _with(_cascade_rows(layer, drawn.images, drawn.names, targets, drawn.fields,
+    return _with(_cascade_rows(prepared, drawn.images, drawn.names, targets, drawn.fields,
                                map_quality.Settings(size, CASCADE_STRIDE, STEPS, size)),
                  "drawn")
 
 
 def _fundus(args):
+    from cnnviz import map_quality
     from cnnviz.datasets import external
     from cnnviz.networks import defauw, layers
     network = defauw.build()
@@ -282,12 +286,13 @@ def _fundus(args):
     if mirror:
         photographs = Photographs(*map(np.concatenate, zip(
             photographs, real(mirror, args.photographs))))
+    # As they lie on each other, however they were given.
+    found = [each for each in layers.pooling_layers(network) if each.name in args.layers]
     rows, last = [], None
-    for name in tqdm(args.layers, unit=" layers"):
-        layer = layers.find_layer(network, name)
-        features = _chosen(layer, selection)
-        rows += _layer_rows(layer, features, photographs, args.photographs)
-        last = (layer, features) if name in RANDOMIZED else last
+    for layer, features in zip(tqdm(found, unit=" layers"), _chosen(found, selection)):
+        prepared = map_quality.Prepared(layer)
+        rows += _layer_rows(prepared, features, photographs, args.photographs)
+        last = (prepared, features) if layer.name in RANDOMIZED else last
     return rows + (_randomized_rows(*last, photographs) if last else [])
 
 

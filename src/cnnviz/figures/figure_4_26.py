@@ -18,13 +18,13 @@ def near_border(record):
     energy, area = zip(*(records.border_share(patch, BORDER) for patch in record.patches))
     wide = sum(map(records.spread, record.patches)) / len(record.patches)
     return (f"{100 * sum(energy) / len(energy):.1f} % of the energy in the outer quarters,\n"
-            f"which are {100 * area[0]:.0f} % of the area; 90 % within {100 * wide:.0f} % of "
-            "the side")
+            f"which are {100 * area[0]:.0f} % of the area;\n90 % of the energy within "
+            f"{100 * wide:.0f} % of the side")
 
 
 def draw(found, settings):
     """Draw the figure; parameters as for :func:`cnnviz.figures.figure_4_22.draw`."""
-    figure, axes = sheet.panels(2, len(ROLES), head=0.56, below=0.44)
+    figure, axes = sheet.panels(2, len(ROLES), head=0.56, below=0.54)
     for role, (above, below) in zip(ROLES, axes.T):
         record = found[role]
         patch = record.patches[record.best]

@@ -222,7 +222,7 @@ def draw(found, examples):
     matplotlib.figure.Figure
     """
     shown = [each for each in AGGREGATES if each in examples]
-    height = HEAD + len(shown) * (SIDE + BELOW) + 0.34 + STRIP + 0.42
+    height = HEAD + len(shown) * (SIDE + BELOW) + 0.34 + STRIP + 0.46
     figure, top = style.new(height), HEAD
     for letter, aggregate in zip("ab", shown):
         panels = _draw_example(figure, letter, aggregate, examples[aggregate], top)

@@ -14,12 +14,12 @@ from cnnviz.figures import style
 
 STOPPED = 1      # index of the level at which a stopped ascent is shown
 CLIPPED = 0.5    # percent of a picture's values at each end that become black and white
-HEADINGS = ("most active\nin the data", "plain,\nstopped early", "plain,\nfrom the data",
-            "plain,\nfrom noise", "norm held,\nfrom noise", "regularized")
+HEADINGS = ("most\nactive\nin data", "plain,\nstopped\nearly", "plain,\nfrom\ndata",
+            "plain,\nfrom\nnoise", "norm held,\nfrom\nnoise", "regularized")
 TITLES = {"c4": "(a) c4, rectifiers", "c4_sigmoid": "(b) c4, sigmoid units",
           "defauw": "(c) De Fauw's network, leaky rectifiers"}
 LABEL, GAP, EDGE = 0.42, 0.04, 0.05      # inches, as all below
-TITLE, HEAD, BELOW, BETWEEN = 0.17, 0.31, 0.17, 0.16
+TITLE, HEAD, BELOW, BETWEEN = 0.12, 0.34, 0.17, 0.16
 
 
 class Panel(NamedTuple):

@@ -62,7 +62,8 @@ class Block(NamedTuple):
     def title(self):
         """Which feature, its label, and what was sought if that is something else."""
         wanted, label = self.role.wanted, self.role.label
-        sought = f" (sought: {wanted})" if wanted and label not in wanted else ""
+        one = wanted and ", " not in wanted and label not in wanted
+        sought = f" (sought: {wanted})" if one else ""
         return (f"{self.role.layer}, feature {self.role.feature}, {self.role.weights} "
                 f"network: {label}{sought}")
 

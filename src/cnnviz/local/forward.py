@@ -147,5 +147,32 @@ class Occluded:
         images = np.zeros(count, int) if images is None else np.asarray(images)
         held = windows.forward_windows(stack.blocks, stack.shapes, first, size, neurons)
         box = np.column_stack([first, np.tile(size, (count, 1))])
+        return self._on_windows(images, box, held), held[-1].start
+
+    def _on_windows(self, images, box, held):
         arguments = [each for window in held[1:] for each in (window.start, *window.size)]
-        return self._pass(images, box, *arguments), held[-1].start
+        return self._pass(images, box, *arguments)
+
+    def changed(self, images, box, neuron):
+        """One neuron's activations of images with other pixels than the kept ones.
+
+        Parameters
+        ----------
+        images : array, ``(m, channels, rows, columns)``
+            As many as were kept, and like them outside the box.
+        box : (first row, first column, end row, end column)
+        neuron : (row, column)
+            Of the last map.
+
+        Returns
+        -------
+        array, ``(m, channels)``
+        """
+        stack, count = self.stack, len(images)
+        self._kept[0].set_value(np.ascontiguousarray(np.moveaxis(images, 1, -1)),
+                                borrow=True)
+        held = windows.forward_windows(
+            stack.blocks, stack.shapes, np.tile(box[:2], (count, 1)),
+            np.subtract(box[2:], box[:2]), np.tile(neuron, (count, 1)))
+        nothing = np.zeros((count, 4), int)  # is occluded
+        return self._on_windows(np.arange(count), nothing, held)[:, :, 0, 0]

@@ -50,7 +50,8 @@ def build(name, seed=0):
         For an unknown name.
     """
     architecture, _, units = name.partition("_")
-    if name not in NAMES and not (architecture in _CONVOLUTIONS and units in _UNITS):
+    if name not in NAMES and not (units and architecture in _CONVOLUTIONS
+                                  and units in _UNITS):
         raise ValueError(f"unknown network '{name}'; choose one of "
                          + ", ".join(NAMES + EXTRA))
     layers, nonlinearities = lasagne.layers, lasagne.nonlinearities

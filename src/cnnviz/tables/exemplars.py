@@ -1,4 +1,5 @@
 """Exemplars beside data: the hypothesis of thesis section 6, put to the test."""
+import textwrap
 from typing import NamedTuple
 
 import numpy as np
@@ -229,7 +230,8 @@ def _spread(values, write=_number):
     values = np.asarray(values, float)
     if not np.isfinite(values).any():
         return "–"
-    return f"{write(np.nanmedian(values))} ({_span(values, write)})"
+    middle, span = write(np.nanmedian(values)), _span(values, write)
+    return middle if middle == span else f"{middle} ({span})"
 
 
 # --- Verdicts ---------------------------------------------------------------------
@@ -373,7 +375,8 @@ up to a limit, evenly spaced.
 
 *Likeness*: correlation with the strongest patch. *Outside*: share of the patch's values
 below or above all of the data's. *Transfer*: share of its activation that an exemplar
-keeps when it is shifted by so many pixels; NaN where it has no positive one. *Diversity*:
+keeps when it is shifted by so many pixels, up, down, left and right on average; none where
+it is not positive, or where nothing of the patch stays in sight. *Diversity*:
 one minus the mean correlation of the exemplars of different seeds, 0 for equal ones,
 1 for unrelated ones. Whether a picture can be *read* is not measured; an exemplar that
 is lost by a shift of a pixel, or is another one for every seed, shows no shape of which
@@ -385,6 +388,11 @@ than half do. Comparisons are of medians over features and starting points, one 
 layer and measure. *Far more*: ten times as much. *Easier to read*: transfer (mean over
 the shifts) higher, diversity lower, likeness higher, each by {margin} or more.
 """
+
+
+def _filled(paragraphs):
+    """Paragraphs with lines of even length."""
+    return "\n\n".join(textwrap.fill(each, 88) for each in paragraphs.split("\n\n")) + "\n"
 
 
 def _rows_of(table, cells):
@@ -496,8 +504,8 @@ def text(table, said):
     early_head = " | ".join(f"at {level}×" for level in LEVELS)
     sigmoid = table[table["network"].str.endswith("_sigmoid")]
     parts = [
-        "# Exemplars beside data\n", _CAPTION.format(**said),
-        "## What the numbers say\n", _RULES.format(margin=_MARGIN),
+        "# Exemplars beside data\n", _filled(_CAPTION.format(**said)),
+        "## What the numbers say\n", _filled(_RULES.format(margin=_MARGIN)),
         "| claim | network | verdict | evidence |", "|---|---|---|---|",
         *(f"| {each.claim} | {_named(each.network)} | **{each.verdict}** | "
           f"{each.evidence} |" for each in verdicts(table)),
@@ -524,7 +532,8 @@ def text(table, said):
         "\n## Stopped early\n",
         "Plain ascent from the strongest patch: likeness to it when the activation first "
         "is so many times the largest on data (with the number of features that get "
-        "there, where not all do), at the end, and how far that is.\n",
+        "there, where not all do), at the end, and how far that is. Where it is nearly 1, "
+        "what one sees is the data themselves.\n",
         f"| network | layer | {early_head} | at the end | end / largest on data |",
         "|" + "---|" * 7, *_rows_of(table, _early)]
     return "\n".join(parts) + "\n"
