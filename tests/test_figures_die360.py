@@ -428,8 +428,10 @@ def layers_of_two():
 def test_verdicts_follow_from_the_numbers(layers_of_two):
     windows, found = layers_of_two
     said = " ".join(exemplars_die360.text(found, windows).split())
-    assert "Yes. c9's first layer: 1 of 1 features spot-like, largest correlation with a pip 1.00; the others' first: 0 of 1" in said  # noqa: E501
-    assert "No for the central neuron on what it sees: the quarter holds less than 0.05 of the energy in 0 of 2" in said  # noqa: E501
+    assert ("Yes. c9's first layer: 1 of 1 features spot-like, largest correlation with a "
+            "pip 1.00; the others' first: 0 of 1") in said
+    assert ("No for the central neuron on what it sees: the quarter holds less than 0.05 "
+            "of the energy in 0 of 2") in said
     assert "Yes for neuron (0, 0): 2 of 2, mean share 0.000." in said
     assert "| c9, pool1 | 1 | 8×8 | 2× | 1.00 |" in said
     swapped = [each._replace(network={"c2": "c9", "c9": "c2"}[each.network])

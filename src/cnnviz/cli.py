@@ -67,6 +67,7 @@ COMMANDS = {
     "dissect": "the strongest photographs of every feature, overlap with concepts",
     "localise": "what the saliency of every feature lies on, against chance",
     "label-features": "what every feature detects: Table 4.1, features of the figures",
+    "label-die360": "trials of the labeller of features, where the truth is known",
     "fundus-sheets": "saliency of the features of Figures 4.5 to 4.21",
     "figure-features": "a page for every feature of De Fauw's network",
     "fundus-exemplars": "exemplars of De Fauw's network from three starts",

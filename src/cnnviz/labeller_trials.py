@@ -323,18 +323,26 @@ def _largest(values):
 
 def _steps(network, probe, images, masks, index):
     """Steps of the features of a network; see :func:`die_trial`."""
-    maps = {}
+    pairs = {(layer, feature): [] for layer, each in enumerate(index)
+             for feature in range(len(each))}
     for layer, feature, k, gradient, *_ in probe.gradients(images, index):
-        maps.setdefault((layer, feature), []).append((k, gradient[0]))
-    named = {place: dissection.detectors(iou, DIE_CONCEPTS)
-             for place, iou in enumerate(overlaps := probe.overlap(images, masks))}
-    found = {}
-    for (layer, feature), pairs in maps.items():
-        pictures, gradient = map(np.array, zip(*pairs))
-        positive, size = (
-            _largest(concept_lift(overlay.smooth(each, SIGMA),
-                                  np.moveaxis(masks[pictures], 1, 0)))
-            for each in (gradient, np.abs(gradient)))
-        found[network, probe.layers[layer].name, feature] = Steps(
-            positive, size, named[layer][feature], _largest(overlaps[layer][feature]))
-    return found
+        pairs[layer, feature].append((k, gradient[0]))
+    overlaps = probe.overlap(images, masks)
+    return {(network, probe.layers[layer].name, feature): Steps(
+        _most_saliency(each, masks, np.asarray),
+        _most_saliency(each, masks, np.abs),
+        dissection.detectors(overlaps[layer], DIE_CONCEPTS)[feature],
+        _largest(overlaps[layer][feature]))
+        for (layer, feature), each in pairs.items()}
+
+
+def _most_saliency(pairs, masks, part):
+    """Concept with the largest share of saliency over its share of the area.
+
+    Of pairs of a picture and its gradient, with saliency a part of the gradient.
+    """
+    if not pairs:
+        return dissection.OTHER
+    pictures, gradients = map(np.array, zip(*pairs))
+    return _largest(concept_lift(overlay.smooth(part(gradients), SIGMA),
+                                 np.moveaxis(masks[pictures], 1, 0)))

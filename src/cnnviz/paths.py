@@ -46,6 +46,7 @@ BEYOND_TABLES = TABLES / "beyond"  # numbers that the thesis does not have
 SEPARATED_TABLE = BEYOND_TABLES / "table_5_1_separated.md"
 BY_DISTANCE = BEYOND_TABLES / "accuracy_by_distance.csv"
 LESIONS_TABLE = BEYOND_TABLES / "drawn_lesions.md"
+LABELLER_TABLE = BEYOND_TABLES / "labeller_validation.md"
 FUNDUS_TABLE = BEYOND_TABLES / "fundus_network.md"
 TABLE_4_1 = BEYOND_TABLES / "table_4_1.md"
 FEATURES_TABLE = BEYOND_TABLES / "features.csv"  # what every feature detects

@@ -13,10 +13,11 @@ from cnnviz.backend import lasagne
 from cnnviz.datasets import concepts, fundus, synthetic, synthetic_scene as scenes
 from cnnviz.networks.layers import SameConv2DLayer
 
-__all__ = ["Planted", "photographs", "Feature", "FEATURES", "network", "random_network"]
+__all__ = ["CHANNELS", "NOISE", "Planted", "photographs", "Feature", "FEATURES", "network", "random_network"]
 
 CHANNELS = 4            #: red, green, blue, and white noise
-_RED, _GREEN, _, _NOISE = range(CHANNELS)
+NOISE = 3               #: position of the latter
+_RED, _GREEN = 0, 1
 
 _SEED = 1601
 # Grades with lesions, but without new vessels, which grow on the optic disc.
@@ -136,7 +137,7 @@ def _first():
     filters[:-3, _GREEN] = np.concatenate([bright, -bright, across, -across])
     filters[-3, _RED] = -np.sign(_grid(_WIDTH)[1]) / _WIDTH ** 2
     filters[-2, _GREEN] = 1 / _WIDTH ** 2
-    filters[-1, _NOISE] = _random_filters(1)[0, 0]
+    filters[-1, NOISE] = _random_filters(1)[0, 0]
     return filters
 
 

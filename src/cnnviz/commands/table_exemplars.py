@@ -1,4 +1,5 @@
 """Exemplars beside data: the hypothesis of thesis section 6 in numbers."""
+import io
 from pathlib import Path
 
 import pandas as pd
@@ -20,5 +21,8 @@ def run(args):
     found = [files.load_arrays(path, "cnnviz exemplar-statistics")
              for path in args.statistics]
     table = pd.concat(map(exemplars.frame, found), ignore_index=True)
-    files.write_text(args.rows, table.to_csv(index=False, float_format="%.6g"))
+    rows = table.to_csv(index=False, float_format="%.6g")
+    files.write_text(args.rows, rows)
+    # From what is written, so that the text can be made from it again.
+    table = pd.read_csv(io.StringIO(rows))
     files.write_text(args.output, exemplars.text(table, exemplars.words(found)))

@@ -22,7 +22,7 @@ __all__ = ["Block", "add_arguments", "read", "draw", "run"]
 
 EDGE, GAP = 0.04, 0.05       # inches, as all below
 SIDE, LABEL = 0.87, 0.82     # of a page's panels; its first column
-HEAD, BARS = 0.84, 0.93      # above the panels; width of the bars beside them
+HEAD, BARS = 0.84, 0.82      # above the panels; width of the bars beside them
 BLOCK_LABEL, BLOCK_HEAD = 0.95, 0.36
 SHOWN = 8                    # concepts with a bar
 CLOSE = 96                   # pixels of a close-up of a whole photograph
@@ -211,7 +211,7 @@ def _draw_page(block):
                size=style.SMALL, linespacing=1.25)
         for column, draw in enumerate(_panels(block, k)):
             draw(axes=_axes(figure, LABEL + column * (side + GAP), top, side))
-    left = style.PAGE_WIDTH - BARS - EDGE
+    left = style.PAGE_WIDTH - BARS - 2.5 * EDGE
     _bars(_axes(figure, left, HEAD, BARS, 2.6), block.lies_on)
     return figure
 

@@ -435,6 +435,8 @@ def _distance(patch, rows):
 def _kept(patch, rows):
     for method, words in _METHOD_WORDS.items():
         chosen = rows[rows["method"] == method]
+        if chosen.empty:
+            continue
         diversity = chosen.drop_duplicates("feature")["diversity"]
         yield " | ".join([patch, words, *(_spread(chosen[f"transfer_{distance}"], _decimal)
                                           for distance in DISTANCES),
