@@ -4,7 +4,7 @@ De Fauw's network with random weights, 512 x 512 pixels; each measurement in a
 process of its own (Linux), whose peak resident memory is taken twice: after
 importing and building the network, whose initial weights take much for a moment,
 and, counted anew, after the map.  Occlusion leaves out positions: its memory is
-that of a pass, and several full passes are run.
+that of a pass, and several are run, unless a neuron's positions are fewer.
 
     python benchmarks/memory.py --output benchmarks/records/memory.json
 """
@@ -48,20 +48,11 @@ def compute(method, layer, image, stride):
     return deconvnet.reconstruction(layer, image, FEATURE, kind)
 
 
-def passes(layer, method, stride):
-    """Positions of an occluder, and how many of them are a pass."""
-    import numpy as np
-    from cnnviz import occlusion
+def positions_at_once(method, layer):
+    """Positions of the occluder in a pass."""
     from cnnviz.local import Stack
     from cnnviz.local.forward import Occluded
-    from cnnviz.receptive_field import receptive_field
-    box = None
-    if method.endswith("neuron"):
-        middle = np.array(layer.output_shape[2:]) // 2
-        box = receptive_field(layer).box(*middle, (512, 512))
-    return {"stride": stride,
-            "positions": len(occlusion.centres((512, 512), stride, box)),
-            "of a pass": Occluded(Stack(layer)).batch_size((SIZE, SIZE), box is not None)}
+    return Occluded(Stack(layer)).batch_size((SIZE, SIZE), method.endswith("neuron"))
 
 
 def measure(method, name):
@@ -78,10 +69,10 @@ def measure(method, name):
         image = np.random.RandomState(0).randn(1, 3, 512, 512).astype(np.float32)
         stride = STRIDES.get(method, {}).get(name)
         values = compute(method, layer, image, stride)
-        row.update(method=method, layer=name, peak=peak(),
-                   finite=int(np.isfinite(values).sum()))
+        row.update(method=method, layer=name, peak=peak())
         if stride:
-            row.update(passes(layer, method, stride))
+            row.update(stride=stride, positions=int(np.isfinite(values).sum()))
+            row["positions at once"] = positions_at_once(method, layer)
     return {**row, "machine": machine}
 
 

@@ -280,8 +280,9 @@ def test_the_text_says_what_the_frame_says(measured):
     said = {**table.words(found), "fundus_steps": "50", "fundus_size": "0.2",
             "fundus_regularized": "50"}
     text = table.text(frame, said)
-    assert "6 views of the die" in text and "c2 0.5000, c2_sigmoid 0.5000" in text
-    assert "30 steps of 0.01" in " ".join(text.split())
+    caption = " ".join(text.split())
+    assert "6 views of the die" in caption and "c2 0.5000, c2_sigmoid 0.5000" in caption
+    assert "30 steps of 0.01" in caption
     for line in table.transfer_rows(frame):
         assert line in text
     assert "-" not in [cell.strip() for line in text.splitlines() for cell in line.split("|")]

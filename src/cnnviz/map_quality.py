@@ -29,7 +29,8 @@ from cnnviz.receptive_field import receptive_field
 __all__ = ["METHODS", "CENTRE", "RANDOM", "COLUMNS", "Prepared", "method_maps", "signed",
            "magnitude", "all_methods", "Neuron", "maximal_neurons", "lifts", "is_about", "scores",
            "localisation", "agreement", "half_share", "separate_areas", "centred",
-           "blurred", "curves", "Target", "Settings", "evaluate", "FixedNeuron", "cascade"]
+           "blurred", "curves", "Target", "Settings", "evaluate", "FixedNeuron", "cascade",
+           "cascade_rows"]
 
 METHODS = ("gradient max", "gradient sum", "occlusion", "deconvnet", "guided")
 #: What a map must beat: the middle of what the neuron sees, and pixels in any order.
@@ -562,7 +563,7 @@ class FixedNeuron:
         self._size, self._stride = size, stride
 
     def __call__(self, image, neuron):
-        """Maps by magnitude, not smoothed.
+        """Maps of every method, one after the other.
 
         Parameters
         ----------
@@ -571,14 +572,15 @@ class FixedNeuron:
 
         Returns
         -------
-        array, ``(5, rows, columns)``
+        list of arrays, ``(channels, rows, columns)``
+            As of :func:`method_maps`.
         """
         self._neuron.choose(*neuron.place)
         first = [compute(image, neuron.feature) for compute in self._gradients]
         last = [compute(image, np.zeros(1, np.int32),
                         np.array([neuron.feature], np.int32)) for compute in self._downward]
-        occluded = self._occlusion(image, neuron)[np.newaxis, np.newaxis]
-        return np.stack([magnitude(raw)[0] for raw in (*first, occluded, *last)])
+        return [*(raw[0] for raw in first), self._occlusion(image, neuron)[np.newaxis],
+                *(raw[0] for raw in last)]
 
     def _occlusion(self, image, neuron):
         shape, size = image.shape[2:], (self._size, self._size)
@@ -593,7 +595,7 @@ class FixedNeuron:
         return occlusion.interpolated(lost)
 
 
-def cascade(prepared, images, neurons, fields, settings, seed=0):
+def cascade(fixed, layer, image, neuron, region, seed=0):
     """How maps change while layers are randomized from the top (Adebayo et al. 2018).
 
     The neuron stays the one that was maximal in the trained network, so that maps are
@@ -601,29 +603,59 @@ def cascade(prepared, images, neurons, fields, settings, seed=0):
 
     Parameters
     ----------
-    prepared : Prepared
-        The neurons' layer.
-    images : array, ``(n, channels, rows, columns)``
-    neurons : sequence of n Neuron
-    fields : bool array, ``(n, rows, columns)``
-    settings : Settings
+    fixed : FixedNeuron
+    layer : lasagne.layers.Layer
+        Its layer.
+    image : array, ``(1, channels, rows, columns)``
+    neuron : Neuron
+    region : bool array, ``(rows, columns)``
+        Where maps are compared.
     seed : int
 
     Returns
     -------
     names : tuple
         Of the layers, from the top down; each is random with all before it.
-    agreement : array, ``(layers, 5, n)``
-        Rank correlation with the trained network's maps, where the neuron sees.
+    agreement : array, ``(layers, 2, 5)``
+        Rank correlation with the trained network's maps, of every method, with sign and
+        by magnitude.  NaN where a map is zero, as of a neuron that randomizing silenced.
     """
-    fixed = FixedNeuron(prepared, settings.size, settings.stride)
-
     def compute():
-        maps = [fixed(image[np.newaxis], neuron)
-                for image, neuron in zip(images, neurons)]
-        return overlay.smooth(np.stack(maps, axis=1).reshape(-1, *images.shape[2:]), SIGMA)
-    seen = np.stack([_visited(field, settings.stride) & _within(field.shape, neuron.box)
-                     for field, neuron in zip(fields, neurons)])
-    found = metrics.cascading_similarity(prepared.layer, compute, seed=seed,
-                                         region=np.concatenate([seen] * len(METHODS)))
-    return found.names, found.agreement.reshape(len(found.names), len(METHODS), -1)
+        found = fixed(image, neuron)
+        return overlay.smooth(np.stack([reduce(raw) for reduce in (signed, magnitude)
+                                        for raw in found]), SIGMA)
+    found = metrics.cascading_similarity(layer, compute, seed=seed, region=region)
+    return found.names, found.agreement.reshape(len(found.names), 2, len(METHODS))
+
+
+def cascade_rows(prepared, images, names, targets, fields, settings):
+    """Rows of randomized networks, of every target on its images.
+
+    Parameters
+    ----------
+    prepared : Prepared
+        Layer of the features.
+    images, names, fields, settings
+        As for :func:`evaluate`.
+    targets : sequence of (Target, images)
+        And the indices of the images; each image has random networks of its own.
+
+    Returns
+    -------
+    list of dict
+    """
+    layer, rows = prepared.layer, []
+    fixed = FixedNeuron(prepared, settings.size, settings.stride)
+    pairs = [(target, k) for target, chosen in targets for k in chosen]
+    for seed, (target, k) in enumerate(pairs):
+        image = images[k:k + 1]
+        neuron = maximal_neurons(layer, image, [target.feature])[0][0]
+        region = (_visited(fields[k], settings.stride)
+                  & _within(fields[k].shape, neuron.box))
+        steps, found = cascade(fixed, layer, image, neuron, region, seed)
+        rows += [{"layer": layer.name, "concept": target.concept, "image": names[k],
+                  "feature": target.feature, **_row(measure, found[s, sign, m], method, step)}
+                 for s, step in enumerate(steps)
+                 for sign, measure in enumerate(("cascade, signed", "cascade"))
+                 for m, method in enumerate(METHODS)]
+    return rows

@@ -76,25 +76,6 @@ def _grown(masks, distance):
     return np.stack([metrics.grown(each, distance) for each in flat]).reshape(masks.shape)
 
 
-def _cascade_rows(prepared, images, names, targets, fields, settings):
-    """Rows of randomized networks: each target on each image."""
-    from cnnviz import map_quality
-    pairs = [(target, k) for target, chosen in targets for k in chosen]
-    if not pairs:
-        return []
-    layer, index = prepared.layer, [k for _, k in pairs]
-    neurons = [map_quality.maximal_neurons(layer, images[k:k + 1], [target.feature])[0][0]
-               for target, k in pairs]
-    steps, found = map_quality.cascade(prepared, images[index], neurons, fields[index],
-                                      settings)
-    return [{"layer": layer.name, "concept": target.concept, "feature": target.feature,
-             "image": names[k], "measure": "cascade", "method": method, "other": step,
-             "value": found[s, m, p]}
-            for s, step in enumerate(steps)
-            for m, method in enumerate(map_quality.METHODS)
-            for p, (target, k) in enumerate(pairs)]
-
-
 # --- Die360 -----------------------------------------------------------------------
 
 def views(count, wanted):
@@ -162,8 +143,8 @@ def _die360(args):
         last = (prepared, targets) if targets else last
     if last:
         chosen = np.unique(np.linspace(0, len(test) - 1, CASCADE_VIEWS).astype(int))
-        rows += _cascade_rows(last[0], images, names, [(each, chosen) for each in last[1]],
-                              fields, settings)
+        rows += map_quality.cascade_rows(
+            last[0], images, names, [(each, chosen) for each in last[1]], fields, settings)
     counted = region == (die360.PIP + 1 + data.labels[test])[:, np.newaxis, np.newaxis]
     rows += _score_rows(network, data, test, _grown(counted, NEAR["die360"]))
     return _with(rows, "die360")
@@ -270,9 +251,9 @@ def _randomized_rows(prepared, features, photographs):
     drawn, size = photographs.chosen(photographs.data == "drawn"), OCCLUDER["fundus"]
     targets = [(target, [k % len(drawn.names)]) for k, target
                in enumerate(_targets(features, drawn.masks))]
-    return _with(_cascade_rows(prepared, drawn.images, drawn.names, targets, drawn.fields,
-                               map_quality.Settings(size, CASCADE_STRIDE, STEPS, size)),
-                 "drawn")
+    settings = map_quality.Settings(size, CASCADE_STRIDE, STEPS, size)
+    return _with(map_quality.cascade_rows(prepared, drawn.images, drawn.names, targets,
+                                          drawn.fields, settings), "drawn")
 
 
 def _fundus(args):
