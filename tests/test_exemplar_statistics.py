@@ -171,6 +171,17 @@ def test_outputs_of_sigmoid_units_are_bounded_and_activations_are_not(measured):
     assert (linear[0] > found["pool1_maximum"]).all()
 
 
+def test_steps_on_the_sphere_do_not_shrink_with_the_gradient():
+    """A saturated sum of two pixels, one of which counts: the patch turns to it."""
+    layer = linear_layer([[1e-6, 0]], None, side=(1, 2))
+    network = exemplars.patch_network(layer)
+    start = np.array([[[[0.6, -0.8]]], [[[-0.6, 0.8]]]], np.float32)
+    rule = exemplars.Rule(steps=40, step_size=0.05, norm=1.0, tolerance=None)
+    for batch_size in (1, 2):
+        found = statistics.on_sphere(network, start, np.array([0, 0]), rule, batch_size)
+        np.testing.assert_allclose(found.patches.reshape(2, 2), [[1, 0]] * 2, atol=0.02)
+
+
 def test_one_seed_has_no_diversity(data):
     layer = layers.find_layer(die.build("c1"), "pool1")
     with pytest.raises(ValueError, match="two seeds at least"):
@@ -212,7 +223,7 @@ def verdict(frame, claim, network):
 def test_ten_times_the_data_is_far(ratio, expected):
     found = verdict(every_row({("c4", "plain"): {"over_maximum": ratio}}),
                     "far more than data", "c4")
-    assert found.verdict == expected and found.evidence.startswith(f"{ratio} times")
+    assert found.verdict == expected and found.evidence.startswith(f"{ratio}, {ratio} times")
 
 
 @pytest.mark.parametrize("better, expected", [
@@ -227,7 +238,7 @@ def test_readable_asks_for_transfer_diversity_and_likeness(better, expected):
     changes = {("c4", "regularized"): better, ("c4_sigmoid", "plain"): better}
     frame = every_row(changes)
     assert verdict(frame, "Regularizing", "c4").verdict == expected
-    assert verdict(frame, "Saturating units make", "c4 → c4_sigmoid").verdict == expected
+    assert verdict(frame, "easier to read (plain)", "c4 → c4_sigmoid").verdict == expected
     assert verdict(frame, "Holding the norm", "c4").verdict == "not supported"
 
 
@@ -267,7 +278,17 @@ def test_stopped_early_is_more_like_its_start():
     frame = every_row({("c4", "stopped"): {"likeness": 0.9}})
     found = verdict(frame, "Stopped early", "c4")
     assert found.verdict == "supported"
-    assert "0.90 at twice" in found.evidence and "0.20 at the end" in found.evidence
+    assert "0.90, 0.90 at twice" in found.evidence and "0.20, 0.20 at the end" in found.evidence
+
+
+def test_exemplars_that_start_from_data_and_remain_like_it():
+    claim, both = "remain like it", "c4 → c4_sigmoid"
+    assert verdict(every_row(), claim, both).verdict == "not supported"
+    frame = every_row()
+    frame.loc[(frame["network"] == "c4_sigmoid") & (frame["start"] == "maximum"),
+              "likeness"] = 0.9
+    found = verdict(frame, claim, both)
+    assert found.verdict == "supported" and "0.20, 0.20 → 0.90, 0.90" in found.evidence
 
 
 def test_the_text_says_what_the_frame_says(measured):

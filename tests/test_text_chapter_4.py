@@ -259,7 +259,8 @@ def test_test_labels_are_unpacked_and_kept(tmp_path, sent, mirror):
     (archive(other=b""), "not an archive of one list"),
     # Small when packed, huge when unpacked.
     (archive(testLabels_csv=bytes(11_000_000)), "not an archive of one list"),
-])
+    # Named, since an archive holds the time at which it was made.
+], ids=["page", "truncated", "other labels", "two lists", "other list", "bomb"])
 def test_other_archives_are_refused_and_not_kept(tmp_path, sent, content, message):
     sent["bytes"] = content
     with pytest.raises(external.Unavailable, match=message):

@@ -7,20 +7,22 @@ far behind.  Here the exemplars of a layer are made in three ways and measured:
 plain
     gradient ascent as in the thesis, with nothing to hold the patch;
 sphere
-    the same with the patch's norm held (eq. 3.1) at that of data;
+    the patch's norm held (eq. 3.1) at that of data, in steps of a fixed length,
+    which a gradient that vanishes in saturated units does not stop;
 regularized
-    :func:`cnnviz.exemplars_regularized.regularized`, at the same norm.
+    :func:`cnnviz.exemplars_regularized.regularized`, with the same norm and steps.
 """
 from typing import NamedTuple
 
 import numpy as np
+from tqdm import tqdm
 
 from cnnviz import exemplars, exemplars_regularized, inputs
 from cnnviz.backend import T, function, lasagne
 
 __all__ = ["METHODS", "LEVELS", "DISTANCES", "Data", "Settings", "stratified", "data_of",
            "kept_steps", "first_reaching", "likeness", "outside", "root_mean_square",
-           "transfer_by_distance", "unit_output", "exemplars_of", "measures",
+           "transfer_by_distance", "unit_output", "exemplars_of", "on_sphere", "measures",
            "early_measures", "of_layer", "positive"]
 
 METHODS = ("plain", "sphere", "regularized")
@@ -40,8 +42,9 @@ class Data(NamedTuple):
 
 class Settings(NamedTuple):
     """How far ascents go, and how many there are."""
-    steps: int = 1000             #: of plain ascent, and on the sphere
+    steps: int = 1000             #: of plain ascent
     step_size: float = exemplars.Rule().step_size
+    #: Of regularized ascent, and on the sphere.
     regularized_steps: int = exemplars_regularized.RULE.steps
     seeds: int = 3                #: of noise to start from; 2 at least
 
@@ -292,14 +295,46 @@ def exemplars_of(network, data, strongest, features, settings, progress=False):
                           keep=kept_steps(settings.steps))
     held = exemplars_regularized.RULE._replace(steps=settings.regularized_steps,
                                                norm=norm)
-    plain, sphere = (
-        exemplars.maximize(network, starts, rows, rule, progress=progress)
-        for rule in (free, free._replace(norm=norm, keep=())))
     seeds = [exemplars_regularized.regularized(network, features, seed, held,
                                                progress=progress)
              for seed in range(settings.seeds)]
-    return {"plain": plain, "sphere": sphere,
+    return {"plain": exemplars.maximize(network, starts, rows, free, progress=progress),
+            "sphere": on_sphere(network, starts, rows, held, progress=progress),
             "regularized": exemplars.Exemplars(*map(np.concatenate, zip(*seeds)))}
+
+
+def on_sphere(network, patches, features, rule, batch_size=exemplars.BATCH_SIZE,
+              progress=False):
+    """Exemplars by ascent along gradients scaled to a mean square of 1.
+
+    Parameters
+    ----------
+    network : cnnviz.exemplars.PatchNetwork
+    patches : array, ``(n, channels, rows, columns)``
+        To start from.
+    features : array, ``(n,)``
+    rule : cnnviz.exemplars.Rule
+        With a norm.
+    batch_size : int
+        Patches a pass; does not change the result.
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    cnnviz.exemplars.Exemplars
+        Patches are the best of all steps.
+    """
+    climbs = []
+    for part in tqdm(inputs.batches([patches], batch_size), unit=" batches",
+                     disable=not progress):
+        activate = exemplars.checked(network, features[part])
+
+        def evaluate(values, rows, step):
+            activations, gradients = activate(values, rows, step)
+            return activations, exemplars.rescaled(gradients, np.sqrt(gradients[0].size))
+        climbs.append(exemplars.ascend(evaluate, patches[part], rule.checked()))
+    return exemplars.joined(climbs, features)
 
 
 def measures(network, data, strongest, found, seeds):

@@ -16,7 +16,7 @@ from cnnviz.receptive_field import receptive_field
 
 __all__ = ["Probe", "Findings", "beats", "magnitude", "agreement"]
 
-_BATCH = 32     # pictures of a forward pass
+_PIXELS = 2 ** 21    # of a forward pass, to bound its memory
 
 
 class Findings(NamedTuple):
@@ -60,8 +60,9 @@ class Probe:
         maps : list of float32 arrays, ``(part, features, map rows, map columns)``
             Of every layer.
         """
-        for start in range(0, len(images), _BATCH):
-            part = slice(start, start + _BATCH)
+        count = max(1, _PIXELS // int(np.prod(images.shape[2:])))
+        for start in range(0, len(images), count):
+            part = slice(start, start + count)
             yield part, self._maps(images[part])
 
     def strongest(self, images, keys=None):

@@ -9,8 +9,7 @@ import numpy as np
 from tqdm import tqdm
 
 from cnnviz import files
-from cnnviz.commands import arguments
-from cnnviz.datasets import die360
+from cnnviz.commands import die_pooling
 
 # Every how manieth view of the data set the largest activation is searched in.
 STRIDE = 10
@@ -19,16 +18,11 @@ STEP_SIZE = 0.1  # reaches more, in fewer steps, than the usual 0.01
 
 
 def add_arguments(parser):
-    parser.add_argument("--network", required=True, help="c1, c2, c3, c4 or c9")
-    parser.add_argument("--fold", type=int, default=0)
     parser.add_argument("--starts", type=int, default=STARTS,
                         help="ascents from different noise; the best counts")
     parser.add_argument("--stride", type=int, default=STRIDE,
                         help="search the largest activation in every n-th view")
-    arguments.add_images(parser)
-    arguments.add_weights(parser)
-    arguments.add_engine(parser)
-    arguments.add_output(parser, ".npz file to write")
+    die_pooling.add_arguments(parser, ".npz file to write")
 
 
 def best(network, starts):
@@ -74,16 +68,8 @@ def on_field(patches, size):
 
 def run(args):
     from cnnviz import exemplars
-    from cnnviz.networks import die, layers, weights
-    arguments.select_engine(args)
-    network = die.build(args.network)
-    pooling = layers.pooling_layers(network)
-    if not pooling:
-        raise ValueError(f"network '{args.network}' has no pooling layers; choose "
-                         "one of " + ", ".join(die.CONVOLUTIONAL))
-    data = die360.load(args.images, args.every)
-    weights.load_fold(args.weights, "random", args.network, args.fold, network)
-    out = {"mean": data.mean, "std": data.std}
+    pooling, data = die_pooling.load(args)
+    out = {}
     for layer in tqdm(pooling, unit=" layers"):
         central, first = (exemplars.patch_network(layer, neuron)
                           for neuron in (None, (0, 0)))

@@ -13,12 +13,10 @@ from cnnviz import files
 from cnnviz.commands import arguments
 from cnnviz.datasets import die360
 
-CONVOLUTIONAL = ("c1", "c2", "c3", "c4", "c9")
-
 
 def add_arguments(parser):
-    parser.add_argument("--networks", nargs="+", choices=CONVOLUTIONAL,
-                        default=CONVOLUTIONAL, help="networks of the die")
+    parser.add_argument("--networks", nargs="+", required=True,
+                        help="networks of the die: c1, c2, c3, c4 or c9")
     parser.add_argument("--folds", type=int, default=5,
                         help="trained networks of each kind, and random ones")
     parser.add_argument("--saliency", type=Path, nargs="+", required=True,
@@ -27,6 +25,8 @@ def add_arguments(parser):
                         help="drawn fundus photographs; more than nine")
     parser.add_argument("--filters", type=int, default=80,
                         help="random filters of each trial")
+    parser.add_argument("--permutations", type=int, default=9999,
+                        help="places by chance for every p-value")
     arguments.add_images(parser)
     arguments.add_weights(parser)
     arguments.add_engine(parser)
@@ -43,13 +43,14 @@ def _figures(paths):
             for feature in saliency_sheet.read_features(path, layer.name)[0]}
 
 
-def _nulls(photographs, filters):
+def _nulls(photographs, args):
     """What random filters see, where the concepts are said to be, what was found."""
     from cnnviz import labeller_trials as trials, planted
     own = [each.index for each in photographs]
     colours, noise = slice(0, planted.NOISE), slice(planted.NOISE, None)
     (in_noise,), (with_own, with_others) = (
-        trials.null_trial(photographs, indices, filters, channels, progress=True)
+        trials.null_trial(photographs, indices, args.filters, channels, args.permutations,
+                          progress=True)
         for indices, channels in (([own], noise),
                                   ([own, trials.of_others(photographs)], colours)))
     return [("noise", "the photograph's", in_noise, ()),
@@ -60,16 +61,22 @@ def _nulls(photographs, filters):
 def run(args):
     from cnnviz import labeller_trials as trials, planted
     from cnnviz.datasets.concepts import CONCEPTS
+    from cnnviz.networks import die
     from cnnviz.tables import labeller_validation
+    unknown = set(args.networks) - set(die.CONVOLUTIONAL)
+    if unknown:
+        raise ValueError(f"no network with pooling layers: {', '.join(sorted(unknown))}; "
+                         f"choose from {', '.join(die.CONVOLUTIONAL)}")
     arguments.select_engine(args)
-    photographs = list(tqdm(planted.photographs(args.photographs), unit=" photographs",
-                            total=args.photographs, mininterval=1))
+    figures = _figures(args.saliency)
     views = trials.views(die360.load(args.images, args.every), args.every)
     rows, steps = trials.die_trial(views, args.networks, args.weights, args.folds,
-                                   progress=True)
+                                   args.permutations, progress=True)
+    photographs = list(tqdm(planted.photographs(args.photographs), unit=" photographs",
+                            total=args.photographs, mininterval=1))
+    planted_rows = trials.planted_trial(photographs, args.permutations, progress=True)
     files.write_text(args.output, labeller_validation.text(
-        trials.planted_trial(photographs, progress=True), len(photographs), len(CONCEPTS),
-        _nulls(photographs, args.filters), args.filters,
-        {"rows": rows, "steps": steps, "figures": _figures(args.saliency),
-         "views": len(views[0]), "different": len(np.unique(views[2])),
-         "spacing": trials.SPACING}))
+        planted_rows, len(photographs), len(CONCEPTS), _nulls(photographs, args),
+        args.filters, {"rows": rows, "steps": steps, "figures": figures,
+                       "views": len(views[0]), "different": len(np.unique(views[2])),
+                       "spacing": trials.SPACING}))

@@ -25,7 +25,7 @@ SELECTION_SEED, TEST_SEED = 501, 502   # patients of neither training nor test s
 SHARES = np.array([0, 0, 0, 1, 1]) / 2  # grades with lesions of all kinds
 COVERED = 0.25     # of a pixel, that counts as the lesion; many are small
 NEAR = {"die360": 1, "fundus": 5}      # pixels from pip or lesion that still count
-CASCADE_VIEWS = 6
+CASCADE_VIEWS = 8
 
 
 class Plan(NamedTuple):

@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from cnnviz import files, overlay, stability
-from cnnviz.commands import arguments
+from cnnviz.commands import die_pooling
 from cnnviz.datasets import die360, sequences
 
 # Every how manieth view of the data set is compared with its neighbours.
@@ -20,14 +20,9 @@ SEED = 52
 
 
 def add_arguments(parser):
-    parser.add_argument("--network", required=True, help="c1, c2, c3, c4 or c9")
-    parser.add_argument("--fold", type=int, default=0)
     parser.add_argument("--stride", type=int, default=STRIDE,
                         help="compare every n-th view with its neighbours")
-    arguments.add_images(parser)
-    arguments.add_weights(parser)
-    arguments.add_engine(parser)
-    arguments.add_output(parser, ".npz file to write")
+    die_pooling.add_arguments(parser, ".npz file to write")
 
 
 def choose_pairs(stride, seed=SEED):
@@ -119,15 +114,7 @@ def measure(layer, images, pairs, others, aggregate, apart):
 
 def run(args):
     from cnnviz import saliency
-    from cnnviz.networks import die, layers, weights
-    arguments.select_engine(args)
-    network = die.build(args.network)
-    pooling = layers.pooling_layers(network)
-    if not pooling:
-        raise ValueError(f"network '{args.network}' has no pooling layers; choose "
-                         "one of " + ", ".join(die.CONVOLUTIONAL))
-    data = die360.load(args.images, args.every)
-    weights.load_fold(args.weights, "random", args.network, args.fold, network)
+    pooling, data = die_pooling.load(args)
     pairs, others = choose_pairs(args.stride)
     views, index = np.unique(np.concatenate([pairs, others]), return_inverse=True)
     a, b, _ = (each[views] for each in die360.angles())

@@ -12,7 +12,9 @@ __all__ = ["draw"]
 LABEL, GAP, GROUP = 0.4, 0.04, 0.12     # inches; GROUP: between layers
 COLUMNS = 12                            # at most 4 layers of 3 features
 SIDE = (style.PAGE_WIDTH - LABEL - 0.05 - 3 * GROUP) / COLUMNS - GAP
-HEAD, BELOW, BAR = 0.36, 0.28, 0.42
+HEAD, HEAD_FIRST, BELOW, BAR = 0.36, 0.26, 0.28, 0.42
+PITCH = 0.16 + SIDE + BELOW             # from row to row
+MARGIN = 0.04
 LIMIT = 3     # standard deviations; beyond it, exemplars are black or white
 
 
@@ -50,6 +52,31 @@ def _notes(reached, data):
             for one, other in zip(reached, data)]
 
 
+def _draw_central(figure, networks):
+    """Exemplars of central neurons, a row for each network."""
+    _write(figure, "(a) central neuron, on what it sees; below each: activation by the "
+           "exemplar, largest on the data set", MARGIN, 0.16, weight="bold", va="baseline")
+    for row, (name, found) in enumerate(networks.items()):
+        top = HEAD + row * PITCH
+        _write(figure, name, MARGIN, top + SIDE / 2, weight="bold", va="center")
+        for place, layer in enumerate(found):
+            rows, columns = layer.patches.shape[1:]
+            drawn = _draw_layer(figure, place, top, f"{layer.name}, {rows} × {columns}",
+                                layer.patches, _notes(layer.reached, layer.data))
+    return drawn
+
+
+def _draw_first(figure, deepest, top):
+    """Exemplars of neuron (0, 0), a row for the deepest layers of all networks."""
+    _write(figure, "(b) neuron (0, 0) of the deepest layers, on a patch of the size of "
+           "the receptive field, with same padding", MARGIN, top + 0.02, weight="bold",
+           va="baseline")
+    for place, layer in enumerate(deepest):
+        _draw_layer(figure, place, top + HEAD_FIRST, "{}, {}, sees {} of {}".format(
+            layer.network, layer.name, layer.first_seen[0], layer.field[0]), layer.first,
+            _notes(layer.first_reached, layer.data))
+
+
 def draw(found):
     """Draw the table.
 
@@ -62,31 +89,16 @@ def draw(found):
     -------
     matplotlib.figure.Figure
     """
-    networks = list(dict.fromkeys(layer.network for layer in found))
-    deepest = [[layer for layer in found if layer.network == name][-1]
-               for name in networks]
-    deepest = [layer for layer in deepest if layer.name != "pool1"]
-    pitch = 0.16 + SIDE + BELOW
-    first = HEAD + len(networks) * pitch
-    height = first + (0.22 + pitch if deepest else 0) + BAR
-    figure = style.new(height)
-    _write(figure, "(a) central neuron, on what it sees; below each: activation by the "
-           "exemplar, largest on the data set", 0.04, 0.16, weight="bold", va="baseline")
-    for row, name in enumerate(networks):
-        top = HEAD + row * pitch
-        _write(figure, name, 0.04, top + SIDE / 2, weight="bold", va="center")
-        for place, layer in enumerate(each for each in found if each.network == name):
-            rows, columns = layer.patches.shape[1:]
-            drawn = _draw_layer(figure, place, top, f"{layer.name}, {rows} × {columns}",
-                                layer.patches, _notes(layer.reached, layer.data))
+    networks = {}
+    for layer in found:
+        networks.setdefault(layer.network, []).append(layer)
+    # One layer alone pads so little that nothing is to be explained.
+    deepest = [layers[-1] for layers in networks.values() if len(layers) > 1]
+    top = HEAD + len(networks) * PITCH
+    figure = style.new(top + (HEAD_FIRST + PITCH if deepest else 0) + BAR)
+    drawn = _draw_central(figure, networks)
     if deepest:
-        _write(figure, "(b) neuron (0, 0) of the deepest layers, on a patch of the size of "
-               "the receptive field, with same padding", 0.04, first + 0.02, weight="bold",
-               va="baseline")
-    for place, layer in enumerate(deepest):
-        _draw_layer(figure, place, first + 0.26, "{}, {}, sees {} of {}".format(
-            layer.network, layer.name, layer.first_seen[0], layer.field[0]), layer.first,
-            _notes(layer.first_reached, layer.data))
+        _draw_first(figure, deepest, top)
     _draw_bar(figure, drawn)
     return figure
 

@@ -22,6 +22,7 @@ SAMPLES = {"die": "views of the die", "fundus": "drawn photographs"}
 STARTS = ("maximum", "mean")   # and the noise of each seed
 _STOPPED = "stopped"
 _FAR, _FACTOR, _MARGIN = 10, 2, 0.1   # what verdicts ask for
+_TWO = " → ".join(TWINS)
 
 
 # --- Tidy numbers -----------------------------------------------------------------
@@ -225,6 +226,11 @@ def _span(values, write=_number):
     return low if low == high else f"{low} to {high}"
 
 
+def _listed(values, write=_number):
+    """All numbers, layer by layer."""
+    return ", ".join(map(write, values))
+
+
 def _spread(values, write=_number):
     """Median, and in brackets smallest and largest."""
     values = np.asarray(values, float)
@@ -254,12 +260,12 @@ def _judged(holds):
 
 def _readable(claim, network, first, second):
     found = comparisons(first, second)
-    parts = [f"{measure} {_span(rows['before'], _decimal)} → "
-             f"{_span(rows['after'], _decimal)}"
+    parts = [f"{measure} {_listed(rows['before'], _decimal)} → "
+             f"{_listed(rows['after'], _decimal)}"
              for measure, rows in found.groupby("measure", sort=False)]
     return Verdict(claim, network, _judged(found["better"]),
                    f"better in {found['better'].sum()} of {len(found)} comparisons: "
-                   + ", ".join(parts))
+                   + "; ".join(parts))
 
 
 def _far(table, network):
@@ -267,7 +273,7 @@ def _far(table, network):
     return Verdict(
         "Optimized inputs activate rectifiers far more than data do.", network,
         _judged(found >= _FAR),
-        f"{_span(found)} times the largest activation on data (medians of layers)")
+        f"{_listed(found)} times the largest activation on data")
 
 
 def _bounded(table, network):
@@ -277,20 +283,27 @@ def _bounded(table, network):
     return Verdict(
         "With saturating units that cannot happen.", network,
         _judged(output.groupby(rows["layer"]).median() < _FAR),
-        f"outputs reach {_spread(output)} times the largest on data; before the "
-        f"sigmoid, {', '.join(f'{_number(value)} in {layer}' for layer, value in linear.items())}")
+        f"outputs reach {_spread(output, _decimal)} times the largest on data; before "
+        f"the sigmoid it is {_listed(linear)}")
 
 
-def _nearer(table, rectified, saturating):
+def _nearer(table):
     holds, parts = [], []
     for name, words in (("square", "root mean square"), ("outside", "share outside")):
         one, other = (_medians(_chosen(table, network, "plain"), name)
-                      for network in (rectified, saturating))
+                      for network in TWINS)
         holds += (other < one).tolist()
         write = _decimal if name == "outside" else _number
-        parts.append(f"{words} {_span(one, write)} → {_span(other, write)}")
-    return Verdict("Saturating units keep exemplars nearer to data.",
-                   f"{rectified} → {saturating}", _judged(holds), ", ".join(parts))
+        parts.append(f"{words} {_listed(one, write)} → {_listed(other, write)}")
+    return Verdict("Saturating units keep exemplars nearer to data.", _TWO, _judged(holds), "; ".join(parts))
+
+
+def _stays(table):
+    one, other = (_medians(_chosen(table, network, "plain", "maximum"), "likeness")
+                  for network in TWINS)
+    return Verdict("Started from data, their exemplars remain like it.", _TWO,
+                   _judged(other - one >= _MARGIN), "likeness to the start "
+                   f"{_listed(one, _decimal)} → {_listed(other, _decimal)}")
 
 
 def _stops(table, network):
@@ -302,8 +315,8 @@ def _stops(table, network):
     return [Verdict(
         "Stopped early, they are still like the data they started from.", network,
         _judged((both["early"] - both["end"]) >= _MARGIN),
-        f"likeness to the start {_span(both['early'], _decimal)} at twice the largest "
-        f"activation on data, {_span(both['end'], _decimal)} at the end")]
+        f"likeness to the start {_listed(both['early'], _decimal)} at twice the largest "
+        f"activation on data; {_listed(both['end'], _decimal)} at the end")]
 
 
 def _starts_matter(table, network):
@@ -338,10 +351,11 @@ def verdicts(table):
     rectified = [name for name in there if not name.endswith("_sigmoid")]
     found = [_far(table, name) for name in rectified]
     if set(TWINS) <= set(there):
-        found += [_bounded(table, TWINS[1]), _nearer(table, *TWINS)]
-        found.append(_readable(
-            "Saturating units make them easier to read.", f"{TWINS[0]} → {TWINS[1]}",
-            *(_chosen(table, name, "plain") for name in TWINS)))
+        found += [_bounded(table, TWINS[1]), _nearer(table), _stays(table)]
+        for method, words in (("plain", "plain"), ("sphere", "norm held")):
+            found.append(_readable(
+                f"Saturating units make them easier to read ({words}).", _TWO,
+                *(_chosen(table, name, method) for name in TWINS)))
     for name in rectified:
         plain, sphere = (_chosen(table, name, method) for method in METHODS[:2])
         found.append(_readable("Holding the norm makes them easier to read.", name,
@@ -367,9 +381,9 @@ trained on one fold (validation accuracy {accuracies}).
 *Plain*: gradient ascent from the patch of the data that activates the feature most
 (strongest), from the mean image, and from the noise of several seeds, for {die_steps}
 steps of {die_size} (De Fauw's network: {fundus_steps} of {fundus_size}) unless it stops
-rising before. *Norm held*: the same on the sphere of eq. 3.1, with the data's root mean
-square. *Regularized*: random shifts, turns and scales, low frequencies first, the same
-norm ({die_regularized} and {fundus_regularized} steps). Activations are those before the
+rising before. *Norm held*: on the sphere of eq. 3.1, with the data's root mean square,
+in steps of fixed length, from the same starts. *Regularized*: random shifts, turns and scales, low frequencies first; norm, length and
+number of steps as where the norm is held ({die_regularized} and {fundus_regularized}). Activations are those before the
 last non-linearity, as in the thesis. Data: {samples}, as many of each class as there are
 up to a limit, evenly spaced.
 
@@ -385,7 +399,7 @@ a name could be given.
 _RULES = """\
 A claim is *supported* where all of its comparisons speak for it, *partly* where more
 than half do. Comparisons are of medians over features and starting points, one for each
-layer and measure. *Far more*: ten times as much. *Easier to read*: transfer (mean over
+layer and measure; the evidence lists layers from the first on. *Far more*: ten times as much. *Easier to read*: transfer (mean over
 the shifts) higher, diversity lower, likeness higher, each by {margin} or more.
 """
 
@@ -522,8 +536,8 @@ def text(table, said):
         *_rows_of(sigmoid, _outputs),
         "\n## Local maxima\n",
         "Largest over smallest activation reached from the three starting points (noise: "
-        "the first seed), and how often each is best. Unheld ascents do not converge: "
-        "theirs is the activation after all steps.\n",
+        "the first seed), and how often each is best. Plain ascents of rectifiers do not "
+        "converge: theirs is the activation after all steps.\n",
         "| network | layer | exemplars | largest / smallest | best: strongest | mean | "
         "noise |", "|" + "---|" * 7, *_maxima(table),
         "\n## Distance from data\n",

@@ -2,6 +2,7 @@
 from collections import Counter
 
 import numpy as np
+from scipy import stats
 
 from cnnviz.dissection import LEAST_OVERLAP, LEAST_SHARE, MARGIN, MIXTURE, OTHER, RATE
 from cnnviz.evaluation import CONCEPTS as DIE_CONCEPTS
@@ -70,7 +71,7 @@ _FIGURES = """\
 ### Against the measure of Figures 5.3 and 5.4
 
 There, a feature belongs to the concept with the largest share of its positive saliency
-over the concept's share of the area, on many views, whatever a feature thinks of them
+over the concept's share of the area, on many views, however little they excite it
 (`cnnviz saliency`). One change at a time leads from that measure to the label; {count}
 features of fold 0.
 
@@ -162,7 +163,6 @@ def _false(null, allowed):
 
 def _upper(false, count):
     """Largest rate of which at most so many are seen in 5 % of trials."""
-    from scipy import stats
     return float(stats.beta.ppf(0.95, false + 1, count - false)) if false < count else 1.0
 
 
@@ -213,16 +213,22 @@ def _weights_line(kind, rows):
 
 
 def _weights_verdict(rows):
-    named = {kind: np.mean([row.label != OTHER for row in rows if row.weights == kind])
-             for kind in ("trained", "random")}
-    pips = {kind: sum("pip" in row.points for row in rows if row.weights == kind)
-            for kind in ("trained", "random")}
+    by_kind = [[row for row in rows if row.weights == kind] for kind in ("random", "trained")]
+    something = [sum(row.label != OTHER for row in each) for each in by_kind]
+    pips = [sum("pip" in row.points for row in each) for each in by_kind]
+    counts = [len(each) for each in by_kind]
     return (f"\n**Fewer features of random networks point at something: "
-            f"{_yes(named['random'] < named['trained'])}** ({named['random']:.0%}, trained "
-            f"{named['trained']:.0%}); **fewer point at pips: "
-            f"{_yes(pips['random'] < pips['trained'])}** ({pips['random']}, trained "
-            f"{pips['trained']}). A label says what excites a feature, not that this was "
-            "learned.\n")
+            f"{_fewer(something, counts)}; fewer point at pips: {_fewer(pips, counts)}.** "
+            "Said where Fisher's exact test has p < 0.05, one-sided, as if features of one "
+            "network were independent. A label says what excites a feature, not that this "
+            "was learned.\n")
+
+
+def _fewer(found, counts):
+    """Whether the first count is a smaller share than the second one."""
+    table = [[each, count - each] for each, count in zip(found, counts)]
+    p = stats.fisher_exact(table, "less").pvalue
+    return f"{_yes(p < 0.05).strip('*')} ({found[0]}, trained {found[1]}; p = {p:.2g})"
 
 
 def _step_lines(trained, steps, figures):

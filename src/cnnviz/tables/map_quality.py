@@ -1,4 +1,5 @@
 """Are the maps right? Means, intervals and verdicts: a table beyond the thesis."""
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +17,8 @@ SCORE = "class score"   # not a layer, and not among all of them
 SAME = 0.5              # rank correlation above which two maps count as the same
 _RESAMPLES = 1000
 _PLACES = ("pointing", "mass")
-_CURVES = {"deletion": "−", "insertion": "+"}
+_CURVES = ("deletion", "insertion")
+_CASCADES = {"cascade, signed": "with their sign", "cascade": "by magnitude"}
 #: Measures that are summed up layer by layer too.
 _BY_LAYER = ("chance", *_PLACES, *(f"{each}, signed" for each in _PLACES), *_CURVES)
 _NAMES = {"gradient max": "gradient of max(F)", "gradient sum": "gradient of sum(F)",
@@ -294,17 +296,24 @@ def _best(frame, data):
             yield f"{what}: {_NAMES[first]} ({_number(rows[first])})."
 
 
+def _steps(frame, data, measure):
+    """Rows of randomized networks, from the top layer down."""
+    return frame[(frame["data"] == data) & (frame["layer"] == ALL)
+                 & (frame["measure"] == measure)]
+
+
 def _randomized(frame, data):
-    chosen = frame[(frame["data"] == data) & (frame["layer"] == ALL)
-                   & (frame["measure"] == "cascade")]
-    if not len(chosen):
-        return
-    last = chosen[chosen["other"] == chosen["other"].iloc[-1]]
-    same = [_NAMES[row.method] for row in last.itertuples() if row.low > SAME]
-    changed = [_NAMES[row.method] for row in last.itertuples() if row.high < SAME]
-    yield (f"With all layers random, maps still agree with the trained network's (rank "
-           f"correlation above {SAME}) for: {_listed(same) or 'no method'}; below it: "
-           f"{_listed(changed) or 'no method'}.")
+    """Which maps survive a random network."""
+    for measure, words in _CASCADES.items():
+        chosen = _steps(frame, data, measure)
+        if not len(chosen):
+            continue
+        last = chosen[chosen["other"] == chosen["other"].iloc[-1]]
+        same = [_NAMES[row.method] for row in last.itertuples() if row.low > SAME]
+        changed = [_NAMES[row.method] for row in last.itertuples() if row.high < SAME]
+        yield (f"With all layers random, maps {words} still agree with the trained network's "
+               f"(rank correlation above {SAME}): {_listed(same) or 'no method'}; they do "
+               f"not: {_listed(changed) or 'no method'}.")
 
 
 # --- Text -------------------------------------------------------------------------
@@ -318,6 +327,12 @@ positive part of the thesis's maps, where the others go by magnitude. *Deletion*
 and back; small and large are good. All are measured where the maximal neuron sees. In
 brackets: the middle 95 % of 1,000 bootstrap samples of the images.
 """
+
+
+_RANDOMIZED = """\
+Rank correlation of a neuron's maps with those of the trained network, while its layers
+are randomized from the top down to the named one. Maps that are zero, since the neuron
+was silenced, do not count."""
 
 
 def _number(value, digits=2):
@@ -387,19 +402,16 @@ def _matrix_lines(frame, data):
             *_lines(["", *(_NAMES[each] for each in names[1:])], body)]
 
 
-def _cascade_lines(frame, data):
-    chosen = frame[(frame["data"] == data) & (frame["layer"] == ALL)
-                   & (frame["measure"] == "cascade")]
+def _cascade_lines(frame, data, measure):
+    chosen = _steps(frame, data, measure)
     if not len(chosen):
         return []
     cells = {(row["other"], row["method"]): row for row in chosen.to_dict("records")}
-    steps = dict.fromkeys(chosen["other"])
-    images = chosen["maps"].max()
-    return ["", f"Rank correlation with the trained network's maps while layers are "
-            f"randomized from the top down, {_DATA[data]}, {images} maps.", "",
+    return ["", f"{_DATA[data][0].upper()}{_DATA[data][1:]}, maps {_CASCADES[measure]}, "
+            f"{chosen['maps'].max()} at most.", "",
             *_lines(["random from", *(_NAMES[each] for each in METHODS)],
                     [[step, *(_cell(cells.get((step, method))) for method in METHODS)]
-                     for step in steps])]
+                     for step in dict.fromkeys(chosen["other"])])]
 
 
 def _feature_rows(table):
@@ -453,9 +465,9 @@ def text(frame, table, means):
     lines += ["", "## Methods beside each other"]
     for data in dict.fromkeys(means["data"]):
         lines += _matrix_lines(means, data)
-    lines += ["", "## Networks with random layers"]
-    for data in dict.fromkeys(means["data"]):
-        lines += _cascade_lines(means, data)
+    lines += ["", "## Networks with random layers", "", _RANDOMIZED]
+    for data, measure in itertools.product(dict.fromkeys(means["data"]), _CASCADES):
+        lines += _cascade_lines(means, data, measure)
     lines += ["", "## The features", "", "Those that were measured, and how often their "
               "maps point at what they are about.", "", *_lines(
                   ["data", "layer", "about", "feature", "images", "chance",

@@ -1,0 +1,34 @@
+"""Trials of the automatic labeller of features, where the truth is known."""
+
+rule label_die360:
+    input:
+        images=rules.render_die360.output.images,
+        weights=[paths.weight_file(weights_folder(), "random", network, fold)
+                 for network in convolutional() for fold in range(config["folds"])],
+        saliency=[paths.SALIENCY / f"{network}.npz" for network in convolutional()],
+    output:
+        text=report(paths.LABELLER_TABLE, category="Chapter 5",
+                    caption="../report/labeller_validation.rst"),
+    params:
+        every=config["die360"]["every"],
+        networks=convolutional(),
+        folds=config["folds"],
+        permutations=config["fundus"]["permutations"],
+        folder=weights_folder(),
+        # A run with fewer photographs is a small one.
+        trial="" if config["fundus"]["pairs"] >= 20 else "--photographs 10 --filters 10",
+        engine=engine_arguments(),
+        threads=ONE_THREAD,
+    conda:
+        ENVIRONMENT
+    log:
+        "logs/label_die360.log",
+    benchmark:
+        "results/benchmarks/label_die360.tsv"
+    shell:
+        "{params.threads} cnnviz label-die360 --images {input.images} "
+        "--every {params.every} --weights {params.folder:q} "
+        "--networks {params.networks} --folds {params.folds} {params.trial} "
+        "--permutations {params.permutations} "
+        "--saliency {input.saliency} {params.engine} --output {output.text} "
+        "> {log} 2>&1"
