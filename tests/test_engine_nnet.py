@@ -328,3 +328,16 @@ def test_every_supported_op_was_compared():
     theirs = {op for op in engine.supported() if op.__module__.startswith("theano.")}
     missing = theirs - classes_that_ran() - {scalar.ScalarOp}
     assert not missing, missing
+
+
+def test_filters_of_one_pixel_with_strides_leave_the_memory_whole():
+    """PyTorch's own layout for this corrupted it on some processors, now and then."""
+    image, top = T.TensorType("float32", (False,) * 4)(), T.TensorType("float32", (False,) * 4)()
+    gradient = compiled([image, top], T.nnet.abstract_conv.conv2d_grad_wrt_weights(
+        image, top, (4, 3, 1, 1), subsample=(2, 1)))
+    x, g = values((2, 3, 8, 9), "float32"), values((2, 4, 4, 9), "float32", 1)
+    # Without flipping each other's rows: a filter of one pixel is its own mirror.
+    expected = np.einsum("bihw,bohw->oi", x[:, :, ::2], g)[..., np.newaxis, np.newaxis]
+    for _ in range(2000):
+        found = gradient(x, g)
+    assert_close(found, expected)

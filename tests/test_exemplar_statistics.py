@@ -278,7 +278,8 @@ def test_stopped_early_is_more_like_its_start():
     frame = every_row({("c4", "stopped"): {"likeness": 0.9}})
     found = verdict(frame, "Stopped early", "c4")
     assert found.verdict == "supported"
-    assert "0.90, 0.90 at twice" in found.evidence and "0.20, 0.20 at the end" in found.evidence
+    assert "0.90, 0.90 at twice" in found.evidence
+    assert "0.20, 0.20 at the end" in found.evidence
 
 
 def test_exemplars_that_start_from_data_and_remain_like_it():

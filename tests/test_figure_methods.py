@@ -4,7 +4,6 @@ import matplotlib.text
 import numpy as np
 import pytest
 
-from cnnviz.backend import lasagne
 from cnnviz.figures import figure_methods as methods
 from cnnviz.figures import style
 from cnnviz.receptive_field import ReceptiveField
@@ -62,17 +61,6 @@ def test_contrast_keeps_the_mean_of_each_channel():
     (3e-5, 3e-5)])
 def test_limits_of_colours_are_rounded_up(limit, rounded):
     assert methods.rounded_up(limit) == rounded
-
-
-def test_every_method_of_a_linear_neuron_shows_its_filter():
-    L = lasagne.layers
-    weights = np.array([[1, 2], [3, 4]], np.float32)
-    layer = L.Conv2DLayer(L.InputLayer((None, 1, 2, 2), name="input"), 1, 2,
-                          W=weights[np.newaxis, np.newaxis, ::-1, ::-1],  # it flips
-                          nonlinearity=lasagne.nonlinearities.rectify, name="conv")
-    found = methods.all_methods(layer, np.ones((1, 1, 2, 2), np.float32), 0, 1)
-    # Of a pixel that is one; the deconvolutional network starts from the activation, 10.
-    assert np.allclose(found, np.multiply.outer([1, 1, 1, 10, 1], weights))
 
 
 def test_the_figure_has_page_width_and_no_clipped_text(tmp_path):

@@ -482,31 +482,23 @@ def test_exemplars_of_a_linear_layer_are_its_filters():
         np.testing.assert_allclose(each.activations[:, 0], each.before, rtol=1e-4)
 
 
-class Parabola:
-    """A neuron that is strongest at one place of its only pixel."""
+class Slopes:
+    """Neurons that are linear in their only pixel; the last one is dead."""
+
+    class layer:
+        name = "slopes"
 
     def evaluate(self, patches, features):
-        value = patches[:, 0, 0, 0]
-        gradient = np.zeros_like(patches)
-        gradient[:, 0, 0, 0] = -200 * (value - 0.01)
-        return -100 * (value - 0.01) ** 2, gradient
+        slopes = np.array([5.0, 1e-4, 0.0])[features]
+        return slopes * patches[:, 0, 0, 0], slopes[:, None, None, None] * np.ones_like(patches)
 
 
-def test_steps_are_halved_until_the_first_one_goes_up():
-    start = np.array([[[[0.0, 1.0]]]])
-    size = command.step_size(Parabola(), start, 0, 1.0, share=0.8)
-    # 0.8 over the gradient, 2, halved six times: 1.9 steps of 0.0125 overshoot by less
-    # than the start's distance, 1.9 steps of 0.025 by more.
-    assert size == pytest.approx(0.4 / 2 ** 7) or size == pytest.approx(0.4 / 2 ** 6)
-    moved = 1.9 * size * 2
-    assert abs(moved - 0.01) < 0.01 < abs(2 * moved - 0.01)
-
-
-def test_a_dead_feature_leaves_its_patch(rng):
-    class Dead:
-        def evaluate(self, patches, features):
-            return np.zeros(len(patches)), np.zeros_like(patches)
-    assert command.step_size(Dead(), rng.randn(1, 3, 2, 2), 0, 3.0) > 0
+def test_gradients_have_length_one_whatever_the_feature():
+    evaluate = command.uphill(Slopes(), np.array([2, 0, 1]), 2)
+    values = np.arange(1.0, 4).reshape(3, 1, 1, 1)
+    activations, gradients = evaluate(values, np.array([0, 1, 2]), 0)
+    np.testing.assert_allclose(activations, [0, 10, 3e-4])
+    np.testing.assert_allclose(gradients.ravel(), [0, 1, 1])
 
 
 def test_steps_and_sample_must_be_positive(roles, tmp_path, capsys):

@@ -14,6 +14,7 @@ from cnnviz import paths
 SMALL = {
     "die360": {"every": 120}, "networks": ["c1", "c2", "d5"], "folds": 1,
     "weights": "trained", "exemplars": {"steps": 20},
+    "map_quality": {"views": 8, "photographs": 1, "selection": 1},
     "fundus": {"pairs": 4, "layers": ["pool1"], "features": 3, "overlap": 4,
                "permutations": 99},
     "training": {name: {"epochs": 2, "batch_size": 32, "learning_rate": 0.01,

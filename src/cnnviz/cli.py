@@ -82,6 +82,9 @@ COMMANDS = {
     "drawn-lesions": "drawn lesions beside real ones",
     "figure-fundus": "drawn fundus photographs beside real ones",
     "figure-methods": "every visualization method on both experiments",
+    "map-quality": "measure whether every method's maps are right",
+    "table-map-quality": "means and verdicts of 'cnnviz map-quality'",
+    "figure-map-quality": "every method against masks, the network and the others",
     "convert-defauw": "convert De Fauw's published parameters to a safe file",
     "ship-weights": "copy trained weights to weights/, with a manifest",
 }

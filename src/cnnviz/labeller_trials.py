@@ -54,22 +54,38 @@ def ready(photographs, *indices):
 
 
 def of_others(photographs):
-    """Index maps of the next patient's eye of the same side, but with the own edge.
+    """Index maps of another patient's eye of the same side, but with the own edge.
 
     Parameters
     ----------
     photographs : sequence of planted.Planted
-        Left, right, left, right, ...
 
     Returns
     -------
     list of uint8 arrays
+
+    Raises
+    ------
+    ValueError
+        Where there is no other patient with an eye of that side.
     """
-    def exchanged(own, other):
-        other = np.where(other == _EDGE, fundus_concepts.NOTHING, other)
-        return np.where(own == _EDGE, own, other)
-    own = [each.index for each in photographs]
-    return [exchanged(own[k], own[(k + 2) % len(own)]) for k in range(len(own))]
+    return [_exchanged(each.index, _other(photographs, k).index)
+            for k, each in enumerate(photographs)]
+
+
+def _other(photographs, k):
+    """The next photograph of the same side and another patient."""
+    own = photographs[k]
+    for other in (*photographs[k + 1:], *photographs[:k]):
+        if other.side == own.side and other.patient != own.patient:
+            return other
+    raise ValueError(f"{len(photographs)} photographs hold no other patient's {own.side} "
+                     "eye; draw more")
+
+
+def _exchanged(own, other):
+    other = np.where(other == _EDGE, fundus_concepts.NOTHING, other)
+    return np.where(own == _EDGE, own, other)
 
 
 class Row(NamedTuple):

@@ -229,14 +229,16 @@ def scores(layers, images, masks, fields, progress=None):
 
 
 def _excess(values, masks, field):
-    """Share on each mask less its area, ``(concepts,)``."""
-    out = np.zeros(len(masks))
-    there = np.flatnonzero((masks & field).any(axis=(1, 2)))
-    if len(there):
-        maps = np.broadcast_to(values, (len(there), *values.shape))
-        out[there] = np.nan_to_num(metrics.relevance_mass(maps, masks[there], field)
-                                   - metrics.area_share(masks[there], field))
-    return out
+    """Share on each mask less its area, ``(concepts,)``.
+
+    As relevance mass less area share, but for hundreds of features.
+    """
+    inside = (masks & field).reshape(len(masks), -1)
+    values = (values * field).ravel()
+    area, total = inside.sum(axis=1), values.sum()
+    if not total:
+        return np.zeros(len(masks))
+    return np.where(area > 0, inside @ values / total - area / field.sum(), 0)
 
 
 # --- Measures ---------------------------------------------------------------------

@@ -36,6 +36,7 @@ TRAINED_WEIGHTS = RESULTS / "weights"
 HISTORIES = RESULTS / "histories"
 EVALUATIONS = RESULTS / "evaluations"
 SALIENCY = RESULTS / "saliency"
+MAP_QUALITY = RESULTS / "map_quality"  # measurements of maps, experiment by experiment
 NEIGHBOURS = RESULTS / "neighbours"
 DISAGREEMENT = RESULTS / "disagreement.npz"
 DIE_EXEMPLARS = RESULTS / "exemplars" / "die360"
@@ -52,6 +53,7 @@ TABLE_4_1 = BEYOND_TABLES / "table_4_1.md"
 FEATURES_TABLE = BEYOND_TABLES / "features.csv"  # what every feature detects
 NEIGHBOURS_TABLE = BEYOND_TABLES / "neighbouring_views.md"
 EXEMPLARS_TABLE = BEYOND_TABLES / "exemplars_die360.md"
+MAP_QUALITY_TABLE = BEYOND_TABLES / "map_quality.md"
 EXEMPLARS_BESIDE_DATA = BEYOND_TABLES / "exemplars.md"
 FOLDS_TABLE = BEYOND_TABLES / "table_5_1_folds.csv"
 # The same tables, made with files that a fresh clone does not have.

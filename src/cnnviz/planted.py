@@ -4,6 +4,7 @@ Built like the first layers of De Fauw's (7x7 filters, pooling over 3 with strid
 rectifiers), with filters that are set, not learned.  On it a labeller of features can
 be tried: the names that it should give are known.
 """
+import itertools
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ from cnnviz.backend import lasagne
 from cnnviz.datasets import concepts, fundus, synthetic, synthetic_scene as scenes
 from cnnviz.networks.layers import SameConv2DLayer
 
-__all__ = ["CHANNELS", "NOISE", "Planted", "photographs", "Feature", "FEATURES", "network", "random_network"]
+__all__ = ["CHANNELS", "NOISE", "CONTRAST", "Planted", "photographs", "Feature", "FEATURES", "network", "random_network"]
 
 CHANNELS = 4            #: red, green, blue, and white noise
 NOISE = 3               #: position of the latter
@@ -22,9 +23,10 @@ _RED, _GREEN = 0, 1
 _SEED = 1601
 # Grades with lesions, but without new vessels, which grow on the optic disc.
 _SHARES = np.array([0, 0, 1, 1, 0]) / 2
-# Contrast, times what it is in real photographs: among vessels, small lesions are
-# more than a few filters set by hand can find.
-_CONTRAST = {"microaneurysm": 6.0, "hard exudate": 2.0}
+#: Contrast, times what it is in real photographs: among vessels, small lesions are
+#: more than a few filters set by hand can find.
+CONTRAST = {"microaneurysm": 6.0, "hard exudate": 1.5}
+_FEW = 5                # of each that a photograph has at least
 
 
 # --- Photographs ------------------------------------------------------------
@@ -34,10 +36,12 @@ class Planted(NamedTuple):
     pixels: np.ndarray  #: float32 ``(4, 512, 512)``; the fourth channel is white noise
     index: np.ndarray   #: concept of every pixel; see :mod:`cnnviz.datasets.concepts`
     field: np.ndarray   #: bool ``(512, 512)``, field of view
+    patient: int
+    side: str
 
 
 def photographs(count):
-    """Photographs of both eyes of patients with lesions of strong contrast.
+    """Photographs with lesions of strong contrast: hard exudates and microaneurysms.
 
     Parameters
     ----------
@@ -47,22 +51,31 @@ def photographs(count):
     ------
     Planted
     """
-    for number in range(count):
-        seed, side = [_SEED, number // 2], fundus.SIDES[number % 2]
-        scene = _strengthened(synthetic.eye(seed, side, _SHARES))
-        picture, _ = synthetic.prepared(scene)
-        field = concepts.field_of_view(picture)
-        noise = np.random.default_rng([_SEED, number]).standard_normal(
-            (1, *field.shape), np.float32)
-        yield Planted(
-            np.concatenate([fundus.standardize(picture), noise * field]),
-            concepts.index_map(concepts.of_scene(scene, field).masks), field)
+    found = 0
+    for number in itertools.count():
+        patient, side = number // 2, fundus.SIDES[number % 2]
+        scene = synthetic.eye([_SEED, patient], side, _SHARES)
+        if all(np.sum(scene.kinds == scenes.LESIONS.index(name)) >= _FEW
+               for name in CONTRAST):
+            found += 1
+            yield _photograph(_strengthened(scene), patient, side)
+        if found == count:
+            return
+
+
+def _photograph(scene, patient, side):
+    picture, _ = synthetic.prepared(scene)
+    field = concepts.field_of_view(picture)
+    noise = np.random.default_rng(scene.seed).standard_normal((1, *field.shape), np.float32)
+    return Planted(np.concatenate([fundus.standardize(picture), noise * field]),
+                   concepts.index_map(concepts.of_scene(scene, field).masks), field,
+                   patient, side)
 
 
 def _strengthened(scene):
     """The scene with stronger contrasts, and without text, notch and overexposed rim."""
     factor = np.ones((len(scene.kinds), 1))
-    for name, times in _CONTRAST.items():
+    for name, times in CONTRAST.items():
         factor[scene.kinds == scenes.LESIONS.index(name)] = times
     return replace(scene, colours=scene.colours * factor, text="",
                    rim=np.zeros_like(scene.rim), patient=replace(scene.patient, notch=0.0))

@@ -274,12 +274,28 @@ def exemplar_files():
     return [paths.EXEMPLAR_STATISTICS / f"{name}.npz" for name in (*TWINS, "defauw")]
 
 
+def deepest_network():
+    """The convolutional network whose maps are measured."""
+    return max(convolutional() or ["c9"], key=lambda name: int(name[1:]))
+
+
+def measured_layers():
+    """Layers of De Fauw's network whose maps are measured."""
+    there = config["fundus"]["layers"]
+    return [name for name in ("pool3", "pool4", "pool5") if name in there] or there[:1]
+
+
+def map_quality_files():
+    """Measurements of maps, experiment by experiment."""
+    return [paths.MAP_QUALITY / f"{name}.csv"
+            for name in (*(["die360"] if convolutional() else []), "fundus")]
+
+
 def everything():
     """What a whole run makes."""
     made = [kept(paths.COMPARISON), *figure("figure_5_1"), *figure("figure_fundus"),
             *figure("figure_4_1"), *figure("figure_4_2"), *figure("figure_4_3"),
-            paths.LESIONS_TABLE, kept(paths.FUNDUS_TABLE), paths.SOFTWARE,
-            paths.EXEMPLARS_BESIDE_DATA, *figure("figure_exemplars")]
+            paths.LESIONS_TABLE, kept(paths.FUNDUS_TABLE), paths.SOFTWARE]
     for stem in BACKGROUND:
         made += figure(stem)
     if looks_at_features():
@@ -296,7 +312,7 @@ def everything():
     made += figure("figure_5_5")
     if convolutional():
         made += [*figure("figure_5_2"), paths.NEIGHBOURS_TABLE, *figure("figure_5_3"),
-                 *figure("table_5_2"), paths.EXEMPLARS_TABLE, paths.LABELLER_TABLE]
+                 *figure("table_5_2"), paths.EXEMPLARS_TABLE]
     # Elsewhere, views one degree apart would all be rendered anew.
     if convolutional() and config["die360"]["every"] == 1:
         made += animation_files()

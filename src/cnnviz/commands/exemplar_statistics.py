@@ -96,8 +96,8 @@ def run(args):
     settings = _settings(kind, args.at_most)
     names = args.layers or list(counts)
     out = {"network": args.network, "choice": args.choice, "kind": kind,
-           "layers": names, "accuracy": accuracy, "sample": len(data.images), "low": data.low, "high": data.high,
-           "square": data.square, **settings._asdict()}
+           "layers": names, "accuracy": accuracy, "sample": len(data.images),
+           "low": data.low, "high": data.high, "square": data.square, **settings._asdict()}
     for name in names:
         layer = layers.find_layer(network, name)
         features = np.linspace(0, layer.output_shape[1], counts.get(name, 2),

@@ -8,6 +8,7 @@ the activation of this network has no maximum.
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from cnnviz import exemplar_records as records
 from cnnviz import files
@@ -15,8 +16,8 @@ from cnnviz.commands import arguments
 from cnnviz.commands.evaluate_fundus import CHOICES
 
 STEPS = 60       # most is gained by then
-STEP = 0.05      # of the norm, at first
-HALVINGS = 10    # of the step, at most
+STEP = 0.03      # of the norm: how far one goes, without momentum
+PATCHES = 3      # a pass; each of the deepest needs 0.3 GB
 TOGETHER = 32    # photographs that are read at a time
 
 
@@ -66,53 +67,45 @@ def sampled(photographs, count):
                              for index in chosen])
 
 
-def step_size(network, start, feature, norm, share=STEP):
-    """A step size with which the first step goes up.
+def uphill(network, features, together):
+    """For :func:`cnnviz.exemplars.ascend`: activations, and gradients of length one.
 
-    It moves the patch by ``share`` of its norm, or by half of that, a quarter ..., where
-    the activation would fall.  Gradients of features differ by orders of magnitude.
+    Gradients of features differ by orders of magnitude, and grow on the way; so no
+    feature's exemplar depends on which others there are.
 
     Parameters
     ----------
     network : cnnviz.exemplars.PatchNetwork
-    start : array, ``(1, channels, rows, columns)``
-    feature : int
-    norm, share : float
-
-    Returns
-    -------
-    float
+    features : int array, ``(n,)``
+    together : int
+        Patches a pass.
     """
-    from cnnviz import exemplars
-    before, gradient = network.evaluate(start, [feature])
-    length = float(np.sqrt((gradient ** 2).sum())) or 1.0
-    size = share * norm / length
-    for _ in range(HALVINGS):
-        moved, _ = exemplars.nesterov(start, np.zeros_like(start), gradient, size)
-        after, _ = network.evaluate(exemplars.rescaled(moved, norm), [feature])
-        if after[0] > before[0]:
-            break
-        size /= 2
-    return size
+    from cnnviz import exemplars, inputs
+    evaluate = exemplars.checked(network, features)
+
+    def of_unit_length(values, rows, step):
+        activations, gradients = zip(*(
+            evaluate(values[part], rows[part], step)
+            for part in inputs.batches([values], together)))
+        return (np.concatenate(activations),
+                exemplars.rescaled(np.concatenate(gradients), 1.0))
+    return of_unit_length
 
 
 def climb(network, patches, features, norm, steps, keep):
-    """Ascend from one start of every feature, one after the other.
+    """Ascend from a patch for every feature, on the sphere of a norm.
 
     Returns
     -------
-    starts : array
-        The patches, scaled to that norm.
-    list of cnnviz.exemplars.Exemplars
+    cnnviz.exemplars.Exemplars
     """
     from cnnviz import exemplars
-    starts = exemplars.rescaled(patches, norm)
-    found = []
-    for start, feature in zip(starts[:, np.newaxis], features):
-        rule = exemplars.Rule(steps=steps, norm=norm, keep=keep, tolerance=None,
-                              step_size=step_size(network, start, feature, norm))
-        found.append(exemplars.maximize(network, start, [feature], rule, progress=True))
-    return starts, found
+    rule = exemplars.Rule(steps=steps, norm=norm, keep=keep, tolerance=None,
+                          step_size=STEP * norm).checked()
+    with tqdm(total=len(features) * (steps + 1), unit=" steps") as bar:
+        found = exemplars.ascend(uphill(network, features, PATCHES), patches, rule,
+                                 bar=bar)
+    return exemplars.joined([found], features)
 
 
 def of_layer(network, images, names, mean, features, steps):
@@ -133,29 +126,30 @@ def of_layer(network, images, names, mean, features, steps):
     list of cnnviz.exemplar_records.Record
     """
     from cnnviz import exemplars
+    features = np.array(features)
     maxima = exemplars.start_maximum(network, images, features, 8)
     norm = float(np.sqrt((images ** 2).mean() * np.prod(network.shape)))
-    patches = {"maximum": maxima.patches,
-               "mean": exemplars.start_mean(network, mean, features),
-               "noise": exemplars.start_noise(network, features)}
-    kept = records.kept_steps(steps)
-    found = [climb(network, patches[start], features, norm, steps,
-                   kept if start == "maximum" else ()) for start in records.STARTS]
-    return [_record(network, maxima, names, found, k) for k in range(len(features))]
+    starts = {"maximum": maxima.patches,
+              "mean": exemplars.start_mean(network, mean, features),
+              "noise": exemplars.start_noise(network, features)}
+    starts = [exemplars.rescaled(starts[name], norm) for name in records.STARTS]
+    # The figures that show an ascent are about the first.
+    keep = [records.kept_steps(steps), (), ()]
+    climbs = [climb(network, start, features, norm, steps, kept)
+              for start, kept in zip(starts, keep)]
+    return [_record(network.layer.name, network.field, maxima, names, starts, climbs, k)
+            for k in range(len(features))]
 
 
-def _record(network, maxima, names, found, k):
+def _record(layer, field, maxima, names, starts, climbs, k):
     """What is kept of one feature."""
-    climbs = [each[k] for _, each in found]
-
     def rows(name):
-        return np.concatenate([getattr(each, name) for each in climbs])
+        return np.stack([getattr(each, name)[k] for each in climbs])
     return records.Record(
-        network.layer.name, int(climbs[0].features[0]), float(maxima.activations[k]),
-        names[maxima.images[k]], np.array(network.field),
-        np.stack([starts[k] for starts, _ in found]), rows("patches"),
-        rows("activations")[:, 0], rows("reached"), rows("activations"), climbs[0].kept,
-        climbs[0].iterates[0])
+        layer, int(climbs[0].features[k]), float(maxima.activations[k]),
+        names[maxima.images[k]], np.array(field), np.stack([each[k] for each in starts]),
+        rows("patches"), rows("activations")[:, 0], rows("reached"), rows("activations"),
+        climbs[0].kept, climbs[0].iterates[k])
 
 
 def wanted(roles):

@@ -95,9 +95,13 @@ def convolution_grad_weights(node):
         if rest:
             image = F.pad(image, rest)
         shape = (top.shape[1], image.shape[1] // geometry.groups, *map(int, sizes))
-        weights = geometry.backward(
-            geometry.lay_out(top), geometry.lay_out(image),
-            top.new_empty(1).expand(shape), padding, [False, True, False])[1]
+        # With strides and filters of one pixel PyTorch 2.13's kernel for channels-last
+        # maps writes beyond its memory on processors without AVX-512.
+        corrupts = max(shape[2:]) == 1 < max(geometry.stride)
+        top, image = (each.contiguous() if corrupts else geometry.lay_out(each)
+                      for each in (top, image))
+        weights = geometry.backward(top, image, top.new_empty(1).expand(shape), padding,
+                                    [False, True, False])[1]
         return geometry.filters(weights)
     return run
 

@@ -7,7 +7,8 @@ from cnnviz.figures import exemplar_sheet as sheet, style
 
 ROLES = ("microaneurysm", "haemorrhage", "vessel")
 LABEL = 1.5     # inches
-HEADINGS = ("what activates it most", "exemplar, destandardized", "exemplar, own range")
+HEADINGS = ("what activates it most", "after {steps} steps, destandardized",
+            "after {steps} steps, own range")
 STARTS = {"maximum": "the photograph", "mean": "the mean photograph", "noise": "noise"}
 
 add_arguments = sheet.add_arguments
@@ -48,7 +49,7 @@ def draw(found, settings):
         left.text(-0.04, 1, f"({letter}) " + label(record, names[record.best]),
                   transform=left.transAxes, ha="right", va="top", linespacing=1.3)
     for each, text in zip(axes[0], HEADINGS):
-        each.set_title(text, pad=3)
+        each.set_title(text.format(**settings), pad=3)
     return figure
 
 

@@ -29,8 +29,9 @@ def factors(found):
 def draw(found, settings):
     """Draw the figure; parameters as for :func:`cnnviz.figures.figure_4_22.draw`."""
     record, text = found[ROLE], factors(found)
-    top = sheet.title(record) + (f"\nlargest activation in {settings['sample']} "
-                                 f"photographs: {style.number(record.data)}")
+    top = sheet.title(record) + (
+        f"\nlargest activation in {settings['sample']} photographs: "
+        f"{style.number(record.data)}; exemplars after {settings['steps']} steps")
     figure, axes = sheet.panels(3, 3, LABEL, 0.2, 0.2, sheet.lines(top),
                                 sheet.lines(text), SIDE)
     sheet.heading(figure, top)

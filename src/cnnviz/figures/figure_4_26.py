@@ -35,7 +35,7 @@ def draw(found, settings):
         above.set_title("\n".join([*sheet.describe(record), seen]), pad=3)
         sheet.show(above, fundus.destandardize(patch),
                    f"activation {style.number(record.reached[record.best])}, on data "
-                   f"{style.number(record.data)}\nstarted from: "
+                   f"{style.number(record.data)}\n{settings['steps']} steps from: "
                    f"{records.STARTS[record.best]}")
         image, limit = sheet.own_range(patch)
         sheet.show(below, image, sheet.range_note(limit) + "\n" + near_border(record))

@@ -95,7 +95,7 @@ def _draw_matrix(axes, means, data):
 
 def _draw_cascade(axes, means, data):
     """Agreement with the trained network's maps, as layers become random."""
-    found = rows(means, data, "cascade")
+    found = rows(means, data, "cascade, signed")
     steps = list(dict.fromkeys(step for _, step in found))
     for k, method in enumerate(METHODS):
         line = [found[method, step] for step in steps]
@@ -179,7 +179,7 @@ def draw(means):
                 axes.set_axis_off()
             continue
         _draw_column(grid[:4, k], means, data)
-    cascades = [data for data in names if rows(means, data, "cascade")][:2]
+    cascades = [data for data in names if rows(means, data, "cascade, signed")][:2]
     for axes, data in zip(grid[4], [*cascades, *[None] * (2 - len(cascades))]):
         if data is None:
             _missing(axes, "no network was randomized")
@@ -200,10 +200,20 @@ def draw(means):
     return figure
 
 
-def run(args):
-    if not args.summary.is_file():
-        raise FileNotFoundError(f"{args.summary}: no such file; make it with 'cnnviz "
+def read(path):
+    """Means and intervals of 'cnnviz table-map-quality'.
+
+    Raises
+    ------
+    FileNotFoundError
+        Naming the remedy.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; make it with 'cnnviz "
                                 "table-map-quality'")
-    means = pd.read_csv(args.summary, keep_default_na=False,
-                        na_values={name: ["", "nan"] for name in ("value", "low", "high")})
-    style.save(draw(means), args.output)
+    return pd.read_csv(path, keep_default_na=False, na_values={
+        name: ["", "nan"] for name in ("value", "low", "high")})
+
+
+def run(args):
+    style.save(draw(read(args.summary)), args.output)

@@ -295,7 +295,8 @@ def _nearer(table):
         holds += (other < one).tolist()
         write = _decimal if name == "outside" else _number
         parts.append(f"{words} {_listed(one, write)} → {_listed(other, write)}")
-    return Verdict("Saturating units keep exemplars nearer to data.", _TWO, _judged(holds), "; ".join(parts))
+    return Verdict("Saturating units keep exemplars nearer to data.", _TWO,
+                   _judged(holds), "; ".join(parts))
 
 
 def _stays(table):
@@ -372,41 +373,44 @@ def verdicts(table):
 # --- The text ---------------------------------------------------------------------
 
 _CAPTION = """\
-Thesis sections 4.4 and 6: exemplars could not be read, since optimized inputs activate
-a feature by up to 10,000 and data by less than 10; *it might be that the unbounded
-nature of the ReLU is the cause*, which saturating units would not have. Here the same
-is measured on rectifiers and on sigmoid units: c4 and c4_sigmoid are one architecture,
-trained on one fold (validation accuracy {accuracies}).
+Thesis sections 4.4 and 6: exemplars could not be read; optimized inputs activate a
+feature by up to 10,000, data by less than 10. The thesis suspects the rectifier, to
+whose answers there is no bound, as there is to those of saturating units. Here both are
+measured: c4 and c4_sigmoid are one architecture, trained on one fold (validation
+accuracy {accuracies}).
 
 *Plain*: gradient ascent from the patch of the data that activates the feature most
 (strongest), from the mean image, and from the noise of several seeds, for {die_steps}
 steps of {die_size} (De Fauw's network: {fundus_steps} of {fundus_size}) unless it stops
 rising before. *Norm held*: on the sphere of eq. 3.1, with the data's root mean square,
-in steps of fixed length, from the same starts. *Regularized*: random shifts, turns and scales, low frequencies first; norm, length and
-number of steps as where the norm is held ({die_regularized} and {fundus_regularized}). Activations are those before the
-last non-linearity, as in the thesis. Data: {samples}, as many of each class as there are
-up to a limit, evenly spaced.
+in steps of fixed length, from the same starts. *Regularized*: random shifts, turns and
+scales, low frequencies first; norm, length and number of steps as where the norm is
+held ({die_regularized} and {fundus_regularized}). Activations are those before the last
+non-linearity, as in the thesis. Data: {samples}, as many of each class as there are up
+to a limit, evenly spaced.
 
 *Likeness*: correlation with the strongest patch. *Outside*: share of the patch's values
 below or above all of the data's. *Transfer*: share of its activation that an exemplar
-keeps when it is shifted by so many pixels, up, down, left and right on average; none where
-it is not positive, or where nothing of the patch stays in sight. *Diversity*:
-one minus the mean correlation of the exemplars of different seeds, 0 for equal ones,
-1 for unrelated ones. Whether a picture can be *read* is not measured; an exemplar that
-is lost by a shift of a pixel, or is another one for every seed, shows no shape of which
-a name could be given.
+keeps when it is shifted by so many pixels, up, down, left and right on average; none
+where it is not positive, or where nothing of the patch stays in sight. *Diversity*: one
+minus the mean correlation of the exemplars of different seeds, 0 for equal ones, 1 for
+unrelated ones. Whether a picture can be *read* is not measured; an exemplar that is
+lost by a shift of a pixel, or is another one for every seed, shows no shape of which a
+name could be given.
 """
 _RULES = """\
 A claim is *supported* where all of its comparisons speak for it, *partly* where more
 than half do. Comparisons are of medians over features and starting points, one for each
-layer and measure; the evidence lists layers from the first on. *Far more*: ten times as much. *Easier to read*: transfer (mean over
-the shifts) higher, diversity lower, likeness higher, each by {margin} or more.
+layer and measure; the evidence lists layers from the first on. *Far more*: ten times as
+much. *Easier to read*: transfer (mean over the shifts) higher, diversity lower,
+likeness higher, each by {margin} or more.
 """
 
 
 def _filled(paragraphs):
     """Paragraphs with lines of even length."""
-    return "\n\n".join(textwrap.fill(each, 88) for each in paragraphs.split("\n\n")) + "\n"
+    return "\n\n".join(textwrap.fill(each, 88, break_on_hyphens=False)
+                       for each in paragraphs.split("\n\n")) + "\n"
 
 
 def _rows_of(table, cells):
@@ -442,7 +446,8 @@ _METHOD_WORDS = {"plain": "plain", "sphere": "norm held", "regularized": "regula
 def _distance(patch, rows):
     for method, words in _METHOD_WORDS.items():
         chosen = rows[rows["method"] == method]
-        yield " | ".join([words, _spread(chosen["square"]), _spread(chosen["outside"], _decimal),
+        yield " | ".join([words, _spread(chosen["square"]),
+                          _spread(chosen["outside"], _decimal),
                           _spread(chosen["likeness"], _decimal)])
 
 

@@ -245,8 +245,8 @@ def _corner_text(rows):
             f"{_verdict(first)} for neuron (0, 0): {counts[1]}, mean share "
             f"{np.nanmean([row.first_corner for row in deep]):.3f}. "
             + ("A patch as large as the receptive field, *same* padding and the first "
-               "neuron's activation explain the empty corner: that neuron sees the top left "
-               "part of the patch, and the less of it the deeper the layer."
+               "neuron's activation would explain the empty corner: that neuron sees the top "
+               "left part of the patch, and the less of it the deeper the layer."
                if first and not central else ""))
 
 

@@ -7,6 +7,7 @@ from scipy import stats
 from cnnviz.dissection import LEAST_OVERLAP, LEAST_SHARE, MARGIN, MIXTURE, OTHER, RATE
 from cnnviz.evaluation import CONCEPTS as DIE_CONCEPTS
 from cnnviz.labelling import agreement
+from cnnviz.planted import CONTRAST
 
 __all__ = ["text", "statements"]
 
@@ -28,9 +29,9 @@ _PLANTED = """\
 
 A network made by hand: 7×7 filters, pooling over 3 with stride 2, then filters of 13×13
 on means of every 8 pixels; nothing is learned. It looks at {count} drawn photographs with
-vessels, lesions, disc and fovea (moderate and severe retinopathy; contrast of
-microaneurysms times 6, of hard exudates times 2; no text, notch or overexposed rim) and
-at a channel of white noise. Concepts are all {concepts} of Table 4.1's labeller. *On
+vessels, lesions, disc and fovea (moderate and severe retinopathy with hard exudates and
+microaneurysms; contrast of {contrast}; no text, notch or overexposed rim) and at a
+channel of white noise. Concepts are all {concepts} of Table 4.1's labeller. *On
 target*: strongest photographs whose maximal neuron's receptive field has its middle on
 what was planted, which needs no labeller. Largest shares of the saliency, with their
 lift over chance and p-value.
@@ -125,7 +126,8 @@ def text(planted, count, concepts, nulls, filters, die):
     parts = ["# Trials of the automatic labeller\n\n",
              _CAPTION.format(rate=RATE, margin=MARGIN, least=LEAST_SHARE,
                              overlap=LEAST_OVERLAP), "\n",
-             _PLANTED.format(count=count, concepts=concepts),
+             _PLANTED.format(count=count, concepts=concepts, contrast=", ".join(
+                 f"{name}s times {times:g}" for name, times in CONTRAST.items())),
              *map(_planted_line, planted), _planted_verdict(planted),
              _NULL.format(filters=filters), *(_null_line(*each) for each in nulls)]
     return "".join(parts) + _null_verdict(nulls) + _die_text(**die)

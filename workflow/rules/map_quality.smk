@@ -1,0 +1,93 @@
+"""Are the maps right? Every method measured (thesis section 6.1 asks for it)."""
+
+rule map_quality_die360:
+    input:
+        images=rules.render_die360.output.images,
+        weights=paths.weight_file(weights_folder(), "random", deepest_network(), 0),
+    output:
+        measured=paths.MAP_QUALITY / "die360.csv",
+    params:
+        every=config["die360"]["every"],
+        views=config["map_quality"]["views"],
+        network=deepest_network(),
+        folder=weights_folder(),
+        engine=engine_arguments(),
+        threads=ONE_THREAD,
+    conda:
+        ENVIRONMENT
+    log:
+        "logs/map_quality_die360.log",
+    benchmark:
+        "results/benchmarks/map_quality_die360.tsv"
+    shell:
+        "{params.threads} cnnviz map-quality --experiment die360 --images {input.images} "
+        "--every {params.every} --views {params.views} --weights {params.folder:q} "
+        "--network {params.network} {params.engine} --output {output.measured} "
+        "> {log} 2>&1"
+
+
+rule map_quality_fundus:
+    input:
+        weights=network_weights,
+        software=paths.SOFTWARE,  # as for text_chapter_4
+    output:
+        measured=paths.MAP_QUALITY / "fundus.csv",
+    params:
+        choice=config["fundus"]["weights"],
+        layers=measured_layers(),
+        photographs=config["map_quality"]["photographs"],
+        selection=config["map_quality"]["selection"],
+        mirror=mirror_argument(),
+        engine=engine_arguments(),
+        threads=ONE_THREAD,
+    resources:
+        mem_mb=3000,
+    conda:
+        ENVIRONMENT
+    log:
+        "logs/map_quality_fundus.log",
+    benchmark:
+        "results/benchmarks/map_quality_fundus.tsv"
+    shell:
+        "{params.threads} cnnviz map-quality --experiment fundus --choice {params.choice} "
+        "--layers {params.layers} --photographs {params.photographs} "
+        "--selection {params.selection} {params.mirror} {params.engine} "
+        "--output {output.measured} > {log} 2>&1"
+
+
+rule table_map_quality:
+    input:
+        measured=map_quality_files(),
+    output:
+        text=report(kept(paths.MAP_QUALITY_TABLE), category="Methods",
+                    caption="../report/map_quality.rst"),
+        summary=kept(paths.MAP_QUALITY_TABLE.with_suffix(".csv")),
+    params:
+        threads=ONE_THREAD,
+    conda:
+        ENVIRONMENT
+    log:
+        "logs/table_map_quality.log",
+    benchmark:
+        "results/benchmarks/table_map_quality.tsv"
+    shell:
+        "{params.threads} cnnviz table-map-quality --measured {input.measured} "
+        "--summary {output.summary} --output {output.text} > {log} 2>&1"
+
+
+rule figure_map_quality:
+    input:
+        summary=rules.table_map_quality.output.summary,
+    output:
+        reported_figure("figure_map_quality", "Methods"),
+    params:
+        stem=paths.FIGURES / "figure_map_quality",
+    conda:
+        ENVIRONMENT
+    log:
+        "logs/figure_map_quality.log",
+    benchmark:
+        "results/benchmarks/figure_map_quality.tsv"
+    shell:
+        "cnnviz figure-map-quality --summary {input.summary} --output {params.stem} "
+        "> {log} 2>&1"
