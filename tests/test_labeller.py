@@ -151,7 +151,9 @@ def test_a_map_that_is_the_same_everywhere_points_nowhere():
     network = die.build("c1", seed=0)
     convolution = layers.find_layer(network, "conv1")
     convolution.b.set_value(np.float32([0, 1, 0]))
-    convolution.W.set_value(convolution.W.get_value() * np.float32([1, 0, 1])[:, None, None, None])
+    weights = convolution.W.get_value()
+    weights[1] = 0
+    convolution.W.set_value(weights)
     probe = labelling.Probe(layers.pooling_layers(network))
     images = np.random.RandomState(0).randn(3, 1, 32, 32).astype(np.float32)
     found, = probe.findings(images, [np.tile(np.arange(3), (3, 1))],
@@ -334,8 +336,9 @@ def test_verdicts_follow_from_numbers():
                          [("hard exudate", 0.8, 9.0, 0.001)], 0.1)
         found = names()
         rows = die_rows(found)
-        random = [each._replace(weights="random", label="other" if k < share else "pip",
-                                points=()) for k, each in enumerate(rows)]
+        random = [each._replace(weights="random", points=(),
+                                label="other" if k < share else "pip")
+                  for k, each in enumerate(rows)]
         steps = {place: trials.Steps(*["edge"] * 4) for place in found}
         return labeller_validation.text(
             [row], 14, 14, [("noise", "own", trials.Null(np.array(nulls), np.ones((2, 1))), ())],

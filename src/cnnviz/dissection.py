@@ -25,9 +25,9 @@ from scipy import fft, ndimage, stats
 
 __all__ = ["STRONGEST", "TOP_SHARE", "LEAST_OVERLAP", "MARGIN", "LEAST_SHARE", "RATE",
            "MIXTURE", "OTHER", "Top", "strongest", "highest", "thresholds", "upsample",
-           "Overlap", "overlaps", "detectors", "disjoint", "Localisation",
-           "Concepts", "Evidence", "localisation", "adjusted", "beats_chance", "labels", "confusion_pairs",
-           "summary"]
+           "Overlap", "overlaps", "detectors", "disjoint", "Localisation", "Concepts",
+           "Evidence", "localisation", "adjusted", "beats_chance", "labels",
+           "confusion_pairs", "summary"]
 
 STRONGEST = 9          #: photographs to a feature, as in the thesis
 TOP_SHARE = 0.005      #: of activations above a feature's threshold (Bau et al. 2017)

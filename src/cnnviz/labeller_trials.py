@@ -140,12 +140,13 @@ def _rows(layer, masks, top, found, beats, iou):
     field, names = receptive_field(layer), dissection.labels(beats, _CONCEPTS)
     overlap = dissection.detectors(iou, _CONCEPTS)
     for k, feature in enumerate(planted.FEATURES[layer.name]):
-        order = [c for c in np.argsort(-np.nan_to_num(found.share[k])) if found.share[k, c] > 0]
+        share = np.nan_to_num(found.share[k])
+        order = [c for c in np.argsort(-share) if share[c] > 0]
         yield Row(layer.name, feature, names[k], overlap[k],
                   sum(_on(masks[picture], field, place, feature.parts)
                       for picture, place in zip(top.index[k], top.places[k])),
                   top.index.shape[1],
-                  [(_CONCEPTS[c], found.share[k, c], found.lift[k, c], found.p[k, c])
+                  [(_CONCEPTS[c], share[c], found.lift[k, c], found.p[k, c])
                    for c in order], float(np.nanmax(iou[k])))
 
 

@@ -14,7 +14,8 @@ from cnnviz.backend import lasagne
 from cnnviz.datasets import concepts, fundus, synthetic, synthetic_scene as scenes
 from cnnviz.networks.layers import SameConv2DLayer
 
-__all__ = ["CHANNELS", "NOISE", "CONTRAST", "Planted", "photographs", "Feature", "FEATURES", "network", "random_network"]
+__all__ = ["CHANNELS", "NOISE", "CONTRAST", "Planted", "photographs", "Feature", "FEATURES",
+           "network", "random_network"]
 
 CHANNELS = 4            #: red, green, blue, and white noise
 NOISE = 3               #: position of the latter
