@@ -310,7 +310,7 @@ def write_changes(path, changes, differences, rng):
                    f"pool1_{aggregate}_correlation": 1 - changes}
         arrays |= {f"pool1_{aggregate}_example_{key}": value for key, value in {
             "pair": pair, "feature": feature, "change": changes[feature, pair],
-            "maps": rng.randn(2, 32, 32), "activations": [1.5, 2],
+            "maps": rng.randn(2, 32, 32), "activations": [-0.0123, 0.000786],
             "boxes": [[-1, 0, 3, 4], [5, 6, 9, 10]]}.items()}
     files.save_arrays(path, **arrays)
 
@@ -331,7 +331,8 @@ def test_figure_5_2_shows_the_largest_change_of_all_networks(tmp_path, rng):
     assert "| c1, pool1 | 0.38 **0.55** 0.73 | 0% | 0.55 | 0.45 |" in lines[-2]
     found = [layer for k in (1, 2) for layer in figure_5_2.read(tmp_path / f"c{k}.npz")[0]]
     said = within_page(figure_5_2.draw(found, {"max": best, "sum": best}))
-    assert any("change 0.90\nimages differ by 3.1/255" in text for text in said)
+    assert any("change 0.90\nimages differ by 3.1/255\nactivation −0.0123,\nthen 0.000786"
+               in text for text in said)
 
 
 def test_silent_layers_are_drawn_without_examples():

@@ -159,11 +159,11 @@ def _axes(figure, column, top):
 
 
 def _label(letter, aggregate, example):
-    before, after = (f"{each:.3g}" for each in example.activations)
+    before, after = (style.number(each) for each in example.activations)
     return (f"({letter}) gradient of {aggregate}(F)\n{example.network}, {example.layer}, "
             f"feature {example.feature + 1}\nchange {example.change:.2f}\n"
             f"images differ by {255 * example.difference:.1f}/255\n"
-            f"activation {before}, then {after}")
+            f"activation {before},\nthen {after}")
 
 
 def _draw_example(figure, letter, aggregate, example, top):
