@@ -282,7 +282,7 @@ def test_sheets_fit_the_page_and_have_letters_and_arrows(scene, tmp_path):
               if patch.get_facecolor()[:3] == matplotlib.colors.to_rgb(
                   style.POINTERS["green arrow"].colour)]
     assert len(arrows) == 4   # whole photograph twice, close-up, legend
-    style.save(figure, tmp_path / "sheet")
+    style.save(figure, tmp_path / "sheet", [".png"])
     assert matplotlib.image.imread(tmp_path / "sheet.png").shape[1] == 2130
 
 
@@ -490,7 +490,8 @@ class Slopes:
 
     def evaluate(self, patches, features):
         slopes = np.array([5.0, 1e-4, 0.0])[features]
-        return slopes * patches[:, 0, 0, 0], slopes[:, None, None, None] * np.ones_like(patches)
+        return (slopes * patches[:, 0, 0, 0],
+                slopes[:, None, None, None] * np.ones_like(patches))
 
 
 def test_gradients_have_length_one_whatever_the_feature():

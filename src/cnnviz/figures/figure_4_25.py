@@ -22,7 +22,9 @@ def factors(found):
     """That of every feature of these figures, each once, in words."""
     seen = {(record.layer, record.feature): record for record in found.values()}
     return textwrap.fill("largest / smallest activation reached: " + ", ".join(
-        f"{factor(record):.2f} ({record.layer}, feature {record.feature})"
+        # Spaces that do not break.
+        f"{factor(record):.2f} ({record.layer}, feature {record.feature})".replace(
+            " ", "\N{NO-BREAK SPACE}")
         for _, record in sorted(seen.items())), 105)
 
 

@@ -24,7 +24,8 @@ def near_border(record):
 
 def draw(found, settings):
     """Draw the figure; parameters as for :func:`cnnviz.figures.figure_4_22.draw`."""
-    figure, axes = sheet.panels(2, len(ROLES), head=0.56, below=0.54)
+    figure, axes = sheet.panels(2, len(ROLES), head=0.56, below=0.34,
+                                bottom=0.2)
     for role, (above, below) in zip(ROLES, axes.T):
         record = found[role]
         patch = record.patches[record.best]
