@@ -74,6 +74,18 @@ def test_recorded_accuracies_are_those_of_the_training(split):
                 row[f"fold_{fold}"], abs=1e-6)
 
 
+@pytest.mark.parametrize("name", die.EXTRA)
+def test_a_network_beyond_table_5_1_is_as_accurate_as_its_manifest_says(data, name):
+    _, index = split_indices(data.b, "random", 0)
+    network = die.build(name)
+    metadata = weights.load_fold(paths.SHIPPED_WEIGHTS, "random", name, 0, network)
+    posteriors = training.predict(network, data.images[index])
+    found = training.accuracy(posteriors, data.labels[index])
+    for recorded in (metadata["validation_accuracy"], weights.read_manifest(
+            paths.SHIPPED_WEIGHTS)[f"random/{name}_fold0.npz"]["validation_accuracy"]):
+        assert abs(found - float(recorded)) * len(index) < FENCE + 0.5
+
+
 def reproduced(table):
     """Recorded reproduced values of one table, by id."""
     found = comparison.read_reproduced(

@@ -23,7 +23,7 @@ def add_images(parser):
 def add_network(parser):
     """``--network`` and ``--split``."""
     parser.add_argument("--network", required=True,
-                        help="c1, c2, c3, c4, c9, d5, d10 or d20")
+                        help="c1, c2, c3, c4, c9, d5, d10 or d20; or c4_sigmoid")
     parser.add_argument("--split", choices=SPLITS, default="random",
                         help="random: the thesis's 80/20 split; separated: no "
                         "validation view within 5 degrees of a training view")

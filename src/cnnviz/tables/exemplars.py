@@ -23,6 +23,8 @@ STARTS = ("maximum", "mean")   # and the noise of each seed
 _STOPPED = "stopped"
 _FAR, _FACTOR, _MARGIN = 10, 2, 0.1   # what verdicts ask for
 _TWO = " → ".join(TWINS)
+# How the claims begin that follow from the thesis's explanation.
+_FOLLOWS = ("Saturating units make", "Holding the norm makes")
 
 
 # --- Tidy numbers -----------------------------------------------------------------
@@ -322,19 +324,30 @@ def _stops(table, network):
 
 
 def _starts_matter(table, network):
-    found = []
-    for method, words in (("plain", "plain"), ("sphere", "norm held")):
-        rows = local_maxima(table[table["network"] == network], method)
-        found.append((words, rows))
-    holds = [np.nanmax(rows["ratio"], initial=0) >= _FACTOR for _, rows in found]
-    best = found[0][1]["best"].value_counts()
-    evidence = "; ".join(f"{words}, {_spread(rows['ratio'])}" for words, rows in found)
+    plain, sphere = (local_maxima(table[table["network"] == network], method)
+                     for method in METHODS[:2])
+    best = plain["best"].value_counts()
     return [
         Verdict("Local maxima differ by as much as a factor 2 between starts.", network,
-                _judged(holds), f"largest over smallest: {evidence}"),
+                _judged([np.nanmax(plain["ratio"], initial=0) >= _FACTOR]),
+                f"largest over smallest: plain, {_spread(plain['ratio'])}; norm held, "
+                f"{_spread(sphere['ratio'])}"),
         Verdict("No starting point is consistently best.", network,
                 _judged([len(best) > 1]), "best, plain: " + ", ".join(
                     f"{start} {count}" for start, count in best.items()))]
+
+
+def _hypothesis(found):
+    """The thesis's explanation as a whole, from what would follow from it."""
+    tests = [each for each in found if each.claim.startswith(_FOLLOWS)]
+    if not any(each.network == _TWO for each in tests):
+        return []
+    return [Verdict(
+        "That rectifiers are unbounded is why their exemplars cannot be read.", "all",
+        _judged([each.verdict == "supported" for each in tests]),
+        "what would follow from it: " + "; ".join(
+            f"{each.claim.rstrip('.')}, {_named(each.network)}: {each.verdict}"
+            for each in tests))]
 
 
 def verdicts(table):
@@ -368,7 +381,7 @@ def verdicts(table):
                                plain, regularized))
     for name in rectified:
         found += _stops(table, name) + _starts_matter(table, name)
-    return found
+    return _hypothesis(found) + found
 
 
 # --- The text ---------------------------------------------------------------------
