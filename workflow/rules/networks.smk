@@ -48,7 +48,7 @@ rule evaluate_network:
         [paths.weight_file(paths.EVALUATIONS, "{split}", "{network}", fold)
          for fold in range(config["folds"])],
     params:
-        folds=range(config["folds"]),
+        folds=list(range(config["folds"])),
         evaluations=paths.EVALUATIONS,
         every=config["die360"]["every"],
         folder=weights_folder(),

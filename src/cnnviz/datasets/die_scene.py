@@ -10,6 +10,7 @@ body by Newton's method, in loops without branches that the compiler turns
 into vector instructions.  The few samples that may look into a pip are then
 traced again, one by one, against the dented surface.
 """
+import concurrent.futures
 import math
 
 import numba
@@ -129,13 +130,12 @@ def srgb(linear):
                     1.055 * np.maximum(linear, 0.0031308) ** (1 / 2.4) - 0.055)
 
 
-# Nothing is cached on disk, although compiling takes some seconds: a cached
-# function is linked where a fresh one is inlined, which rounds differently, so
-# the first run after a change would differ from the second in the last bits.
+# Every function becomes part of the one that Python calls, which is kept compiled on
+# disk.  A function of its own would be linked in one process and inlined in another,
+# which rounds differently: the first run after a change would differ from the second.
 _OPTIONS = {"fastmath": {"contract", "arcp", "nsz"}, "error_model": "numpy"}
-_jit = numba.njit(**_OPTIONS)
 _inline = numba.njit(inline="always", **_OPTIONS)
-_entry = numba.njit(parallel=True, error_model="numpy")
+_entry = numba.njit(nogil=True, cache=True, **_OPTIONS)
 
 
 @_inline
@@ -207,7 +207,7 @@ def _shade(x, y, z, nx, ny, nz, dx, dy, dz):
                           / (np.float32(0.1) + nv))
 
 
-@_jit
+@_inline
 def _enter_cube(ox, oy, oz, rx, ry, rz, t):
     """Parameter at which every ray has entered all slabs |coordinate| <= 1."""
     tiny = np.float32(1e-9)
@@ -219,7 +219,7 @@ def _enter_cube(ox, oy, oz, rx, ry, rz, t):
         t[k] = max(max(sx, sy), sz)
 
 
-@_jit
+@_inline
 def _newton(ox, oy, oz, rx, ry, rz, t, value):
     """One Newton step along every ray; leaves the residual before it."""
     for k in range(t.size):
@@ -230,7 +230,7 @@ def _newton(ox, oy, oz, rx, ry, rz, t, value):
         t[k] -= value[k] / min(slope, np.float32(-0.5))
 
 
-@_jit
+@_inline
 def _shade_body(ox, oy, oz, dx, dy, dz, rx, ry, rz, t, value, radiance):
     for k in range(t.size):
         x, y, z = ox + t[k] * rx[k], oy + t[k] * ry[k], oz + t[k] * rz[k]
@@ -269,7 +269,7 @@ def _from_pip(v, w, i, j):
     return v - pitch * np.float32(i), w - pitch * np.float32(j)
 
 
-@_jit
+@_inline
 def _find_pips(ox, oy, oz, rx, ry, rz, t, within):
     """Mark the rays that meet the body within the rim of a pip.
 
@@ -314,7 +314,7 @@ def _height(i, j, u, v, w):
     return u + depth - body
 
 
-@_jit
+@_inline
 def _shade_pip(ox, oy, oz, dx, dy, dz, rx, ry, rz, t):
     """Radiance, and place in the pip, of a ray that enters a pip's rim.
 
@@ -355,7 +355,7 @@ def _shade_pip(ox, oy, oz, dx, dy, dz, rx, ry, rz, t):
     return light, np.sqrt(pv * pv + pw * pw)
 
 
-@_jit
+@_inline
 def _region(x, y, z):
     """Region of a point of the smooth body."""
     face, u, v, w, _, _ = _locate(x, y, z)
@@ -364,7 +364,7 @@ def _region(x, y, z):
     return FACE_NUMBER[face] if cosine >= EDGE_COSINE else EDGE
 
 
-@_jit
+@_inline
 def trace(frame, columns, rows, radiance, region):
     """Trace one view on a grid of image positions.
 
@@ -432,7 +432,7 @@ _TAPS = _mitchell((np.arange(2 * FILTER_RADIUS * OVERSAMPLING) + 0.5)
 _TAPS = (_TAPS / _TAPS.sum()).astype(np.float32)
 
 
-@_jit
+@_inline
 def _filter(samples, out):
     """Reduce samples to pixels with the separable filter."""
     size, taps = out.shape[0], _TAPS.size
@@ -454,7 +454,7 @@ def _filter(samples, out):
 @_entry
 def _render_all(frames, positions, out):
     nothing = np.empty((0, 0), np.uint8)
-    for n in numba.prange(frames.shape[0]):
+    for n in range(frames.shape[0]):
         samples = np.empty((positions.size, positions.size), np.float32)
         trace(frames[n], positions, -positions, samples, nothing)
         _filter(samples, out[n])
@@ -462,9 +462,18 @@ def _render_all(frames, positions, out):
 
 @_entry
 def _regions_all(frames, positions, out):
-    for n in numba.prange(frames.shape[0]):
+    for n in range(frames.shape[0]):
         samples = np.empty((positions.size, positions.size), np.float32)
         trace(frames[n], positions, -positions, samples, out[n])
+
+
+def _in_threads(kernel, frames, positions, out):
+    """Run a kernel on the views, in as many threads as Numba may have."""
+    frames, count = np.ascontiguousarray(frames), numba.config.NUMBA_NUM_THREADS
+    ends = np.linspace(0, len(frames), count + 1).astype(int)
+    parts = [slice(*each) for each in zip(ends, ends[1:])]
+    with concurrent.futures.ThreadPoolExecutor(count) as pool:
+        list(pool.map(lambda part: kernel(frames[part], positions, out[part]), parts))
 
 
 def render(frames, size):
@@ -487,7 +496,7 @@ def render(frames, size):
     pixel = (np.arange(count) + 0.5) / OVERSAMPLING - border
     positions = (2 * pixel / size - 1).astype(np.float32)
     linear = np.empty((len(frames), size, size), np.float32)
-    _render_all(np.ascontiguousarray(frames), positions, linear)
+    _in_threads(_render_all, frames, positions, linear)
     return srgb(linear).astype(np.float32)
 
 
@@ -511,5 +520,5 @@ def regions(frames, pixel_centres, size):
     """
     positions = (2 * np.asarray(pixel_centres) / size - 1).astype(np.float32)
     out = np.empty((len(frames), len(positions), len(positions)), np.uint8)
-    _regions_all(np.ascontiguousarray(frames), positions, out)
+    _in_threads(_regions_all, frames, positions, out)
     return out

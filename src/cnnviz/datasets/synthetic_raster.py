@@ -9,8 +9,11 @@ import numpy as np
 
 __all__ = ["strokes", "blobs", "noise", "compose", "blur", "finish"]
 
+# Only what Python calls is kept compiled on disk, with what it calls inside.
+_entry = numba.njit(nogil=True, cache=True)
 
-@numba.njit(nogil=True)
+
+@_entry
 def strokes(target, segments, window):
     """Draw segments into a map of optical density, the maximum where they meet.
 
@@ -77,7 +80,7 @@ def _coverage(shape, x, y):
     return min(max(inside / shape[5] + 0.5, 0.0), 1.0)
 
 
-@numba.njit(nogil=True)
+@_entry
 def blobs(layer, masks, shapes, colours, kinds, window):
     """Draw blobs: into a layer of logarithmic contrasts, and into masks.
 
@@ -125,7 +128,7 @@ def blobs(layer, masks, shapes, colours, kinds, window):
                     masks[kind, row, column] = share
 
 
-@numba.njit(nogil=True)
+@_entry
 def noise(target, gradients, frame, amplitude, ridged, window):
     """Add gradient noise (Perlin 1985).
 
@@ -167,7 +170,7 @@ def noise(target, gradients, frame, amplitude, ridged, window):
             target[row, column] += amplitude * value
 
 
-@numba.njit(nogil=True)
+@_entry
 def compose(texture, arteries, veins, new_vessels, lesions, colour, absorption,
             tint, light, disc, disc_colours, macula, window):
     """Light that comes back from the retina, before the camera's lens.
@@ -241,7 +244,7 @@ def compose(texture, arteries, veins, new_vessels, lesions, colour, absorption,
     return picture
 
 
-@numba.njit(nogil=True)
+@_entry
 def blur(picture, sigma_x, sigma_y):
     """Gaussian blur, in place; sigma in pixels, borders repeated."""
     rows, columns, channels = picture.shape
@@ -278,7 +281,7 @@ def blur(picture, sigma_x, sigma_y):
                                 weight * copy[at, column, channel])
 
 
-@numba.njit(nogil=True)
+@_entry
 def finish(picture, rim, haze, notch, cut, edge, grain, window):
     """Stray light, the edge of the field of view, noise: the final picture.
 

@@ -77,7 +77,8 @@ def _wanted(mode, x, y, disc, fovea):
     return axis + np.arctan2(np.sign(across), 2 * _BEND * abs(across))
 
 
-@numba.njit(nogil=True)
+# Kept compiled on disk, with what it calls inside.
+@numba.njit(nogil=True, cache=True)
 def grow(rng, starts, disc, fovea, tortuosity):
     """Segments of all vessels that grow from the given starts.
 

@@ -19,8 +19,11 @@ from cnnviz.backend import T, selected, theano
 __all__ = ["Cut", "Add", "Scale", "PoolBack", "cut", "cut_around", "add", "scale",
            "pool_back", "switch_type", "switches", "register"]
 
-_jit = numba.njit(nogil=True, fastmath={"nsz", "contract"}, error_model="numpy",
-                  boundscheck=False)
+_OPTIONS = {"nogil": True, "fastmath": {"nsz", "contract"}, "error_model": "numpy",
+            "boundscheck": False}
+_jit = numba.njit(**_OPTIONS)
+# Only what Python calls is kept compiled on disk, with what it calls inside.
+_entry = numba.njit(**_OPTIONS, cache=True)
 _LEAST = 1 << 15  # numbers, below which a second thread is not worth its start
 
 
@@ -75,7 +78,7 @@ def _accumulate(target, values, switches, place):
         target[k] += values[k] if switches[k] & bit else target.dtype.type(0)
 
 
-@_jit
+@_entry
 def _cut(first, end, out, source, images, start, fill, new, new_start, box, occluder):
     """Windows of kept maps, with new values in them.
 
@@ -104,7 +107,7 @@ def _cut(first, end, out, source, images, start, fill, new, new_start, box, occl
                 _set(out[item, r, c], fill[0])
 
 
-@_jit
+@_entry
 def _add(first, end, out, value, source, start):
     """The same map added to every item, window by window, inside the map."""
     for line in range(first, end):
@@ -116,7 +119,7 @@ def _add(first, end, out, value, source, start):
                 out[item, r, c, k] = value[item, r, c, k] + source[row, column, k]
 
 
-@_jit
+@_entry
 def _scale(first, end, out, gradient, start, source, images, out_start):
     """A gradient times kept slopes, on other windows; zero outside the map."""
     height, width = source.shape[1:3]
@@ -143,7 +146,7 @@ def _windows_of(place, size, stride, pad, start, limit):
     return first, min(limit, (place + pad) // stride)
 
 
-@_jit
+@_entry
 def _pool_back(first, end, out, gradient, start, switches, slopes, images, out_start,
                geometry):
     """Gradient below a max-pooling layer, times kept slopes.
@@ -178,7 +181,7 @@ def _pool_back(first, end, out, gradient, start, switches, slopes, images, out_s
             _multiply(out[item, r, c], total, slopes[image, row, column])
 
 
-@_jit
+@_entry
 def _switches(first, end, out, below, pooled, geometry):
     """A bit for every place of a window that holds its maximum."""
     for line in range(first, end):
