@@ -101,7 +101,6 @@ def test_a_feature_is_about_what_its_saliency_exceeds_most():
     assert quality.is_about(lift, 0) == [1]
 
 
-@pytest.mark.skip(reason="unfinished: the table of maps is not part of a run yet")
 def test_scores_are_shares_beyond_chance(network, images):
     rng = np.random.default_rng(0)
     masks = rng.random((3, 2, 20, 22)) < [[[[0.02]], [[0.3]]]]
@@ -260,7 +259,6 @@ def test_no_feature_no_rows(prepared, images):
 
 # --- Randomized networks ----------------------------------------------------------
 
-@pytest.mark.skip(reason="unfinished: the table of maps is not part of a run yet")
 def test_a_fixed_neuron_has_the_maps_of_the_maximal_one(prepared, network, images):
     fixed = quality.FixedNeuron(prepared, 3, 2)
     neuron = quality.maximal_neurons(network, images[1:2], [2])[0][0]
@@ -293,6 +291,12 @@ def test_randomizing_ends_with_the_trained_network(prepared, network, images):
 
 
 # --- The table --------------------------------------------------------------------
+
+@pytest.fixture(autouse=True)
+def few_samples(monkeypatch):
+    """So that the intervals of made-up numbers take no time."""
+    monkeypatch.setattr(tables, "_RESAMPLES", 100)
+
 
 def row(measure, value, method="", other="", image="a", data="drawn", layer="pool3"):
     return {"data": data, "layer": layer, "concept": "dots", "feature": 1, "image": image,
@@ -436,7 +440,6 @@ def test_files_of_something_else_are_refused(tmp_path, capsys):
 
 # --- Table and figure from files --------------------------------------------------
 
-@pytest.mark.skip(reason="unfinished: the table of maps is not part of a run yet")
 @pytest.mark.parametrize("sources", [("drawn",), ("die360", "drawn", "IDRiD")])
 def test_table_and_figure_are_made_from_files(sources, tmp_path):
     paths = []

@@ -696,6 +696,10 @@ def localisation(saliency, masks, field=None, known=None, permutations=9999, lea
     their lesions, so that a feature gets no credit for photographs with many.
     It does not know that a feature may prefer a part of the field: that is what
     the margin and the randomly initialized network are for.
+
+    On six planted features (:mod:`cnnviz.planted`) and 512 x 512 pixels, blocks of 4
+    moved expected shares by at most 0.5 % (that of the field's edge by 4 %), and
+    p-values below 0.05 by at most 0.021, against blocks of 1.
     """
     saliency = _three("saliency is (photographs, rows, columns)", saliency)
     if not np.isfinite(saliency).all():
@@ -775,6 +779,11 @@ def beats_chance(share, lift, q, margin=MARGIN, least=LEAST_SHARE, rate=RATE):
     ------
     ValueError
         For arrays of different shapes.
+
+    Notes
+    -----
+    A concept on which more than 1 / ``margin`` of the saliency is expected by chance
+    is out of reach: the whole of it would not be ``margin`` times as much.
     """
     shapes = [np.shape(values) for values in (share, lift, q)]
     if len(set(shapes)) > 1:

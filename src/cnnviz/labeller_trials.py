@@ -94,7 +94,7 @@ class Row(NamedTuple):
     feature: planted.Feature
     label: str      #: by localisation
     overlap: str    #: by overlap
-    on_target: int  #: of the strongest photographs, whose maximal neuron is on it
+    on_target: int  #: of the strongest photographs, whose maximal neuron is there
     shown: int      #: strongest photographs
     evidence: list  #: (concept, share, lift, p), largest share first
     iou: float      #: largest overlap with a concept
@@ -151,10 +151,12 @@ def _rows(layer, masks, top, found, beats, iou):
 
 
 def _on(masks, field, place, parts):
-    """Whether the middle of a neuron's receptive field lies on one of some concepts."""
-    row, column = (int(start + stride * k + size // 2) for start, stride, size, k
-                   in zip(field.start, field.stride, field.size, place))
-    return any(masks[_CONCEPTS.index(name), row, column] for name in parts)
+    """Whether one of some concepts lies within a neuron's spacing of a neuron's middle."""
+    middle = [start + stride * k + (size - 1) / 2 for start, stride, size, k
+              in zip(field.start, field.stride, field.size, place)]
+    near = tuple(slice(max(int(np.ceil(centre - stride)), 0), int(centre + stride) + 1)
+                 for centre, stride in zip(middle, field.stride))
+    return any(masks[(_CONCEPTS.index(name), *near)].any() for name in parts)
 
 
 class Null(NamedTuple):

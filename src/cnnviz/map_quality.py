@@ -26,19 +26,21 @@ from cnnviz.local import Stack
 from cnnviz.networks.layers import NeuronLayer
 from cnnviz.receptive_field import receptive_field
 
-__all__ = ["METHODS", "CENTRE", "RANDOM", "COLUMNS", "Prepared", "method_maps", "signed",
-           "magnitude", "all_methods", "Neuron", "maximal_neurons", "lifts", "is_about", "scores",
-           "localisation", "agreement", "half_share", "separate_areas", "centred",
+__all__ = ["METHODS", "THESIS", "CENTRE", "RANDOM", "COLUMNS", "Prepared", "method_maps",
+           "signed", "magnitude", "all_methods", "Neuron", "maximal_neurons", "lifts",
+           "is_about", "scores", "localisation", "agreement", "half_share", "separate_areas", "centred",
            "blurred", "curves", "Target", "Settings", "evaluate", "FixedNeuron", "cascade",
            "cascade_rows"]
 
 METHODS = ("gradient max", "gradient sum", "occlusion", "deconvnet", "guided")
+THESIS = METHODS[:3]  #: those that it applies to features
 #: What a map must beat: the middle of what the neuron sees, and pixels in any order.
 CENTRE, RANDOM = "centre", "random"
 COLUMNS = ("data", "layer", "concept", "feature", "image", "measure", "method", "other",
            "value")
 SIGMA = 1.0  # pixels, as in the overlay
 
+_LATTICE = 64  # pixels along a side, enough to compare whole pictures
 _EVERYWHERE = np.ones((3, 3), bool)  # neighbours of a pixel
 _WIDTH = 4   # standard deviations of the Gaussian at the centre, across what is seen
 
@@ -216,13 +218,17 @@ def scores(layers, images, masks, fields, progress=None):
         maximal neuron sees; 0 where it sees nothing of it.  Mean over the images.
     """
     total = [np.zeros((layer.output_shape[1], masks.shape[1])) for layer in layers]
-    sweep = saliency.feature_sweep(layers, "max")
+    features = [range(len(each)) for each in total]
+    neurons = [maximal_neurons(*each) for each in zip(layers, [images] * len(layers),
+                                                      features)]
+    sweep, shape = saliency.feature_sweep(layers, "max"), images.shape[2:]
     for k in range(len(images)):
-        for layer, feature, gradient, *place in sweep(images[k:k + 1],
-                                                      [range(len(each)) for each in total]):
-            place = tuple(place)
-            total[layer][feature] += _excess(
-                magnitude(gradient), masks[(k, slice(None), *place)], fields[(k, *place)])
+        for layer, feature, gradient, *place in sweep(images[k:k + 1], features):
+            values = np.zeros(shape, gradient.dtype)
+            values[tuple(place)] = magnitude(gradient)
+            seen = _part(neurons[layer][k][feature].box)
+            total[layer][feature] += _excess(values[seen], masks[(k, slice(None), *seen)],
+                                             fields[(k, *seen)])
             if progress is not None:
                 progress()
     return [each / len(images) for each in total]
@@ -488,12 +494,14 @@ class _Case(NamedTuple):
         seen = self.signed[(slice(None), *_part(self.neuron.box))]
         yield from _localisation_rows(seen, mask, field, ", signed")
         visited = _visited(self.field, stride)
-        for (a, b), value in agreement(self.magnitude, visited).items():
+        coarse = _visited(self.field, stride * max(
+            1, round(max(self.field.shape) / _LATTICE / stride)))
+        for (a, b), value in agreement(self.magnitude, coarse).items():
             yield _row("agreement, picture", value, METHODS[a], METHODS[b])
         seen = visited[_part(self.neuron.box)]
         for (a, b), value in agreement(self.candidates(), seen).items():
             yield _row("agreement", value, *((*METHODS, CENTRE)[k] for k in (a, b)))
-        for method, sign, size in zip(METHODS, self.signed, self.magnitude):
+        for method, sign, size in zip(THESIS, self.signed, self.magnitude):
             yield _row("half", half_share(size, self.field), method)
             yield _row("areas", separate_areas(sign), method)
 

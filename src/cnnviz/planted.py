@@ -114,8 +114,8 @@ _SPOT = 1.2             # standard deviation of a spot, in pixels
 _TURNS = 4              # directions of second derivatives
 _CELL = 8               # pixels between neurons below the second pooling layer
 _DISC = 38 / _CELL      # radius of the disc
-# So that both halves of a mixture excite it about as much.
-_DARK_GAIN, _CLUSTER_GAIN = 2.0, 3.0
+# So that both halves of a mixture excite it about as often.
+_DARK_GAIN, _CLUSTER_GAIN = 1.3, 4.5
 
 
 def _grid(width):

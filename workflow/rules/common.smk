@@ -313,7 +313,7 @@ def everything():
     made += figure("figure_5_5")
     if convolutional():
         made += [*figure("figure_5_2"), paths.NEIGHBOURS_TABLE, *figure("figure_5_3"),
-                 *figure("table_5_2"), paths.EXEMPLARS_TABLE]
+                 *figure("table_5_2"), paths.EXEMPLARS_TABLE, paths.LABELLER_TABLE]
     # Elsewhere, views one degree apart would all be rendered anew.
     if convolutional() and config["die360"]["every"] == 1:
         made += animation_files()

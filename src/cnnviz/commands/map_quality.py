@@ -36,9 +36,10 @@ class Plan(NamedTuple):
 
 
 OCCLUDER = {"die360": 5, "fundus": 11}
-PLANS = {"pool1": Plan(2, 1, 1), "pool2": Plan(2, 1, 1), "pool3": Plan(2, 1, 1),
-         "pool4": Plan(6, 1, 1), "pool5": Plan(8, 0.5, 0.25)}
-RANDOMIZED = ("pool1", "pool2", "pool3", "pool4")   # what is randomized ends below pool5
+PLANS = {"pool1": Plan(2, 1, 0.5), "pool2": Plan(2, 1, 0.5), "pool3": Plan(2, 1, 0.5),
+         "pool4": Plan(6, 1, 0.5), "pool5": Plan(8, 0.5, 0.125)}
+RANDOMIZED = ("pool1", "pool2", "pool3")   # the deepest is randomized; others take long
+RANDOMIZED_PHOTOGRAPHS = 2
 CASCADE_STRIDE = 8
 STEPS = 10
 
@@ -246,11 +247,11 @@ def _layer_rows(prepared, features, photographs, count):
 
 
 def _randomized_rows(prepared, features, photographs):
-    """Randomized networks: a drawn photograph for every lesion."""
+    """Randomized networks, on the first drawn photographs."""
     from cnnviz import map_quality
     drawn, size = photographs.chosen(photographs.data == "drawn"), OCCLUDER["fundus"]
-    targets = [(target, [k % len(drawn.names)]) for k, target
-               in enumerate(_targets(features, drawn.masks))]
+    index = range(min(RANDOMIZED_PHOTOGRAPHS, len(drawn.names)))
+    targets = [(target, index) for target in _targets(features, drawn.masks)]
     settings = map_quality.Settings(size, CASCADE_STRIDE, STEPS, size)
     return _with(map_quality.cascade_rows(prepared, drawn.images, drawn.names, targets,
                                           drawn.fields, settings), "drawn")

@@ -154,7 +154,7 @@ _LONG = {"gradient max": "gradient of max(F)", "gradient sum": "gradient of sum(
 def _point_at(axes, x, y, look):
     axes.plot(x, y, transform=axes.transAxes, clip_on=False,
               **{key: value for key, value in look.items()
-                 if key not in ("elinewidth", "capsize")})
+                 if key not in ("elinewidth", "capsize", "capthick")})
 
 
 def draw(means):
@@ -194,9 +194,9 @@ def draw(means):
     for line in grid[:2]:
         for axes in line:
             axes.set_ylim(-0.03, 1.03)
-    for row, letter in zip(grid[:, 0], "abcde"):
-        row.text(-0.34, 1.02, f"({letter})", transform=row.transAxes, weight="bold")
     figure.tight_layout(h_pad=0.6, w_pad=0.8)
+    for axes, letter in zip(grid[:, 0], "abcde"):
+        figure.text(0.004, axes.get_position().y1, f"({letter})", va="bottom", weight="bold")
     return figure
 
 

@@ -4,7 +4,8 @@ from collections import Counter
 import numpy as np
 from scipy import stats
 
-from cnnviz.dissection import LEAST_OVERLAP, LEAST_SHARE, MARGIN, MIXTURE, OTHER, RATE
+from cnnviz.dissection import (LEAST_OVERLAP, LEAST_SHARE, MARGIN, MIXTURE, OTHER, RATE,
+                               TOP_SHARE)
 from cnnviz.evaluation import CONCEPTS as DIE_CONCEPTS
 from cnnviz.labelling import agreement
 from cnnviz.planted import CONTRAST
@@ -30,11 +31,12 @@ _PLANTED = """\
 A network made by hand: 7×7 filters, pooling over 3 with stride 2, then filters of 13×13
 on means of every 8 pixels; nothing is learned. It looks at {count} drawn photographs with
 vessels, lesions, disc and fovea (moderate and severe retinopathy with hard exudates and
-microaneurysms; contrast of {contrast}; no text, notch or overexposed rim) and at a
-channel of white noise. Concepts are all {concepts} of Table 4.1's labeller. *On
-target*: strongest photographs whose maximal neuron's receptive field has its middle on
-what was planted, which needs no labeller. Largest shares of the saliency, with their
-lift over chance and p-value.
+microaneurysms; contrast of {contrast};
+no text, notch or overexposed rim) and at a channel of white noise. Concepts are all
+{concepts} of Table 4.1's labeller. *On target*: strongest photographs in which what was
+planted lies within a neuron's spacing (2 pixels in pool1, 16 in pool2) of the middle of
+the maximal neuron's receptive field, which needs no labeller. Largest shares of the
+saliency, with their lift over chance and p-value.
 
 | layer | looks for | should be | label | right | overlap (IoU) | on target | saliency on |
 |---|---|---|---|---|---|---|---|
@@ -91,19 +93,19 @@ figure's concept.
 _REACH = """
 Out of reach: a concept on which more than 1/{margin:g} of the saliency is expected by
 chance cannot be exceeded {margin:g}-fold; of the trained features this is so for
-{unreachable}. By overlap, half a percent of the activations can reach {overlap:g} only on
-concepts on less than 12.5 % of the pixels.
+{unreachable}. By overlap, {top:.1%} of the activations can reach {overlap:g} only on concepts on less
+than {widest:.1%} of the pixels.
 """
 
 _STATEMENTS = """\
 
 ### The thesis on these features (section 5.4)
 
-Answered by the labels of fold 0, by the measure of Figures 5.3 and 5.4, and in how many
-folds the labels say yes. Numbers: features named spots (pips), or, of all, background or
-edge.
+Answered by what features of fold 0 point at (beat chance on), by the measure of Figures
+5.3 and 5.4, and in how many folds the former says yes. Evidence: features that point at
+spots (pips) alone; or at nothing but background and edge, of all.
 
-| statement | labels | evidence | Figures 5.3/5.4 | evidence | folds |
+| statement | features | evidence | Figures 5.3/5.4 | evidence | folds |
 |---|---|---|---|---|---|
 """
 
@@ -270,37 +272,40 @@ def _reach(rows):
     expected = np.array([row.expected for row in rows if row.weights == "trained"])
     share = np.mean(expected * MARGIN > 1, axis=0)
     found = [f"{name} {value:.0%}" for name, value in zip(DIE_CONCEPTS, share) if value]
-    return _REACH.format(margin=MARGIN, overlap=LEAST_OVERLAP,
+    return _REACH.format(margin=MARGIN, overlap=LEAST_OVERLAP, top=TOP_SHARE,
+                         widest=TOP_SHARE / LEAST_OVERLAP,
                          unreachable=", ".join(found) or "no concept")
 
 
 # --- What the thesis says ---------------------------------------------------
 
-def _spots(names, layer):
-    """Features named pips by network, of those that have the layer."""
-    networks = list(dict.fromkeys(network for network, where, _ in names if where == layer))
-    return {network: sum(name == "pip" for (one, where, _), name in names.items()
-                         if (one, where) == (network, layer)) for network in networks}
+def _spots(points, layer):
+    """Features that point at pips alone by network, of those that have the layer."""
+    counts = {}
+    for (network, where, _), concepts in points.items():
+        if where == layer:
+            counts[network] = counts.get(network, 0) + (set(concepts) == {"pip"})
+    return counts
 
 
-def _only_c9(names):
-    spots = _spots(names, "pool1")
+def _only_c9(points):
+    spots = _spots(points, "pool1")
     if not {"c9"} < set(spots):
         return None
-    return spots["c9"] > 0 and not any(spots[k] for k in spots if k != "c9"), _counted(spots)
+    return spots["c9"] > 0 and sum(spots.values()) == spots["c9"], _counted(spots)
 
 
-def _c4_not_c9(names):
-    spots = _spots(names, "pool2")
+def _c4_not_c9(points):
+    spots = _spots(points, "pool2")
     if not {"c4", "c9"} <= set(spots):
         return None
     return spots["c4"] > 0 and spots["c9"] == 0, _counted(spots)
 
 
 def _mostly(layer):
-    def answer(names):
-        found = [name in ("background", "edge") for (_, where, _), name in names.items()
-                 if where == layer]
+    def answer(points):
+        found = [bool(concepts) and set(concepts) <= {"background", "edge"}
+                 for (_, where, _), concepts in points.items() if where == layer]
         return (np.mean(found) > 0.5, f"{sum(found)} of {len(found)}") if found else None
     return answer
 
@@ -334,12 +339,13 @@ def statements(rows, figures):
         An answer is (yes or no, evidence), or None without the networks it takes.
     """
     folds = sorted({row.fold for row in rows})
-    names = [{(row.network, row.layer, row.feature): row.label for row in rows
-              if row.weights == "trained" and row.fold == fold} for fold in folds]
+    points = [{(row.network, row.layer, row.feature): row.points for row in rows
+               if row.weights == "trained" and row.fold == fold} for fold in folds]
+    by_figure = {place: (name,) for place, name in figures.items()}
     answers = []
     for statement, answer in _SAID.items():
-        by_fold = [answer(each) for each in names]
-        answers.append((statement, by_fold[0], answer(figures),
+        by_fold = [answer(each) for each in points]
+        answers.append((statement, by_fold[0], answer(by_figure),
                         sum(bool(each and each[0]) for each in by_fold), len(folds)))
     return answers
 
