@@ -12,17 +12,37 @@ hypothesis.settings.register_profile("project", derandomize=True, deadline=None)
 hypothesis.settings.load_profile("project")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
+_FIRST = ("test_workflow", "test_record", "engine", "test_local")  # they take longest
+
+
+def _group(nodeid):
     """Tests of a file run in one process, those of the engine in one as well.
 
     Files share what they prepare, and the engine's last test counts which Ops all
     its tests compared.
     """
-    for item in items:
-        name = item.path.stem
-        group = "engine" if name.startswith("test_engine") else name
-        item.add_marker(pytest.mark.xdist_group(group))
+    name = Path(nodeid.split("::")[0]).stem
+    return "engine" if name.startswith("test_engine") else name
+
+
+def pytest_collection_modifyitems(items):
+    """What takes longest comes first, so that no process waits for it in the end."""
+    def place(item):
+        group = _group(item.nodeid)
+        return _FIRST.index(group) if group in _FIRST else len(_FIRST)
+    items.sort(key=place)
+
+
+@pytest.hookimpl(optionalhook=True)  # the tests of a GPU need no xdist
+def pytest_xdist_make_scheduler(config, log):
+    """Groups, in the order above."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByGroup(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            return _group(nodeid)
+    config.option.loadscopereorder = False
+    return ByGroup(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,7 @@ def measures(rows):
             share[k, K[name]], p[k, K[name]] = value, 0.0001
     return {"share": share, "expected": expected, "p": p,
             "iou": np.full_like(expected, 0.001), "spread": np.arange(count, dtype=float),
-            "disease": np.linspace(0, 3, count)}
+            "disease": np.linspace(0, 3, count), "gradient": np.full(count, 5.0)}
 
 
 LESION, CHANCE = {"microaneurysm": 0.3}, {}
@@ -63,6 +63,22 @@ def test_a_concept_that_was_nowhere_says_nothing():
     assert np.isnan(row["lift: text"]) and np.isnan(row["q: text"])
     assert row["label"] == "microaneurysm"
     assert "nan" not in feature_table.evidence(row, ("text",))
+
+
+def test_a_filter_that_hardly_responds_has_no_label_and_no_part():
+    arrays = measures([LESION, LESION, {"vessel": 0.9}, CHANCE])
+    arrays["gradient"] = np.array([4.0, 0.39, 0.01, 8.0]) * 1e-3
+    arrays["iou"][:, K["vessel"]] = 0.2
+    found = feature_table.table({("trained", "pool5"): arrays})
+    assert list(found["label"]) == ["microaneurysm", "microaneurysm", "other", "other"]
+    assert list(found["overlap"]) == ["vessel", "vessel", "other", "vessel"]
+    assert found["share: vessel"].isna().tolist() == [False, False, True, False]
+    parts = [Part("a", "pool5", rule, ("vessel",)) for rule in feature_table.RULES]
+    assert 2 not in feature_table.choose(found, parts[:3])["feature"].tolist()
+    for part in parts:
+        assert feature_table.choose(found, [part])["feature"].tolist() != [2]
+    assert "nan" not in feature_table.evidence(found.iloc[2], ("vessel",))
+    assert len(feature_table.every(found)) == 4
 
 
 def test_every_part_goes_to_the_feature_that_was_made_for_it(found):

@@ -11,9 +11,11 @@ import pandas as pd
 from cnnviz import dissection
 from cnnviz.datasets.concepts import CONCEPTS, LESIONS
 
-__all__ = ["LAYERS", "MEASURES", "table", "values", "Part", "PARTS", "choose", "every"]
+__all__ = ["LAYERS", "MEASURES", "LEAST_GRADIENT", "table", "values", "Part", "PARTS", "choose", "every"]
 
 LAYERS = ("pool1", "pool2", "pool3", "pool4", "pool5")
+#: Of the layer's median gradient; what has less hardly depends on the photograph.
+LEAST_GRADIENT = 0.1
 MEASURES = ("share", "lift", "q", "iou")
 _WORTH_A_WORD = 0.02  # of the saliency
 _ARTEFACTS = ("text", "glare spot", "dust", "lens flare", "overexposed rim")
@@ -32,16 +34,19 @@ def table(measured):
     measured : dict
         From (weights, layer) to a dict of arrays: ``share``, ``expected`` and ``p``
         from :func:`cnnviz.dissection.localisation` and ``iou`` from
-        :func:`cnnviz.dissection.overlaps`, ``(features, concepts)``; ``spread`` and
-        ``disease``, ``(features,)``.
+        :func:`cnnviz.dissection.overlaps`, ``(features, concepts)``; ``spread``,
+        ``disease`` and ``gradient`` (its sum over a photograph), ``(features,)``.
 
     Returns
     -------
     pandas.DataFrame
         Columns ``weights``, ``layer``, ``feature``, ``label`` (by localisation, p-values
         adjusted over all rows), ``overlap`` (label by overlap), ``spread``,
-        ``disease``, and every measure of every concept.
+        ``disease``, ``gradient`` (over the layer's median) and every measure of every
+        concept.  They are NaN and both labels "other" where the gradient is less than
+        :data:`LEAST_GRADIENT`: a filter that hardly learned, and hardly responds.
     """
+    measured = {key: _responding(each) for key, each in measured.items()}
     q = dissection.adjusted(np.concatenate([each["p"] for each in measured.values()]))
     parts, row = [], 0
     for (weights, layer), each in measured.items():
@@ -49,6 +54,18 @@ def table(measured):
         parts.append(_rows(weights, layer, each, q[row:row + count]))
         row += count
     return pd.concat(parts, ignore_index=True)
+
+
+def _responding(found):
+    """The gradient over its median, and no measures where it is next to nothing."""
+    gradient = found["gradient"] / np.median(found["gradient"])
+    weak = gradient < LEAST_GRADIENT
+    found = {**found, "gradient": gradient}
+    for name in ("share", "expected", "p", "iou"):
+        found[name] = np.where(weak[:, np.newaxis], np.nan, found[name])
+    for name in ("spread", "disease"):
+        found[name] = np.where(weak, np.nan, found[name])
+    return found
 
 
 def _rows(weights, layer, found, q):
@@ -59,7 +76,7 @@ def _rows(weights, layer, found, q):
     rows = {"weights": weights, "layer": layer, "feature": np.arange(len(q)),
             "label": dissection.labels(beats, CONCEPTS),
             "overlap": dissection.detectors(found["iou"], CONCEPTS),
-            "spread": found["spread"], "disease": found["disease"]}
+            **{name: found[name] for name in ("spread", "disease", "gradient")}}
     rows |= {column(name, concept): values[:, k] for name, values in measures.items()
              for k, concept in enumerate(CONCEPTS)}
     return pd.DataFrame(rows)
@@ -195,7 +212,7 @@ def choose(found, parts=PARTS):
     pandas.DataFrame
         A row for each part: ``figure``, ``weights``, ``layer``, ``feature``, ``label``,
         ``wanted`` (concepts), ``rule`` in words, and ``evidence``.  In one figure no
-        feature plays two parts.
+        feature plays two parts, and one with hardly a gradient plays none.
 
     Raises
     ------
@@ -204,7 +221,8 @@ def choose(found, parts=PARTS):
     """
     chosen, taken = [], set()
     for part in parts:
-        rows = found[(found["weights"] == part.weights) & (found["layer"] == part.layer)]
+        rows = found[(found["weights"] == part.weights) & (found["layer"] == part.layer)
+                     & (found["gradient"] >= LEAST_GRADIENT)]
         if not len(rows):
             raise ValueError(f"no feature of layer {part.layer} with {part.weights} weights")
         score = RULES[part.rule](rows, part.concepts)

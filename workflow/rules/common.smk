@@ -296,7 +296,8 @@ def everything():
     made = [kept(paths.COMPARISON), *figure("figure_5_1"), *figure("figure_fundus"),
             *figure("figure_4_1"), *figure("figure_4_2"), *figure("figure_4_3"),
             paths.LESIONS_TABLE, kept(paths.FUNDUS_TABLE), paths.SOFTWARE,
-            paths.EXEMPLARS_BESIDE_DATA, *figure("figure_exemplars")]
+            paths.EXEMPLARS_BESIDE_DATA, *figure("figure_exemplars"),
+            kept(paths.MAP_QUALITY_TABLE), *figure("figure_map_quality")]
     for stem in BACKGROUND:
         made += figure(stem)
     if looks_at_features():

@@ -46,7 +46,7 @@ def _measured(args):
         overlap, evidence = (files.load_arrays(path, f"cnnviz {command}") for path, command
                              in zip(both, ("dissect", "localise")))
         for layer in (layer for layer in LAYERS if f"{layer}_iou" in overlap):
-            names = ("share", "expected", "p", "spread", "disease")
+            names = ("share", "expected", "p", "spread", "disease", "gradient")
             found[weights, layer] = {name: evidence[f"{layer}_{name}"] for name in names}
             found[weights, layer]["iou"] = overlap[f"{layer}_iou"]
     return found

@@ -87,12 +87,13 @@ class _Found:
         from cnnviz import dissection
         from cnnviz.datasets.concepts import CONCEPTS
         self.evidence = dissection.Evidence(len(CONCEPTS), permutations, seed=seed)
-        self.spread = []
+        self.spread, self.gradient = [], []
 
     def add(self, values, photograph):
         """Add saliency on a photograph."""
         self.evidence.add(values, photograph.concepts, photograph.known)
         self.spread.append(effective_number(values, photograph.haemorrhages))
+        self.gradient.append(values.sum(dtype=float))
 
 
 class _Photograph(NamedTuple):
@@ -134,7 +135,8 @@ def _arrays(found):
     results = [each.evidence.result() for each in found]
     return {**{name: np.array([getattr(each, name) for each in results])
                for name in ("share", "expected", "p")},
-            "spread": np.array([np.mean(each.spread) for each in found])}
+            **{name: np.array([np.mean(getattr(each, name)) for each in found])
+               for name in ("spread", "gradient")}}
 
 
 def run(args):
