@@ -65,7 +65,10 @@ def test_windows_equal_whole_passes_in_single_precision(layer, size, stride):
     check_stack(layer, "float32", size, stride, 0.0)
 
 
-@pytest.mark.parametrize("name", ["pool1", "pool3", "pool5"])
+# Theano's C code takes long to compile, and the windows are the same.
+@pytest.mark.parametrize("engine, name", [
+    ("torch", "pool1"), ("torch", "pool3"), ("torch", "pool5"), ("theano", "pool3")],
+    indirect=["engine"])
 def test_de_fauws_network_on_windows(engine, name):
     """Untied biases, strides, overlapping pools and *same* padding at every layer."""
     network = defauw.build(2, size=125, reduction=16)
@@ -237,7 +240,8 @@ def test_layers_that_share_a_forward_pass_give_the_same_gradients(aggregate):
     sweep = saliency.feature_sweep(pooling, aggregate)
     images = random_networks.images(pooling[-1], 2)
     features = [[1, 0], [], [3], [0, 5], [2]]
-    for image in (images[:1], images[1:]):
+    # Each aggregate on another image: whole passes for comparison take long.
+    for image in (images[:1],) if aggregate == "max" else (images[1:],):
         found = {}
         for layer, k, values, *place in sweep(image, features):
             found[layer, features[layer][k]] = full = np.zeros(image.shape[1:], np.float32)

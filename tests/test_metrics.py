@@ -254,21 +254,6 @@ def test_bad_tolerances_are_refused(tolerance):
         metrics.area_share(MASK, tolerance=tolerance)
 
 
-def test_the_library_quantus_measures_the_same():
-    """On positive maps without ties, where conventions do not differ."""
-    quantus = pytest.importorskip("quantus")
-    rng = np.random.default_rng(0)
-    maps, masks = rng.random((6, 8, 8)), rng.random((6, 8, 8)) < 0.3
-    blank = np.zeros((6, 1, 8, 8), np.float32)
-    for measure, kind in ((metrics.pointing_game, quantus.PointingGame),
-                          (metrics.relevance_mass, quantus.RelevanceMassAccuracy),
-                          (metrics.relevance_rank, quantus.RelevanceRankAccuracy)):
-        expected = kind(abs=False, normalise=False, disable_warnings=True)(
-            model=None, x_batch=blank, y_batch=np.zeros(6, int), channel_first=True,
-            a_batch=maps[:, np.newaxis], s_batch=masks[:, np.newaxis])
-        np.testing.assert_allclose(measure(maps, masks), np.ravel(expected))
-
-
 # --- Deletion and insertion ---------------------------------------------------
 
 def linear_score(weights):

@@ -12,14 +12,14 @@ import yaml
 from cnnviz import paths
 
 SMALL = {
-    "die360": {"every": 120}, "networks": ["c1", "c2", "d5"], "folds": 1,
+    "die360": {"every": 120}, "networks": ["c2", "d5"], "folds": 1,
     "weights": "trained", "exemplars": {"steps": 20},
     "map_quality": {"views": 8, "photographs": 1, "selection": 1},
     "fundus": {"pairs": 4, "layers": ["pool1"], "features": 3, "overlap": 4,
                "permutations": 99},
     "training": {name: {"epochs": 2, "batch_size": 32, "learning_rate": 0.01,
                         "momentum": 0.9, "alive_accuracy": 0}
-                 for name in ("c1", "c2", "d5")},
+                 for name in ("c2", "d5")},
 }
 
 
@@ -51,14 +51,14 @@ def finished(tmp_path_factory):
 
 def test_every_output_is_there(finished):
     for name in ("figure_5_1", "figure_5_3", "figure_5_4", "figure_fundus", "figure_4_5",
-                 "figure_exemplars"):
+                 "figure_exemplars", "figure_map_quality"):
         image = matplotlib.image.imread(finished / paths.FIGURES / f"{name}.png")
         assert image.shape[1] > 2000 and image[..., :3].std() > 0.05
         assert (finished / paths.FIGURES / f"{name}.pdf").read_bytes()[:4] == b"%PDF"
     for path in (paths.DIE360_IMAGES, paths.COMPARISON, paths.COMPARISON_TEXT,
                  paths.TABLES / "beyond" / "table_5_1_separated.md",
                  paths.LESIONS_TABLE, paths.FUNDUS_TABLE, paths.TABLE_4_1,
-                 paths.EXEMPLARS_BESIDE_DATA):
+                 paths.EXEMPLARS_BESIDE_DATA, paths.MAP_QUALITY_TABLE, paths.LABELLER_TABLE):
         assert (finished / path).stat().st_size > 0
 
 
@@ -102,11 +102,11 @@ def test_a_failing_step_names_its_log_and_leaves_no_output(tmp_path):
     images = tmp_path / paths.DIE360_IMAGES
     images.parent.mkdir(parents=True)
     images.write_bytes(b"not an array")
-    target = paths.weight_file(paths.TRAINED_WEIGHTS, "random", "c1", 0)
+    target = paths.weight_file(paths.TRAINED_WEIGHTS, "random", "c2", 0)
     run = snakemake(tmp_path, target, config=SMALL)
     assert run.returncode != 0
-    assert "logs/train_network/random/c1_fold0.log" in run.stdout
-    log = (tmp_path / "logs/train_network/random/c1_fold0.log").read_text()
+    assert "logs/train_network/random/c2_fold0.log" in run.stdout
+    log = (tmp_path / "logs/train_network/random/c2_fold0.log").read_text()
     assert "die360_32.npy: truncated or not an array file" in log
     assert not (tmp_path / target).exists()
 
