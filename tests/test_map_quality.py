@@ -123,6 +123,21 @@ def test_scores_are_shares_beyond_chance(network, images):
             assert found[feature, concept] == pytest.approx(np.mean(excess), abs=1e-5)
 
 
+def test_a_filter_that_hardly_learned_is_about_nothing(network, images):
+    last = L.get_all_params(network)[2]
+    learned = last.get_value()
+    weak = learned.copy()
+    weak[2] *= 1e-3
+    masks = np.broadcast_to(np.arange(22) < 11, (3, 2, 20, 22))
+    last.set_value(weak)
+    try:
+        found, = quality.scores([network], images, masks, np.ones((3, 20, 22), bool))
+    finally:
+        last.set_value(learned)
+    assert np.isnan(found).all(axis=1).tolist() == [False, False, True, False]
+    assert np.isfinite(found[[0, 1, 3]]).all()
+
+
 def test_views_to_choose_and_to_measure_are_different_ones():
     first, second = command.views(1000, 7)
     assert len(first) == 4 and len(second) == 3 and not set(first) & set(second)

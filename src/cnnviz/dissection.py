@@ -23,10 +23,12 @@ from typing import NamedTuple
 import numpy as np
 from scipy import fft, ndimage, stats
 
-__all__ = ["STRONGEST", "TOP_SHARE", "LEAST_OVERLAP", "MARGIN", "LEAST_SHARE", "RATE",
+__all__ = ["STRONGEST", "TOP_SHARE", "LEAST_OVERLAP", "MARGIN", "LEAST_SHARE",
+           "LEAST_GRADIENT", "RATE",
            "MIXTURE", "OTHER", "Top", "strongest", "highest", "thresholds", "upsample",
            "Overlap", "overlaps", "detectors", "disjoint", "Localisation", "Concepts",
-           "Evidence", "localisation", "adjusted", "beats_chance", "labels",
+           "Evidence", "localisation", "adjusted", "beats_chance",
+           "responds", "labels",
            "confusion_pairs", "summary"]
 
 STRONGEST = 9          #: photographs to a feature, as in the thesis
@@ -34,6 +36,7 @@ TOP_SHARE = 0.005      #: of activations above a feature's threshold (Bau et al.
 LEAST_OVERLAP = 0.04   #: intersection over union of a detector (Bau et al. 2017)
 MARGIN = 2.0           #: times its share by chance
 LEAST_SHARE = 0.05     #: of the saliency, on what a feature is named after
+LEAST_GRADIENT = 0.1   #: of the layer's median, else a filter hardly learned
 RATE = 0.05            #: of false discoveries among all features and concepts
 MIXTURE, OTHER = "mixture", "other"
 
@@ -790,6 +793,26 @@ def beats_chance(share, lift, q, margin=MARGIN, least=LEAST_SHARE, rate=RATE):
         raise ValueError(f"share, lift and q have shapes {shapes}; they must agree")
     return ((np.asarray(q) < rate) & (np.asarray(lift) >= margin)
             & (np.asarray(share) >= least))
+
+
+def responds(gradient, least=LEAST_GRADIENT):
+    """Which features of a layer respond to the photographs at all.
+
+    A filter that hardly learned looks at something as well, but what it looks at changes
+    next to nothing.
+
+    Parameters
+    ----------
+    gradient : array, ``(features,)``
+        Magnitude, summed over pixels.
+    least : float
+        Of the layer's median.
+
+    Returns
+    -------
+    bool array, ``(features,)``
+    """
+    return np.asarray(gradient) >= least * np.median(gradient)
 
 
 def labels(beats, concepts):

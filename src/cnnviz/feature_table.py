@@ -11,11 +11,9 @@ import pandas as pd
 from cnnviz import dissection
 from cnnviz.datasets.concepts import CONCEPTS, LESIONS
 
-__all__ = ["LAYERS", "MEASURES", "LEAST_GRADIENT", "table", "values", "Part", "PARTS", "choose", "every"]
+__all__ = ["LAYERS", "MEASURES", "table", "values", "Part", "PARTS", "choose", "every"]
 
 LAYERS = ("pool1", "pool2", "pool3", "pool4", "pool5")
-#: Of the layer's median gradient; what has less hardly depends on the photograph.
-LEAST_GRADIENT = 0.1
 MEASURES = ("share", "lift", "q", "iou")
 _WORTH_A_WORD = 0.02  # of the saliency
 _ARTEFACTS = ("text", "glare spot", "dust", "lens flare", "overexposed rim")
@@ -43,8 +41,8 @@ def table(measured):
         Columns ``weights``, ``layer``, ``feature``, ``label`` (by localisation, p-values
         adjusted over all rows), ``overlap`` (label by overlap), ``spread``,
         ``disease``, ``gradient`` (over the layer's median) and every measure of every
-        concept.  They are NaN and both labels "other" where the gradient is less than
-        :data:`LEAST_GRADIENT`: a filter that hardly learned, and hardly responds.
+        concept.  They are NaN and both labels "other" for filters that hardly learned
+        (:func:`cnnviz.dissection.responds`).
     """
     measured = {key: _responding(each) for key, each in measured.items()}
     q = dissection.adjusted(np.concatenate([each["p"] for each in measured.values()]))
@@ -58,9 +56,8 @@ def table(measured):
 
 def _responding(found):
     """The gradient over its median, and no measures where it is next to nothing."""
-    gradient = found["gradient"] / np.median(found["gradient"])
-    weak = gradient < LEAST_GRADIENT
-    found = {**found, "gradient": gradient}
+    weak = ~dissection.responds(found["gradient"])
+    found = {**found, "gradient": found["gradient"] / np.median(found["gradient"])}
     for name in ("share", "expected", "p", "iou"):
         found[name] = np.where(weak[:, np.newaxis], np.nan, found[name])
     for name in ("spread", "disease"):
@@ -222,7 +219,7 @@ def choose(found, parts=PARTS):
     chosen, taken = [], set()
     for part in parts:
         rows = found[(found["weights"] == part.weights) & (found["layer"] == part.layer)
-                     & (found["gradient"] >= LEAST_GRADIENT)]
+                     & (found["gradient"] >= dissection.LEAST_GRADIENT)]
         if not len(rows):
             raise ValueError(f"no feature of layer {part.layer} with {part.weights} weights")
         score = RULES[part.rule](rows, part.concepts)

@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
-from cnnviz import deconvnet, evaluation, metrics, occlusion, overlay, saliency
+from cnnviz import deconvnet, dissection, evaluation, metrics, occlusion, overlay, saliency
 from cnnviz.backend import lasagne
 from cnnviz.local import Stack
 from cnnviz.networks.layers import NeuronLayer
@@ -215,9 +215,11 @@ def scores(layers, images, masks, fields, progress=None):
     -------
     list of arrays, ``(features, concepts)``
         Share of the magnitude on the concept, less the concept's share of what the
-        maximal neuron sees; 0 where it sees nothing of it.  Mean over the images.
+        maximal neuron sees; 0 where it sees nothing of it.  Mean over the images.  NaN
+        for features with hardly a gradient (:func:`cnnviz.dissection.responds`).
     """
     total = [np.zeros((layer.output_shape[1], masks.shape[1])) for layer in layers]
+    gradients = [np.zeros(len(each)) for each in total]
     features = [range(len(each)) for each in total]
     neurons = [maximal_neurons(*each) for each in zip(layers, [images] * len(layers),
                                                       features)]
@@ -226,12 +228,14 @@ def scores(layers, images, masks, fields, progress=None):
         for layer, feature, gradient, *place in sweep(images[k:k + 1], features):
             values = np.zeros(shape, gradient.dtype)
             values[tuple(place)] = magnitude(gradient)
+            gradients[layer][feature] += values.sum(dtype=float)
             seen = _part(neurons[layer][k][feature].box)
             total[layer][feature] += _excess(values[seen], masks[(k, slice(None), *seen)],
                                              fields[(k, *seen)])
             if progress is not None:
                 progress()
-    return [each / len(images) for each in total]
+    return [np.where(dissection.responds(gradient)[:, np.newaxis], each / len(images), np.nan)
+            for each, gradient in zip(total, gradients)]
 
 
 def _excess(values, masks, field):

@@ -224,7 +224,7 @@ def _chosen(found, selection):
     with tqdm(total=features * len(selection.names), unit=" maps", desc="choosing") as bar:
         scores = map_quality.scores(found, selection.images, selection.masks,
                                     selection.fields, bar.update)
-    return [each.argmax(axis=0).tolist() for each in scores]
+    return [np.nanargmax(each, axis=0).tolist() for each in scores]
 
 
 def _targets(features, masks):
