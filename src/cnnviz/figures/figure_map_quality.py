@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib.lines import Line2D
 
 from cnnviz.figures import style
 
@@ -91,6 +92,7 @@ def _draw_matrix(axes, means, data):
     axes.set_xticks(range(len(names) - 1), shown[:-1], rotation=35, ha="right",
                     rotation_mode="anchor")
     axes.set_yticks(range(len(names) - 1), shown[1:])
+    axes.set_title("rank correlation of two methods", pad=3)
 
 
 def _draw_cascade(axes, means, data):
@@ -105,7 +107,7 @@ def _draw_cascade(axes, means, data):
                       **{**style.method(method), "linestyle": "-"})
     axes.set_xticks(range(len(steps) + 1), ["none", *(step.replace("conv", "")
                                                       for step in steps)])
-    axes.set_xlabel("layers randomized, from the top down to convolution")
+    axes.set_xlabel("random from the top down to convolution")
     axes.axhline(0, **style.REFERENCE)
     axes.set_ylim(min(-0.1, axes.get_ylim()[0]), 1.05)
 
@@ -134,27 +136,27 @@ def _draw_column(panels, means, data):
         _missing(panels[3], "no feature about them")
 
 
-def _legend(axes):
-    """What colours and lines mean, where there is no curve."""
-    axes.set_axis_off()
-    for k, (method, name) in enumerate((*METHODS.items(), (CENTRE, "middle of what the\n"
-                                                           "neuron sees"))):
-        look = style.method(method)
-        _point_at(axes, 0.06, 0.93 - 0.14 * k, look)
-        axes.text(0.13, 0.93 - 0.14 * k, _LONG.get(method, name), va="center",
-                  transform=axes.transAxes)
-    axes.plot([0.01, 0.11], [0.06, 0.06], transform=axes.transAxes, **style.REFERENCE)
-    axes.text(0.13, 0.06, "chance; random order", va="center", transform=axes.transAxes)
-
-
 _LONG = {"gradient max": "gradient of max(F)", "gradient sum": "gradient of sum(F)",
-         "deconvnet": "deconvolutional network", "guided": "guided back-propagation"}
+         "deconvnet": "deconvolutional network", "guided": "guided back-propagation",
+         CENTRE: "middle of what the neuron sees"}
 
 
-def _point_at(axes, x, y, look):
-    axes.plot(x, y, transform=axes.transAxes, clip_on=False,
-              **{key: value for key, value in look.items()
-                 if key not in ("elinewidth", "capsize", "capthick")})
+def _legend(figure):
+    """What colours and lines mean, below all panels."""
+    handles = [Line2D([], [], label=_LONG.get(method, method),
+                      **{key: value for key, value in style.method(method).items()
+                         if key not in ("elinewidth", "capsize", "capthick")})
+               for method in (*METHODS, CENTRE)]
+    handles.append(Line2D([], [], label="chance; random order", **style.REFERENCE))
+    figure.legend(handles=handles, loc="lower center", ncols=3, frameon=False)
+
+
+def _same_limits(line, least, most):
+    """One scale for a row of panels, as far as its values need it."""
+    tops = [axes.dataLim.y1 for axes in line if np.isfinite(axes.dataLim.y1)]
+    top = min(most, 1.1 * max(tops, default=most))
+    for axes in line:
+        axes.set_ylim(least, top)
 
 
 def draw(means):
@@ -170,15 +172,14 @@ def draw(means):
     matplotlib.figure.Figure
     """
     names = [data for data in DATA if (means["data"] == data).any()]
-    columns = [*names, *[None] * (3 - len(names))]
     figure = style.new(8.2)
-    grid = figure.subplots(len(HEIGHTS), 3, height_ratios=HEIGHTS)
-    for k, data in enumerate(columns):
-        if data is None:
-            for axes in grid[:, k]:
+    grid = figure.subplots(len(HEIGHTS), max(len(names), 2), height_ratios=HEIGHTS)
+    for k, panels in enumerate(grid[:4].T):
+        if k < len(names):
+            _draw_column(panels, means, names[k])
+        else:
+            for axes in panels:
                 axes.set_axis_off()
-            continue
-        _draw_column(grid[:4, k], means, data)
     cascades = [data for data in names if rows(means, data, "cascade, signed")][:2]
     for axes, data in zip(grid[4], [*cascades, *[None] * (2 - len(cascades))]):
         if data is None:
@@ -186,17 +187,18 @@ def draw(means):
         else:
             _draw_cascade(axes, means, data)
             axes.set_title(DATA[data], pad=3)
-    _legend(grid[4, 2])
+    for axes in grid[4, 2:]:
+        axes.set_axis_off()
     for axes, label in zip(grid[:, 0], ("pointing game", "share of the map",
                                         "area under the curve", "",
-                                        "rank correlation with\nthe trained network's")):
+                                        "correlation with the\ntrained network's map")):
         axes.set_ylabel(label)
-    for line in grid[:2]:
-        for axes in line:
-            axes.set_ylim(-0.03, 1.03)
-    figure.tight_layout(h_pad=0.6, w_pad=0.8)
+    for line in grid[:3]:
+        _same_limits(line[:len(names)], -0.03, 1.03)
+    _legend(figure)
+    figure.tight_layout(h_pad=0.6, w_pad=0.8, rect=(0, 0.07, 1, 1))
     for axes, letter in zip(grid[:, 0], "abcde"):
-        figure.text(0.004, axes.get_position().y1, f"({letter})", va="bottom", weight="bold")
+        figure.text(0.004, axes.get_position().y1 + 0.006, f"({letter})", va="bottom", weight="bold")
     return figure
 
 
