@@ -434,6 +434,20 @@ def test_the_text_has_every_part():
     assert "nan" not in text
 
 
+def test_the_class_score_and_random_networks_alone_make_a_text():
+    """A small run, in which no feature sees what it is about."""
+    frame = pd.DataFrame([
+        row("chance", 0.1, data="die360", layer=tables.SCORE),
+        *(row(measure, 0.5, method, data="die360", layer=tables.SCORE)
+          for measure in ("pointing", "mass") for method in ("gradient max", "occlusion")),
+        *(row(measure, 0.2, method, "conv1")
+          for measure in ("cascade", "cascade, signed") for method in quality.METHODS)])
+    table = tables.wide(frame)
+    text = tables.text(frame, table, tables.summary(table))
+    assert "| Die360 | class score |" in text and "| conv1 |" in text
+    figure_map_quality.draw(tables.summary(table))
+
+
 def test_one_image_has_numbers_and_no_intervals():
     frame = measured(0.3, images=1)
     table = tables.wide(frame)

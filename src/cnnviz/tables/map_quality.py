@@ -417,7 +417,8 @@ def _cascade_lines(frame, data, measure):
 def _feature_rows(table):
     """What every chosen feature is about, and how often its maps point there."""
     for (data, layer, concept, feature), part in table.groupby(KEYS[:4], sort=False):
-        if layer != SCORE and ("pointing", METHODS[0], "") in part:
+        # Where no feature sees what it is about, only networks were randomized.
+        if layer != SCORE and all(("pointing", method, "") in part for method in METHODS):
             means = [part["pointing", method, ""].mean() for method in METHODS]
             yield [_DATA[data], layer, concept, feature,
                    int(part["pointing", METHODS[0], ""].count()),
