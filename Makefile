@@ -34,7 +34,7 @@ reproduce: $(ready)  ## data, networks, figures, tables (CONFIG=config/retrain.y
 	$(bin)/snakemake --configfile "$(CONFIG)" --cores $(CORES) $(SNAKEMAKE_ARGS)
 
 test: $(ready)  ## the whole test suite, with a small run of the workflow
-	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(bin)/python -m pytest -n $(CORES) $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(bin)/python -m pytest -n $(CORES) $(PYTEST_ARGS)
 
 # Any Python with PyTorch and a GPU: the project's environment, or the machine's.
 GPU_PYTHON ?= $(bin)/python

@@ -5,7 +5,7 @@ import torch
 from hypothesis import Phase, given, settings, strategies as st
 
 import random_networks
-from cnnviz import backend, occlusion, saliency
+from cnnviz import backend, occlusion, saliency, threads
 from cnnviz.backend import lasagne
 from cnnviz.local import NotLocal, Stack, local_prefix, ops, ops_torch
 from cnnviz.local.backward import Gradients
@@ -228,8 +228,7 @@ def test_many_threads_give_the_same(monkeypatch):
                  np.zeros(7, int), np.zeros((7, 2), int), 40, 40)
     results = []
     for count in (1, 3):
-        monkeypatch.setattr(ops, "_threads", lambda: count)
-        monkeypatch.setattr(ops, "_pool", None)
+        monkeypatch.setattr(threads, "count", lambda: count)
         results.append(ops.Scale().compute(*arguments))
     np.testing.assert_array_equal(*results)
 

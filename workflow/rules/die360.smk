@@ -13,7 +13,7 @@ rule render_die360:
     benchmark:
         "results/benchmarks/render_die360.tsv"
     shell:
-        "NUMBA_NUM_THREADS={threads} cnnviz render --every {params.every} "
+        "OMP_NUM_THREADS={threads} cnnviz render --every {params.every} "
         "--output {output.images} 2> {log}"
 
 

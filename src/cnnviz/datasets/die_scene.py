@@ -10,11 +10,12 @@ body by Newton's method, in loops without branches that the compiler turns
 into vector instructions.  The few samples that may look into a pip are then
 traced again, one by one, against the dented surface.
 """
-import concurrent.futures
 import math
 
 import numba
 import numpy as np
+
+from cnnviz import threads
 
 __all__ = [
     "BACKGROUND", "EDGE", "PIP", "PIPS", "camera_frame", "trace", "srgb",
@@ -467,15 +468,6 @@ def _regions_all(frames, positions, out):
         trace(frames[n], positions, -positions, samples, out[n])
 
 
-def _in_threads(kernel, frames, positions, out):
-    """Run a kernel on the views, in as many threads as Numba may have."""
-    frames, count = np.ascontiguousarray(frames), numba.config.NUMBA_NUM_THREADS
-    ends = np.linspace(0, len(frames), count + 1).astype(int)
-    parts = [slice(*each) for each in zip(ends, ends[1:])]
-    with concurrent.futures.ThreadPoolExecutor(count) as pool:
-        list(pool.map(lambda part: kernel(frames[part], positions, out[part]), parts))
-
-
 def render(frames, size):
     """Photograph views of the die.
 
@@ -496,7 +488,9 @@ def render(frames, size):
     pixel = (np.arange(count) + 0.5) / OVERSAMPLING - border
     positions = (2 * pixel / size - 1).astype(np.float32)
     linear = np.empty((len(frames), size, size), np.float32)
-    _in_threads(_render_all, frames, positions, linear)
+    frames = np.ascontiguousarray(frames)
+    threads.over(len(frames), lambda first, end: _render_all(
+        frames[first:end], positions, linear[first:end]))
     return srgb(linear).astype(np.float32)
 
 
@@ -520,5 +514,7 @@ def regions(frames, pixel_centres, size):
     """
     positions = (2 * np.asarray(pixel_centres) / size - 1).astype(np.float32)
     out = np.empty((len(frames), len(positions), len(positions)), np.uint8)
-    _in_threads(_regions_all, frames, positions, out)
+    frames = np.ascontiguousarray(frames)
+    threads.over(len(frames), lambda first, end: _regions_all(
+        frames[first:end], positions, out[first:end]))
     return out

@@ -8,12 +8,10 @@ Maps are channels last: ``(images or items, rows, columns, channels)``.  A
 window's ``start`` ``(n, 2)`` is its first row and column; it may reach beyond
 its map.
 """
-import concurrent.futures
-import os
-
 import numba
 import numpy as np
 
+from cnnviz import threads
 from cnnviz.backend import T, selected, theano
 
 __all__ = ["Cut", "Add", "Scale", "PoolBack", "cut", "cut_around", "add", "scale",
@@ -27,27 +25,15 @@ _entry = numba.njit(**_OPTIONS, cache=True)
 _LEAST = 1 << 15  # numbers, below which a second thread is not worth its start
 
 
-def _threads():
-    given = os.environ.get("OMP_NUM_THREADS", "")
-    return int(given) if given.isdigit() and int(given) else os.cpu_count()
-
-
-_pool = None
-
-
 def _run(kernel, out, *arguments):
     """Run a kernel over the rows of all items, in as many threads as there are."""
-    global _pool
-    lines, count = out.shape[0] * out.shape[1], _threads()
-    if count == 1 or out.size < _LEAST:
-        kernel(0, lines, out, *arguments)
-        return out
-    if _pool is None:
-        _pool = concurrent.futures.ThreadPoolExecutor(count)
-    ends = np.linspace(0, lines, count + 1).astype(int)
-    for each in [_pool.submit(kernel, first, end, out, *arguments)
-                 for first, end in zip(ends, ends[1:])]:
-        each.result()
+    def work(first, end):
+        kernel(first, end, out, *arguments)
+    lines = out.shape[0] * out.shape[1]
+    if out.size < _LEAST:
+        work(0, lines)
+    else:
+        threads.over(lines, work)
     return out
 
 
