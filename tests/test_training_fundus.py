@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from cnnviz import augmentation, cli, paths
 from cnnviz import training_fundus as training
 from cnnviz.backend import T, function, lasagne
+from cnnviz.commands import ship_fundus
 from cnnviz.datasets import fundus
 from cnnviz.networks import defauw, weights
 from cnnviz.networks.layers import (NormalizedConv2DLayer, SameConv2DLayer, find_layer,
@@ -97,6 +98,29 @@ def test_a_folded_network_computes_the_same(trained):
                      for each in (network, plain))
     np.testing.assert_allclose(first, second, rtol=1e-3, atol=1e-5)
     assert not layers_of_type(plain, NormalizedConv2DLayer)
+
+
+def test_an_unfolded_network_computes_the_same_and_is_normalized(trained, tmp_path):
+    plain, network = small(seed=5), small(seed=6, normalize=True)
+    defauw.fold(trained[0], plain)
+    weights.save(tmp_path / "folded.npz", plain, {"network": "defauw"})
+    assert {name.split(".")[1] for name in weights.transfer(tmp_path / "folded.npz", network)
+            } == {"scale", "mean", "variance"}
+    batch = batch_of(99)
+    defauw.unfold(network, batch.pixels)
+    first, second = (training.predictor(each)(batch.pixels, batch.dimensions)
+                     for each in (plain, network))
+    np.testing.assert_allclose(first, second, rtol=1e-3, atol=1e-5)
+    # As in training, where the statistics are those of the batch.
+    images = T.tensor4("images")
+    last = layers_of_type(network, NormalizedConv2DLayer)[-1]
+    kept, batchwise = (function([images], lasagne.layers.get_output(
+        last, {find_layer(network, "images"): images}, deterministic=deterministic))(
+            batch.pixels) for deterministic in (True, False))
+    np.testing.assert_allclose(kept, batchwise, rtol=1e-3, atol=1e-3)
+    for layer in layers_of_type(network, NormalizedConv2DLayer):
+        np.testing.assert_allclose((layer.W.get_value() ** 2).sum(axis=(1, 2, 3)), 1,
+                                   rtol=1e-5)
 
 
 # --- Weights -----------------------------------------------------------------
@@ -360,3 +384,22 @@ def test_augmentation_turns_the_picture_around_its_middle():
         assert 16 < np.hypot(row - 40, column - 40) < 32
         angles.append(np.arctan2(row - 40, column - 40))
     assert np.ptp(angles) > 5
+
+
+# --- Shipping ----------------------------------------------------------------
+
+def test_shipped_weights_stand_for_the_stages_behind_them(tmp_path):
+    """Trained further, a network keeps the description and curves of all its stages."""
+    network = tiny()
+    shipped, further = tmp_path / "shipped" / "standin.npz", tmp_path / "further.npz"
+    weights.save(shipped, network, {"stages": [{"stage": "narrow"}, {"stage": "pairs"}]})
+    weights.save(further, network, {"stage": "more_photographs"})
+    shipped.with_name(ship_fundus.LEARNING_CURVES).write_text(
+        "step,loss,stage\n10,1.5,narrow\n10,1.2,pairs\n")
+    further.with_suffix(".csv").write_text("step,loss\n10,0.9\n")
+    trained = [shipped, further]
+    assert [stage["stage"] for path in trained for stage in ship_fundus.stages(path)] == [
+        "narrow", "pairs", "more_photographs"]
+    curves = ship_fundus.curves(trained)
+    assert list(zip(curves["stage"], curves["loss"])) == [
+        ("narrow", 1.5), ("pairs", 1.2), ("further", 0.9)]

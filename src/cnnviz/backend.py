@@ -81,6 +81,7 @@ def _flags():
         "mode": "FAST_RUN",
         "openmp": "False",  # jobs run side by side instead
         "cxx": _compiler() if old_names.compiles() else "",
+        "gcc.cxxflags": "-g0",  # the same code, compiled in four fifths of the time
         "blas.ldflags": "",
         "base_compiledir": folder,
     }

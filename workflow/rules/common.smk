@@ -3,7 +3,7 @@ import shlex
 
 from cnnviz import configuration, feature_table, paths
 from cnnviz.commands.fundus_sheets import sheet_name
-from cnnviz.commands.train_fundus import STAGES as FUNDUS_STAGES
+from cnnviz.commands.train_fundus import STAGES as FUNDUS_STAGES, WITH_PHOTOGRAPHS
 from cnnviz.datasets import die360, external
 from snakemake.exceptions import WorkflowError
 
@@ -137,7 +137,7 @@ def stage_before(wildcards):
 
 def stage_photographs(wildcards):
     """Real photographs that a stage of the training needs."""
-    return prepared("idrid").values() if wildcards.stage == "photographs" else []
+    return prepared("idrid").values() if wildcards.stage in WITH_PHOTOGRAPHS else []
 
 
 def stage_arguments(wildcards):

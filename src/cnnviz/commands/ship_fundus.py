@@ -3,6 +3,7 @@
 Normalization goes into filters and biases, the one huge matrix is kept in 8 bits
 and everything else in float16.  Refused where that costs more than 0.005 of kappa on
 the synthetic photographs.  The learning curves, CSV files beside the weights, go along.
+Weights that were shipped before stand for the stages behind them.
 """
 import json
 from pathlib import Path
@@ -15,12 +16,15 @@ from cnnviz.commands import arguments
 
 LARGEST_LOSS = 0.005   # of kappa, by compression
 LARGEST_FILE = 30e6    # bytes
+LEARNING_CURVES = "learning_curves.csv"  # of shipped weights, beside them
 SOME = 16              # photographs whose maps are compared
 
 
 def add_arguments(parser):
     parser.add_argument("--trained", type=Path, nargs="+", required=True,
-                        help="weight files of all stages, the last one last")
+                        help="weight files of all stages, the last one last; shipped "
+                             "weights, which the first of the others began with, may "
+                             "come first")
     parser.add_argument("--photographs", type=Path, required=True,
                         help="folder of prepared synthetic test pairs")
     arguments.add_engine(parser)
@@ -41,6 +45,24 @@ def _measured(network, photographs):
             maps[:SOME])
 
 
+def stages(path):
+    """Descriptions of the stages behind a weight file; shipped ones have several."""
+    from cnnviz.networks import weights
+    metadata = weights.read_metadata(path)
+    return metadata.get("stages", [metadata])
+
+
+def curves(trained):
+    """Learning curves of the stages behind some weight files, one after the other."""
+    parts = []
+    for path in trained:
+        if len(stages(path)) > 1:
+            parts.append(pd.read_csv(path.with_name(LEARNING_CURVES)))
+        else:
+            parts.append(pd.read_csv(path.with_suffix(".csv")).assign(stage=path.stem))
+    return pd.concat(parts)
+
+
 def run(args):
     from cnnviz.datasets import store
     from cnnviz.networks import defauw, weights
@@ -52,7 +74,8 @@ def run(args):
     photographs = store.read(args.photographs)
     before, maps = _measured(plain, photographs)
     metadata = {"network": "defauw", "kappa_before_compression": before,
-                "stages": [weights.read_metadata(path) for path in args.trained]}
+                "stages": [stage for path in args.trained for stage in stages(path)]}
+    learned = curves(args.trained)
     with files.atomic(args.output) as temporary:
         weights.save(temporary, plain, metadata, defauw.EIGHT_BIT)
         size = temporary.stat().st_size
@@ -65,7 +88,4 @@ def run(args):
             raise ValueError(
                 f"the compressed file has {size / 1e6:.1f} MB and a kappa "
                 f"of {after:.4f} instead of {before:.4f}; too large, or too much lost")
-    curves = [pd.read_csv(path.with_suffix(".csv")).assign(stage=path.stem)
-              for path in args.trained]
-    files.write_text(args.output.with_name("learning_curves.csv"),
-                     pd.concat(curves).to_csv(index=False))
+    files.write_text(args.output.with_name(LEARNING_CURVES), learned.to_csv(index=False))

@@ -1,9 +1,10 @@
 """Train De Fauw's network, one stage after the other (thesis chapter 4).
 
 Stages: "narrow" (small narrow-field synthetic pictures, tied biases), "pairs"
-(whole synthetic eye pairs), "more_pairs" (the same, with other settings) and
-"photographs" (photographs of IDRiD's training split, and some synthetic pairs).  The network learns from grades only.
-An interrupted stage goes on where it was.
+(whole synthetic eye pairs), "more_pairs" (the same, with other settings),
+"photographs" (photographs of IDRiD's training split, and some synthetic pairs) and
+"more_photographs" (the same).  The network learns from grades only.  An interrupted
+stage goes on where it was.  Any stage can begin with shipped weights.
 """
 import dataclasses
 import time
@@ -16,7 +17,8 @@ from cnnviz import files, paths
 from cnnviz.commands import arguments
 from cnnviz.datasets.fundus import SIZE
 
-STAGES = ("narrow", "pairs", "more_pairs", "photographs")
+STAGES = ("narrow", "pairs", "more_pairs", "photographs", "more_photographs")
+WITH_PHOTOGRAPHS = ("photographs", "more_photographs")
 # Settings of the pictures and of the report; all others are of the training.
 _OF_PICTURES = ("shares", "strongest_lesions", "validation_pairs", "every")
 _OF_PHOTOGRAPHS = ("photograph_shares", "drawn_share")
@@ -47,7 +49,7 @@ def _settings(args, training):
         stage = dict(yaml.safe_load(args.settings.read_text(encoding="utf-8"))[args.stage])
         pictures = {name: stage.pop(name) for name in _OF_PICTURES}
         pictures["size"] = stage.pop("size", SIZE)
-        if args.stage == "photographs":
+        if args.stage in WITH_PHOTOGRAPHS:
             pictures.update({name: stage.pop(name) for name in _OF_PHOTOGRAPHS})
         if args.steps is not None:
             stage["steps"] = args.steps
@@ -61,8 +63,8 @@ def _settings(args, training):
 def run(args):
     from cnnviz import training_fundus as training
     from cnnviz.networks import defauw, weights
-    if args.stage == "photographs" and args.photographs is None:
-        raise ValueError("the stage 'photographs' needs --photographs; make the folder "
+    if args.stage in WITH_PHOTOGRAPHS and args.photographs is None:
+        raise ValueError(f"the stage '{args.stage}' needs --photographs; make the folder "
                          "with 'cnnviz prepare-photographs --source idrid'")
     settings, pictures = _settings(args, training)
     size, shares = pictures["size"], np.array(pictures["shares"])
@@ -72,11 +74,13 @@ def run(args):
                            untie_biases=not narrow, normalize=True)
     if args.initial is None:
         _prepare(network)
-    else:
+    stream = _stream(args, training, settings, pictures)
+    if args.initial is not None:
         fresh = weights.transfer(args.initial, network)
+        if "conv1.scale" in fresh:  # weights that were folded, such as the shipped ones
+            defauw.unfold(network, stream(0).pixels)
         print(f"begins with {args.initial}" + (
             f"; newly initialized: {', '.join(fresh)}" if fresh else ""), flush=True)
-    stream = _stream(args, training, settings, pictures)
     validate = None if narrow else _validation(
         training, network, args.seed, pictures["validation_pairs"], shares)
     started = time.perf_counter()
@@ -118,12 +122,12 @@ def _stream(args, training, settings, pictures):
         return training.plainness(step, settings.steps, pictures["strongest_lesions"])
     if args.stage == "narrow":
         return training.narrow_stream(seed, count, shares, pictures["size"], plain)
-    if args.stage != "photographs":
+    if args.stage not in WITH_PHOTOGRAPHS:
         return training.pairs_stream(seed, count, shares, plain)
     from cnnviz.datasets import idrid
     drawn = 2 * round(count * pictures["drawn_share"] / 2)
     return training.mixed_stream([
-        training.pairs_stream(seed, drawn, shares),
+        training.pairs_stream(seed, drawn, shares, plain),
         training.photographs_stream(
             seed, count - drawn, *idrid.training_arrays(args.photographs),
             np.array(pictures["photograph_shares"]))])

@@ -5,12 +5,13 @@ Model 2015_07_17_123003 of De Fauw's entry to the Kaggle competition.
 import numpy as np
 
 from cnnviz import paths
-from cnnviz.backend import lasagne
+from cnnviz.backend import T, function, lasagne
 from cnnviz.networks import weights
-from cnnviz.networks.layers import NormalizedConv2DLayer, SameConv2DLayer, layers_of_type
+from cnnviz.networks.layers import (NormalizedConv2DLayer, SameConv2DLayer,
+                                    find_layer, layers_of_type)
 
 __all__ = ["SIZE", "GRADES", "LEAKINESS", "build", "convolutional_stack",
-           "fold", "load", "EIGHT_BIT"]
+           "fold", "unfold", "load", "EIGHT_BIT"]
 
 SIZE = 512
 GRADES = 5
@@ -164,6 +165,35 @@ def fold(normalized, plain):
         values[layer.W.name], values[layer.b.name] = layer.folded()
     for parameter in lasagne.layers.get_all_params(plain):
         parameter.set_value(values[parameter.name].astype(parameter.dtype))
+
+
+def unfold(normalized, pixels):
+    """Normalize a network whose weights were folded, to train it further.
+
+    The inverse of :func:`fold`: what the network computes with dropout off
+    stays the same, and each layer's running statistics are those of a batch.
+
+    Parameters
+    ----------
+    normalized : lasagne.layers.Layer
+        Output layer, built with ``normalize`` and given folded weights; changed.
+    pixels : float array, ``(n, 3, size, size)``
+        A batch as in training.
+    """
+    convolutions = layers_of_type(normalized, NormalizedConv2DLayer)
+    images = find_layer(normalized, "images")
+    given = T.tensor4("images")
+    inputs = lasagne.layers.get_output([layer.input_layer for layer in convolutions],
+                                       {images: given}, deterministic=True)
+    correlations = [layer.correlate(maps)
+                    for layer, maps in zip(convolutions, inputs)]
+    statistics = function([given], [statistic((0, 2, 3)) for correlation in correlations
+                                    for statistic in (correlation.mean, correlation.var)])
+    for layer in convolutions:
+        layer.variance.set_value(layer.variance.get_value() - layer.EPSILON)
+    found = statistics(pixels)
+    for layer, mean, variance in zip(convolutions, found[::2], found[1::2]):
+        layer.normalize_by(mean, variance)
 
 
 def load(choice, network, path=None):

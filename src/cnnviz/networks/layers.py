@@ -65,7 +65,7 @@ class NormalizedConv2DLayer(SameConv2DLayer):
         running mean and variance, for the training function.
     """
     _KEEP = 0.95       # of the running statistics, at each step
-    _EPSILON = 1e-4
+    EPSILON = 1e-4
 
     def __init__(self, incoming, num_filters, filter_size, **kwargs):
         super().__init__(incoming, num_filters, filter_size, **kwargs)
@@ -85,16 +85,37 @@ class NormalizedConv2DLayer(SameConv2DLayer):
             self.updates = {
                 old: self._KEEP * old + (1 - self._KEEP) * new
                 for old, new in ((self.mean, mean), (self.variance, variance))}
-        factor = self.scale / T.sqrt(variance + self._EPSILON)
+        factor = self.scale / T.sqrt(variance + self.EPSILON)
         return self._activated(
             activation * factor.dimshuffle("x", 0, "x", "x")
             - (mean * factor).dimshuffle("x", 0, "x", "x"))
+
+    def normalize_by(self, mean, variance):
+        """Take on the statistics of the maps, yet compute the same as before.
+
+        For weights that were folded: until then nothing is normalized (mean 0,
+        variance and scale 1).  Filters come out with a norm of one, as at first.
+
+        Parameters
+        ----------
+        mean, variance : float array, ``(filters,)``
+            Of the cross-correlation of the batch with these filters.
+        """
+        filters = self.W.get_value()
+        norms = np.sqrt((filters ** 2).sum(axis=(1, 2, 3)))
+        bias = self.b.get_value()
+        for parameter, value in (
+                (self.W, filters / norms[:, None, None, None]),
+                (self.b, bias + mean.reshape(-1, *[1] * (bias.ndim - 1))),
+                (self.scale, np.sqrt(variance + self.EPSILON * norms ** 2)),
+                (self.mean, mean / norms), (self.variance, variance / norms ** 2)):
+            parameter.set_value(value.astype(parameter.dtype))
 
     def folded(self):
         """Weights and biases of the plain layer that computes the same."""
         scale, mean, variance = (each.get_value() for each in
                                  (self.scale, self.mean, self.variance))
-        factor = scale / np.sqrt(variance + self._EPSILON)
+        factor = scale / np.sqrt(variance + self.EPSILON)
         bias = self.b.get_value()
         shift = (mean * factor).reshape(-1, *[1] * (bias.ndim - 1))
         return self.W.get_value() * factor[:, None, None, None], bias - shift

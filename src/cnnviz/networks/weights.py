@@ -193,7 +193,7 @@ def transfer(path, network):
     FileNotFoundError, ValueError
         For a missing, truncated or foreign file, or one of which nothing fits.
     """
-    arrays = _checked(path, None)
+    arrays = expand(_checked(path, None))
     left = []
     for name, parameter in _named_parameters(network).items():
         value, shape = arrays.get(name), parameter.get_value(borrow=True).shape
