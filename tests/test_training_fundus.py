@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from cnnviz import augmentation, cli, paths
 from cnnviz import training_fundus as training
 from cnnviz.backend import T, function, lasagne
-from cnnviz.commands import ship_fundus
+from cnnviz.commands import ship_fundus, train_fundus
 from cnnviz.datasets import fundus
 from cnnviz.networks import defauw, weights
 from cnnviz.networks.layers import (NormalizedConv2DLayer, SameConv2DLayer, find_layer,
@@ -263,7 +263,7 @@ def narrow_stage():
     return {**stage, "steps": 2, "batch_size": 2, "size": 128, "every": 1}
 
 
-def train_fundus(folder, stage, settings, *more):
+def run_stage(folder, stage, settings, *more):
     (folder / "settings.yaml").write_text(yaml.safe_dump(settings))
     return cli.main(["train-fundus", "--stage", stage, "--settings",
                      str(folder / "settings.yaml"), "--history", str(folder / "h.csv"),
@@ -271,7 +271,7 @@ def train_fundus(folder, stage, settings, *more):
 
 
 def test_a_stage_leaves_weights_that_the_next_one_begins_with(tmp_path, narrow_stage):
-    assert train_fundus(tmp_path, "narrow", {"narrow": narrow_stage}) == 0
+    assert run_stage(tmp_path, "narrow", {"narrow": narrow_stage}) == 0
     assert [row["stage"] for row in [weights.read_metadata(tmp_path / "w.npz")]] == ["narrow"]
     assert len((tmp_path / "h.csv").read_text().splitlines()) == 3
     network = defauw.build(2, normalize=True)
@@ -285,16 +285,21 @@ def test_settings_that_do_not_fit_are_one_line(tmp_path, narrow_stage, change, m
                                                capsys):
     settings = {**narrow_stage, **change}
     settings = {key: value for key, value in settings.items() if value is not None}
-    assert train_fundus(tmp_path, "narrow", {"narrow": settings}) == 1
+    assert run_stage(tmp_path, "narrow", {"narrow": settings}) == 1
     error = capsys.readouterr().err
     assert message in error and len(error.splitlines()) == 1
 
 
 def test_the_last_stage_asks_for_its_photographs(tmp_path, capsys):
-    assert train_fundus(tmp_path, "photographs", {}) == 1
+    assert run_stage(tmp_path, "photographs", {}) == 1
     assert "needs --photographs" in capsys.readouterr().err
-    assert train_fundus(tmp_path, "photographs", {}, "--photographs", tmp_path) == 1
+    assert run_stage(tmp_path, "photographs", {}, "--photographs", tmp_path) == 1
     assert "not the settings of the stage 'photographs'" in capsys.readouterr().err
+
+
+def test_no_stage_draws_the_eye_pairs_of_another():
+    seeds = [train_fundus.pictures_seed(stage, 0) for stage in train_fundus.STAGES[1:]]
+    assert len(set(seeds)) == len(seeds) == 4
 
 
 # --- Streams -----------------------------------------------------------------

@@ -112,10 +112,13 @@ def _prepare(network):
     filters.set_value(values - values.mean(axis=(2, 3), keepdims=True))
 
 
+def pictures_seed(stage, seed):
+    """Seed of a stage's pictures, so that none draws whole eyes of another's."""
+    return 1000 + seed + max(0, STAGES.index(stage) - STAGES.index("pairs"))
+
+
 def _stream(args, training, settings, pictures):
-    # So that the second course of pairs does not draw those of the first.
-    late = STAGES.index(args.stage) > STAGES.index("pairs")
-    seed, count = 1000 + args.seed + late, settings.batch_size
+    seed, count = pictures_seed(args.stage, args.seed), settings.batch_size
     shares = np.array(pictures["shares"])
 
     def plain(step):
