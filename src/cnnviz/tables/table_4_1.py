@@ -68,7 +68,7 @@ def numbers(found, geometry):
     for row in frequencies(found, "trained"):
         result[f"{row['layer']}.features"] = (row["features"], "1", "")
         note = (f"{row['count']} of {row['features']}; scaled to {row['sampled']}, "
-                f"{row['low']:g} to {row['high']:g} in 95 % of samples")
+                f"{row['low']:.3g} to {row['high']:.3g} in 95 % of samples")
         result[f"{row['layer']}.{row['label'].replace(' ', '_')}"] = (
             round(row["mean"], 2), "1", note)
     return result
@@ -159,7 +159,7 @@ def claims(found):
 # --- Text -------------------------------------------------------------------------
 
 def _cell(row, thesis):
-    text = f"{row['count']} ({row['mean']:.1f}; {row['low']:g} to {row['high']:g})"
+    text = f"{row['count']} ({row['mean']:.1f}; {row['low']:.3g} to {row['high']:.3g})"
     return text if thesis is None else f"{text} **T {thesis:g}**"
 
 
