@@ -56,6 +56,13 @@ def test_the_schema_knows_every_network():
      "fundus.weights: 'trained' is not one of standin, defauw, random"),
     (lambda c: c["fundus"].update(source="kaggle"),
      "fundus.kaggle: names no folder, which the source 'kaggle' needs"),
+    (lambda c: c["fundus"].update(source="kaggle", kaggle="unpacked"),
+     "fundus.kaggle: unpacked: no such folder; 'cnnviz prepare-photographs --help' says how "
+     "to get the competition's photographs"),
+    (lambda c: c["fundus"].update(weights="defauw"),
+     "fundus.weights: data/downloads/defauw.npz: no such file; make it with 'cnnviz "
+     "convert-defauw --dump PARAMSDUMP.pkl --output data/downloads/defauw.npz', whose --help "
+     "says where that dump is"),
     (lambda c: (c.update(weights="trained"), c["training"].pop("c9")),
      "training: no settings for network 'c9'"),
     (lambda c: c["exemplars"].update(steps=1),
@@ -75,3 +82,11 @@ def test_source_of_the_photographs(source, mirror, expected):
 
 def test_all_mistakes_are_listed():
     assert len(changed(lambda c: c.update(folds=9, weight=1))) == 2
+
+
+def test_what_the_user_brought_is_no_mistake(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / paths.DEFAUW_WEIGHTS).parent.mkdir(parents=True)
+    (tmp_path / paths.DEFAUW_WEIGHTS).touch()
+    assert not changed(lambda c: c["fundus"].update(source="kaggle", kaggle=str(tmp_path),
+                                                    weights="defauw"))

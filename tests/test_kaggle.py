@@ -12,7 +12,9 @@ from hypothesis import given, settings, strategies as st
 from PIL import Image
 
 from cnnviz import cli, files
+from cnnviz.backend import T, function, lasagne
 from cnnviz.datasets import fundus, idrid, kaggle, store
+from cnnviz.networks import defauw, layers
 
 LABELS = "image,level\n10_left,0\n10_right,1\n13_left,2\n13_right,0\n2_right,4\n2_left,3\n"
 NAMES = ["2_left", "2_right", "10_left", "10_right", "13_left", "13_right"]
@@ -365,6 +367,29 @@ def test_the_command_counts_what_it_left_out(folder, tmp_path, capsys):
     assert run(*arguments, "--partial") == 0
     assert "2 photographs prepared, 4 left out: see" in capsys.readouterr().out
     assert len(store.read(tmp_path / "store")) == 2
+
+
+def test_the_strongest_photographs_are_found_without_marked_concepts(folder, tmp_path):
+    """Nobody outlined lesions on the competition's photographs."""
+    assert run("--source", "kaggle", "--folder", folder, "--partial",
+               "-o", tmp_path / "store") == 0
+    assert cli.main(["dissect", "--photographs", str(tmp_path / "store"), "--layers",
+                     "pool1", "--features", "3", "-o", str(tmp_path / "found.npz")]) == 0
+    with np.load(tmp_path / "found.npz") as found:
+        assert set(found) == {"names", "pool1_all_maxima", "pool1_all_index",
+                              "pool1_all_places"}
+        network = defauw.build()
+        defauw.load("standin", network)
+        images = T.tensor4("images")
+        pixels = store.read(tmp_path / "store").pixels
+        maps = function([images], lasagne.layers.get_output(
+            layers.pooling_layers(network)[0], images, deterministic=True))(
+                fundus.standardize(pixels))
+        highest = maps[:, :3].max(axis=(2, 3)).T
+        np.testing.assert_allclose(found["pool1_all_maxima"],
+                                   -np.sort(-highest, axis=1), rtol=1e-4)
+        np.testing.assert_array_equal(found["pool1_all_index"],
+                                      np.argsort(-highest, axis=1))
 
 
 def test_the_command_wants_a_folder(tmp_path, capsys):

@@ -9,7 +9,7 @@ import matplotlib.image
 import pytest
 import yaml
 
-from cnnviz import paths
+from cnnviz import feature_table, paths
 
 SMALL = {
     "die360": {"every": 120}, "networks": ["c2", "d5"], "folds": 1,
@@ -128,6 +128,28 @@ def test_a_mirror_keeps_the_record_of_a_run_without_it(tmp_path):
     tables = {str(paths.WITH_MIRROR_TABLES / name) for name in
               ("text_chapter_4.csv", "comparison.csv", "comparison.md")}
     assert tables <= written and str(paths.COMPARISON) not in written
+
+
+def test_the_thesis_s_photographs_and_weights_get_all_figures(tmp_path):
+    """Features are labelled on drawn photographs, and shown on the competition's."""
+    (tmp_path / "train").mkdir()
+    weights = tmp_path / paths.DEFAUW_WEIGHTS
+    weights.parent.mkdir(parents=True)
+    weights.touch()
+    run = snakemake(tmp_path, "--dry-run", "--printshellcmds", config={
+        **SMALL, "fundus": {**SMALL["fundus"], "source": "kaggle", "weights": "defauw",
+                            "kaggle": "train", "layers": list(feature_table.LAYERS)}})
+    assert run.returncode == 0, run.stdout[-4000:]
+    commands = [line for line in run.stdout.splitlines() if "cnnviz " in line]
+    for number in range(1, 27):
+        assert any(f"cnnviz figure-4-{number} " in line for line in commands)
+    surveys = [line for line in commands if "cnnviz dissect " in line]
+    assert sum("--concepts" in line for line in surveys) == 2
+    assert sum("fundus/kaggle " in line and "--concepts" not in line
+               for line in surveys) == 2
+    sheets, = (line for line in commands if "cnnviz fundus-sheets " in line)
+    assert "--roles results/fundus/features/synthetic/roles.csv" in sheets
+    assert "--dissected results/fundus/features/kaggle/dissected_trained.npz" in sheets
 
 
 def test_a_mirror_that_is_not_there_stops_the_run_with_one_line(tmp_path):

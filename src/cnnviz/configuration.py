@@ -1,5 +1,6 @@
 """The workflow's configuration, checked with messages a user understands."""
 import difflib
+from pathlib import Path
 
 import jsonschema
 import yaml
@@ -58,7 +59,7 @@ def problems(config, schema_path=paths.CONFIG_SCHEMA):
     found = [message for error in sorted(validator.iter_errors(config), key=_place)
              for message in _messages(error)]
     if not found:
-        found = [*_untrained(config), *_without_folder(config["fundus"])]
+        found = [*_untrained(config), *_not_at_hand(config["fundus"])]
     return found
 
 
@@ -69,9 +70,18 @@ def _untrained(config):
                 yield f"training: no settings for network '{name}'"
 
 
-def _without_folder(fundus):
-    if fundus["source"] == "kaggle" and not fundus["kaggle"]:
+def _not_at_hand(fundus):
+    """What only the user can bring, and did not."""
+    folder = fundus["kaggle"]
+    if fundus["source"] == "kaggle" and not folder:
         yield "fundus.kaggle: names no folder, which the source 'kaggle' needs"
+    elif fundus["source"] == "kaggle" and not Path(folder).is_dir():
+        yield (f"fundus.kaggle: {folder}: no such folder; 'cnnviz prepare-photographs "
+               "--help' says how to get the competition's photographs")
+    if fundus["weights"] == "defauw" and not paths.DEFAUW_WEIGHTS.is_file():
+        yield (f"fundus.weights: {paths.DEFAUW_WEIGHTS}: no such file; make it with 'cnnviz "
+               f"convert-defauw --dump PARAMSDUMP.pkl --output {paths.DEFAUW_WEIGHTS}', whose "
+               "--help says where that dump is")
 
 
 def fundus_source(fundus, mirror):

@@ -180,10 +180,30 @@ def fundus_networks():
     return ["random"] if config["fundus"]["weights"] == "random" else ["trained", "random"]
 
 
-def of_networks(stem, networks=None):
-    """Files of both networks about the features on the configured photographs."""
-    return [paths.features(fundus_source(), f"{stem}_{network}.npz")
-            for network in networks or fundus_networks()]
+def label_source():
+    """Photographs that features are labelled on: the configured ones, if concepts are known.
+
+    Nobody outlined what is on the competition's.
+    """
+    if fundus_source() != "kaggle":
+        return fundus_source()
+    return "idrid" if mirror() else "synthetic"
+
+
+def of_networks(stem, source):
+    """Files of both networks about the features on photographs of a source."""
+    return [paths.features(source, f"{stem}_{network}.npz") for network in fundus_networks()]
+
+
+def marked_concepts(wildcards):
+    """The file of what is on the photographs of a source, where that is known."""
+    return ([] if wildcards.source == "kaggle"
+            else [paths.features(wildcards.source, "concepts.npz")])
+
+
+def concepts_argument(wildcards, input):
+    """What ``cnnviz dissect`` is told of it."""
+    return f"--concepts {input.concepts}" if input.concepts else ""
 
 
 def network_choice(wildcards):
@@ -205,15 +225,14 @@ def features_argument():
 
 FUNDUS_WORDS = {
     "synthetic": "{pairs} drawn eye pairs", "idrid": "IDRiD, training and test split; "
-    "labels from the photographs with outlined lesions and those of grade 0",
-    "kaggle": "the competition's training photographs"}
+    "labels from the photographs with outlined lesions and those of grade 0"}
 WEIGHTS_WORDS = {"standin": "the stand-in weights that come with the package",
                  "defauw": "De Fauw's own", "random": "none; both networks are random"}
 
 
 def in_words():
-    """Photographs and weights in use, for tables."""
-    photographs = FUNDUS_WORDS[fundus_source()].format(**config["fundus"])
+    """Photographs that labels are from and weights in use, for tables."""
+    photographs = FUNDUS_WORDS[label_source()].format(**config["fundus"])
     return photographs, WEIGHTS_WORDS[config["fundus"]["weights"]]
 
 
@@ -222,8 +241,8 @@ EXEMPLARS = ["4.22", "4.23", "4.24", "4.25", "4.26"]
 
 
 def looks_at_features():
-    """Whether features of De Fauw's network can be labelled: masks and weights are there."""
-    return fundus_source() != "kaggle" and config["fundus"]["weights"] != "random"
+    """Whether features of De Fauw's network are looked at: it has been trained."""
+    return config["fundus"]["weights"] != "random"
 
 
 def table_4_1_numbers():

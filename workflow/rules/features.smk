@@ -6,7 +6,7 @@ rule mark_concepts:
     output:
         concepts=paths.FEATURES / "{source}" / "concepts.npz",
     wildcard_constraints:
-        source="synthetic|idrid|kaggle",
+        source="synthetic|idrid",
     params:
         folder=lambda wildcards: paths.PHOTOGRAPHS / wildcards.source,
         mirror=mirror_argument(),
@@ -26,7 +26,7 @@ rule mark_concepts:
 rule dissect:
     input:
         photographs=prepared_photographs,
-        concepts=rules.mark_concepts.output.concepts,
+        concepts=marked_concepts,
         weights=weights_of_features,
     output:
         dissected=paths.FEATURES / "{source}" / "dissected_{network}.npz",
@@ -34,6 +34,7 @@ rule dissect:
         network="trained|random",
     params:
         folder=lambda wildcards: paths.PHOTOGRAPHS / wildcards.source,
+        concepts=concepts_argument,
         choice=network_choice,
         overlap=config["fundus"]["overlap"],
         features=features_argument(),
@@ -49,7 +50,7 @@ rule dissect:
         "results/benchmarks/dissect/{source}_{network}.tsv"
     shell:
         "{params.threads} cnnviz dissect --photographs {params.folder} "
-        "--concepts {input.concepts} --choice {params.choice} "
+        "{params.concepts} --choice {params.choice} "
         "--overlap {params.overlap} {params.features} {params.engine} "
         "--output {output.dissected} > {log} 2>&1"
 
@@ -85,16 +86,16 @@ rule localise:
 
 rule label_features:
     input:
-        dissected=of_networks("dissected"),
-        localised=of_networks("localised"),
+        dissected=of_networks("dissected", label_source()),
+        localised=of_networks("localised", label_source()),
         reported=paths.REPORTED_TABLES / "table_4_1.csv",
     output:
         table=report(kept(paths.TABLE_4_1), category="Chapter 4",
                      caption="../report/table_4_1.rst"),
         features=kept(paths.FEATURES_TABLE),
         reproduced=kept(paths.REPRODUCED_TABLES / "table_4_1.csv"),
-        roles=paths.features(fundus_source(), "roles.csv"),
-        every=paths.features(fundus_source(), "every.csv"),
+        roles=paths.features(label_source(), "roles.csv"),
+        every=paths.features(label_source(), "every.csv"),
     params:
         networks=fundus_networks(),
         words=in_words(),
@@ -117,7 +118,7 @@ rule fundus_sheets:
     input:
         photographs=prepared(fundus_source()).values(),
         roles=rules.label_features.output.roles,
-        dissected=of_networks("dissected"),
+        dissected=of_networks("dissected", fundus_source()),
         weights=network_weights,
     output:
         [paths.features(fundus_source(), sheet_name(number)) for number in SHEETS],
@@ -177,7 +178,7 @@ rule every_feature:
         photographs=prepared(fundus_source()).values(),
         every=rules.label_features.output.every,
         features=rules.label_features.output.features,
-        dissected=of_networks("dissected"),
+        dissected=of_networks("dissected", fundus_source()),
         weights=network_weights,
     output:
         sheets=temp(directory(paths.FEATURES / fundus_source() / "every")),

@@ -29,7 +29,7 @@ for number, with_mirror in {"4.1": True, "4.2": True, "4.3": False}.items():
 rule fundus_exemplars:
     input:
         photographs=prepared_photographs,
-        roles=paths.FEATURES / "{source}" / "roles.csv",
+        roles=paths.features(label_source(), "roles.csv"),
         weights=network_weights,
     output:
         exemplars=paths.FEATURES / "{source}" / "exemplars.npz",

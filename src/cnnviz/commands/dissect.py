@@ -3,7 +3,8 @@
 For every pooling layer of De Fauw's network (thesis section 4.3): the nine strongest
 photographs of the whole data set, and of those whose lesions are marked; and network
 dissection (Bau et al. 2017): the overlap of the highest half percent of each feature's
-activations with every concept.
+activations with every concept. Without marked concepts, as of the competition's
+photographs, only the strongest of the whole data set.
 """
 import hashlib
 from pathlib import Path
@@ -20,8 +21,9 @@ from cnnviz.commands.evaluate_fundus import CHOICES
 def add_arguments(parser):
     parser.add_argument("--photographs", type=Path, required=True,
                         help="folder of prepared photographs")
-    parser.add_argument("--concepts", type=Path, required=True,
-                        help="file of 'cnnviz mark-concepts' for the same photographs")
+    parser.add_argument("--concepts", type=Path,
+                        help="file of 'cnnviz mark-concepts' for the same photographs, "
+                        "where there is one")
     parser.add_argument("--choice", choices=CHOICES, default="standin",
                         help="whose weights: shipped, De Fauw's (converted), or none")
     parser.add_argument("--overlap", type=int, default=200,
@@ -100,7 +102,13 @@ def run(args):
     from cnnviz.receptive_field import receptive_field
     arguments.select_engine(args)
     photographs = store.read(args.photographs)
-    index, known = read_concepts(args.concepts, photographs)
+    marked, measured = np.zeros(len(photographs), bool), np.array([], int)
+    if args.concepts is not None:
+        index, known = read_concepts(args.concepts, photographs)
+        marked = concepts.lesions_known(known)
+        if not marked.any():
+            raise ValueError(f"{args.concepts}: no photograph whose lesions are marked")
+        measured = np.flatnonzero(marked)[:args.overlap]
     network = defauw.build()
     defauw.load(args.choice, network)
     pooling = [layer for layer in layers.pooling_layers(network)
@@ -108,16 +116,16 @@ def run(args):
     images = T.tensor4("images")
     compute = function([images], lasagne.layers.get_output(pooling, images,
                                                            deterministic=True))
-    marked = concepts.lesions_known(known)
-    if not marked.any():
-        raise ValueError(f"{args.concepts}: no photograph whose lesions are marked")
-    measured = np.flatnonzero(marked)[:args.overlap]
     arrays = {"names": np.array(photographs.names)}
     for layer, (every, of_marked, maps) in zip(pooling, _survey(
             compute, photographs.pixels, marked, set(measured.tolist()), args.features)):
-        overlap = _overlap(maps, index[measured], known[measured], receptive_field(layer))
-        arrays |= {f"{layer.name}_{name}": values for name, values in overlap.items()}
-        for which, top in (("all", every), ("marked", of_marked)):
+        found = {"all": every}
+        if args.concepts is not None:
+            found["marked"] = of_marked
+            overlap = _overlap(maps, index[measured], known[measured],
+                               receptive_field(layer))
+            arrays |= {f"{layer.name}_{name}": values for name, values in overlap.items()}
+        for which, top in found.items():
             arrays |= {f"{layer.name}_{which}_{name}": getattr(top, name)
                        for name in ("maxima", "index", "places")}
     files.save_arrays(args.output, **arrays)

@@ -2,7 +2,7 @@
 
 The concepts of thesis Table 4.1, for 'cnnviz dissect' and 'cnnviz localise'. Of drawn
 photographs everything is known; of IDRiD's the outlined lesions of 21 photographs, and
-disc, fovea and the edge of the field of view of all; of the competition's the edge only.
+disc, fovea and the edge of the field of view of all.
 """
 import functools
 from pathlib import Path
@@ -15,7 +15,7 @@ from cnnviz.commands import arguments
 
 
 def add_arguments(parser):
-    parser.add_argument("--source", choices=("synthetic", "idrid", "kaggle"), required=True)
+    parser.add_argument("--source", choices=("synthetic", "idrid"), required=True)
     parser.add_argument("--photographs", type=Path, required=True,
                         help="folder of prepared photographs of that source")
     parser.add_argument("--seed", type=int, default=0,
@@ -53,14 +53,9 @@ def _outlined(args):
     return marked
 
 
-def _unmarked(args):
-    from cnnviz.datasets import concepts
-    return concepts.of_photograph
-
-
 def run(args):
     from cnnviz.datasets import concepts, store
-    marked = {"synthetic": _drawn, "idrid": _outlined, "kaggle": _unmarked}[args.source](args)
+    marked = {"synthetic": _drawn, "idrid": _outlined}[args.source](args)
     photographs = store.read(args.photographs)
     index = np.empty(photographs.pixels.shape[:3], np.uint8)
     known = np.zeros((len(photographs), len(concepts.CONCEPTS)), bool)
