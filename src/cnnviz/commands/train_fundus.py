@@ -4,7 +4,7 @@ Stages: "narrow" (small narrow-field synthetic pictures, tied biases), "pairs"
 (whole synthetic eye pairs), "more_pairs" (the same, with other settings),
 "photographs" (photographs of IDRiD's training split, and some synthetic pairs) and
 "more_photographs" (the same).  The network learns from grades only.  An interrupted
-stage goes on where it was.  Any stage can begin with shipped weights.
+stage goes on where it was.  Those of whole photographs can begin with shipped weights.
 """
 import dataclasses
 import time
