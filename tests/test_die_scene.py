@@ -258,7 +258,8 @@ def test_pip_centres_equal_the_measured_ones(normal, sign, axis):
     assert places == {tuple(map(float, centre)) for centre in centres}
 
 
-def test_every_process_renders_the_same_bits(tmp_path):
+@pytest.mark.parametrize("before", ["pass", "die_scene.regions(frames, [3, 5], 32)"])
+def test_every_process_renders_the_same_bits(before, tmp_path):
     """Whatever was compiled before, and however many threads there are.
 
     Compiled code kept on disk broke this once: it rounded differently from
@@ -268,7 +269,7 @@ def test_every_process_renders_the_same_bits(tmp_path):
             "from cnnviz.datasets import die_scene\n"
             "frames = np.array([die_scene.camera_frame(a, 7 * a) "
             "for a in range(0, 360, 24)])\n"
-            "die_scene.regions(frames, [3, 5], 32)\n"
+            f"{before}\n"
             "print(hashlib.sha256(die_scene.render(frames, 96).tobytes()).hexdigest())")
     runs = [subprocess.run([sys.executable, "-c", code], text=True, check=True,
                            stdout=subprocess.PIPE,

@@ -402,9 +402,8 @@ def test_shipped_weights_stand_for_the_stages_behind_them(tmp_path):
     shipped.with_name(ship_fundus.LEARNING_CURVES).write_text(
         "step,loss,stage\n10,1.5,narrow\n10,1.2,pairs\n")
     further.with_suffix(".csv").write_text("step,loss\n10,0.9\n")
-    trained = [shipped, further]
-    assert [stage["stage"] for path in trained for stage in ship_fundus.stages(path)] == [
+    stages, curves = zip(*map(ship_fundus.behind, [shipped, further]))
+    assert [stage["stage"] for each in stages for stage in each] == [
         "narrow", "pairs", "more_photographs"]
-    curves = ship_fundus.curves(trained)
-    assert list(zip(curves["stage"], curves["loss"])) == [
+    assert [row for each in curves for row in zip(each["stage"], each["loss"])] == [
         ("narrow", 1.5), ("pairs", 1.2), ("further", 0.9)]

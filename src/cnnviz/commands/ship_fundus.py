@@ -45,22 +45,16 @@ def _measured(network, photographs):
             maps[:SOME])
 
 
-def stages(path):
-    """Descriptions of the stages behind a weight file; shipped ones have several."""
+def behind(path):
+    """Descriptions and learning curves of the stages behind a weight file.
+
+    Shipped weights have several stages, and the curves of all in one file.
+    """
     from cnnviz.networks import weights
     metadata = weights.read_metadata(path)
-    return metadata.get("stages", [metadata])
-
-
-def curves(trained):
-    """Learning curves of the stages behind some weight files, one after the other."""
-    parts = []
-    for path in trained:
-        if len(stages(path)) > 1:
-            parts.append(pd.read_csv(path.with_name(LEARNING_CURVES)))
-        else:
-            parts.append(pd.read_csv(path.with_suffix(".csv")).assign(stage=path.stem))
-    return pd.concat(parts)
+    if "stages" in metadata:
+        return metadata["stages"], pd.read_csv(path.with_name(LEARNING_CURVES))
+    return [metadata], pd.read_csv(path.with_suffix(".csv")).assign(stage=path.stem)
 
 
 def run(args):
@@ -73,9 +67,9 @@ def run(args):
     defauw.fold(normalized, plain)
     photographs = store.read(args.photographs)
     before, maps = _measured(plain, photographs)
+    stages, curves = zip(*map(behind, args.trained))
     metadata = {"network": "defauw", "kappa_before_compression": before,
-                "stages": [stage for path in args.trained for stage in stages(path)]}
-    learned = curves(args.trained)
+                "stages": [stage for each in stages for stage in each]}
     with files.atomic(args.output) as temporary:
         weights.save(temporary, plain, metadata, defauw.EIGHT_BIT)
         size = temporary.stat().st_size
@@ -88,4 +82,5 @@ def run(args):
             raise ValueError(
                 f"the compressed file has {size / 1e6:.1f} MB and a kappa "
                 f"of {after:.4f} instead of {before:.4f}; too large, or too much lost")
-    files.write_text(args.output.with_name(LEARNING_CURVES), learned.to_csv(index=False))
+    files.write_text(args.output.with_name(LEARNING_CURVES),
+                     pd.concat(curves).to_csv(index=False))

@@ -72,10 +72,10 @@ def run(args):
     narrow = args.stage == "narrow"
     network = defauw.build(settings.batch_size, args.seed, size,
                            untie_biases=not narrow, normalize=True)
+    stream = _stream(args, training, settings, pictures)
     if args.initial is None:
         _prepare(network)
-    stream = _stream(args, training, settings, pictures)
-    if args.initial is not None:
+    else:
         fresh = weights.transfer(args.initial, network)
         if "conv1.scale" in fresh:  # weights that were folded, such as the shipped ones
             defauw.unfold(network, stream(0).pixels)

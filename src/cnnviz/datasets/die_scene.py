@@ -468,6 +468,13 @@ def _regions_all(frames, positions, out):
         trace(frames[n], positions, -positions, samples, out[n])
 
 
+def _each_view(kernel, frames, positions, out):
+    """Run a kernel on the views, shared among threads."""
+    frames = np.ascontiguousarray(frames)
+    threads.over(len(frames), lambda first, end: kernel(
+        frames[first:end], positions, out[first:end]))
+
+
 def render(frames, size):
     """Photograph views of the die.
 
@@ -488,9 +495,7 @@ def render(frames, size):
     pixel = (np.arange(count) + 0.5) / OVERSAMPLING - border
     positions = (2 * pixel / size - 1).astype(np.float32)
     linear = np.empty((len(frames), size, size), np.float32)
-    frames = np.ascontiguousarray(frames)
-    threads.over(len(frames), lambda first, end: _render_all(
-        frames[first:end], positions, linear[first:end]))
+    _each_view(_render_all, frames, positions, linear)
     return srgb(linear).astype(np.float32)
 
 
@@ -514,7 +519,5 @@ def regions(frames, pixel_centres, size):
     """
     positions = (2 * np.asarray(pixel_centres) / size - 1).astype(np.float32)
     out = np.empty((len(frames), len(positions), len(positions)), np.uint8)
-    frames = np.ascontiguousarray(frames)
-    threads.over(len(frames), lambda first, end: _regions_all(
-        frames[first:end], positions, out[first:end]))
+    _each_view(_regions_all, frames, positions, out)
     return out
