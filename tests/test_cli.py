@@ -1,4 +1,5 @@
 """The command line: help everywhere, one-line errors, no lost results."""
+import errno
 import os
 import re
 import shlex
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cnnviz import cli, files
+from cnnviz import cli, errors, files
 from cnnviz.commands import die360_facts
 from cnnviz.commands import train as train_command
 from cnnviz.datasets import die360
@@ -196,3 +197,81 @@ def test_help_needs_no_theano():
         "try: cli.main(['train', '--help'])\nexcept SystemExit: pass\n"
         "assert 'theano' not in sys.modules")
     assert found.returncode == 0, found.stderr
+
+
+# --- Whose fault an error is ---------------------------------------------------
+
+class Failing:
+    """A command that ends with an error."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def add_arguments(self, parser):
+        pass
+
+    def run(self, args):
+        raise self.error
+
+
+@pytest.fixture
+def failing(monkeypatch):
+    """Run a command that raises an error."""
+    def run_with(error, *arguments):
+        monkeypatch.setattr(cli, "_module", lambda command: Failing(error))
+        return run("render", *arguments)
+    return run_with
+
+
+@pytest.mark.parametrize("error", [
+    errors.UserError("x.npy: truncated"),
+    errors.MissingFileError("x.npy: no such file"),
+    errors.StorageError("x.npy: 7 MB are needed"),
+])
+def test_what_a_user_can_put_right_is_one_line(failing, capsys, error):
+    assert failing(error) == 1
+    assert capsys.readouterr().err == f"cnnviz render: {error}\n"
+
+
+@pytest.mark.parametrize("number, says", [
+    (errno.ENOSPC, "x.npy: No space left on device; free some space on the disk"),
+    (errno.EROFS, "x.npy: Read-only file system; choose a place"),
+    (errno.EACCES, "x.npy: Permission denied; change its permissions"),
+])
+def test_refusals_of_the_system_are_one_line(failing, capsys, number, says):
+    assert failing(OSError(number, os.strerror(number), "x.npy")) == 1
+    assert capsys.readouterr().err.startswith(f"cnnviz render: {says}")
+
+
+@pytest.mark.parametrize("error", [
+    ValueError("operands could not be broadcast together"), RuntimeError("no graph"),
+    OSError("odd"), FileNotFoundError(errno.ENOENT, "No such file", "x.npy"),
+    KeyError("pool4"), TypeError("not callable")])
+def test_a_fault_of_the_package_keeps_its_traceback(failing, error):
+    with pytest.raises(type(error)) as caught:
+        failing(error)
+    assert caught.value is error
+
+
+def test_debug_shows_every_traceback(failing):
+    with pytest.raises(errors.UserError):
+        failing(errors.UserError("x.npy: truncated"), "--debug")
+
+
+def test_an_interrupted_command_says_so(failing, capsys):
+    assert failing(KeyboardInterrupt()) == 130
+    assert capsys.readouterr().err == "cnnviz render: interrupted\n"
+
+
+def test_the_package_raises_no_bare_errors():
+    """Explicit errors are for users, so all are of the class that is one line.
+
+    The engine knows nothing of this package; its errors are Theano's.
+    """
+    folder = Path(cli.__file__).parent
+    bare = [f"{path.relative_to(folder)}:{number}" for path in folder.rglob("*.py")
+            if path.parent.name != "engine"
+            for number, line in enumerate(path.read_text().splitlines(), 1)
+            if re.search(r"raise (ValueError|OSError|RuntimeError|FileNotFoundError)\b",
+                         line)]
+    assert not bare

@@ -31,6 +31,7 @@ import warnings
 from pathlib import Path
 
 from cnnviz import old_names
+from cnnviz.errors import UserError
 
 __all__ = ["theano", "T", "lasagne", "ENGINES", "select", "selected", "function",
            "describe", "cache_folder"]
@@ -38,7 +39,7 @@ __all__ = ["theano", "T", "lasagne", "ENGINES", "select", "selected", "function"
 ENGINES = ("auto", "theano", "torch")
 
 
-class CompilerMissing(RuntimeError):
+class CompilerMissing(UserError, RuntimeError):
     """Nothing to compile Theano's C code with; in Python it crawls."""
 
 
@@ -73,8 +74,8 @@ def _flags():
     version = "py{}.{}".format(*sys.version_info)
     folder = str(cache_folder() / "theano" / version)
     if "," in folder or " " in folder:
-        raise ValueError(f"{folder}: Theano's compile cache cannot have commas or "
-                         "spaces in its path; set CNNVIZ_CACHE to another folder")
+        raise UserError(f"{folder}: Theano's compile cache cannot have commas or "
+                        "spaces in its path; set CNNVIZ_CACHE to another folder")
     return {
         "floatX": "float32",
         "device": "cpu",
@@ -203,19 +204,22 @@ def _resolve(engine, device):
     if device == "auto":
         device = os.environ.get("CNNVIZ_DEVICE") or "auto"
     if engine not in ENGINES:
-        raise ValueError(f"unknown engine '{engine}'; choose one of "
-                         + ", ".join(ENGINES))
+        raise UserError(f"unknown engine '{engine}'; choose one of "
+                        + ", ".join(ENGINES))
     installed = importlib.util.find_spec("torch") is not None
     if engine == "torch" and not installed:
-        raise ValueError("engine 'torch' needs PyTorch, which is not installed; "
-                         "install it (pip install -r "
-                         "requirements-torch.txt) or choose engine 'theano'")
+        raise UserError("engine 'torch' needs PyTorch, which is not installed; "
+                        "install it (pip install -r "
+                        "requirements-torch.txt) or choose engine 'theano'")
     if engine == "torch" or engine == "auto" and installed:
         from cnnviz import engine as torch_engine
-        return "torch", str(torch_engine.find_device(device))
+        try:
+            return "torch", str(torch_engine.find_device(device))
+        except ValueError as error:  # the engine knows nothing of this package
+            raise UserError(str(error)) from None
     if device not in ("auto", "cpu"):
-        raise ValueError(f"Theano's C code runs on the CPU only, not on '{device}'; "
-                         "choose device 'cpu' or engine 'torch'")
+        raise UserError(f"Theano's C code runs on the CPU only, not on '{device}'; "
+                        "choose device 'cpu' or engine 'torch'")
     return "theano", "cpu"
 
 

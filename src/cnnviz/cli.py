@@ -5,6 +5,8 @@ import signal
 import sys
 import threading
 
+from cnnviz import errors
+
 # Subcommands; each is a module in cnnviz.commands or cnnviz.figures, imported only when used, so
 # that --help needs no compiler.
 COMMANDS = {
@@ -117,7 +119,17 @@ def _module(command):
 
 
 def main(argv=None):
-    """Run a subcommand; errors that a user can mend are one line each."""
+    """Run a subcommand.
+
+    What a user can put right (:class:`cnnviz.errors.UserError`, or the operating
+    system refusing to read or write) is one line; ``--debug`` shows its traceback as
+    well.  Any other exception is a fault of the package and keeps its traceback.
+
+    Returns
+    -------
+    int
+        Exit status: 0, 1 after such a line, 130 when interrupted.
+    """
     argv = sys.argv[1:] if argv is None else list(argv)
     if threading.current_thread() is threading.main_thread():
         # So that a terminated run, too, removes its unfinished files.
@@ -129,11 +141,28 @@ def main(argv=None):
             prog=f"cnnviz {command}", description=module.__doc__,
             formatter_class=_Formatter)
         module.add_arguments(parser)
-        module.run(parser.parse_args(argv[1:]))
-    except (ValueError, OSError, RuntimeError) as error:
-        print(f"cnnviz {command}: {error}", file=sys.stderr)
+        parser.add_argument("--debug", action="store_true",
+                            help="show the traceback of an error in the input, too")
+        args = parser.parse_args(argv[1:])
+        del args.debug  # says nothing of the result, so nothing to record
+        module.run(args)
+    except (errors.UserError, OSError) as error:
+        text = _one_line(error)
+        if text is None or "--debug" in argv:
+            raise
+        print(f"cnnviz {command}: {text}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print(f"cnnviz {command}: interrupted", file=sys.stderr)
+        return 130
     return 0
+
+
+def _one_line(error):
+    """What to say of an error instead of its traceback, or None to show that."""
+    if isinstance(error, errors.UserError):
+        return str(error)
+    return errors.of_machine(error)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from cnnviz import files
+from cnnviz.errors import MissingFileError, UserError
 
 __all__ = ["MATCH", "WITHIN", "DIFFERS", "MISSING", "VERDICTS", "Reproduced",
            "NO_REASON", "verdict", "lacking_reasons", "read_reported", "read_reproduced", "read_reasons",
@@ -118,23 +119,23 @@ def verdict(reported, reproduced, tolerance):
 def _lines(path, columns):
     """Line number and fields of every row, the header checked and left out."""
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; write one with the "
-                                f"header '{','.join(columns)}'")
+        raise MissingFileError(f"{path}: no such file; write one with the "
+                               f"header '{','.join(columns)}'")
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: byte {error.start} is not UTF-8; save the "
-                         "file as UTF-8") from None
+        raise UserError(f"{path}: byte {error.start} is not UTF-8; save the "
+                        "file as UTF-8") from None
     reader = csv.reader(io.StringIO(text), strict=True)
     try:
         rows = [(reader.line_num, row) for row in reader if row]
     except csv.Error as error:
-        raise ValueError(f"{path}, line {reader.line_num}: {error}; "
-                         "mend the quotation marks") from None
+        raise UserError(f"{path}, line {reader.line_num}: {error}; "
+                        "mend the quotation marks") from None
     if not rows or tuple(rows[0][1]) != columns:
         header = ",".join(rows[0][1]) if rows else ""
-        raise ValueError(f"{path}, line 1: the header is '{header}'; it must "
-                         f"be '{','.join(columns)}'")
+        raise UserError(f"{path}, line 1: the header is '{header}'; it must "
+                        f"be '{','.join(columns)}'")
     return rows[1:]
 
 
@@ -144,14 +145,14 @@ def _read(path, columns):
     for line, fields in _lines(path, columns):
         source = f"{path}, line {line}"
         if len(fields) != len(columns):
-            raise ValueError(f"{source}: {len(fields)} fields instead of "
-                             f"{len(columns)}; put a text that holds commas "
-                             "in quotation marks")
+            raise UserError(f"{source}: {len(fields)} fields instead of "
+                            f"{len(columns)}; put a text that holds commas "
+                            "in quotation marks")
         row = dict(zip(columns, fields), source=source)
         for name in columns:
             if not row[name].strip() and name not in OPTIONAL:
-                raise ValueError(f"{source}: '{name}' is empty; fill it in or "
-                                 "delete the row")
+                raise UserError(f"{source}: '{name}' is empty; fill it in or "
+                                "delete the row")
         rows.append(row)
     return rows
 
@@ -161,8 +162,8 @@ def _frame(rows, columns):
     first = {}
     for row in rows:
         if row["id"] in first:
-            raise ValueError(f"{row['source']}: id '{row['id']}' is already in "
-                             f"{first[row['id']]}; rename or delete one")
+            raise UserError(f"{row['source']}: id '{row['id']}' is already in "
+                            f"{first[row['id']]}; rename or delete one")
         first[row["id"]] = row["source"]
     return pd.DataFrame(rows, columns=[*columns, "source"], dtype=object)
 
@@ -179,20 +180,20 @@ def _check_reported(row, table):
     parts = (table, row["network"], row["quantity"])
     expected = ".".join(part for part in parts if part)
     if row["id"] != expected or not _ID.fullmatch(expected):
-        raise ValueError(
+        raise UserError(
             f"{source}: id '{row['id']}' instead of '{expected}'; an id is "
             "file name, network (if any) and quantity with dots between, of "
             "letters, digits, '_', '-' and '.' only")
     if not _PRINTED.fullmatch(row["value"]):
-        raise ValueError(
+        raise UserError(
             f"{source}: value '{row['value']}' is not a number; write the "
             "printed digits without spaces, '>=' or '<=' before a bound")
     if not _VALUE.fullmatch(row["tolerance"]) or Decimal(row["tolerance"]) < 0:
-        raise ValueError(f"{source}: tolerance '{row['tolerance']}' is not a "
-                         "number of at least 0; write one, in the row's unit")
+        raise UserError(f"{source}: tolerance '{row['tolerance']}' is not a "
+                        "number of at least 0; write one, in the row's unit")
     if not re.fullmatch("[0-9]+", row["page"]):
-        raise ValueError(f"{source}: page '{row['page']}' is not a page "
-                         "number; write the thesis's own")
+        raise UserError(f"{source}: page '{row['page']}' is not a page "
+                        "number; write the thesis's own")
 
 
 def read_reported(paths):
@@ -219,8 +220,8 @@ def read_reported(paths):
     for path in sorted(paths, key=_natural):
         table = Path(path).stem
         if "." in table:
-            raise ValueError(f"{path}: '.' in the file's name separates parts "
-                             "of an id; rename the file")
+            raise UserError(f"{path}: '.' in the file's name separates parts "
+                            "of an id; rename the file")
         for row in _read(path, REPORTED):
             _check_reported(row, table)
             rows.append(row)
@@ -249,7 +250,7 @@ def read_reproduced(paths):
     for path in sorted(paths, key=_natural):
         for row in _read(path, REPRODUCED):
             if not _VALUE.fullmatch(row["value"]):
-                raise ValueError(
+                raise UserError(
                     f"{row['source']}: value '{row['value']}' is not a finite "
                     "number; compute it again, or delete the row and give a "
                     "reason why there is none")
@@ -306,13 +307,13 @@ def write_reproduced(path, rows):
         row = Reproduced(*row)
         value = _digits(row.value)
         if not _VALUE.fullmatch(value):
-            raise ValueError(f"{path}: the value of '{row.id}' is {value}; only "
-                             "finite numbers are written, leave the row out")
+            raise UserError(f"{path}: the value of '{row.id}' is {value}; only "
+                            "finite numbers are written, leave the row out")
         if not all(field.strip() for field in (row.id, row.unit, row.command)):
-            raise ValueError(f"{path}: '{row.id}' lacks id, unit or command; "
-                             "give all three")
+            raise UserError(f"{path}: '{row.id}' lacks id, unit or command; "
+                            "give all three")
         if row.id in seen:
-            raise ValueError(f"{path}: id '{row.id}' is given twice; leave one out")
+            raise UserError(f"{path}: id '{row.id}' is given twice; leave one out")
         seen.add(row.id)
         writer.writerow(row._replace(value=value))
     files.write_text(path, text.getvalue())
@@ -332,8 +333,8 @@ def _find_reason(name, reasons):
         return NO_REASON
     best = fitting[-1]
     if len(fitting) > 1 and _specificity(fitting[-2].id) == _specificity(best.id):
-        raise ValueError(f"{best.source}: '{best.id}' and '{fitting[-2].id}' "
-                         f"fit '{name}' equally well; give it its own row")
+        raise UserError(f"{best.source}: '{best.id}' and '{fitting[-2].id}' "
+                        f"fit '{name}' equally well; give it its own row")
     return best.reason
 
 
@@ -342,16 +343,16 @@ def _check_known(reported, reproduced, reasons):
     units = dict(zip(reported["id"], reported["unit"]))
     for row in reproduced.itertuples():
         if row.id not in units:
-            raise ValueError(f"{row.source}: no reported number has the id "
-                             f"'{row.id}'; correct the id, or add the number "
-                             "to the reported ones")
+            raise UserError(f"{row.source}: no reported number has the id "
+                            f"'{row.id}'; correct the id, or add the number "
+                            "to the reported ones")
         if row.unit != units[row.id]:
-            raise ValueError(f"{row.source}: '{row.id}' is in '{row.unit}' but "
-                             f"reported in '{units[row.id]}'; convert it")
+            raise UserError(f"{row.source}: '{row.id}' is in '{row.unit}' but "
+                            f"reported in '{units[row.id]}'; convert it")
     for row in reasons.itertuples():
         if not any(fnmatchcase(name, row.id) for name in units):
-            raise ValueError(f"{row.source}: '{row.id}' fits no reported "
-                             "number; correct or delete it")
+            raise UserError(f"{row.source}: '{row.id}' fits no reported "
+                            "number; correct or delete it")
 
 
 def _difference(reported, reproduced):

@@ -35,6 +35,7 @@ import numpy as np
 from tqdm import tqdm
 
 from cnnviz.backend import T, function, lasagne
+from cnnviz.errors import UserError
 from cnnviz.inputs import (as_arrays, batches, check_features, check_maps,
                            input_variables, precision)
 from cnnviz.saliency import channel_maximum
@@ -67,15 +68,15 @@ def _check_kind(layer):
     kinds = (*_LINEAR, lasagne.layers.Pool2DLayer, lasagne.layers.InputLayer)
     if not isinstance(layer, kinds):
         name, kind = layer.name, type(layer).__name__
-        raise ValueError(f"layer '{name or kind}' ({kind}) has no downward pass: only "
-                         "convolution, pooling, element-wise, padding, sum and "
-                         "concatenation layers have one")
+        raise UserError(f"layer '{name or kind}' ({kind}) has no downward pass: only "
+                        "convolution, pooling, element-wise, padding, sum and "
+                        "concatenation layers have one")
 
 
 def _check_choice(what, choice, choices):
     if choice not in choices:
-        raise ValueError(f"unknown {what} '{choice}'; choose one of "
-                         + ", ".join(choices))
+        raise UserError(f"unknown {what} '{choice}'; choose one of "
+                        + ", ".join(choices))
 
 
 def _check(layer, method, position, wrt):
@@ -86,7 +87,7 @@ def _check(layer, method, position, wrt):
         _check_kind(each)
     below, _ = input_variables(layer)
     if not 0 <= wrt < len(below):
-        raise ValueError(f"the network has inputs 0 to {len(below) - 1}, not {wrt}")
+        raise UserError(f"the network has inputs 0 to {len(below) - 1}, not {wrt}")
 
 
 def _below(layer):

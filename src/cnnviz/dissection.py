@@ -23,6 +23,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import fft, ndimage, stats
 
+from cnnviz.errors import UserError
+
 __all__ = ["STRONGEST", "TOP_SHARE", "LEAST_OVERLAP", "MARGIN", "LEAST_SHARE",
            "LEAST_GRADIENT", "RATE",
            "MIXTURE", "OTHER", "Top", "strongest", "highest", "thresholds", "upsample",
@@ -50,10 +52,10 @@ def _maps(maps):
     """Checked maps ``(n, features, rows, columns)``."""
     maps = np.asarray(maps)
     if maps.ndim != 4 or not maps.size:
-        raise ValueError("maps are (photographs, features, rows, columns), not "
-                         f"{maps.shape}")
+        raise UserError("maps are (photographs, features, rows, columns), not "
+                        f"{maps.shape}")
     if not np.isfinite(maps).all():
-        raise ValueError("the maps hold values that are not finite")
+        raise UserError("the maps hold values that are not finite")
     return maps
 
 
@@ -98,7 +100,7 @@ def strongest(maps, index, keys=None, count=STRONGEST, before=None):
     """
     maps = _maps(maps)
     if count < 1:
-        raise ValueError(f"count must be at least 1, not {count}")
+        raise UserError(f"count must be at least 1, not {count}")
     index = _one_each("index", index, maps)
     keys = index if keys is None else _one_each("keys", keys, maps)
     found = _maxima(maps, index, keys)
@@ -111,14 +113,14 @@ def strongest(maps, index, keys=None, count=STRONGEST, before=None):
 def _one_each(name, values, maps):
     values = np.asarray(values)
     if values.shape != maps.shape[:1]:
-        raise ValueError(f"{name}: one to each of {len(maps)} photographs, not "
-                         f"{values.shape}")
+        raise UserError(f"{name}: one to each of {len(maps)} photographs, not "
+                        f"{values.shape}")
     return values
 
 
 def _check_features(maps, count):
     if maps.shape[1] != count:
-        raise ValueError(f"maps of {maps.shape[1]} features after {count}")
+        raise UserError(f"maps of {maps.shape[1]} features after {count}")
 
 
 def _maxima(maps, index, keys):
@@ -162,7 +164,7 @@ def _repeated(keys):
 def _kept(total, share):
     """How many of the highest values decide about the threshold."""
     if not 0 < share < 1:
-        raise ValueError(f"share must lie between 0 and 1, not {share}")
+        raise UserError(f"share must lie between 0 and 1, not {share}")
     return int(share * total + _ROUNDING) + 1
 
 
@@ -228,8 +230,8 @@ def thresholds(values, total, share=TOP_SHARE):
     """
     kept = _kept(total, share)
     if values.shape[1] != kept:
-        raise ValueError(f"{values.shape[1]} of the {kept} highest values; have all "
-                         f"{total} activations been seen?")
+        raise UserError(f"{values.shape[1]} of the {kept} highest values; have all "
+                        f"{total} activations been seen?")
     return values.min(axis=1)
 
 
@@ -327,21 +329,21 @@ def overlaps(maps, masks, limits, field, known=None, before=None):
 def _checked_masks(masks, count, known):
     """Masks as arrays, one at a time, and what is known of them."""
     if len(masks) != count:
-        raise ValueError(f"masks of {len(masks)} photographs for {count}")
+        raise UserError(f"masks of {len(masks)} photographs for {count}")
     first = np.shape(masks[0])
     if len(first) != 3:
-        raise ValueError(f"masks are (concepts, rows, columns), not {first}")
+        raise UserError(f"masks are (concepts, rows, columns), not {first}")
     known = np.ones((count, first[0]), bool) if known is None else np.asarray(known, bool)
     if known.shape != (count, first[0]):
-        raise ValueError(f"known: {count} photographs by {first[0]} concepts, not "
-                         f"{known.shape}")
+        raise UserError(f"known: {count} photographs by {first[0]} concepts, not "
+                        f"{known.shape}")
     return (_like_first(mask, first) for mask in masks), known
 
 
 def _like_first(mask, shape):
     mask = np.asarray(mask)
     if mask.shape != shape:
-        raise ValueError(f"masks of shapes {shape} and {mask.shape}")
+        raise UserError(f"masks of shapes {shape} and {mask.shape}")
     return mask
 
 
@@ -392,8 +394,8 @@ def detectors(iou, concepts, least=LEAST_OVERLAP):
 
 def _check_concepts(values, concepts):
     if np.ndim(values) != 2 or np.shape(values)[1] != len(concepts):
-        raise ValueError(f"{len(concepts)} concepts for values of shape "
-                         f"{np.shape(values)}; those are (features, concepts)")
+        raise UserError(f"{len(concepts)} concepts for values of shape "
+                        f"{np.shape(values)}; those are (features, concepts)")
 
 
 # --- Localisation -----------------------------------------------------------
@@ -463,12 +465,12 @@ class Concepts:
     def __init__(self, masks, field=None, block=1):
         masks = _three("masks are (concepts, rows, columns)", masks)
         if block < 1:
-            raise ValueError(f"block must be at least 1, not {block}")
+            raise UserError(f"block must be at least 1, not {block}")
         shape = masks.shape[1:]
         field = np.ones(shape, bool) if field is None else np.asarray(field)
         if field.shape != shape or field.dtype != bool:
-            raise ValueError(f"field: bool of shape {shape}, not {field.dtype} of "
-                             f"{field.shape}")
+            raise UserError(f"field: bool of shape {shape}, not {field.dtype} of "
+                            f"{field.shape}")
         self.masks, self.field, self.block = masks, field, int(block)
         present = [(mask[field] > 0).any() for mask in masks]
         self.present = np.flatnonzero(present)  # concepts that are in the field
@@ -516,7 +518,7 @@ def _rounding(block):
 def _three(name, values):
     values = np.asarray(values)
     if values.ndim != 3 or not values.size:
-        raise ValueError(f"{name}, not {values.shape}")
+        raise UserError(f"{name}, not {values.shape}")
     return values
 
 
@@ -588,8 +590,8 @@ class Evidence:
 
     def __init__(self, concepts, permutations=9999, least=0.5, seed=0):
         if permutations < 1 or not 0 < least <= 1:
-            raise ValueError("need at least one permutation and 0 < least <= 1, not "
-                             f"{permutations} and {least}")
+            raise UserError("need at least one permutation and 0 < least <= 1, not "
+                            f"{permutations} and {least}")
         self._least, self._rng, self._rounding = least, np.random.default_rng(seed), 0.0
         self._found = []  # shares, their expectation, shares in blocks: of each photograph
         self._drawn = np.zeros((concepts, permutations), np.float32)
@@ -706,7 +708,7 @@ def localisation(saliency, masks, field=None, known=None, permutations=9999, lea
     """
     saliency = _three("saliency is (photographs, rows, columns)", saliency)
     if not np.isfinite(saliency).all():
-        raise ValueError("the saliency maps hold values that are not finite")
+        raise UserError("the saliency maps hold values that are not finite")
     ready, known = _ready(masks, saliency, field, known, block)
     evidence = Evidence(known.shape[1], permutations, least, seed)
     for values, concepts, sure in zip(saliency, ready, known):
@@ -719,8 +721,8 @@ def _ready(masks, saliency, field, known, block):
     arrays = [getattr(each, "masks", each) for each in masks]
     arrays, known = _checked_masks(arrays, len(saliency), known)
     if field is not None and np.shape(field) != saliency.shape:
-        raise ValueError(f"field: bool of shape {saliency.shape}, not of "
-                         f"{np.shape(field)}")
+        raise UserError(f"field: bool of shape {saliency.shape}, not of "
+                        f"{np.shape(field)}")
     field = [None] * len(saliency) if field is None else field
     return (_belonging(values, mask, given, inside, block) for values, mask, given, inside
             in zip(saliency, arrays, masks, field)), known
@@ -729,12 +731,12 @@ def _ready(masks, saliency, field, known, block):
 def _belonging(values, mask, given, field, block):
     """The concepts of one photograph, as they were given or made ready."""
     if mask.shape[1:] != values.shape:
-        raise ValueError(f"saliency of shape {values.shape} on masks of {mask.shape[1:]}")
+        raise UserError(f"saliency of shape {values.shape} on masks of {mask.shape[1:]}")
     if not isinstance(given, Concepts):
         return Concepts(mask, field, block)
     if field is not None or given.block != block:
-        raise ValueError(f"Concepts have their own field and their blocks of "
-                         f"{given.block}; give no other field, and the same block")
+        raise UserError(f"Concepts have their own field and their blocks of "
+                        f"{given.block}; give no other field, and the same block")
     return given
 
 
@@ -790,7 +792,7 @@ def beats_chance(share, lift, q, margin=MARGIN, least=LEAST_SHARE, rate=RATE):
     """
     shapes = [np.shape(values) for values in (share, lift, q)]
     if len(set(shapes)) > 1:
-        raise ValueError(f"share, lift and q have shapes {shapes}; they must agree")
+        raise UserError(f"share, lift and q have shapes {shapes}; they must agree")
     return ((np.asarray(q) < rate) & (np.asarray(lift) >= margin)
             & (np.asarray(share) >= least))
 
@@ -896,8 +898,8 @@ def summary(layers, columns, sampled=50, samples=2000, seed=0):
         For a layer without features, or no samples.
     """
     if min(sampled, samples) < 1:
-        raise ValueError("sampled and samples must be at least 1, not "
-                         f"{sampled} and {samples}")
+        raise UserError("sampled and samples must be at least 1, not "
+                        f"{sampled} and {samples}")
     columns = [*(name for name in columns if name != OTHER), OTHER]
     return [row for name, found in layers.items()
             for row in _frequencies(name, found, columns, sampled, samples, seed)]
@@ -907,7 +909,7 @@ def _frequencies(layer, found, columns, sampled, samples, seed):
     """Rows of one layer."""
     features = len(found)
     if not features:
-        raise ValueError(f"layer '{layer}' has no labels")
+        raise UserError(f"layer '{layer}' has no labels")
     counts = [sum(label == name for label in found) for name in columns[:-1]]
     counts.append(features - sum(counts))
     sampled = min(sampled, features)

@@ -2,6 +2,7 @@
 import numpy as np
 
 from cnnviz.datasets import die360
+from cnnviz.errors import UserError
 
 __all__ = ["CONCEPTS", "concept_masks", "concept_lift", "confusion",
            "quadratic_weighted_kappa"]
@@ -75,10 +76,10 @@ def confusion(first, second, grades=5):
     """
     first, second = np.asarray(first, int), np.asarray(second, int)
     if first.shape != second.shape or first.ndim != 1 or not len(first):
-        raise ValueError(f"two ratings of the same eyes are needed, not {first.shape} "
-                         f"and {second.shape}")
+        raise UserError(f"two ratings of the same eyes are needed, not {first.shape} "
+                        f"and {second.shape}")
     if min(first.min(), second.min()) < 0 or max(first.max(), second.max()) >= grades:
-        raise ValueError(f"grades must lie between 0 and {grades - 1}")
+        raise UserError(f"grades must lie between 0 and {grades - 1}")
     return np.bincount(grades * first + second,
                        minlength=grades * grades).reshape(grades, grades)
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from cnnviz import files
+from cnnviz.errors import MissingFileError, UserError
 
 __all__ = ["STARTS", "Role", "ROLES", "read_roles", "Record", "pack", "unpack", "read",
            "kept_steps", "border_share", "spread", "added"]
@@ -61,12 +62,12 @@ def read_roles(path):
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
     except FileNotFoundError:
-        raise FileNotFoundError(f"{path}: no such file; {remedy}") from None
+        raise MissingFileError(f"{path}: no such file; {remedy}") from None
     except (ValueError, pd.errors.ParserError) as error:
-        raise ValueError(f"{path}: not a table of features ({error}); {remedy}") from None
+        raise UserError(f"{path}: not a table of features ({error}); {remedy}") from None
     missing = [name for name in _COLUMNS if name not in table]
     if missing:
-        raise ValueError(f"{path}: has no column {', '.join(missing)}; {remedy}")
+        raise UserError(f"{path}: has no column {', '.join(missing)}; {remedy}")
     return {role.name: _row(path, table, role) for role in ROLES}
 
 
@@ -74,8 +75,8 @@ def _row(path, table, role):
     rows = table[(table.figure == role.figure) & (table.layer == role.layer)
                  & (table.weights == "trained") & (table.wanted == role.concept)]
     if not len(rows):
-        raise ValueError(f"{path}: no feature of Figure {role.figure}, {role.layer}, for "
-                         f"'{role.concept}'; make it with 'cnnviz label-features'")
+        raise UserError(f"{path}: no feature of Figure {role.figure}, {role.layer}, for "
+                        f"'{role.concept}'; make it with 'cnnviz label-features'")
     found = rows.iloc[0]
     return {"layer": found.layer, "feature": int(found.feature),
             **{name: found[name] for name in ("label", "wanted", "evidence")}}
@@ -177,8 +178,8 @@ def read(path):
     try:
         return unpack(arrays)
     except KeyError as error:
-        raise ValueError(f"{path}: holds no {error}; delete it and run '{_REMEDY}' "
-                         "again") from None
+        raise UserError(f"{path}: holds no {error}; delete it and run '{_REMEDY}' "
+                        "again") from None
 
 
 # --- Measures ---------------------------------------------------------------------

@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from cnnviz import exemplars, exemplars_regularized, inputs
 from cnnviz.backend import T, function, lasagne
+from cnnviz.errors import UserError
 
 __all__ = ["METHODS", "LEVELS", "DISTANCES", "Data", "Settings", "stratified", "data_of",
            "kept_steps", "first_reaching", "likeness", "outside", "root_mean_square",
@@ -71,7 +72,7 @@ def stratified(labels, count):
         For a count below 1.
     """
     if count < 1:
-        raise ValueError(f"a sample needs one of each class at least, not {count}")
+        raise UserError(f"a sample needs one of each class at least, not {count}")
     labels = np.asarray(labels)
     chosen = []
     for label in np.unique(labels[labels >= 0]):

@@ -11,6 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from cnnviz.backend import T, function, lasagne
+from cnnviz.errors import UserError
 from cnnviz.inputs import (as_arrays, batches, check_features, check_maps,
                            input_variables, precision)
 from cnnviz.receptive_field import receptive_field, window_geometry
@@ -92,14 +93,14 @@ def _linear_chain(layer):
     source, *above = lasagne.layers.get_all_layers(layer)
     for each in above:
         if isinstance(each, lasagne.layers.MergeLayer):
-            raise ValueError(f"layer '{each.name or type(each).__name__}' joins several "
-                             "inputs; exemplars are of layers above a single one")
+            raise UserError(f"layer '{each.name or type(each).__name__}' joins several "
+                            "inputs; exemplars are of layers above a single one")
     if None in source.output_shape[1:]:
-        raise ValueError(f"input '{source.name}' has shape {source.output_shape}; "
-                         "exemplars need one of fixed size")
+        raise UserError(f"input '{source.name}' has shape {source.output_shape}; "
+                        "exemplars need one of fixed size")
     chain = [_resized(each, each.input_shape) for each in above]
     if not chain:
-        raise ValueError(f"layer '{layer.name}' is an input and has no exemplars")
+        raise UserError(f"layer '{layer.name}' is an input and has no exemplars")
     _leave_out_nonlinearity(chain)
     return chain
 
@@ -129,8 +130,8 @@ def _check_neuron(layer, neuron):
     neuron = tuple(int(place) for place in neuron)
     if len(neuron) != 2 or not all(0 <= k < n for k, n in zip(neuron, shape)):
         last = tuple(size - 1 for size in shape)
-        raise ValueError(f"layer '{layer.name}' has neurons (0, 0) to {last}, "
-                         f"not {neuron}")
+        raise UserError(f"layer '{layer.name}' has neurons (0, 0) to {last}, "
+                        f"not {neuron}")
     return neuron
 
 
@@ -157,7 +158,7 @@ def _windows(chain, neuron):
         seen = tuple((max(first, 0), min(end, size)) for (first, end), size
                      in zip(wanted, layer.input_shape[2:]))
         if any(end <= first for first, end in seen):
-            raise ValueError(f"neuron {neuron} sees nothing of the image, only padding")
+            raise UserError(f"neuron {neuron} sees nothing of the image, only padding")
         padding = tuple((start - first, end - stop) for (first, end), (start, stop)
                         in zip(wanted, seen))
         windows.insert(0, _Window(layer, places, padding))
@@ -239,7 +240,7 @@ def _check_reproduction(network):
     found, _ = network.evaluate(patches, features)
     expected = maps[(features, *network.neuron)]
     if not np.allclose(found, expected, rtol=1e-3, atol=1e-4 * np.abs(maps).max()):
-        raise ValueError(
+        raise UserError(
             f"layer '{network.layer.name}': neuron {network.neuron} computes something "
             "else from its receptive field than in the whole network; a layer below "
             "it is not the convolution or pooling that its attributes say")
@@ -284,7 +285,7 @@ def start_maximum(network, images, features=None, batch_size=32, progress=False)
     """
     features = check_features(network.layer, features)
     if not len(images):
-        raise ValueError("no images were given")
+        raise UserError("no images were given")
     found = np.full(len(features), -np.inf)
     places = np.zeros((len(features), 3), int)  # image, row, column
     for part in tqdm(list(batches([images], batch_size)), unit=" batches",
@@ -401,12 +402,12 @@ def starting_points(network, start, features=None, images=None, mean=None, seed=
         For an unknown start, or one without what it starts from.
     """
     if start not in STARTS:
-        raise ValueError(f"unknown start '{start}'; choose one of " + ", ".join(STARTS))
+        raise UserError(f"unknown start '{start}'; choose one of " + ", ".join(STARTS))
     if start == "noise":
         return start_noise(network, features, seed)
     if start == "maximum" and images is None or start == "mean" and mean is None:
         needed = {"maximum": "images", "mean": "the mean image"}[start]
-        raise ValueError(f"start '{start}' needs {needed}")
+        raise UserError(f"start '{start}' needs {needed}")
     if start == "maximum":
         return start_maximum(network, images, features).patches
     return start_mean(network, mean, features)
@@ -437,18 +438,18 @@ class Rule(NamedTuple):
         for name in ("step_size", "norm"):
             value = getattr(self, name)
             if value is not None and not 0 < value < np.inf:
-                raise ValueError(f"{name} must be positive, not {value}")
+                raise UserError(f"{name} must be positive, not {value}")
         if self.steps < 0:
-            raise ValueError(f"steps must be at least 0, not {self.steps}")
+            raise UserError(f"steps must be at least 0, not {self.steps}")
         if not 0 <= self.momentum < 1:
-            raise ValueError(f"momentum must be in [0, 1), not {self.momentum}")
+            raise UserError(f"momentum must be in [0, 1), not {self.momentum}")
         for step in self.keep:
             if not 0 <= step <= self.steps:
-                raise ValueError(f"steps 0 to {self.steps} can be kept, not {step}")
+                raise UserError(f"steps 0 to {self.steps} can be kept, not {step}")
         if self.tolerance is not None and self.tolerance < 0:
-            raise ValueError(f"tolerance must be at least 0, not {self.tolerance}")
+            raise UserError(f"tolerance must be at least 0, not {self.tolerance}")
         if self.patience < 1:
-            raise ValueError(f"patience must be at least 1, not {self.patience}")
+            raise UserError(f"patience must be at least 1, not {self.patience}")
         return self
 
 
@@ -661,10 +662,10 @@ def _check_patches(network, patches, features):
     patches = np.asarray(patches, precision(network.layer))
     expected = (len(features), *network.shape)
     if patches.shape != expected:
-        raise ValueError(f"patches to start from have shape {expected}, "
-                         f"not {patches.shape}")
+        raise UserError(f"patches to start from have shape {expected}, "
+                        f"not {patches.shape}")
     if not np.isfinite(patches).all():
-        raise ValueError("the patches hold values that are not finite")
+        raise UserError("the patches hold values that are not finite")
     return patches
 
 
@@ -673,7 +674,7 @@ def checked(network, features):
     def evaluate(values, rows, step):
         activations, gradients = network.evaluate(values, features[rows])
         for k in np.flatnonzero(~np.isfinite(activations))[:1]:
-            raise ValueError(
+            raise UserError(
                 f"layer '{network.layer.name}', feature {features[rows][k]}: the "
                 f"activation is {activations[k]} at step {step}; choose a smaller "
                 "step_size or a norm")

@@ -18,6 +18,7 @@ import numpy as np
 from scipy import sparse
 from tqdm import tqdm
 
+from cnnviz.errors import UserError
 from cnnviz.exemplars import BATCH_SIZE, Rule, ascend, checked, joined, rescaled
 from cnnviz.inputs import batches, check_features, precision
 
@@ -215,7 +216,7 @@ def total_variation(images, beta=2.0):
     gradient : array, ``(n, channels, rows, columns)``
     """
     if beta < 1:
-        raise ValueError(f"beta must be at least 1, not {beta}")
+        raise UserError(f"beta must be at least 1, not {beta}")
     here = images[..., :-1, :-1]
     down, right = images[..., 1:, :-1] - here, images[..., :-1, 1:] - here
     square = down ** 2 + right ** 2
@@ -335,7 +336,7 @@ def regularized(network, features=None, seed=0, rule=RULE, margin=None,
         margin = -(-max(network.shape[1:]) // 8)
     for name, value in (("margin", margin), ("variation", variation), ("start", start)):
         if value < 0:
-            raise ValueError(f"{name} must be at least 0, not {value}")
+            raise UserError(f"{name} must be at least 0, not {value}")
     features = np.array(check_features(network.layer, features))
     canvas = _canvas(network, margin, parameterization)
     rule = rule.checked()
@@ -407,8 +408,8 @@ def transfer(network, patches, features=None, shifts=SHIFTS, batch_size=BATCH_SI
     """
     features = np.array(check_features(network.layer, features))
     if np.shape(patches) != (len(features), *network.shape):
-        raise ValueError(f"patches have shape {(len(features), *network.shape)}, "
-                         f"not {np.shape(patches)}")
+        raise UserError(f"patches have shape {(len(features), *network.shape)}, "
+                        f"not {np.shape(patches)}")
     found = np.concatenate([
         np.stack([network.evaluate(_shifted(patches[part], *shift), features[part])[0]
                   for shift in ((0, 0), *shifts)], axis=1)
@@ -454,7 +455,7 @@ def diversity(patches):
     patches = np.asarray(patches, np.float64)
     count = len(patches)
     if count < 2:
-        raise ValueError(f"diversity needs two seeds at least, not {count}")
+        raise UserError(f"diversity needs two seeds at least, not {count}")
     flat = patches.reshape(*patches.shape[:2], -1)
     flat = flat - flat.mean(axis=2, keepdims=True)
     length = np.sqrt((flat ** 2).sum(axis=2, keepdims=True))

@@ -10,6 +10,7 @@ import pandas as pd
 
 from cnnviz import dissection
 from cnnviz.datasets.concepts import CONCEPTS, LESIONS
+from cnnviz.errors import UserError
 
 __all__ = ["LAYERS", "MEASURES", "table", "values", "Part", "PARTS", "choose", "every"]
 
@@ -221,7 +222,7 @@ def choose(found, parts=PARTS):
         rows = found[(found["weights"] == part.weights) & (found["layer"] == part.layer)
                      & (found["gradient"] >= dissection.LEAST_GRADIENT)]
         if not len(rows):
-            raise ValueError(f"no feature of layer {part.layer} with {part.weights} weights")
+            raise UserError(f"no feature of layer {part.layer} with {part.weights} weights")
         score = RULES[part.rule](rows, part.concepts)
         for row in rows.iloc[np.argsort(-score, kind="stable")].itertuples():
             key = (part.figure, part.weights, part.layer, row.feature)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from cnnviz.errors import MissingFileError, StorageError, UserError
+
 __all__ = ["atomic", "require_space", "sha256", "load_array", "load_arrays",
            "save_array", "save_arrays", "write_text", "write_rows"]
 
@@ -38,14 +40,14 @@ def atomic(path):
 
 
 def require_space(folder, needed):
-    """Raise OSError when the disk of ``folder`` has less than ``needed`` bytes."""
+    """Raise StorageError when the disk of ``folder`` has less than ``needed`` bytes."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(folder).free
     if free < needed:
-        raise OSError(f"{folder}: {needed / 1e6:.0f} MB are needed and "
-                      f"{free / 1e6:.0f} MB are free; free some space, or move "
-                      "the project to a larger disk")
+        raise StorageError(f"{folder}: {needed / 1e6:.0f} MB are needed and "
+                           f"{free / 1e6:.0f} MB are free; free some space, or move "
+                           "the project to a larger disk")
 
 
 def sha256(path):
@@ -59,7 +61,7 @@ def sha256(path):
 
 def _require_file(path, remedy):
     if not Path(path).is_file():
-        raise FileNotFoundError(f"{path}: no such file; make it with '{remedy}'")
+        raise MissingFileError(f"{path}: no such file; make it with '{remedy}'")
 
 
 def load_array(path, shape=None, dtype=None, remedy="snakemake"):
@@ -77,18 +79,18 @@ def load_array(path, shape=None, dtype=None, remedy="snakemake"):
         with open(path, "rb") as stream:
             array = np.load(stream, allow_pickle=False)
     except Exception as error:  # damaged bytes raise nearly anything
-        raise ValueError(f"{path}: truncated or not an array file "
-                         f"({error}); {again}") from None
+        raise UserError(f"{path}: truncated or not an array file "
+                        f"({error}); {again}") from None
     if not isinstance(array, np.ndarray):
-        raise ValueError(f"{path}: holds several arrays instead of one; {again}")
+        raise UserError(f"{path}: holds several arrays instead of one; {again}")
     if shape is not None and array.shape != tuple(shape):
-        raise ValueError(f"{path}: shape {array.shape} instead of "
-                         f"{tuple(shape)}; {again}")
+        raise UserError(f"{path}: shape {array.shape} instead of "
+                        f"{tuple(shape)}; {again}")
     if dtype is not None and array.dtype != dtype:
-        raise ValueError(f"{path}: {array.dtype} instead of "
-                         f"{np.dtype(dtype)}; {again}")
+        raise UserError(f"{path}: {array.dtype} instead of "
+                        f"{np.dtype(dtype)}; {again}")
     if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise ValueError(f"{path}: holds values that are not finite; {again}")
+        raise UserError(f"{path}: holds values that are not finite; {again}")
     return array
 
 
@@ -105,8 +107,8 @@ def load_arrays(path, remedy="snakemake"):
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except Exception as error:  # damaged bytes raise nearly anything
-        raise ValueError(f"{path}: truncated or not an array file ({error}); "
-                         f"delete it and run '{remedy}' again") from None
+        raise UserError(f"{path}: truncated or not an array file ({error}); "
+                        f"delete it and run '{remedy}' again") from None
 
 
 def save_array(path, array):

@@ -8,6 +8,7 @@ import copy
 import numpy as np
 
 from cnnviz.backend import T, lasagne, theano
+from cnnviz.errors import UserError
 
 __all__ = ["precision", "input_variables", "as_arrays", "check_input", "check_maps",
            "check_features", "batches", "linear"]
@@ -61,15 +62,15 @@ def as_arrays(layer, images):
     below, _ = input_variables(layer)
     images = [images] if isinstance(images, np.ndarray) else list(images)
     if len(images) != len(below):
-        raise ValueError(f"the network has {len(below)} inputs and "
-                         f"{len(images)} arrays were given")
+        raise UserError(f"the network has {len(below)} inputs and "
+                        f"{len(images)} arrays were given")
     for array, each in zip(images, below):
         _check_array(array, each)
     if not len(images[0]):
-        raise ValueError("no images were given")
+        raise UserError("no images were given")
     if len({len(array) for array in images}) > 1:
-        raise ValueError("the inputs differ in their number of images: "
-                         + ", ".join(str(len(array)) for array in images))
+        raise UserError("the inputs differ in their number of images: "
+                        + ", ".join(str(len(array)) for array in images))
     return [np.asarray(array, precision(layer)) for array in images]
 
 
@@ -78,24 +79,24 @@ def _check_array(array, layer):
     if array.ndim != len(expected) or any(
             want is not None and want != have for want, have
             in zip(expected[1:], array.shape[1:])):
-        raise ValueError(f"input '{layer.name}' has shape {expected}, not "
-                         f"{array.shape}; None stands for any number")
+        raise UserError(f"input '{layer.name}' has shape {expected}, not "
+                        f"{array.shape}; None stands for any number")
     if not np.isfinite(array).all():
-        raise ValueError(f"input '{layer.name}' holds values that are not "
-                         "finite")
+        raise UserError(f"input '{layer.name}' holds values that are not "
+                        "finite")
 
 
 def check_input(layer, wrt):
     """Raise a ValueError unless a network has an input of that number."""
     below, _ = input_variables(layer)
     if not 0 <= wrt < len(below):
-        raise ValueError(f"the network has inputs 0 to {len(below) - 1}, not {wrt}")
+        raise UserError(f"the network has inputs 0 to {len(below) - 1}, not {wrt}")
 
 
 def check_maps(layer):
     """Raise a ValueError unless a layer has feature maps."""
     if len(layer.output_shape) != 4:
-        raise ValueError(
+        raise UserError(
             f"layer '{layer.name}' gives {len(layer.output_shape)}-dimensional "
             "output; feature maps are (batch, feature, row, column)")
 
@@ -114,15 +115,15 @@ def check_features(layer, features=None):
     features = [int(feature) for feature in np.atleast_1d(features)]
     for feature in features:
         if not 0 <= feature < count:
-            raise ValueError(f"layer '{layer.name}' has features 0 to "
-                             f"{count - 1}, not {feature}")
+            raise UserError(f"layer '{layer.name}' has features 0 to "
+                            f"{count - 1}, not {feature}")
     return features
 
 
 def batches(arrays, batch_size):
     """Slices of at most ``batch_size`` images."""
     if batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1, not {batch_size}")
+        raise UserError(f"batch_size must be at least 1, not {batch_size}")
     for start in range(0, len(arrays[0]), batch_size):
         yield slice(start, start + batch_size)
 
@@ -149,8 +150,8 @@ def linear(layer):
     if isinstance(layer, lasagne.layers.NonlinearityLayer):
         return layer.input_layer
     if getattr(layer, "nonlinearity", None) is None:
-        raise ValueError(f"layer '{layer.name or type(layer).__name__}' has no "
-                         "non-linearity to leave out")
+        raise UserError(f"layer '{layer.name or type(layer).__name__}' has no "
+                        "non-linearity to leave out")
     layer = copy.copy(layer)
     layer.nonlinearity = lasagne.nonlinearities.identity
     return layer

@@ -11,6 +11,7 @@ from tqdm import tqdm
 from cnnviz import dissection, labelling, overlay, planted
 from cnnviz.backend import lasagne
 from cnnviz.datasets import concepts as fundus_concepts, die360
+from cnnviz.errors import UserError
 from cnnviz.evaluation import CONCEPTS as DIE_CONCEPTS, concept_lift, concept_masks
 from cnnviz.networks import die, layers, weights
 from cnnviz.receptive_field import receptive_field
@@ -79,8 +80,8 @@ def _other(photographs, k):
     for other in (*photographs[k + 1:], *photographs[:k]):
         if other.side == own.side and other.patient != own.patient:
             return other
-    raise ValueError(f"{len(photographs)} photographs hold no other patient's {own.side} "
-                     "eye; draw more")
+    raise UserError(f"{len(photographs)} photographs hold no other patient's {own.side} "
+                    "eye; draw more")
 
 
 def _exchanged(own, other):

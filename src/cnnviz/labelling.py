@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from cnnviz import dissection, overlay, saliency
 from cnnviz.backend import function, lasagne
+from cnnviz.errors import UserError
 from cnnviz.inputs import input_variables
 from cnnviz.receptive_field import receptive_field
 
@@ -251,8 +252,8 @@ def agreement(first, second):
     """
     first, second = np.asarray(first, str), np.asarray(second, str)
     if first.shape != second.shape or first.ndim != 1 or not len(first):
-        raise ValueError(f"two names of the same features are needed, not {first.shape} "
-                         f"and {second.shape}")
+        raise UserError(f"two names of the same features are needed, not {first.shape} "
+                        f"and {second.shape}")
     share = float((first == second).mean())
     chance = sum((first == name).mean() * (second == name).mean() for name in set(first))
     return share, float((share - chance) / (1 - chance)) if chance < 1 else np.nan

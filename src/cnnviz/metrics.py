@@ -23,6 +23,7 @@ import numpy as np
 from scipy import integrate, ndimage, stats
 
 from cnnviz.backend import lasagne
+from cnnviz.errors import UserError
 
 __all__ = ["grown", "pointing_game", "relevance_mass", "relevance_rank", "area_share",
            "Curves", "deletion_insertion", "rank_agreement", "cascading_randomization",
@@ -34,20 +35,20 @@ _RESAMPLES = 50
 
 def _check_shape(array, name):
     if array.ndim != 3:
-        raise ValueError(f"{name} must be (n, rows, columns), not of shape {array.shape}")
+        raise UserError(f"{name} must be (n, rows, columns), not of shape {array.shape}")
     if not array.size:
-        raise ValueError(f"no {name} were given: their shape is {array.shape}")
+        raise UserError(f"no {name} were given: their shape is {array.shape}")
 
 
 def _check_finite(array, name):
     if not np.isfinite(array).all():
-        raise ValueError(f"{name} hold values that are not finite")
+        raise UserError(f"{name} hold values that are not finite")
 
 
 def _check_agree(shape, name, expected, other="maps"):
     if shape != expected:
-        raise ValueError(f"{name} have shape {shape} and {other} {expected}; "
-                         "they must agree")
+        raise UserError(f"{name} have shape {shape} and {other} {expected}; "
+                        "they must agree")
 
 
 def _as_maps(maps, name="maps"):
@@ -61,7 +62,7 @@ def _as_masks(masks, name="masks"):
     masks = np.asarray(masks)
     _check_shape(masks, name)
     if masks.dtype != bool:
-        raise ValueError(f"{name} must be bool, not {masks.dtype}")
+        raise UserError(f"{name} must be bool, not {masks.dtype}")
     return masks
 
 
@@ -98,7 +99,7 @@ def grown(mask, tolerance):
 def _targets(masks, region, tolerance):
     """Masks to hit and regions that count, from the arguments of the measures."""
     if not tolerance >= 0:
-        raise ValueError(f"tolerance must be at least 0, not {tolerance}")
+        raise UserError(f"tolerance must be at least 0, not {tolerance}")
     masks = _as_masks(masks)
     region = _as_region(region, masks.shape)
     targets = np.stack([grown(mask, tolerance) for mask in masks & region])
@@ -335,8 +336,8 @@ def deletion_insertion(score, images, maps, fill=0, steps=100):
 def _as_images(images, expected):
     images = np.asarray(images)
     if images.ndim != 4 or not np.issubdtype(images.dtype, np.floating):
-        raise ValueError("images must be floating point, (n, channels, rows, columns), "
-                         f"not {images.dtype} of shape {images.shape}")
+        raise UserError("images must be floating point, (n, channels, rows, columns), "
+                        f"not {images.dtype} of shape {images.shape}")
     _check_agree((len(images), *images.shape[2:]), "images without channels", expected)
     _check_finite(images, "images")
     return images
@@ -348,14 +349,14 @@ def _as_fill(fill, images):
     try:
         return np.broadcast_to(fill, images.shape)
     except ValueError:
-        raise ValueError(f"fill has shape {fill.shape}, which does not broadcast to "
-                         f"images of shape {images.shape}") from None
+        raise UserError(f"fill has shape {fill.shape}, which does not broadcast to "
+                        f"images of shape {images.shape}") from None
 
 
 def _counts(steps, pixels):
     """Pixels changed at each point of a curve."""
     if not 1 <= steps <= pixels:
-        raise ValueError(f"steps must be 1 to {pixels}, the number of pixels, not {steps}")
+        raise UserError(f"steps must be 1 to {pixels}, the number of pixels, not {steps}")
     return np.linspace(0, pixels, steps + 1).round().astype(int)
 
 
@@ -374,7 +375,7 @@ def _curve(score, start, end, ranks, counts):
         changed = (ranks < count)[:, np.newaxis]  # (n, 1, rows, columns)
         scores = np.asarray(score(np.where(changed, end, start)), np.float64)
         if scores.shape != (len(start),):
-            raise ValueError(f"score gave shape {scores.shape}, not {(len(start),)}")
+            raise UserError(f"score gave shape {scores.shape}, not {(len(start),)}")
         _check_finite(scores, "scores")
         columns.append(scores)
     return np.stack(columns, axis=1)
@@ -483,17 +484,17 @@ def _downward(network, names):
     layers = [layer for layer in reversed(lasagne.layers.get_all_layers(network))
               if layer.get_params()]
     if not layers:
-        raise ValueError("the network has no layer with parameters")
+        raise UserError("the network has no layer with parameters")
     if names is None:
         return layers
     names = [names] if isinstance(names, str) else list(names)
     if not names:
-        raise ValueError("no names of layers were given; None stands for all of them")
+        raise UserError("no names of layers were given; None stands for all of them")
     known = [layer.name for layer in layers if layer.name]
     for name in names:
         if name not in known:
-            raise ValueError(f"no layer '{name}' with parameters in this network; it "
-                             "has: " + ", ".join(known))
+            raise UserError(f"no layer '{name}' with parameters in this network; it "
+                            "has: " + ", ".join(known))
     return [layer for layer in layers if layer.name in names]
 
 
@@ -576,10 +577,10 @@ def bootstrap_interval(values, statistic, seed=0, count=2000, level=0.95):
     """
     values = np.asarray(values)
     if values.ndim < 1 or len(values) < 2:
-        raise ValueError(f"two rows at least are needed, not shape {values.shape}")
+        raise UserError(f"two rows at least are needed, not shape {values.shape}")
     if count < 2 or not 0 < level < 1:
-        raise ValueError(f"count must be at least 2 and level in (0, 1), not {count} "
-                         f"and {level}")
+        raise UserError(f"count must be at least 2 and level in (0, 1), not {count} "
+                        f"and {level}")
     # Of row numbers, since the library resamples plain numbers alone.
     drawn = stats.bootstrap(
         [np.arange(len(values))], lambda rows: statistic(values[rows]), vectorized=False,

@@ -15,6 +15,7 @@ from scipy.interpolate import RegularGridInterpolator
 from tqdm import tqdm
 
 from cnnviz.backend import T, function, lasagne
+from cnnviz.errors import UserError
 from cnnviz.inputs import (as_arrays, check_features, check_input, check_maps,
                            input_variables)
 from cnnviz.local import NotLocal, Stack, local_prefix
@@ -52,7 +53,7 @@ def centres(shape, stride=1, box=None):
         For a stride below 1.
     """
     if stride < 1:
-        raise ValueError(f"stride must be at least 1, not {stride}")
+        raise UserError(f"stride must be at least 1, not {stride}")
     top, left, bottom, right = (0, 0, *shape) if box is None else box
     rows, columns = (np.arange(-(-max(first, 0) // stride) * stride, min(end, length), stride)
                      for first, end, length in ((top, bottom, shape[0]),
@@ -62,10 +63,10 @@ def centres(shape, stride=1, box=None):
 
 def _check_size(size, stride):
     if size < 1 or size % 2 == 0:
-        raise ValueError(f"the occluder's size must be odd, so that it has a centre, "
-                         f"not {size}")
+        raise UserError(f"the occluder's size must be odd, so that it has a centre, "
+                        f"not {size}")
     if stride < 1:
-        raise ValueError(f"stride must be at least 1, not {stride}")
+        raise UserError(f"stride must be at least 1, not {stride}")
 
 
 # --- How occluded images are evaluated ------------------------------------------
@@ -132,7 +133,7 @@ def _evaluator(layer, method, wrt=0):
     if isinstance(method, _Local):
         return method
     if method not in METHODS:
-        raise ValueError(f"unknown method '{method}'; choose one of {', '.join(METHODS)}")
+        raise UserError(f"unknown method '{method}'; choose one of {', '.join(METHODS)}")
     if method == "whole":
         return _Whole(layer, wrt)
     try:
@@ -159,7 +160,7 @@ def _passes(evaluate, first, size, batch_size, bar, neurons=None):
     """Occluders of image 0 pass by pass: their indices, results and window starts."""
     count = batch_size or evaluate.batch_size(size, neurons is not None)
     if count < 1:
-        raise ValueError(f"batch_size must be at least 1, not {batch_size}")
+        raise UserError(f"batch_size must be at least 1, not {batch_size}")
     order = _tiles(first, count)
     if neurons is not None:  # feature by feature
         order = order[np.lexsort([np.arange(len(order)), *neurons[order].T])]
@@ -324,8 +325,8 @@ def map_occlusion(layer, images, features=None, aggregate="max", size=11, stride
     check_maps(layer)
     check_input(layer, wrt)
     if aggregate not in _AGGREGATES:
-        raise ValueError(f"unknown aggregate '{aggregate}'; choose one of "
-                         + ", ".join(_AGGREGATES))
+        raise UserError(f"unknown aggregate '{aggregate}'; choose one of "
+                        + ", ".join(_AGGREGATES))
     features, arrays = check_features(layer, features), as_arrays(layer, images)
     evaluate = _evaluator(layer, method, wrt)
     shape = arrays[wrt].shape[2:]
@@ -409,8 +410,8 @@ class _Outputs:
             layer, {**given, prefix: variables[wrt]}, deterministic=True))
         fixed = below[wrt].shape[0]
         if fixed is not None and fixed % group:
-            raise ValueError(f"the network takes {fixed} images at a time, which is no "
-                             f"multiple of {group}")
+            raise UserError(f"the network takes {fixed} images at a time, which is no "
+                            f"multiple of {group}")
         self._at_once = (fixed or _WHOLE_BATCH * group) // group
 
     def keep(self, arrays, fill):
@@ -493,15 +494,15 @@ def output_occlusion(layer, images, units=None, size=11, stride=1, fill=0.0, wrt
     """
     _check_size(size, stride)
     if method not in METHODS:
-        raise ValueError(f"unknown method '{method}'; choose one of {', '.join(METHODS)}")
+        raise UserError(f"unknown method '{method}'; choose one of {', '.join(METHODS)}")
     if len(layer.output_shape) != 2:
-        raise ValueError(f"layer '{layer.name}' has outputs of shape "
-                         f"{layer.output_shape}, not (batch, unit)")
+        raise UserError(f"layer '{layer.name}' has outputs of shape "
+                        f"{layer.output_shape}, not (batch, unit)")
     check_input(layer, wrt)
     units, arrays = check_features(layer, units), as_arrays(layer, images)
     count, shape = len(arrays[wrt]), arrays[wrt].shape[2:]
     if group < 1 or count % group:
-        raise ValueError(f"{count} images cannot be split into groups of {group}")
+        raise UserError(f"{count} images cannot be split into groups of {group}")
     evaluate = _Outputs(layer, wrt, group, method)
     places = centres(shape, stride)
     out = np.full((len(units), count, *shape), np.nan, arrays[wrt].dtype)
@@ -550,7 +551,7 @@ def _filled(values, outside):
     if not visited.any():
         return out
     if not visited[np.ix_(*lines)].all():
-        raise ValueError("visited positions lie on no grid")
+        raise UserError("visited positions lie on no grid")
     spans = [_reach(line, length) for line, length in zip(lines, values.shape)]
     known = values[np.ix_(*lines)]
     out[np.ix_(*spans)] = _between(lines, known, spans)

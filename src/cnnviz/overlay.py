@@ -9,6 +9,8 @@ import numpy as np
 from scipy import ndimage
 from skimage import filters, measure, segmentation
 
+from cnnviz.errors import UserError
+
 __all__ = ["smooth", "important", "limit", "brighten", "outlines"]
 
 
@@ -58,13 +60,13 @@ def important(saliency, low=0.2, high=0.5, peak=None):
         For values that are not finite or shares out of order.
     """
     if not 0 <= low < high <= 1:
-        raise ValueError(f"need 0 <= low < high <= 1, not {low} and {high}")
+        raise UserError(f"need 0 <= low < high <= 1, not {low} and {high}")
     saliency = np.asarray(saliency, np.float64)
     if not np.isfinite(saliency).all():
-        raise ValueError("the saliency map holds values that are not finite")
+        raise UserError("the saliency map holds values that are not finite")
     peak = saliency.max() if peak is None else peak
     if not np.isfinite(peak):
-        raise ValueError(f"the peak must be finite, not {peak}")
+        raise UserError(f"the peak must be finite, not {peak}")
     if peak <= 0:
         return np.zeros(saliency.shape, bool)
     markers = np.zeros(saliency.shape, np.int32)
@@ -105,8 +107,8 @@ def brighten(image, mask, amount=0.5):
     array like ``image``, in [0, 1]
     """
     if mask.shape != image.shape[:2]:
-        raise ValueError(f"mask of shape {mask.shape} on an image of shape "
-                         f"{image.shape}")
+        raise UserError(f"mask of shape {mask.shape} on an image of shape "
+                        f"{image.shape}")
     mask = mask if image.ndim == 2 else mask[..., np.newaxis]
     return np.where(mask, image + amount * (1 - image), image)
 

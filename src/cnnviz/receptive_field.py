@@ -2,6 +2,7 @@
 from typing import NamedTuple
 
 from cnnviz.backend import lasagne
+from cnnviz.errors import UserError
 
 __all__ = ["ReceptiveField", "receptive_field", "depth", "window_geometry"]
 
@@ -62,9 +63,9 @@ def window_geometry(layer):
     if isinstance(layer, elementwise) or (
             isinstance(layer, lasagne.layers.FeaturePoolLayer) and layer.axis == 1):
         return None
-    raise ValueError(f"layer '{layer.name or type(layer).__name__}' has no "
-                     "receptive field: only convolution, pooling and "
-                     "element-wise layers have one")
+    raise UserError(f"layer '{layer.name or type(layer).__name__}' has no "
+                    "receptive field: only convolution, pooling and "
+                    "element-wise layers have one")
 
 
 def receptive_field(layer):

@@ -10,6 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from cnnviz.backend import T, function, lasagne
+from cnnviz.errors import UserError
 from cnnviz.inputs import (as_arrays, batches, check_features, check_input, check_maps,
                            input_variables)
 from cnnviz.local import NotLocal, Stack
@@ -50,14 +51,14 @@ def _check_channels(layer, wrt, raw):
     """Saliency is one number for a pixel where an input has channels."""
     source = input_variables(layer)[0][wrt]
     if len(source.shape) < 3 and not raw:
-        raise ValueError(f"input '{source.name}' has no channels to take the maximum of; "
-                         "ask for the raw gradient")
+        raise UserError(f"input '{source.name}' has no channels to take the maximum of; "
+                        "ask for the raw gradient")
 
 
 def _check_aggregate(aggregate):
     if aggregate not in AGGREGATES:
-        raise ValueError(f"unknown aggregate '{aggregate}'; choose one of "
-                         + ", ".join(AGGREGATES))
+        raise UserError(f"unknown aggregate '{aggregate}'; choose one of "
+                        + ", ".join(AGGREGATES))
 
 
 def feature_gradient(layer, aggregate="max", wrt=0):
@@ -161,7 +162,7 @@ def feature_saliency(layer, images, features=None, aggregate="max",
     _check_channels(layer, wrt, raw)
     features, arrays = check_features(layer, features), as_arrays(layer, images)
     if batch_size is not None and batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1, not {batch_size}")
+        raise UserError(f"batch_size must be at least 1, not {batch_size}")
     shape = arrays[wrt].shape if raw else np.delete(arrays[wrt].shape, 1)
     out = np.zeros((len(features), *shape), arrays[wrt].dtype)
     sweep = _sweep(layer, method, aggregate, wrt)
@@ -221,7 +222,7 @@ def _sweep(layer, method, aggregate, wrt):
     if callable(method):
         return method
     if method not in METHODS:
-        raise ValueError(f"unknown method '{method}'; choose one of {', '.join(METHODS)}")
+        raise UserError(f"unknown method '{method}'; choose one of {', '.join(METHODS)}")
     if method != "whole":
         try:
             return Sweep(Gradients(Stack(layer)), aggregate)
@@ -269,16 +270,16 @@ def unit_saliency(layer, images, units=None, wrt=0, raw=False, progress=False):
         shape, number, or not finite, or an input without channels unless ``raw``.
     """
     if len(layer.output_shape) != 2:
-        raise ValueError(f"layer '{layer.name}' has outputs of shape "
-                         f"{layer.output_shape}, not (batch, unit)")
+        raise UserError(f"layer '{layer.name}' has outputs of shape "
+                        f"{layer.output_shape}, not (batch, unit)")
     check_input(layer, wrt)
     _check_channels(layer, wrt, raw)
     units, arrays = check_features(layer, units), as_arrays(layer, images)
     below, variables = input_variables(layer)
     count, fixed = len(arrays[wrt]), below[wrt].shape[0]
     if fixed not in (None, count):
-        raise ValueError(f"the network was built for {fixed} images, and {count} were "
-                         "given")
+        raise UserError(f"the network was built for {fixed} images, and {count} were "
+                        "given")
     row, unit = T.iscalar("row"), T.iscalar("unit")
     outputs = lasagne.layers.get_output(layer, dict(zip(below, variables)),
                                         deterministic=True)

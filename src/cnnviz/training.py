@@ -10,6 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from cnnviz.backend import T, function, lasagne, theano
+from cnnviz.errors import UserError
 from cnnviz.networks.layers import layers_of_type
 
 __all__ = ["Settings", "Outcome", "DeadStart", "train", "predict", "accuracy"]
@@ -32,15 +33,15 @@ class Settings:
 
     def __post_init__(self):
         if self.epochs < 1 or self.batch_size < 1 or self.max_starts < 1:
-            raise ValueError("epochs, batch size and starts must be at least 1, "
-                             f"not {self.epochs}, {self.batch_size} and "
-                             f"{self.max_starts}")
+            raise UserError("epochs, batch size and starts must be at least 1, "
+                            f"not {self.epochs}, {self.batch_size} and "
+                            f"{self.max_starts}")
         if not 0 < self.learning_rate < np.inf:
-            raise ValueError("the learning rate must be positive and finite, not "
-                             f"{self.learning_rate}")
+            raise UserError("the learning rate must be positive and finite, not "
+                            f"{self.learning_rate}")
         if not 0 <= self.momentum < 1:
-            raise ValueError("the momentum must be at least 0 and below 1, not "
-                             f"{self.momentum}")
+            raise UserError("the momentum must be at least 0 and below 1, not "
+                            f"{self.momentum}")
 
 
 @dataclass
@@ -54,7 +55,7 @@ class Outcome:
     history: list = field(default_factory=list)  #: one dict per evaluation
 
 
-class DeadStart(RuntimeError):
+class DeadStart(UserError, RuntimeError):
     """Training cannot get anywhere from this start."""
 
 

@@ -19,15 +19,20 @@ from cnnviz.augmentation import augment
 from cnnviz.backend import T, function, lasagne, theano
 from cnnviz.datasets import synthetic
 from cnnviz.datasets.fundus import standardize
+from cnnviz.errors import UserError
 from cnnviz.evaluation import quadratic_weighted_kappa
 from cnnviz.networks.defauw import GRADES
 from cnnviz.networks.layers import (NormalizedConv2DLayer, find_layer,
                                     layers_of_type, pooling_layers)
 from cnnviz.objectives import kappa_loss
 
-__all__ = ["Settings", "Batch", "pairs_stream", "narrow_stream", "photographs_stream",
+__all__ = ["Settings", "Diverged", "Batch", "pairs_stream", "narrow_stream", "photographs_stream",
            "mixed_stream", "plainness", "train", "predictor", "EyeReader",
            "validation_pairs"]
+
+
+class Diverged(UserError, RuntimeError):
+    """The loss of a training is no longer a number."""
 
 
 @dataclass(frozen=True)
@@ -47,14 +52,14 @@ class Settings:
 
     def __post_init__(self):
         if self.steps < 1 or self.batch_size < 2 or self.batch_size % 2:
-            raise ValueError("steps must be at least 1 and the batch size even, not "
-                             f"{self.steps} and {self.batch_size}")
+            raise UserError("steps must be at least 1 and the batch size even, not "
+                            f"{self.steps} and {self.batch_size}")
         if self.optimizer not in ("nesterov", "adam"):
-            raise ValueError(f"unknown optimizer '{self.optimizer}'; choose nesterov "
-                             "or adam")
+            raise UserError(f"unknown optimizer '{self.optimizer}'; choose nesterov "
+                            "or adam")
         if not 0 < self.learning_rate < np.inf or not 0 <= self.momentum < 1:
-            raise ValueError("the learning rate must be positive and the momentum "
-                             f"in [0, 1), not {self.learning_rate} and {self.momentum}")
+            raise UserError("the learning rate must be positive and the momentum "
+                            f"in [0, 1), not {self.learning_rate} and {self.momentum}")
 
 
 @dataclass(frozen=True)
@@ -356,8 +361,8 @@ def _load_state(path, step_function):
     wrong = [k for k, value in enumerate(shared) if f"shared{k}" not in state
              or state[f"shared{k}"].shape != value.get_value(borrow=True).shape]
     if wrong or len(state) != len(shared) + 2:
-        raise ValueError(f"{path}: a checkpoint of another network or stage; delete "
-                         f"it and run '{remedy}' again")
+        raise UserError(f"{path}: a checkpoint of another network or stage; delete "
+                        f"it and run '{remedy}' again")
     for k, value in enumerate(shared):
         value.set_value(state[f"shared{k}"])
     return int(state["step"]), json.loads(str(state["history"]))
@@ -404,8 +409,8 @@ def train(network, draw, settings, checkpoint=None, validate=None, every=100,
             loss, log_loss, norm, posteriors = step_function(
                 batch.pixels, batch.dimensions, eye[batch.grades])
             if not np.isfinite(loss):
-                raise RuntimeError(f"the loss is {loss} at step {step + 1}; lower the "
-                                   "learning rate")
+                raise Diverged(f"the loss is {loss} at step {step + 1}; lower the "
+                               "learning rate")
             losses.append((float(loss), float(log_loss), float(norm)))
             seen.append(batch.grades)
             said.append(posteriors.argmax(axis=1))

@@ -1,6 +1,7 @@
 """What commands about the pooling layers of a network of the die begin with."""
 from cnnviz.commands import arguments
 from cnnviz.datasets import die360
+from cnnviz.errors import UserError
 
 
 def add_arguments(parser, output):
@@ -31,8 +32,8 @@ def load(args):
     network = die.build(args.network)
     pooling = layers.pooling_layers(network)
     if not pooling:
-        raise ValueError(f"network '{args.network}' has no pooling layers; choose "
-                         "one of " + ", ".join(die.CONVOLUTIONAL))
+        raise UserError(f"network '{args.network}' has no pooling layers; choose "
+                        "one of " + ", ".join(die.CONVOLUTIONAL))
     data = die360.load(args.images, args.every)
     weights.load_fold(args.weights, "random", args.network, args.fold, network)
     return pooling, data

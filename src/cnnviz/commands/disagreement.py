@@ -13,6 +13,7 @@ from tqdm import tqdm
 from cnnviz import files, stability
 from cnnviz.commands import arguments
 from cnnviz.datasets import die360, sequences, splits
+from cnnviz.errors import UserError
 
 REACH = 3   # views shown before and after
 
@@ -84,8 +85,8 @@ def run(args):
     posteriors = np.stack([each(images) for each in tqdm(compute, unit=" networks")])
     found = stability.disagreement(posteriors, near)
     if np.isnan(found).all():
-        raise ValueError(f"none of every {args.every}-th view has {REACH} views on both "
-                         "sides; choose a smaller --every")
+        raise UserError(f"none of every {args.every}-th view has {REACH} views on both "
+                        "sides; choose a smaller --every")
     angle, centre = np.unravel_index(np.nanargmax(found), found.shape)
     view = views[centre]
     shown = sequences.along((a[view], b[view]), angle, REACH)

@@ -16,6 +16,7 @@ from cnnviz import files
 from cnnviz.commands import arguments
 from cnnviz.feature_table import LAYERS
 from cnnviz.commands.evaluate_fundus import CHOICES
+from cnnviz.errors import UserError
 
 
 def add_arguments(parser):
@@ -47,8 +48,8 @@ def read_concepts(path, photographs):
     """
     arrays = files.load_arrays(path, "cnnviz mark-concepts")
     if tuple(arrays["names"]) != photographs.names:
-        raise ValueError(f"{path}: made for other photographs; run 'cnnviz "
-                         "mark-concepts' again")
+        raise UserError(f"{path}: made for other photographs; run 'cnnviz "
+                        "mark-concepts' again")
     return arrays["concepts"], arrays["known"]
 
 
@@ -107,7 +108,7 @@ def run(args):
         index, known = read_concepts(args.concepts, photographs)
         marked = concepts.lesions_known(known)
         if not marked.any():
-            raise ValueError(f"{args.concepts}: no photograph whose lesions are marked")
+            raise UserError(f"{args.concepts}: no photograph whose lesions are marked")
         measured = np.flatnonzero(marked)[:args.overlap]
     network = defauw.build()
     defauw.load(args.choice, network)

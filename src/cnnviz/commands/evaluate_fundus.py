@@ -9,6 +9,7 @@ import numpy as np
 
 from cnnviz import files, paths
 from cnnviz.commands import arguments
+from cnnviz.errors import UserError
 from cnnviz.tables import fundus_network
 
 CHOICES = ("standin", "defauw", "random")
@@ -37,8 +38,8 @@ def run(args):
     photographs = store.read(args.photographs)
     chosen = np.flatnonzero((photographs.splits == args.split) & (photographs.grades >= 0))
     if not len(chosen):
-        raise ValueError(f"{args.photographs}: no graded photographs of the split "
-                         f"'{args.split}'")
+        raise UserError(f"{args.photographs}: no graded photographs of the split "
+                        f"'{args.split}'")
     results = {"grades": photographs.grades[chosen].astype(np.int32),
                "names": np.array([photographs.names[index] for index in chosen])}
     pixels, dimensions = photographs.pixels[chosen], photographs.dimensions[chosen]

@@ -11,6 +11,7 @@ import numpy as np
 from cnnviz import files, paths
 from cnnviz.commands import arguments
 from cnnviz.datasets import die360
+from cnnviz.errors import UserError
 
 FUNDUS_LAYERS = {"pool2": 4, "pool3": 4, "pool4": 2}   # and how many features
 PER_CLASS = {"die": 800, "fundus": 4}
@@ -58,8 +59,8 @@ def _die(args):
     network = die.build(args.network)
     names = [layer.name for layer in layers.pooling_layers(network)]
     if not names:
-        raise ValueError(f"network '{args.network}' has no pooling layers; choose one "
-                         "of " + ", ".join(die.CONVOLUTIONAL + die.EXTRA))
+        raise UserError(f"network '{args.network}' has no pooling layers; choose one "
+                        "of " + ", ".join(die.CONVOLUTIONAL + die.EXTRA))
     data = die360.load(args.images, args.every)
     metadata = weights.load_fold(args.weights, "random", args.network, args.fold, network)
     return (network, dict.fromkeys(names, die.FILTERS), data.images, data.labels,

@@ -14,6 +14,7 @@ from cnnviz import exemplar_records as records
 from cnnviz import files
 from cnnviz.commands import arguments
 from cnnviz.commands.evaluate_fundus import CHOICES
+from cnnviz.errors import UserError
 
 STEPS = 60       # most is gained by then
 STEP = 0.03      # of the norm: how far one goes, without momentum
@@ -61,7 +62,7 @@ def sampled(photographs, count):
     from cnnviz.exemplar_statistics import stratified
     graded = np.flatnonzero(photographs.grades >= 0)
     if not len(graded):
-        raise ValueError("none of the photographs has a grade")
+        raise UserError("none of the photographs has a grade")
     chosen = graded[stratified(photographs.grades[graded], count)]
     return chosen, np.stack([fundus.standardize(photographs.pixels[index])
                              for index in chosen])
@@ -162,7 +163,7 @@ def wanted(roles):
 
 def run(args):
     if args.steps < 1 or args.sample < 1:
-        raise ValueError("--steps and --sample must be at least 1")
+        raise UserError("--steps and --sample must be at least 1")
     roles = records.read_roles(args.roles)
     from cnnviz import exemplars
     from cnnviz.datasets import store

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from cnnviz import files
 from cnnviz.commands import arguments
 from cnnviz.datasets import die360
+from cnnviz.errors import UserError
 
 
 def add_arguments(parser):
@@ -65,8 +66,8 @@ def run(args):
     from cnnviz.tables import labeller_validation
     unknown = set(args.networks) - set(die.CONVOLUTIONAL)
     if unknown:
-        raise ValueError(f"no network with pooling layers: {', '.join(sorted(unknown))}; "
-                         f"choose from {', '.join(die.CONVOLUTIONAL)}")
+        raise UserError(f"no network with pooling layers: {', '.join(sorted(unknown))}; "
+                        f"choose from {', '.join(die.CONVOLUTIONAL)}")
     arguments.select_engine(args)
     figures = _figures(args.saliency)
     views = trials.views(die360.load(args.images, args.every), args.every)

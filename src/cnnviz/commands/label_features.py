@@ -9,6 +9,7 @@ import numpy as np
 
 from cnnviz import comparison, files, paths
 from cnnviz.commands import arguments
+from cnnviz.errors import UserError
 
 
 def add_arguments(parser):
@@ -40,7 +41,7 @@ def _measured(args):
     """Measures by network and layer."""
     from cnnviz.feature_table import LAYERS
     if not len(args.dissected) == len(args.localised) == len(args.networks):
-        raise ValueError("--dissected, --localised and --networks: as many of each")
+        raise UserError("--dissected, --localised and --networks: as many of each")
     found = {}
     for weights, *both in zip(args.networks, args.dissected, args.localised):
         overlap, evidence = (files.load_arrays(path, f"cnnviz {command}") for path, command

@@ -19,6 +19,7 @@ from tqdm import tqdm
 from cnnviz import files, paths
 from cnnviz.commands import arguments
 from cnnviz.commands.evaluate_fundus import CHOICES
+from cnnviz.errors import UserError
 
 LESIONS = ("microaneurysm", "haemorrhage", "hard exudate", "soft exudate")
 SELECTION_SEED, TEST_SEED = 501, 502   # patients of neither training nor test sets
@@ -94,7 +95,7 @@ def views(count, wanted):
     """
     chosen = np.unique(np.linspace(0, count - 1, min(count, wanted)).astype(int))
     if len(chosen) < 2:
-        raise ValueError(f"--views: at least 2 are needed, not {len(chosen)}")
+        raise UserError(f"--views: at least 2 are needed, not {len(chosen)}")
     return chosen[::2], chosen[1::2]
 
 

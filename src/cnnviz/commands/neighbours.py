@@ -13,6 +13,7 @@ from tqdm import tqdm
 from cnnviz import files, overlay, stability
 from cnnviz.commands import die_pooling
 from cnnviz.datasets import die360, sequences
+from cnnviz.errors import UserError
 
 # Every how manieth view of the data set is compared with its neighbours.
 STRIDE = 400
@@ -43,8 +44,8 @@ def choose_pairs(stride, seed=SEED):
     a, b, label = die360.angles()
     chosen = np.arange(0, len(a), stride)
     if np.bincount(label[chosen], minlength=die360.CLASSES + 1)[1:].min() < 2:
-        raise ValueError(f"every {stride}-th view leaves fewer than two of a class; "
-                         "choose a smaller --stride")
+        raise UserError(f"every {stride}-th view leaves fewer than two of a class; "
+                        "choose a smaller --stride")
     after = sequences.neighbours(a, b, [1])[:, 0, chosen]
     pairs = np.concatenate([np.stack([chosen, each], axis=1) for each in after])
     rng = np.random.RandomState(seed)

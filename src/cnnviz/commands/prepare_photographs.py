@@ -15,6 +15,7 @@ from pathlib import Path
 from cnnviz import paths
 from cnnviz.commands import arguments
 from cnnviz.datasets import external, idrid, kaggle, store, synthetic
+from cnnviz.errors import MissingFileError, UserError
 
 
 def add_arguments(parser):
@@ -53,16 +54,16 @@ def _idrid(args):
 def _kaggle(args):
     """Records of the competition and what reads one."""
     if args.folder is None or not args.folder.is_dir():
-        raise FileNotFoundError(f"--folder: no folder {args.folder or 'given'}; "
-                                "'cnnviz prepare-photographs --help' says how to "
-                                "get the photographs")
+        raise MissingFileError(f"--folder: no folder {args.folder or 'given'}; "
+                               "'cnnviz prepare-photographs --help' says how to "
+                               "get the photographs")
     path = args.labels or args.folder / "trainLabels.csv"
     grades = kaggle.read_labels(path)
     if not args.partial:
         try:
             kaggle.check_labels(grades)
         except ValueError as error:
-            raise ValueError(f"{path}: {error}; --partial accepts them") from None
+            raise UserError(f"{path}: {error}; --partial accepts them") from None
     return kaggle.records(args.folder, grades), kaggle.load
 
 

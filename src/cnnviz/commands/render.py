@@ -2,6 +2,7 @@
 from cnnviz import files
 from cnnviz.commands import arguments
 from cnnviz.datasets import die360
+from cnnviz.errors import UserError
 
 
 def add_arguments(parser):
@@ -14,7 +15,7 @@ def add_arguments(parser):
 
 def run(args):
     if args.every < 1:
-        raise ValueError(f"--every must be at least 1, not {args.every}")
+        raise UserError(f"--every must be at least 1, not {args.every}")
     a, b, _ = (column[::args.every] for column in die360.angles())
     # Before the work, not after it.
     files.require_space(args.output.parent, 4 * len(a) * args.size ** 2)

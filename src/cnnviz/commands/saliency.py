@@ -8,6 +8,7 @@ import numpy as np
 from cnnviz import files
 from cnnviz.commands import arguments
 from cnnviz.datasets import die360
+from cnnviz.errors import UserError
 
 #: The shown views: the middle of the first cell of each face, 1 to 6.
 SHOWN = [die360.typical_view(face) for face in range(1, die360.CLASSES + 1)]
@@ -40,8 +41,8 @@ def run(args):
     network = die.build(args.network)
     pooling = layers.pooling_layers(network)
     if not pooling:
-        raise ValueError(f"network '{args.network}' has no pooling layers; choose "
-                         "one of " + ", ".join(die.CONVOLUTIONAL))
+        raise UserError(f"network '{args.network}' has no pooling layers; choose "
+                        "one of " + ", ".join(die.CONVOLUTIONAL))
     data = die360.load(args.images, args.every)
     weights.load_fold(args.weights, "random", args.network, args.fold, network)
     pixels, shown = _views(data)

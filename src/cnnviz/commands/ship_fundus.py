@@ -13,6 +13,7 @@ import pandas as pd
 
 from cnnviz import files, paths
 from cnnviz.commands import arguments
+from cnnviz.errors import UserError
 
 LARGEST_LOSS = 0.005   # of kappa, by compression
 LARGEST_FILE = 30e6    # bytes
@@ -79,7 +80,7 @@ def run(args):
         print(json.dumps({"bytes": size, "kappa_before": before, "kappa_after": after,
                           "largest_relative_error_of_pooled_maps": error}))
         if size > LARGEST_FILE or before - after > LARGEST_LOSS:
-            raise ValueError(
+            raise UserError(
                 f"the compressed file has {size / 1e6:.1f} MB and a kappa "
                 f"of {after:.4f} instead of {before:.4f}; too large, or too much lost")
     files.write_text(args.output.with_name(LEARNING_CURVES),

@@ -6,6 +6,7 @@ import pandas as pd
 from cnnviz import files, paths
 from cnnviz.commands import arguments
 from cnnviz.datasets import die360, splits
+from cnnviz.errors import MissingFileError, UserError
 from cnnviz.networks import weights
 from cnnviz.networks.die import EXTRA, NAMES as NETWORKS
 
@@ -29,16 +30,16 @@ def _check_complete(found):
              for each in metadata.values()}
     missing = sorted(expected - there)
     if missing:
-        raise ValueError("{0} weight files are missing, the first of network "
-                         "{1[1]}, split {1[0]}, fold {1[2]}; run 'make reproduce "
-                         "CONFIG=config/retrain.yaml'".format(len(missing), missing[0]))
+        raise UserError("{0} weight files are missing, the first of network "
+                        "{1[1]}, split {1[0]}, fold {1[2]}; run 'make reproduce "
+                        "CONFIG=config/retrain.yaml'".format(len(missing), missing[0]))
     _, b, _ = die360.angles()
     for path, each in metadata.items():
         training, _ = arguments.split_indices(b, each["split"], each["fold"])
         if each["training_images"] != len(training):
-            raise ValueError(f"{path}: trained on {each['training_images']} "
-                             f"images instead of {len(training)}; train on the "
-                             "whole data set before shipping")
+            raise UserError(f"{path}: trained on {each['training_images']} "
+                            f"images instead of {len(training)}; train on the "
+                            "whole data set before shipping")
 
 
 def _row(path, folder):
@@ -55,8 +56,8 @@ def _row(path, folder):
 def run(args):
     found = sorted(args.trained.glob("*/*_fold*.npz"))
     if not found:
-        raise FileNotFoundError(f"{args.trained}: no weight files; run 'make "
-                                "reproduce CONFIG=config/retrain.yaml'")
+        raise MissingFileError(f"{args.trained}: no weight files; run 'make "
+                               "reproduce CONFIG=config/retrain.yaml'")
     _check_complete(found)
     curves = []
     for path in found:

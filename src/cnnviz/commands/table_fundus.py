@@ -3,6 +3,7 @@ from pathlib import Path
 
 from cnnviz import files
 from cnnviz.commands import arguments
+from cnnviz.errors import UserError
 from cnnviz.tables import fundus_network
 
 
@@ -16,8 +17,8 @@ def add_arguments(parser):
 
 def run(args):
     if len(args.names) != len(args.evaluations):
-        raise ValueError(f"{len(args.evaluations)} evaluations need as many names, not "
-                         f"{len(args.names)}")
+        raise UserError(f"{len(args.evaluations)} evaluations need as many names, not "
+                        f"{len(args.names)}")
     files.write_text(args.output, fundus_network.text(
         {name: fundus_network.measured(files.load_arrays(path, "cnnviz evaluate-fundus"))
          for name, path in zip(args.names, args.evaluations)}))

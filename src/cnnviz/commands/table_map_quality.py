@@ -5,6 +5,7 @@ import pandas as pd
 
 from cnnviz import files
 from cnnviz.commands import arguments
+from cnnviz.errors import MissingFileError, UserError
 
 
 def add_arguments(parser):
@@ -25,13 +26,13 @@ def read(path):
     """
     from cnnviz.map_quality import COLUMNS
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; make it with 'cnnviz map-quality'")
+        raise MissingFileError(f"{path}: no such file; make it with 'cnnviz map-quality'")
     # Only values may be missing; a method that is not there is an empty text.
     frame = pd.read_csv(path, keep_default_na=False, na_values={"value": ["", "nan"]},
                         dtype={"image": str})
     if tuple(frame.columns) != COLUMNS:
-        raise ValueError(f"{path}: columns {list(frame.columns)} instead of "
-                         f"{list(COLUMNS)}; make it again with 'cnnviz map-quality'")
+        raise UserError(f"{path}: columns {list(frame.columns)} instead of "
+                        f"{list(COLUMNS)}; make it again with 'cnnviz map-quality'")
     return frame
 
 

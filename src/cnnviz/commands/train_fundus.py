@@ -16,6 +16,7 @@ import yaml
 from cnnviz import files, paths
 from cnnviz.commands import arguments
 from cnnviz.datasets.fundus import SIZE
+from cnnviz.errors import UserError
 
 STAGES = ("narrow", "pairs", "more_pairs", "photographs", "more_photographs")
 WITH_PHOTOGRAPHS = ("photographs", "more_photographs")
@@ -55,17 +56,17 @@ def _settings(args, training):
             stage["steps"] = args.steps
         return training.Settings(**stage), pictures
     except (KeyError, TypeError, yaml.YAMLError) as error:
-        raise ValueError(f"{args.settings}: not the settings of the stage "
-                         f"'{args.stage}' ({error}); compare with "
-                         f"{paths.FUNDUS_TRAINING}") from None
+        raise UserError(f"{args.settings}: not the settings of the stage "
+                        f"'{args.stage}' ({error}); compare with "
+                        f"{paths.FUNDUS_TRAINING}") from None
 
 
 def run(args):
     from cnnviz import training_fundus as training
     from cnnviz.networks import defauw, weights
     if args.stage in WITH_PHOTOGRAPHS and args.photographs is None:
-        raise ValueError(f"the stage '{args.stage}' needs --photographs; make the folder "
-                         "with 'cnnviz prepare-photographs --source idrid'")
+        raise UserError(f"the stage '{args.stage}' needs --photographs; make the folder "
+                        "with 'cnnviz prepare-photographs --source idrid'")
     settings, pictures = _settings(args, training)
     size, shares = pictures["size"], np.array(pictures["shares"])
     arguments.select_engine(args)

@@ -21,6 +21,7 @@ import numpy as np
 
 from cnnviz import files, paths
 from cnnviz.commands import arguments
+from cnnviz.errors import UserError
 
 EXAMPLES = """\
 examples:
@@ -146,16 +147,16 @@ def read_network(name, choice):
     if name in _DIES:
         return _die_network(name, choice)
     if not name.endswith(".py"):
-        raise ValueError(f"unknown network '{name}'; choose defauw, {', '.join(_DIES)} "
-                         "or a Python file (.py)")
+        raise UserError(f"unknown network '{name}'; choose defauw, {', '.join(_DIES)} "
+                        "or a Python file (.py)")
     return _own(name, choice)
 
 
 def _own(path, choice):
     from cnnviz.networks import own
     if choice == "shipped":
-        raise ValueError("--weights: your own network needs a .npz file of its "
-                         "parameters, or 'random'")
+        raise UserError("--weights: your own network needs a .npz file of its "
+                        "parameters, or 'random'")
     return own.read(path, choice)
 
 
@@ -186,16 +187,16 @@ def image_shape(layer, own):
     inputs.check_maps(layer)
     below, _ = inputs.input_variables(layer)
     if len(below) > 1:
-        raise ValueError(f"layer '{layer.name}' depends on several inputs "
-                         f"({', '.join(each.name for each in below)}); this command "
-                         "shows layers above one, the functions of cnnviz any")
+        raise UserError(f"layer '{layer.name}' depends on several inputs "
+                        f"({', '.join(each.name for each in below)}); this command "
+                        "shows layers above one, the functions of cnnviz any")
     shape = below[0].shape
     if len(shape) != 4 or None in shape[1:]:
-        raise ValueError(f"input '{below[0].name}' has shape {shape}, not (batch, "
-                         "channels, rows, columns) of fixed size")
+        raise UserError(f"input '{below[0].name}' has shape {shape}, not (batch, "
+                        "channels, rows, columns) of fixed size")
     if own and shape[0] is not None:
-        raise ValueError(f"input '{below[0].name}' is built for {shape[0]} images at a "
-                         "time; build it for None, any number")
+        raise UserError(f"input '{below[0].name}' is built for {shape[0]} images at a "
+                        "time; build it for None, any number")
     return shape[1:]
 
 
@@ -228,14 +229,14 @@ def _details(args):
 def _check(args):
     """Errors that are seen before anything is computed."""
     if args.output.suffix not in _FORMATS:
-        raise ValueError(f"{args.output}: figures are .png or .pdf")
+        raise UserError(f"{args.output}: figures are .png or .pdf")
     if args.raw_output and args.raw_output.suffix != ".npz":
-        raise ValueError(f"{args.raw_output}: numbers are written to a .npz file")
+        raise UserError(f"{args.raw_output}: numbers are written to a .npz file")
     if args.image is None and not args.method.endswith("exemplar"):
-        raise ValueError(f"method {args.method} needs --image")
+        raise UserError(f"method {args.method} needs --image")
     for option in ("sigma", "norm"):
         if (getattr(args, option) or 0) < 0:
-            raise ValueError(f"--{option} must be at least 0, not {getattr(args, option)}")
+            raise UserError(f"--{option} must be at least 0, not {getattr(args, option)}")
 
 
 def run(args):

@@ -13,6 +13,7 @@ from cnnviz.datasets import synthetic, synthetic_scene as scenes
 from cnnviz.datasets import synthetic_raster as raster
 from cnnviz.datasets.fundus import SIZE
 from cnnviz.datasets.synthetic_vessels import ARTERY, VEIN
+from cnnviz.errors import UserError
 
 __all__ = ["LESIONS", "CONCEPTS", "NOTHING", "Marked", "field_of_view", "edge",
            "of_scene", "of_photograph", "index_map", "grown", "lesions_known", "masks"]
@@ -215,7 +216,7 @@ def index_map(masks):
     """
     unknown = set(masks) - set(CONCEPTS)
     if unknown:
-        raise ValueError(f"no concepts: {', '.join(sorted(unknown))}")
+        raise UserError(f"no concepts: {', '.join(sorted(unknown))}")
     index = np.full(next(iter(masks.values())).shape, NOTHING, np.uint8)
     for number, name in reversed(list(enumerate(CONCEPTS))):
         if name in masks:

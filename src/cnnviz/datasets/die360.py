@@ -12,6 +12,7 @@ from tqdm import tqdm
 from cnnviz import files
 from cnnviz.datasets import die_scene
 from cnnviz.datasets.die_scene import BACKGROUND, EDGE, PIP
+from cnnviz.errors import UserError
 
 __all__ = ["BACKGROUND", "EDGE", "PIP", "CLASSES", "SIZE", "angles", "cells",
            "typical_view",
@@ -70,26 +71,26 @@ def _frames(a, b):
     """Camera frames ``(n, 3, 3)`` of view angles, which are checked."""
     a, b = np.atleast_1d(a), np.atleast_1d(b)
     if a.ndim == b.ndim == 1 and 1 not in (len(a), len(b)) and len(a) != len(b):
-        raise ValueError(f"{len(a)} angles a and {len(b)} angles b; give as many "
-                         "of both")
+        raise UserError(f"{len(a)} angles a and {len(b)} angles b; give as many "
+                        "of both")
     a, b = np.broadcast_arrays(a, b)
     if a.ndim != 1:
-        raise ValueError(f"angles must be numbers or 1-D arrays, not {a.ndim}-D")
+        raise UserError(f"angles must be numbers or 1-D arrays, not {a.ndim}-D")
     for name, values in (("a", a), ("b", b)):
         if values.dtype.kind not in "iuf":
-            raise ValueError(f"angle {name} must be a real number, not {values.dtype}")
+            raise UserError(f"angle {name} must be a real number, not {values.dtype}")
         bad = np.flatnonzero(~np.isfinite(values))
         if bad.size:
-            raise ValueError(f"angle {name}[{bad[0]}] is {values[bad[0]]}; "
-                             "angles are finite degrees")
+            raise UserError(f"angle {name}[{bad[0]}] is {values[bad[0]]}; "
+                            "angles are finite degrees")
     return np.array([die_scene.camera_frame(*pair) for pair in zip(a, b)]
                     ).reshape(-1, 3, 3)
 
 
 def _check_size(size):
     if not (isinstance(size, (int, np.integer)) and (size == SIZE or size >= 64)):
-        raise ValueError(f"size must be {SIZE} or at least 64 whole pixels, not "
-                         f"{size}")
+        raise UserError(f"size must be {SIZE} or at least 64 whole pixels, not "
+                        f"{size}")
 
 
 def zoom_matrix():
@@ -134,7 +135,7 @@ def render(a, b, size=SIZE, batch_size=128, progress=False):
     """
     _check_size(size)
     if batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1, not {batch_size}")
+        raise UserError(f"batch_size must be at least 1, not {batch_size}")
     frames = _frames(a, b)
     out = np.empty((len(frames), size, size), np.float32)
     reduce = zoom_matrix().astype(np.float32) if size == SIZE else None
@@ -262,7 +263,7 @@ def standardize(images):
     # In float64: a float32 sum over 50 million pixels loses three digits.
     mean, std = images.mean(dtype=np.float64), images.std(dtype=np.float64)
     if std == 0:
-        raise ValueError("all grey values are equal; nothing to standardize by")
+        raise UserError("all grey values are equal; nothing to standardize by")
     scaled = images - np.float32(mean)
     scaled /= np.float32(std)
     return scaled[:, np.newaxis], float(mean), float(std)
@@ -289,13 +290,13 @@ def load(path, every=1):
         Naming the file and the remedy.
     """
     if every < 1:
-        raise ValueError(f"every n-th view: n must be at least 1, not {every}")
+        raise UserError(f"every n-th view: n must be at least 1, not {every}")
     a, b, label = (column[::every] for column in angles())
     remedy = f"cnnviz render --every {every} -o {path}"
     images = files.load_array(path, shape=(len(a), SIZE, SIZE),
                               dtype=np.float32, remedy=remedy)
     if images.min() < 0 or images.max() > 1:
-        raise ValueError(f"{path}: grey values outside [0, 1]; delete the "
-                         f"file and run '{remedy}' again")
+        raise UserError(f"{path}: grey values outside [0, 1]; delete the "
+                        f"file and run '{remedy}' again")
     images, mean, std = standardize(images)
     return Die360(images, (label - 1).astype(np.int32), a, b, mean, std)

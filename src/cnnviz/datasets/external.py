@@ -5,6 +5,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from cnnviz import files
+from cnnviz.errors import MissingFileError, StorageError, UserError
 
 __all__ = ["MIRROR_VARIABLE", "Unavailable", "mirror", "in_mirror", "address",
            "download"]
@@ -14,7 +15,7 @@ _CHECKSUMS = "SHA256SUMS"
 _TIMEOUT = 10  # seconds without an answer
 
 
-class Unavailable(OSError):
+class Unavailable(StorageError):
     """A file that can be had neither from the mirror nor from its address."""
 
 
@@ -39,7 +40,7 @@ def mirror(configured=None):
     if not folder:
         return None
     if not Path(folder).is_dir():
-        raise FileNotFoundError(
+        raise MissingFileError(
             f"{folder}: no such folder; the mirror is named by fundus.mirror in "
             f"the configuration, --mirror, or {MIRROR_VARIABLE}")
     return Path(folder)
@@ -78,8 +79,8 @@ def in_mirror(folder, name):
                           f"{MIRROR_VARIABLE} and fundus.mirror to download")
     expected = _checksums(folder / _CHECKSUMS).get(name)
     if expected is not None and files.sha256(path) != expected:
-        raise ValueError(f"{path}: truncated or changed, its SHA-256 is not that "
-                         f"in {_CHECKSUMS}; copy the file to the mirror again")
+        raise UserError(f"{path}: truncated or changed, its SHA-256 is not that "
+                        f"in {_CHECKSUMS}; copy the file to the mirror again")
     return path
 
 

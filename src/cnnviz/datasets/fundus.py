@@ -13,6 +13,8 @@ import numpy as np
 from PIL import Image
 from scipy import sparse
 
+from cnnviz.errors import MissingFileError, UserError
+
 __all__ = ["SIZE", "MEAN", "STD", "SIDES", "Transform", "Photograph", "read_image",
            "read_mask", "crop_and_resize", "prepare", "photograph", "standardize",
            "destandardize", "to_bytes"]
@@ -112,8 +114,8 @@ class Transform:
         """
         mask = np.asarray(mask)
         if mask.shape != self.shape:
-            raise ValueError(f"mask of shape {mask.shape} on a photograph of "
-                             f"{self.shape}; give it on the original's pixels")
+            raise UserError(f"mask of shape {mask.shape} on a photograph of "
+                            f"{self.shape}; give it on the original's pixels")
         rows, columns = (_coverage(*axis) for axis in
                          zip(self.offset, self.scale, self.shape))
         covered = rows @ mask.astype(np.float32) @ columns.T
@@ -139,8 +141,8 @@ class Transform:
         """
         values = np.asarray(values)
         if values.shape != (SIZE, SIZE):
-            raise ValueError(f"map of shape {values.shape} instead of "
-                             f"{(SIZE, SIZE)}")
+            raise UserError(f"map of shape {values.shape} instead of "
+                            f"{(SIZE, SIZE)}")
         rows, columns = ((np.arange(length) + 0.5 - offset) / scale - 0.5
                          for offset, scale, length in
                          zip(self.offset, self.scale, self.shape))
@@ -173,10 +175,10 @@ def _read(path, formats):
         with Image.open(path, formats=formats) as image:
             return np.asarray(image), image.mode
     except FileNotFoundError:
-        raise FileNotFoundError(f"{path}: no such file") from None
+        raise MissingFileError(f"{path}: no such file") from None
     except Exception as error:  # damaged bytes raise nearly anything
-        raise ValueError(f"{path}: truncated or not a {' or '.join(formats)} image "
-                         f"({error}); fetch the file again") from None
+        raise UserError(f"{path}: truncated or not a {' or '.join(formats)} image "
+                        f"({error}); fetch the file again") from None
 
 
 def read_image(path):
@@ -199,7 +201,7 @@ def read_image(path):
     """
     image, mode = _read(path, ("JPEG", "PNG"))
     if mode != "RGB":
-        raise ValueError(f"{path}: image of mode {mode} instead of RGB")
+        raise UserError(f"{path}: image of mode {mode} instead of RGB")
     return image
 
 
@@ -217,8 +219,8 @@ def read_mask(path):
     """
     mask, mode = _read(path, ("PNG",))
     if mode != "1":
-        raise ValueError(f"{path}: image of mode {mode} instead of one bit to a "
-                         "pixel")
+        raise UserError(f"{path}: image of mode {mode} instead of one bit to a "
+                        "pixel")
     return mask
 
 
@@ -227,11 +229,11 @@ def read_mask(path):
 def _check(image, scale):
     image = np.asarray(image)
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        raise ValueError(f"photographs are uint8 (rows, columns, 3), not "
-                         f"{image.dtype} {image.shape}")
+        raise UserError(f"photographs are uint8 (rows, columns, 3), not "
+                        f"{image.dtype} {image.shape}")
     if not (np.isfinite(scale) and scale >= 1):
-        raise ValueError(f"scale: a pixel of the file spans at least 1 pixel of "
-                         f"the original, not {scale}")
+        raise UserError(f"scale: a pixel of the file spans at least 1 pixel of "
+                        f"the original, not {scale}")
     return image
 
 
@@ -254,8 +256,8 @@ def _crop(image, span):
     top, bottom, rows = _extent(brightest.max(axis=1), _BRIGHT)
     left, right, columns = _extent(brightest.max(axis=0), _BRIGHT)
     if min(rows, columns) <= 2:
-        raise ValueError(f"black photograph: {rows} rows and {columns} columns "
-                         f"hold a value above {_BRIGHT}")
+        raise UserError(f"black photograph: {rows} rows and {columns} columns "
+                        f"hold a value above {_BRIGHT}")
     sides = sorted((bottom - top, right - left), reverse=True)
     if (right - left) / (bottom - top) >= _WIDE:
         again = _extent(brightest[top:bottom, left:right].max(axis=0),
@@ -367,7 +369,7 @@ def photograph(name, image, scale=1, masks=None, centres=None, **known):
             centres={key: tuple(map(float, transform.to_prepared(place)))
                      for key, place in (centres or {}).items()}, **known)
     except ValueError as error:
-        raise ValueError(f"{name}: {error}") from None
+        raise UserError(f"{name}: {error}") from None
 
 
 # --- Pixel values -----------------------------------------------------------

@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from cnnviz import paths
 from cnnviz.datasets import external, fundus, store
+from cnnviz.errors import UserError
 
 __all__ = ["SHAPE", "CLASSES", "MASKS", "SPLITS", "Record", "records", "labels",
            "fetch", "load", "outlined", "training_arrays", "split_mask"]
@@ -136,8 +137,8 @@ def records(part, as_published=False, suspects=True):
     elif part in SPLITS:
         found = [record for record in _graded().values() if record.split == part]
     else:
-        raise ValueError(f"unknown part '{part}' of IDRiD; there are "
-                         f"{', '.join(SPLITS)} and lesions")
+        raise UserError(f"unknown part '{part}' of IDRiD; there are "
+                        f"{', '.join(SPLITS)} and lesions")
     if part == "train" and not as_published:
         found = [record for record in found if not _is_repeated(record)]
     return [record for record in found if suspects or not record.suspect]
@@ -204,8 +205,8 @@ def split_mask(image):
     strange = (counts > 3).any(axis=-1) | ~known[codes]
     if strange.any():
         row, column = np.argwhere(strange)[0]
-        raise ValueError(f"row {row}, column {column}: {tuple(image[row, column])} "
-                         "is no sum of the masks' colours")
+        raise UserError(f"row {row}, column {column}: {tuple(image[row, column])} "
+                        "is no sum of the masks' colours")
     masks = {name: np.zeros(codes.shape, bool) for name in CLASSES}
     for code in np.flatnonzero(np.bincount(codes.ravel(), minlength=64)):
         for name in table[code]:
@@ -249,7 +250,7 @@ def _masks(record, mirror, downloads):
     try:
         return split_mask(fundus.read_image(path))
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
+        raise UserError(f"{path}: {error}") from None
 
 
 def fetch(found, downloads=_DOWNLOADS, progress=False):
@@ -305,8 +306,8 @@ def load(record, mirror=None, downloads=_DOWNLOADS):
     image = fundus.read_image(path)
     scale = SHAPE[0] / image.shape[0]
     if scale < 1 or image.shape[1] * scale != SHAPE[1]:
-        raise ValueError(f"{path}: {image.shape[1]} x {image.shape[0]} pixels, not "
-                         f"{SHAPE[1]} x {SHAPE[0]} or evenly reduced from it")
+        raise UserError(f"{path}: {image.shape[1]} x {image.shape[0]} pixels, not "
+                        f"{SHAPE[1]} x {SHAPE[0]} or evenly reduced from it")
     masks = _masks(record, mirror, downloads)
     return fundus.photograph(
         record.name, image, scale, {CLASSES[name]: mask for name, mask in masks.items()},

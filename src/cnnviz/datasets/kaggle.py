@@ -14,6 +14,7 @@ import numpy as np
 
 from cnnviz import files
 from cnnviz.datasets import external, fundus
+from cnnviz.errors import MissingFileError, UserError
 
 __all__ = ["TRAINING", "TEST", "CLASS_COUNTS", "LABELS_SHA256", "Record", "split_name",
            "read_labels", "check_labels", "records", "load", "stream",
@@ -56,7 +57,7 @@ def split_name(name):
     """
     found = _NAME.fullmatch(name)
     if not found:
-        raise ValueError(f"'{name}' is not a number, '_', and left or right")
+        raise UserError(f"'{name}' is not a number, '_', and left or right")
     return found.groups()
 
 
@@ -79,27 +80,27 @@ def read_labels(path):
         Naming file and line.
     """
     if not Path(path).is_file():
-        raise FileNotFoundError(f"{path}: no such file; it comes with the "
-                                "competition's data ('cnnviz prepare-photographs "
-                                "--help' says how to get them)")
+        raise MissingFileError(f"{path}: no such file; it comes with the "
+                               "competition's data ('cnnviz prepare-photographs "
+                               "--help' says how to get them)")
     grades = {}
     try:
         with open(path, newline="", encoding="utf-8-sig") as stream:
             reader = csv.DictReader(stream, strict=True)
             if not {"image", "level"} <= set(reader.fieldnames or ()):
-                raise ValueError("the header must name image and level")
+                raise UserError("the header must name image and level")
             for row in reader:
                 name, level = row["image"], row["level"]
                 split_name(name or "")
                 if level not in ("0", "1", "2", "3", "4"):
-                    raise ValueError(f"level '{level}' is not 0, 1, 2, 3 or 4")
+                    raise UserError(f"level '{level}' is not 0, 1, 2, 3 or 4")
                 if name in grades:
-                    raise ValueError(f"'{name}' is there twice")
+                    raise UserError(f"'{name}' is there twice")
                 grades[name] = int(level)
     except UnicodeDecodeError:
-        raise ValueError(f"{path}: not a text file of labels") from None
+        raise UserError(f"{path}: not a text file of labels") from None
     except (ValueError, csv.Error) as error:
-        raise ValueError(f"{path}, line {reader.line_num}: {error}") from None
+        raise UserError(f"{path}, line {reader.line_num}: {error}") from None
     return grades
 
 
@@ -107,8 +108,8 @@ def check_labels(grades):
     """Raise ValueError unless these are all of the competition's training labels."""
     counts = tuple(list(grades.values()).count(grade) for grade in range(5))
     if counts != CLASS_COUNTS:
-        raise ValueError(f"{len(grades):,} labels with {counts} of the grades 0 to 4, "
-                         f"not the competition's {TRAINING:,} with {CLASS_COUNTS}")
+        raise UserError(f"{len(grades):,} labels with {counts} of the grades 0 to 4, "
+                        f"not the competition's {TRAINING:,} with {CLASS_COUNTS}")
 
 
 def records(folder, grades):
@@ -206,7 +207,7 @@ def test_labels(mirror=None, downloads=None):
         with files.atomic(path) as temporary:
             temporary.write_bytes(_only_member(archive))
             if files.sha256(temporary) != _TEST_LABELS_SHA256:
-                raise ValueError("other labels than expected")
+                raise UserError("other labels than expected")
     except (ValueError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
         raise external.Unavailable(f"{archive}: from {url}, but {error}") from None
     finally:
@@ -219,7 +220,7 @@ def _only_member(path):
     with zipfile.ZipFile(path) as archive:
         members = [each for each in archive.infolist() if each.filename.endswith(".csv")]
         if len(members) != 1 or members[0].file_size > _LARGEST:
-            raise ValueError("not an archive of one list of labels")
+            raise UserError("not an archive of one list of labels")
         return archive.read(members[0])
 
 
@@ -261,8 +262,8 @@ def read_outputs(path):
         labels, posteriors = zip(*rows)
         posteriors = np.array(posteriors)
         if set(labels) - set(range(5)) or np.abs(posteriors.sum(axis=1) - 1).max() > 1e-5:
-            raise ValueError("labels or probabilities out of range")
+            raise UserError("labels or probabilities out of range")
     except (ValueError, TypeError, KeyError, csv.Error) as error:
-        raise ValueError(f"{path}: not a network's outputs ({error}); copy the file "
-                         "again") from None
+        raise UserError(f"{path}: not a network's outputs ({error}); copy the file "
+                        "again") from None
     return np.array(labels), posteriors

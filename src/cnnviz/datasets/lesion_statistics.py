@@ -3,6 +3,8 @@ import numpy as np
 from scipy import ndimage
 from skimage import measure
 
+from cnnviz.errors import UserError
+
 __all__ = ["COLUMNS", "field_of_view", "lesions", "quantiles"]
 
 COLUMNS = ("kind", "diameter", "elongation", "red", "green", "blue")
@@ -35,7 +37,7 @@ def field_of_view(image):
     inside = image.max(axis=2) > _DARK
     columns = np.flatnonzero(inside.mean(axis=0) > 0.05)
     if not len(columns):
-        raise ValueError("the photograph is dark everywhere: no field of view")
+        raise UserError("the photograph is dark everywhere: no field of view")
     return inside, float(columns[-1] - columns[0] + 1)
 
 

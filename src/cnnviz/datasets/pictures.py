@@ -14,6 +14,7 @@ from skimage import color, io, transform, util
 
 from cnnviz import paths
 from cnnviz.datasets import die360, fundus, synthetic
+from cnnviz.errors import MissingFileError, UserError
 
 __all__ = ["standardization", "read_image", "read_picture", "fitted"]
 
@@ -43,8 +44,8 @@ def standardization(name, mean, std, channels):
     if name.endswith(".py"):
         return _own_standardization(mean or [0.0], std or [1.0], channels)
     if mean or std:
-        raise ValueError("--mean and --std are for your own networks; those of "
-                         f"'{name}' are known")
+        raise UserError("--mean and --std are for your own networks; those of "
+                        f"'{name}' are known")
     if name == "defauw":
         return np.array([fundus.MEAN]), np.array([fundus.STD])
     facts = pd.read_csv(paths.REPOSITORY / paths.DIE360_FACTS).set_index("id").value
@@ -54,9 +55,9 @@ def standardization(name, mean, std, channels):
 def _own_standardization(mean, std, channels):
     for option, values in (("--mean", mean), ("--std", std)):
         if len(values) not in (1, channels):
-            raise ValueError(f"{option}: {len(values)} numbers for {channels} channels")
+            raise UserError(f"{option}: {len(values)} numbers for {channels} channels")
     if min(std) <= 0:
-        raise ValueError("--std: must be positive")
+        raise UserError("--std: must be positive")
     return np.array(mean), np.array(std)
 
 
@@ -98,8 +99,8 @@ def _check_kind(kind, text, name):
     foreign, ours = ("die", "synthetic:17_left") if name == "defauw" else (
         "synthetic", "die:15,100")
     if kind == foreign and not name.endswith(".py"):
-        raise ValueError(f"--image {text}: not a picture for network '{name}'; give a "
-                         f"file or {ours}")
+        raise UserError(f"--image {text}: not a picture for network '{name}'; give a "
+                        f"file or {ours}")
 
 
 def _photograph(path):
@@ -112,8 +113,8 @@ def _drawn_eye(what):
         return synthetic.load(synthetic.RETINA).pixels
     found = re.fullmatch(r"(\d+)_(left|right)", what)
     if not found:
-        raise ValueError(f"--image synthetic:{what}: give synthetic:17_left, with any "
-                         "number and side, or synthetic:retina")
+        raise UserError(f"--image synthetic:{what}: give synthetic:17_left, with any "
+                        "number and side, or synthetic:retina")
     return synthetic.load(synthetic.Record(what, "", 0, int(found[1]), found[2])).pixels
 
 
@@ -122,8 +123,8 @@ def _die(what):
     try:
         a, b = map(float, what.split(","))
     except ValueError:
-        raise ValueError(f"--image die:{what}: give two angles in degrees, such as "
-                         "die:15,100") from None
+        raise UserError(f"--image die:{what}: give two angles in degrees, such as "
+                        "die:15,100") from None
     return die360.render(a, b)[0]
 
 
@@ -142,23 +143,23 @@ def read_picture(path):
     """
     picture = _decoded(path)
     if picture.ndim != 2 and picture.shape[2:] not in ((3,), (4,)):
-        raise ValueError(f"{path}: holds an array of shape {picture.shape}, which is "
-                         "neither a grey nor a colour picture")
+        raise UserError(f"{path}: holds an array of shape {picture.shape}, which is "
+                        "neither a grey nor a colour picture")
     if picture.dtype.kind == "f" and not (picture.min() >= 0 and picture.max() <= 1):
-        raise ValueError(f"{path}: values from {picture.min()} to {picture.max()} instead "
-                         "of 0 to 1")
+        raise UserError(f"{path}: values from {picture.min()} to {picture.max()} instead "
+                        "of 0 to 1")
     picture = util.img_as_float(picture)
     return color.rgba2rgb(picture) if picture.shape[2:] == (4,) else picture
 
 
 def _decoded(path):
     if not Path(path).is_file():
-        raise FileNotFoundError(f"{path}: no such file")
+        raise MissingFileError(f"{path}: no such file")
     try:
         return io.imread(path)
     except Exception:  # damaged bytes raise nearly anything
-        raise ValueError(f"{path}: truncated, or no picture that scikit-image can "
-                         "read") from None
+        raise UserError(f"{path}: truncated, or no picture that scikit-image can "
+                        "read") from None
 
 
 def fitted(picture, shape):
@@ -175,8 +176,8 @@ def fitted(picture, shape):
     """
     channels, *size = shape
     if channels not in (1, 3):
-        raise ValueError(f"the network's input has {channels} channels; --image gives "
-                         "one (grey) or three (red, green, blue)")
+        raise UserError(f"the network's input has {channels} channels; --image gives "
+                        "one (grey) or three (red, green, blue)")
     if channels == 1 and picture.ndim == 3:
         picture = color.rgb2gray(picture)
     elif channels == 3 and picture.ndim == 2:

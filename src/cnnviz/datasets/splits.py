@@ -2,6 +2,7 @@
 import numpy as np
 
 from cnnviz.datasets import die360
+from cnnviz.errors import UserError
 
 __all__ = ["FOLDS", "MARGIN", "random_split", "separated_split",
            "separated_distance", "nearest_difference"]
@@ -17,8 +18,8 @@ MARGIN = 5
 
 def _check_fold(fold, lowest=0):
     if fold not in range(lowest, FOLDS):
-        raise ValueError(f"fold {fold} does not exist; folds are {lowest} to "
-                         f"{FOLDS - 1}")
+        raise UserError(f"fold {fold} does not exist; folds are {lowest} to "
+                        f"{FOLDS - 1}")
 
 
 def random_split(n, fold):

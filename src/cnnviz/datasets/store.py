@@ -16,6 +16,7 @@ from tqdm import tqdm
 from cnnviz import files
 from cnnviz.datasets import fundus
 from cnnviz.datasets.fundus import SIZE
+from cnnviz.errors import MissingFileError, UserError
 
 __all__ = ["PIXELS", "RECORDS", "BAD", "Store", "write", "read"]
 
@@ -100,7 +101,7 @@ def _rows(path):
     whole = text[:text.rfind("\n") + 1]
     header, *rows = csv.reader(io.StringIO(whole)) if whole else [()]
     if tuple(header) != _COLUMNS or any(len(row) != len(_COLUMNS) for row in rows):
-        raise ValueError(f"{path}: not a table of prepared photographs")
+        raise UserError(f"{path}: not a table of prepared photographs")
     return [dict(zip(_COLUMNS, row)) for row in rows]
 
 
@@ -235,8 +236,8 @@ def write(folder, records, load, skip_bad=False, progress=False):
             else:
                 unfinished.add(photograph, getattr(record, "split", ""))
     if bad and not unfinished.done:
-        raise ValueError(f"none of {len(bad):,} photographs could be prepared, the "
-                         f"first one: {bad[0][1]}")
+        raise UserError(f"none of {len(bad):,} photographs could be prepared, the "
+                        f"first one: {bad[0][1]}")
     files.write_rows(folder / BAD, ("name", "reason"),
                      [{"name": name, "reason": reason} for name, reason in bad])
     unfinished.finish()
@@ -267,8 +268,8 @@ def read(folder, remedy="cnnviz prepare-photographs"):
     again = f"delete it and run '{remedy}' again"
     for name in (PIXELS, RECORDS):
         if not (folder / name).is_file():
-            raise FileNotFoundError(f"{folder / name}: no such file; make it with "
-                                    f"'{remedy}'")
+            raise MissingFileError(f"{folder / name}: no such file; make it with "
+                                   f"'{remedy}'")
     try:
         rows = _rows(folder / RECORDS)
         numbers = [[float(row[name]) for name in _NUMBERS[:2]] for row in rows]
@@ -276,7 +277,7 @@ def read(folder, remedy="cnnviz prepare-photographs"):
         centres = tuple(map(_centres_of, rows))
         grades = np.array([int(row["grade"] or -1) for row in rows], dtype=int)
     except ValueError as error:
-        raise ValueError(f"{folder / RECORDS}: damaged ({error}); {again}") from None
+        raise UserError(f"{folder / RECORDS}: damaged ({error}); {again}") from None
     return Store(
         _pixels(folder / PIXELS, len(rows), again),
         np.array(numbers, np.float32).reshape(-1, 2), grades,
@@ -292,9 +293,9 @@ def _pixels(path, count, again):
     try:
         pixels = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:  # damaged bytes raise nearly anything
-        raise ValueError(f"{path}: truncated or not an array file ({error}); "
-                         f"{again}") from None
+        raise UserError(f"{path}: truncated or not an array file ({error}); "
+                        f"{again}") from None
     if pixels.shape != (count, SIZE, SIZE, 3) or pixels.dtype != np.uint8:
-        raise ValueError(f"{path}: {pixels.dtype} {pixels.shape} instead of uint8 "
-                         f"{(count, SIZE, SIZE, 3)}; {again}")
+        raise UserError(f"{path}: {pixels.dtype} {pixels.shape} instead of uint8 "
+                        f"{(count, SIZE, SIZE, 3)}; {again}")
     return pixels

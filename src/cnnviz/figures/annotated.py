@@ -14,6 +14,7 @@ from PIL import Image
 from scipy import ndimage
 
 from cnnviz.datasets import fundus, lesion_statistics, synthetic, synthetic_scene
+from cnnviz.errors import UserError
 from cnnviz.figures import style
 
 __all__ = ["DISC", "FIELD_OF_VIEW", "Spot", "View", "Drawn", "Real", "whole", "around",
@@ -310,8 +311,8 @@ def first(seed, grades, patients, choose):
             chosen = None if eye.scene.artefacts else choose(eye)
             if chosen:
                 return f"{patient}_{side}", eye, chosen
-    raise ValueError(f"none of {patients:,} drawn patients with seed {seed} shows what the "
-                     "figure is about; try another --seed")
+    raise UserError(f"none of {patients:,} drawn patients with seed {seed} shows what the "
+                    "figure is about; try another --seed")
 
 
 # --- Arrows -----------------------------------------------------------------------
@@ -335,7 +336,7 @@ def region_at(mask, pixel):
     """
     places = np.argwhere(mask)
     if not len(places):
-        raise ValueError("the mask is empty: there is nothing to point at")
+        raise UserError("the mask is empty: there is nothing to point at")
     nearest = places[((places - pixel) ** 2).sum(axis=1).argmin()]
     labels, _ = ndimage.label(mask, np.ones((3, 3)))
     return labels == labels[tuple(nearest)]
@@ -411,7 +412,7 @@ def pointer(region, obstacles, length, gap=0.0):
         if room is not None and room > most:
             best, most = found, room
     if best is None:
-        raise ValueError(f"no arrow of {length:g} pixels fits into the picture")
+        raise UserError(f"no arrow of {length:g} pixels fits into the picture")
     return best
 
 

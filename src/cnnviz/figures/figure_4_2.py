@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cnnviz.commands import arguments
 from cnnviz.datasets import external, idrid
+from cnnviz.errors import UserError
 from cnnviz.figures import annotated, style
 
 GRADES = (2, 3)
@@ -82,7 +83,7 @@ def first_real(mirror):
             spots = choose(eye.spots(), eye.half)
             if spots:
                 return record, eye, spots
-    raise ValueError("no photograph of IDRiD shows everything that Figure 4.2 is about")
+    raise UserError("no photograph of IDRiD shows everything that Figure 4.2 is about")
 
 
 def row(title, eye, spots):

@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.lines import Line2D
 
+from cnnviz.errors import MissingFileError
 from cnnviz.figures import style
 
 METHODS = {"gradient max": "max", "gradient sum": "sum", "occlusion": "occlusion",
@@ -211,8 +212,8 @@ def read(path):
         Naming the remedy.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; make it with 'cnnviz "
-                                "table-map-quality'")
+        raise MissingFileError(f"{path}: no such file; make it with 'cnnviz "
+                               "table-map-quality'")
     return pd.read_csv(path, keep_default_na=False, na_values={
         name: ["", "nan"] for name in ("value", "low", "high")})
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from cnnviz import overlay
 from cnnviz.commands import arguments
+from cnnviz.errors import UserError
 from cnnviz.figures import style
 
 NETWORK, LAYER, FEATURES = "c9", "pool2", 2
@@ -101,7 +102,7 @@ def outstanding(maps, references, allowed):
     excess = (flat.max(axis=1) - mean) / np.maximum(spread, np.finfo(spread.dtype).tiny)
     excess[~allowed.ravel()[flat.argmax(axis=1)] | (spread == 0)] = -np.inf
     if np.isneginf(excess).all():
-        raise ValueError("no feature is strongest at an allowed place")
+        raise UserError("no feature is strongest at an allowed place")
     return int(excess.argmax()), float(excess.max())
 
 
@@ -186,7 +187,7 @@ def first_of_grade(grade, count=CANDIDATES):
         eyes = dict(zip(fundus.SIDES, synthetic.pair([record.seed, record.patient])))
         if eyes[record.side].grade == grade:
             return record
-    raise ValueError(f"no photograph of grade {grade} among {count} eye pairs")
+    raise UserError(f"no photograph of grade {grade} among {count} eye pairs")
 
 
 def fundus_block():

@@ -15,6 +15,7 @@ import pandas as pd
 from cnnviz import feature_table, files, overlay
 from cnnviz.commands.fundus_sheets import OCCLUDER, sheet_name
 from cnnviz.datasets.concepts import CONCEPTS
+from cnnviz.errors import UserError
 from cnnviz.figures import style
 from cnnviz.figures.figure_methods import contrasted
 
@@ -98,8 +99,8 @@ def read(figure, sheets, roles, features):
     """
     chosen = roles[roles["figure"] == figure]
     if not len(chosen):
-        raise ValueError(f"no feature for Figure {figure}; run 'cnnviz label-features' "
-                         "again")
+        raise UserError(f"no feature for Figure {figure}; run 'cnnviz label-features' "
+                        "again")
     arrays = files.load_arrays(Path(sheets) / sheet_name(figure), "cnnviz fundus-sheets")
     return [_block(role, features, {
         name.partition("_")[2]: values for name, values in arrays.items()

@@ -7,6 +7,7 @@ maximum.  All features of an image share them.
 import numpy as np
 
 from cnnviz.backend import T, function, theano
+from cnnviz.errors import UserError
 from cnnviz.local import ops, windows
 from cnnviz.local.stack import NotLocal, channels_first, channels_last
 
@@ -411,7 +412,7 @@ class SharedSweep:
         for stack in stacks:
             own = [block.last for block in stack.blocks]
             if own != ends[:len(own)]:
-                raise ValueError(f"layer '{own[-1].name}' is not below '{ends[-1].name}'")
+                raise UserError(f"layer '{own[-1].name}' is not below '{ends[-1].name}'")
         self._last = Gradients(stacks[-1])
         self._gradients = [*(Gradients(stack, self._last) for stack in stacks[:-1]),
                            self._last]

@@ -13,6 +13,7 @@ import numpy as np
 
 from cnnviz import threads
 from cnnviz.backend import T, selected, theano
+from cnnviz.errors import UserError
 
 __all__ = ["Cut", "Add", "Scale", "PoolBack", "cut", "cut_around", "add", "scale",
            "pool_back", "switch_type", "switches", "register"]
@@ -195,8 +196,8 @@ def switch_type(block):
     """
     places = int(np.prod(block.size))
     if places > 62:
-        raise ValueError(f"layer '{block.layer.name}' has pooling windows of {places} "
-                         "places; 62 at most can be told apart")
+        raise UserError(f"layer '{block.layer.name}' has pooling windows of {places} "
+                        "places; 62 at most can be told apart")
     return next(f"uint{bits}" for bits in (16, 32, 64) if places <= bits)
 
 

@@ -10,6 +10,7 @@ import weakref
 import numpy as np
 
 from cnnviz.backend import T, function, lasagne
+from cnnviz.errors import UserError
 from cnnviz.inputs import precision
 from cnnviz.local import ops
 from cnnviz.receptive_field import window_geometry
@@ -22,7 +23,7 @@ _SILENT = (_layers.DropoutLayer, _layers.GaussianNoiseLayer)  # when determinist
 _checked = weakref.WeakSet()  # layers up to which windows were compared
 
 
-class NotLocal(ValueError):
+class NotLocal(UserError):
     """A layer cannot be evaluated on windows."""
 
 

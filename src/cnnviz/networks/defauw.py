@@ -6,6 +6,7 @@ import numpy as np
 
 from cnnviz import paths
 from cnnviz.backend import T, function, lasagne
+from cnnviz.errors import UserError
 from cnnviz.networks import weights
 from cnnviz.networks.layers import (NormalizedConv2DLayer, SameConv2DLayer,
                                     find_layer, layers_of_type)
@@ -81,14 +82,14 @@ def _maxout(incoming, units, name):
 
 def _check(batch_size, size, reduction):
     if batch_size < 2 or batch_size % 2:
-        raise ValueError(f"batch_size must be even, since images come in eye "
-                         f"pairs, not {batch_size}")
+        raise UserError(f"batch_size must be even, since images come in eye "
+                        f"pairs, not {batch_size}")
     if size < _LEAST_SIZE:
-        raise ValueError(f"size must be at least {_LEAST_SIZE}, so that five "
-                         f"pooling layers leave a neuron, not {size}")
+        raise UserError(f"size must be at least {_LEAST_SIZE}, so that five "
+                        f"pooling layers leave a neuron, not {size}")
     if reduction < 1 or _BLOCKS[0][0] % reduction:
-        raise ValueError(f"reduction must divide {_BLOCKS[0][0]}, the fewest "
-                         f"filters of a layer, not {reduction}")
+        raise UserError(f"reduction must divide {_BLOCKS[0][0]}, the fewest "
+                        f"filters of a layer, not {reduction}")
 
 
 def build(batch_size=2, seed=0, size=SIZE, reduction=1, untie_biases=True,
@@ -219,5 +220,5 @@ def load(choice, network, path=None):
     if choice in usual:
         weights.load(path or usual[choice], network, expected={"network": "defauw"})
     elif choice != "random":
-        raise ValueError(f"unknown weights '{choice}'; choose one of "
-                         f"{', '.join(usual)}, random")
+        raise UserError(f"unknown weights '{choice}'; choose one of "
+                        f"{', '.join(usual)}, random")

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from cnnviz.backend import lasagne
+from cnnviz.errors import MissingFileError, UserError
 from cnnviz.networks import defauw, weights
 
 __all__ = ["SOURCE", "BLOB", "git_blob_sha1", "read", "load", "convert"]
@@ -55,14 +56,14 @@ def _what_else(path, found):
 
 def _check_blob(path, expected):
     if not Path(path).is_file():
-        raise FileNotFoundError(f"{path}: no such file; {_REMEDY}")
+        raise MissingFileError(f"{path}: no such file; {_REMEDY}")
     found = git_blob_sha1(path)
     if found != expected:
-        raise ValueError(f"{path}: git blob hash {found} instead of {expected}: "
-                         f"{_what_else(path, found)}; {_REMEDY}")
+        raise UserError(f"{path}: git blob hash {found} instead of {expected}: "
+                        f"{_what_else(path, found)}; {_REMEDY}")
 
 
-class _Refused(ValueError):
+class _Refused(UserError):
     """A well-formed pickle of something that parameters do not need."""
 
 
@@ -158,27 +159,27 @@ def read(path, blob=BLOB):
         with open(path, "rb") as stream:
             return _arrays(_Unpickler(stream, encoding="latin1").load())
     except _Refused as error:
-        raise ValueError(f"{path}: {error}") from None
+        raise UserError(f"{path}: {error}") from None
     except Exception as error:  # damaged bytes raise nearly anything
-        raise ValueError(f"{path}: truncated or not a pickle of arrays ({error}); "
-                         f"{_REMEDY}") from None
+        raise UserError(f"{path}: truncated or not a pickle of arrays ({error}); "
+                        f"{_REMEDY}") from None
 
 
 def _fitting(path, values, parameters):
     """The values in the parameters' types, or an error for the first misfit."""
     if len(values) != len(parameters):
-        raise ValueError(f"{path}: holds {len(values)} arrays, and the network has "
-                         f"{len(parameters)} parameters")
+        raise UserError(f"{path}: holds {len(values)} arrays, and the network has "
+                        f"{len(parameters)} parameters")
     fitting = []
     for index, (value, parameter) in enumerate(zip(values, parameters)):
         place = f"{path}: array {index}, for parameter {parameter.name},"
         shape = parameter.get_value(borrow=True).shape
         if value.shape != shape:
-            raise ValueError(f"{place} has shape {value.shape} instead of {shape}")
+            raise UserError(f"{place} has shape {value.shape} instead of {shape}")
         with np.errstate(over="ignore"):  # found below
             value = value.astype(parameter.dtype, order="C")
         if not np.isfinite(value).all():
-            raise ValueError(f"{place} holds values that are not finite")
+            raise UserError(f"{place} holds values that are not finite")
         fitting.append(value)
     return fitting
 

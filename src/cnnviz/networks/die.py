@@ -3,6 +3,7 @@ import numpy as np
 
 from cnnviz.backend import lasagne
 from cnnviz.datasets.die360 import CLASSES, SIZE
+from cnnviz.errors import UserError
 from cnnviz.networks.layers import SameConv2DLayer
 
 __all__ = ["NAMES", "CONVOLUTIONAL", "EXTRA", "build"]
@@ -52,8 +53,8 @@ def build(name, seed=0):
     architecture, _, units = name.partition("_")
     if name not in NAMES and not (units and architecture in _CONVOLUTIONS
                                   and units in _UNITS):
-        raise ValueError(f"unknown network '{name}'; choose one of "
-                         + ", ".join(NAMES + EXTRA))
+        raise UserError(f"unknown network '{name}'; choose one of "
+                        + ", ".join(NAMES + EXTRA))
     layers, nonlinearities = lasagne.layers, lasagne.nonlinearities
     # Lasagne's initializers draw from one global generator.
     lasagne.random.set_rng(np.random.RandomState(seed))

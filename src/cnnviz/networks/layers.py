@@ -2,6 +2,7 @@
 import numpy as np
 
 from cnnviz.backend import T, lasagne, theano
+from cnnviz.errors import UserError
 
 __all__ = ["SameConv2DLayer", "NormalizedConv2DLayer", "NeuronLayer", "layers_of_type",
            "pooling_layers", "find_layer"]
@@ -29,8 +30,8 @@ class SameConv2DLayer(lasagne.layers.Conv2DLayer):
         super().__init__(incoming, num_filters, filter_size, pad="same",
                          **kwargs)
         if any(size % 2 == 0 for size in self.filter_size):
-            raise ValueError(f"filter_size {self.filter_size} must be odd for "
-                             "same padding")
+            raise UserError(f"filter_size {self.filter_size} must be odd for "
+                            "same padding")
 
     def correlate(self, input):
         """The cross-correlation, without bias and non-linearity."""
@@ -172,4 +173,4 @@ def find_layer(network, name):
         if layer.name == name:
             return layer
     known = ", ".join(layer.name for layer in layers if layer.name)
-    raise ValueError(f"no layer '{name}' in this network; it has: {known}")
+    raise UserError(f"no layer '{name}' in this network; it has: {known}")

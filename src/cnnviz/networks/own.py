@@ -12,6 +12,7 @@ import numpy as np
 
 from cnnviz import files
 from cnnviz.backend import lasagne
+from cnnviz.errors import MissingFileError, UserError
 from cnnviz.networks import weights
 
 __all__ = ["read", "build", "named", "load"]
@@ -62,16 +63,16 @@ def build(path):
         For a missing file, or one that fails: named with the line.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file")
+        raise MissingFileError(f"{path}: no such file")
     # Random parameters, too, are the same in every run.
     lasagne.random.set_rng(np.random.RandomState(0))
     try:
         network = _run(path)
     except (Exception, SystemExit) as error:  # it is not our code
-        raise ValueError(_blame(path, error)) from error
+        raise UserError(_blame(path, error)) from error
     if not isinstance(network, lasagne.layers.Layer):
-        raise ValueError(f"{path}: build() returns {type(network).__name__}, not a "
-                         "Lasagne layer")
+        raise UserError(f"{path}: build() returns {type(network).__name__}, not a "
+                        "Lasagne layer")
     return network
 
 
@@ -82,8 +83,8 @@ def _run(path):
     try:
         names = runpy.run_path(str(path))
         if not callable(names.get("build")):
-            raise ValueError(f"{path}: has no function build() that returns the output "
-                             "layer")
+            raise UserError(f"{path}: has no function build() that returns the output "
+                            "layer")
         return names["build"]()
     finally:
         sys.path.pop(0)
@@ -123,7 +124,7 @@ def named(network, path):
         if layer.name is None:
             layer.name = f"{number}:{type(layer).__name__}"
         if layer.name in seen:
-            raise ValueError(f"{path}: several layers are named '{layer.name}'")
+            raise UserError(f"{path}: several layers are named '{layer.name}'")
         seen.add(layer.name)
     return network
 
@@ -148,16 +149,16 @@ def load(path, network):
     try:
         arrays = files.load_arrays(path, _SAVED)
     except ValueError:  # its remedy would be to delete the file
-        raise ValueError(f"{path}: truncated or no .npz file; write it with "
-                         f"'{_SAVED}'") from None
+        raise UserError(f"{path}: truncated or no .npz file; write it with "
+                        f"'{_SAVED}'") from None
     if weights.METADATA in arrays:
         weights.load(path, network)
         return
     parameters = lasagne.layers.get_all_params(network)
     keys = [f"arr_{k}" for k in range(len(parameters))]
     if set(arrays) != set(keys):
-        raise ValueError(f"{path}: holds {len(arrays)} arrays ({', '.join(arrays)}), not "
-                         f"{keys[0]} to {keys[-1]}, the network's parameters")
+        raise UserError(f"{path}: holds {len(arrays)} arrays ({', '.join(arrays)}), not "
+                        f"{keys[0]} to {keys[-1]}, the network's parameters")
     for key, parameter in zip(keys, parameters):
         _check_value(f"{path}: {key} ({parameter})", arrays[key], parameter)
     for key, parameter in zip(keys, parameters):
@@ -167,6 +168,6 @@ def load(path, network):
 def _check_value(what, value, parameter):
     shape = parameter.get_value(borrow=True).shape
     if value.shape != shape:
-        raise ValueError(f"{what} has shape {value.shape} instead of {shape}")
+        raise UserError(f"{what} has shape {value.shape} instead of {shape}")
     if not np.isfinite(value).all():
-        raise ValueError(f"{what} holds values that are not finite")
+        raise UserError(f"{what} holds values that are not finite")

@@ -7,6 +7,7 @@ import numpy as np
 
 from cnnviz import files, paths
 from cnnviz.backend import lasagne
+from cnnviz.errors import MissingFileError, UserError
 
 __all__ = ["save", "load", "compress", "expand", "transfer", "read_metadata", "MANIFEST_COLUMNS",
            "read_manifest", "write_manifest", "load_fold"]
@@ -22,7 +23,7 @@ def _named_parameters(network):
     parameters = lasagne.layers.get_all_params(network)
     named = {parameter.name: parameter for parameter in parameters}
     if len(named) != len(parameters) or None in named:
-        raise ValueError("every layer with parameters needs a name of its own")
+        raise UserError("every layer with parameters needs a name of its own")
     return named
 
 
@@ -56,7 +57,7 @@ def compress(arrays, eight_bit=()):
             with np.errstate(over="ignore"):
                 small[name] = array.astype(np.float16)
             if not np.isfinite(small[name]).all():
-                raise ValueError(f"parameter {name} holds values that float16 cannot")
+                raise UserError(f"parameter {name} holds values that float16 cannot")
     return small
 
 
@@ -104,13 +105,13 @@ def _checked(path, expected_sha256):
     if expected_sha256 is not None and Path(path).is_file():
         found = files.sha256(path)
         if found != expected_sha256:
-            raise ValueError(f"{path}: SHA-256 {found[:12]}... instead of "
-                             f"{expected_sha256[:12]}..., so the file was "
-                             f"altered or truncated; restore it with '{remedy}'")
+            raise UserError(f"{path}: SHA-256 {found[:12]}... instead of "
+                            f"{expected_sha256[:12]}..., so the file was "
+                            f"altered or truncated; restore it with '{remedy}'")
     arrays = files.load_arrays(path, remedy)
     if METADATA not in arrays:
-        raise ValueError(f"{path}: no '{METADATA}' entry, so not a weight file "
-                         f"of this package; restore it with '{remedy}'")
+        raise UserError(f"{path}: no '{METADATA}' entry, so not a weight file "
+                        f"of this package; restore it with '{remedy}'")
     return arrays
 
 
@@ -150,21 +151,21 @@ def load(path, network, sha256=None, expected=None):
     arrays = expand(arrays)
     for key, value in (expected or {}).items():
         if metadata.get(key) != value:
-            raise ValueError(f"{path}: weights of {key} '{metadata.get(key)}', "
-                             f"not of {key} '{value}'")
+            raise UserError(f"{path}: weights of {key} '{metadata.get(key)}', "
+                            f"not of {key} '{value}'")
     parameters = _named_parameters(network)
     if list(arrays) != list(parameters):
         odd = sorted(set(arrays) ^ set(parameters)) or ["their order"]
-        raise ValueError(f"{path}: parameters differ from the network's: "
-                         + ", ".join(odd))
+        raise UserError(f"{path}: parameters differ from the network's: "
+                        + ", ".join(odd))
     for key, parameter in parameters.items():
         shape = parameter.get_value(borrow=True).shape
         if arrays[key].shape != shape:
-            raise ValueError(f"{path}: parameter {key} has shape "
-                             f"{arrays[key].shape} instead of {shape}")
+            raise UserError(f"{path}: parameter {key} has shape "
+                            f"{arrays[key].shape} instead of {shape}")
         if not np.isfinite(arrays[key]).all():
-            raise ValueError(f"{path}: parameter {key} holds values that are "
-                             "not finite")
+            raise UserError(f"{path}: parameter {key} holds values that are "
+                            "not finite")
     for key, parameter in parameters.items():
         parameter.set_value(arrays[key].astype(parameter.dtype))
     return metadata
@@ -205,7 +206,7 @@ def transfer(path, network):
         else:
             parameter.set_value(value.astype(parameter.dtype))
     if len(left) == len(_named_parameters(network)):
-        raise ValueError(f"{path}: none of its parameters fits this network")
+        raise UserError(f"{path}: none of its parameters fits this network")
     return left
 
 
@@ -224,13 +225,13 @@ def read_manifest(folder):
     """
     path = paths.manifest(folder)
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; restore it with "
-                                f"'git checkout -- {path}'")
+        raise MissingFileError(f"{path}: no such file; restore it with "
+                               f"'git checkout -- {path}'")
     with open(path, newline="", encoding="utf-8") as stream:
         reader = csv.DictReader(stream)
         if tuple(reader.fieldnames or ()) != MANIFEST_COLUMNS:
-            raise ValueError(f"{path}: columns {reader.fieldnames} instead of "
-                             f"{list(MANIFEST_COLUMNS)}")
+            raise UserError(f"{path}: columns {reader.fieldnames} instead of "
+                            f"{list(MANIFEST_COLUMNS)}")
         return {row["file"]: row for row in reader}
 
 
@@ -257,7 +258,7 @@ def load_fold(folder, split, network_name, fold, network):
         key = path.relative_to(folder).as_posix()
         rows = read_manifest(folder)
         if key not in rows:
-            raise ValueError(f"{paths.manifest(folder)}: does not list {key}")
+            raise UserError(f"{paths.manifest(folder)}: does not list {key}")
         sha256 = rows[key]["sha256"]
     return load(path, network, sha256, {"network": network_name,
                                         "split": split, "fold": fold})

@@ -2,6 +2,7 @@
 import numpy as np
 
 from cnnviz.comparison import Reproduced
+from cnnviz.errors import UserError
 from cnnviz.evaluation import quadratic_weighted_kappa
 
 __all__ = ["other_eye_kappa", "network_numbers", "label_numbers",
@@ -34,7 +35,7 @@ def other_eye_kappa(grades):
         patient, side = name.split("_")
         partner = f"{patient}_{other[side]}"
         if partner not in grades:
-            raise ValueError(f"no grade of '{partner}', the other eye of '{name}'")
+            raise UserError(f"no grade of '{partner}', the other eye of '{name}'")
         pairs.append((grade, grades[partner]))
     return quadratic_weighted_kappa(*zip(*pairs))
 
