@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given, strategies as st
 
 import random_networks
-from cnnviz import backend, inputs, occlusion
+from cnnviz import backend, inputs, occlusion, saliency
 from cnnviz.backend import lasagne
+from cnnviz.local import Stack
 from cnnviz.networks import defauw, die, layers
 
 L = lasagne.layers
@@ -202,3 +203,176 @@ def test_bad_arguments_of_maps_and_outputs_are_refused():
         occlusion.output_occlusion(layers.find_layer(network, "pool1"), images)
     with pytest.raises(ValueError, match="unknown method"):
         occlusion.output_occlusion(network, images, method="slow")
+
+
+# --- Strides --------------------------------------------------------------------
+
+def small():
+    lasagne.random.set_rng(np.random.RandomState(0))
+    return L.Conv2DLayer(L.InputLayer((None, 1, 10, 9), name="image"), 2, 3, pad=1,
+                         name="conv")
+
+
+def noise(count=1, shape=(1, 10, 9)):
+    return np.random.RandomState(3).randn(count, *shape).astype(np.float32)
+
+
+def test_a_stride_that_misses_the_receptive_field_is_refused():
+    with pytest.raises(ValueError, match="stride 4 is larger than the receptive field of "
+                       "layer 'conv', 3 × 3 pixels.*choose 3 at most"):
+        occlusion.neuron_occlusion(small(), noise(), size=3, stride=4)
+
+
+@pytest.mark.parametrize("size", [1, 3, 5])
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("method", ["local", "whole"])
+def test_every_neuron_is_occluded_somewhere(size, stride, method):
+    """Also one in a corner, of which the border leaves less than a stride."""
+    layer, image = small(), noise()
+    for place in np.ndindex(10, 9):
+        peak = np.zeros_like(image)
+        peak[0, 0][place] = 100  # makes the maximal neuron lie here, by either sign
+        found = occlusion.neuron_occlusion(layer, image + peak, size=size, stride=stride,
+                                           method=method)
+        assert np.isfinite(found).any(axis=(2, 3)).all()
+        if size > 3:  # the peak cannot escape then
+            assert np.nanmax(np.abs(found), axis=(2, 3)).min() > 0
+
+
+def test_the_middle_stands_for_a_field_that_the_stride_misses():
+    """A network that is its last pixel, occluded there although the stride passes by."""
+    source = L.InputLayer((None, 1, 5, 5), name="image")
+    layer = L.Conv2DLayer(source, 1, 2, stride=3, nonlinearity=None, name="corners",
+                          W=lasagne.init.Constant(1))
+    image = np.zeros((1, 1, 5, 5), np.float32)
+    image[0, 0, 3:, 3:] = 1
+    found = occlusion.neuron_occlusion(layer, image, size=1, stride=2)
+    assert np.argwhere(np.isfinite(found[0, 0])).tolist() == [[4, 4]]
+    assert found[0, 0, 4, 4] == 1
+
+
+@pytest.mark.parametrize("call", [occlusion.map_occlusion, occlusion.output_occlusion])
+def test_a_stride_beyond_the_image_is_refused(call):
+    layer = small()
+    if call is occlusion.output_occlusion:
+        layer = L.DenseLayer(layer, 2, name="units")
+    assert np.isfinite(call(layer, noise(), size=3, stride=10)).any()
+    with pytest.raises(ValueError, match="stride 11 is larger than the image, 10 × 9"):
+        call(layer, noise(), size=3, stride=11)
+
+
+# --- What shows through the occluder ----------------------------------------------
+
+def occluded_by_hand(layer, images, fill, size, k):
+    """Sum of the map of feature k on images with an occluder around every pixel."""
+    def score(pictures):
+        return saliency.feature_maps(layer, pictures)[:, k].sum(axis=(1, 2))
+    reach, out = size // 2, np.zeros((len(images), *images.shape[2:]))
+    fill = np.broadcast_to(fill, images.shape)
+    for row, column in np.ndindex(*images.shape[2:]):
+        hidden = images.copy()
+        place = np.s_[:, :, max(row - reach, 0):row + reach + 1,
+                      max(column - reach, 0):column + reach + 1]
+        hidden[place] = fill[place]
+        out[:, row, column] = score(images) - score(hidden)
+    return out
+
+
+FILLS = {
+    "a number": -1.5,
+    "channels": np.array([0.5, -2]),
+    "a picture": np.random.RandomState(0).randn(2, 10, 9),
+    "a column": np.random.RandomState(0).randn(2, 10, 1),
+    "a picture for each image": np.random.RandomState(0).randn(3, 2, 10, 9),
+    "a colour for each image": np.random.RandomState(0).randn(3, 2, 1, 1),
+}
+
+
+@pytest.mark.parametrize("method", ["local", "whole"])
+@pytest.mark.parametrize("name", FILLS)
+def test_any_picture_shows_through_the_occluder(name, method):
+    lasagne.random.set_rng(np.random.RandomState(0))
+    layer = L.Conv2DLayer(L.InputLayer((None, 2, 10, 9)), 2, 3, pad=1, name="conv")
+    images, fill = noise(3, (2, 10, 9)), np.asarray(FILLS[name], np.float32)
+    shown = fill.reshape({0: (1, 1, 1, 1), 1: (1, -1, 1, 1)}.get(fill.ndim, fill.shape))
+    options = dict(size=3, fill=fill, method=method)
+    found = occlusion.map_occlusion(layer, images, aggregate="sum", **options)
+    for k in range(2):
+        np.testing.assert_allclose(found[k], occluded_by_hand(layer, images, shown, 3, k),
+                                   atol=1e-4)
+    # The same occluders, read off one neuron and off units above the map.
+    units = L.DenseLayer(layer, 2, W=lasagne.init.Constant(0), nonlinearity=None, name="units")
+    weights = np.zeros(units.W.get_value().shape, np.float32)
+    weights[:90, 0] = weights[90:, 1] = 1
+    units.W.set_value(weights)
+    np.testing.assert_allclose(occlusion.output_occlusion(units, images, **options), found,
+                               atol=1e-4)
+    neurons = occlusion.neuron_occlusion(layer, images, **options)
+    np.testing.assert_allclose(neurons, occlusion.neuron_occlusion(
+        layer, images, **{**options, "method": "whole"}), atol=1e-5)
+
+
+@pytest.mark.parametrize("fill, message", [
+    (np.nan, "fill holds values that are not finite"), (np.inf, "not finite"),
+    ([0, np.nan], "not finite"), ("grey", "fill must be numbers"), (None, "not finite"),
+    (np.zeros(3), r"fill has shape \(3,\); it must be one number, or of shape \(2,\)"),
+    (np.zeros((10, 9)), "fill has shape"), (np.zeros((2, 9, 10)), "fill has shape"),
+    (np.zeros((1, 10, 9)), "fill has shape"), (np.zeros((2, 2, 10, 9)), "fill has shape"),
+    (np.zeros((3, 1, 10, 9)), "fill has shape")])
+def test_other_fills_are_refused(fill, message):
+    layer = L.Conv2DLayer(L.InputLayer((None, 2, 10, 9)), 2, 3, name="conv")
+    units = L.DenseLayer(layer, 2, name="units")
+    for call, top in ((occlusion.neuron_occlusion, layer), (occlusion.map_occlusion, layer),
+                      (occlusion.output_occlusion, units)):
+        with pytest.raises(ValueError, match=message):
+            call(top, noise(3, (2, 10, 9)), size=3, fill=fill)
+
+
+# --- Inputs that are no images ----------------------------------------------------
+
+@pytest.mark.parametrize("shape, above", [
+    ((None, 8), None), ((None, 2, 9), None), ((None, 2, 3, 4, 5), None),
+    ((None, 10, 9, 2), (0, 3, 1, 2))])
+def test_occlusion_of_what_is_no_image_is_refused(shape, above):
+    network = L.InputLayer(shape, name="odd")
+    if above:
+        network = L.DimshuffleLayer(network, above)
+    units = L.DenseLayer(network, 2, name="units")
+    with pytest.raises(ValueError, match=r"occlusion needs images \(batch, channel, row, "
+                       r"column\), and input 'odd'"):
+        occlusion.output_occlusion(units, np.zeros((1, *shape[1:]), np.float32), size=3)
+
+
+def test_occlusion_beside_a_vector_input():
+    """By the image it works; by the vector it is refused."""
+    image, vector = L.InputLayer((None, 1, 6, 6), name="image"), L.InputLayer((None, 2), name="age")
+    flat = L.FlattenLayer(L.Conv2DLayer(image, 2, 3, name="conv"))
+    units = L.DenseLayer(L.ConcatLayer([flat, vector]), 2, name="units")
+    arrays = [noise(2, (1, 6, 6)), np.ones((2, 2), np.float32)]
+    assert np.isfinite(occlusion.output_occlusion(units, arrays, size=3)).all()
+    with pytest.raises(ValueError, match="input 'age' has shape"):
+        occlusion.output_occlusion(units, arrays, size=3, wrt=1)
+
+
+@pytest.mark.parametrize("call", [occlusion.neuron_occlusion, occlusion.map_occlusion,
+                                  occlusion.output_occlusion])
+def test_inputs_that_leave_their_size_open(call):
+    lasagne.random.set_rng(np.random.RandomState(0))
+    network = L.Conv2DLayer(L.InputLayer((None, 2, None, None)), 3, 3, pad=1, name="conv")
+    layer = L.MaxPool2DLayer(network, 2, name="pool")
+    if call is occlusion.output_occlusion:
+        layer = L.DenseLayer(L.GlobalPoolLayer(layer), 2, name="units")
+    for shape in ((11, 8), (6, 14)):
+        images = noise(2, (2, *shape))
+        np.testing.assert_allclose(*(call(layer, images, size=3, stride=2, method=method)
+                                     for method in ("local", "whole")), atol=1e-5)
+
+
+def test_what_was_prepared_for_another_layer_is_refused():
+    layer = small()
+    method = occlusion.prepared(Stack(layer))
+    np.testing.assert_array_equal(
+        occlusion.neuron_occlusion(layer, noise(), size=3, method=method),
+        occlusion.neuron_occlusion(layer, noise(), size=3))
+    with pytest.raises(ValueError, match="prepared for layer 'conv', not for 'conv'"):
+        occlusion.neuron_occlusion(small(), noise(), size=3, method=method)

@@ -1,10 +1,13 @@
 """Gradient saliency against hand-worked networks and finite differences."""
 import numpy as np
 import pytest
+import torch
+import torch.nn.functional as F
 from hypothesis import given, settings, strategies as st
 
 from cnnviz import backend, inputs, saliency
 from cnnviz.backend import T, lasagne, theano
+from cnnviz.local import Stack
 from cnnviz.networks import defauw, die, layers
 
 L = lasagne.layers
@@ -341,3 +344,193 @@ def test_bad_arguments_for_units_are_refused(pair, arguments, message):
 def test_feature_maps_are_no_output_units(pair):
     with pytest.raises(ValueError, match=r"'pool1' has outputs of shape \(2, 1, 31, 31"):
         saliency.unit_saliency(layers.find_layer(pair[0], "pool1"), pair[1][:1])
+
+
+# --- Ties -----------------------------------------------------------------------
+
+def tied_network():
+    """Two convolutions and overlapping pools on a picture of few grey levels."""
+    lasagne.random.set_rng(np.random.RandomState(1))
+    network = L.InputLayer((None, 1, 12, 12), name="image")
+    network = L.MaxPool2DLayer(network, 3, stride=2, name="pool0")
+    network = L.Conv2DLayer(network, 2, 2, nonlinearity=lasagne.nonlinearities.LeakyRectify(0.1),
+                            W=lasagne.init.Normal(1), name="conv")
+    return L.MaxPool2DLayer(network, 2, stride=1, pad=1, name="pool")
+
+
+def few_levels(count=3):
+    return np.random.RandomState(2).randint(0, 2, (count, 1, 12, 12)).astype(np.float32)
+
+
+def by_pytorch(layer, images, aggregate):
+    """Gradients of both features as PyTorch has them."""
+    weights = [torch.from_numpy(each) for each in L.get_all_param_values(layer)]
+    found = np.zeros((2, *images.shape), np.float32)
+    for k in range(2):
+        given = torch.from_numpy(images).requires_grad_()
+        maps = F.max_pool2d(given, 3, stride=2)
+        flipped = weights[0].flip(2, 3)  # Lasagne convolves, PyTorch correlates
+        maps = F.leaky_relu(F.conv2d(maps, flipped, weights[1]), 0.1)
+        maps = F.max_pool2d(maps, 2, stride=1, padding=1)[:, k]
+        scores = maps.flatten(1).max(dim=1)[0] if aggregate == "max" else maps.sum()
+        scores.sum().backward()
+        found[k] = given.grad.numpy()
+    return found
+
+
+@pytest.mark.parametrize("method", ["local", "whole"])
+@pytest.mark.parametrize("aggregate", saliency.AGGREGATES)
+def test_the_first_of_tied_maxima_counts_as_in_pytorch(aggregate, method):
+    layer, images = tied_network(), few_levels()
+    expected = by_pytorch(layer, images, aggregate)
+    found = saliency.feature_saliency(layer, images, aggregate=aggregate, raw=True,
+                                      method=method, ties="first")
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    # Where it matters: the other rule gives something else.
+    other = saliency.feature_saliency(layer, images, aggregate=aggregate, raw=True,
+                                      method=method)
+    assert np.abs(other - expected).max() > 0.1
+
+
+def test_of_units_too_the_first_place_of_a_pooling_window_counts():
+    layer = L.DenseLayer(L.MaxPool2DLayer(L.InputLayer((None, 1, 2, 4)), 2), 1,
+                         W=lasagne.init.Constant(3), nonlinearity=None, name="sum")
+    flat = np.ones((1, 1, 2, 4), np.float32)
+    assert saliency.unit_saliency(layer, flat).tolist() == [[[[3] * 4] * 2]]
+    assert saliency.unit_saliency(layer, flat, ties="first").tolist() == [
+        [[[3, 0, 3, 0], [0] * 4]]]
+
+
+def test_an_unknown_rule_for_ties_is_refused():
+    with pytest.raises(ValueError, match="unknown rule for ties 'last'; choose one of all"):
+        saliency.feature_saliency(tied_network(), few_levels(), ties="last")
+
+
+# --- What was prepared ------------------------------------------------------------
+
+@pytest.mark.parametrize("other, message", [
+    (dict(aggregate="max"), "prepared for aggregate 'sum', not for aggregate 'max'"),
+    (dict(aggregate="sum", ties="first"), "prepared for ties 'all', not for ties 'first'"),
+    (dict(aggregate="sum", layer="conv"), "prepared for layer 'pool', not for layer 'conv'")])
+def test_what_was_prepared_for_something_else_is_refused(other, message):
+    layer = tied_network()
+    method = saliency.prepared(Stack(layer))["sum"]
+    given = {key: value for key, value in other.items() if key != "layer"}
+    asked = layer.input_layer if "layer" in other else layer
+    with pytest.raises(ValueError, match=message):
+        saliency.feature_saliency(asked, few_levels(), method=method, **given)
+    np.testing.assert_array_equal(
+        saliency.feature_saliency(layer, few_levels(), aggregate="sum", method=method),
+        saliency.feature_saliency(layer, few_levels(), aggregate="sum", method="local"))
+
+
+def test_a_layer_of_the_same_name_is_another_layer():
+    first, second = tied_network(), tied_network()
+    with pytest.raises(ValueError, match="prepared for layer 'pool'"):
+        saliency.feature_saliency(second, few_levels(),
+                                  method=saliency.prepared(Stack(first))["max"])
+
+
+# --- Axes -------------------------------------------------------------------------
+
+def scored(source, *above, units=2):
+    """Units above an input, through layers."""
+    lasagne.random.set_rng(np.random.RandomState(0))
+    network = source
+    for kind, *arguments in above:
+        network = kind(network, *arguments)
+    return L.DenseLayer(network, units, nonlinearity=None, name="units")
+
+
+#: Networks by what their input is, and the axis of its channels.
+AXES = {
+    "sequence": (lambda: scored(L.InputLayer((None, 3, 9)), (L.Conv1DLayer, 2, 3)), 1),
+    "squashed sequence": (lambda: scored(L.InputLayer((None, 3, 8)),
+                                         (L.NonlinearityLayer, lasagne.nonlinearities.tanh),
+                                         (L.Conv1DLayer, 2, 3)), 1),
+    "image": (lambda: scored(L.InputLayer((None, 3, 5, 6)), (L.Conv2DLayer, 2, 3)), 1),
+    "volume": (lambda: scored(L.InputLayer((None, 3, 4, 5, 6))), 1),
+    "channels last": (lambda: scored(L.InputLayer((None, 5, 6, 3)),
+                                     (L.DimshuffleLayer, (0, 3, 1, 2)),
+                                     (L.Conv2DLayer, 2, 3)), 3),
+    "sequence, channels last": (lambda: scored(L.InputLayer((None, 9, 3)),
+                                               (L.DimshuffleLayer, (0, 2, 1)),
+                                               (L.Conv1DLayer, 2, 3)), 2),
+    "no channels": (lambda: scored(L.InputLayer((None, 5, 6)),
+                                   (L.DimshuffleLayer, (0, "x", 1, 2)),
+                                   (L.Conv2DLayer, 2, 3)), None),
+}
+
+
+@pytest.mark.parametrize("name", AXES)
+def test_the_maximum_is_over_channels_whatever_the_input_is(name):
+    build, axis = AXES[name]
+    layer = build()
+    shape = L.get_all_layers(layer)[0].shape[1:]
+    images = np.random.RandomState(0).randn(4, *shape).astype(np.float32)
+    raw = saliency.unit_saliency(layer, images, raw=True)
+    assert raw.shape == (2, *images.shape)
+    found = saliency.unit_saliency(layer, images)
+    expected = raw if axis is None else raw.max(axis=axis + 1)
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("name", ["image", "channels last", "no channels"])
+def test_of_features_too(name):
+    build, axis = AXES[name]
+    layer = build().input_layer
+    shape = L.get_all_layers(layer)[0].shape[1:]
+    images = np.random.RandomState(0).randn(3, *shape).astype(np.float32)
+    with np.testing.suppress_warnings() as quiet:
+        quiet.filter(UserWarning)  # a DimshuffleLayer is not local
+        raw = saliency.feature_saliency(layer, images, raw=True)
+        found = saliency.feature_saliency(layer, images)
+    assert raw.shape == (2, *images.shape) and np.abs(raw).max() > 0
+    np.testing.assert_array_equal(found, raw if axis is None else raw.max(axis=axis + 1))
+
+
+def test_where_the_axis_cannot_be_told_it_is_asked_for():
+    layer = scored(L.InputLayer((None, 4, 6), name="lines"))
+    lines = np.random.RandomState(0).randn(2, 4, 6).astype(np.float32)
+    with pytest.raises(ValueError, match="'lines'.*does not tell.*give channel_axis"):
+        saliency.unit_saliency(layer, lines)
+    raw = saliency.unit_saliency(layer, lines, raw=True)
+    for axis in (1, 2):
+        np.testing.assert_array_equal(saliency.unit_saliency(layer, lines, channel_axis=axis),
+                                      raw.max(axis=axis + 1))
+    for axis in (0, 3, -1, 1.5, True):
+        with pytest.raises(ValueError, match="channel_axis must lie between 1 and 2"):
+            saliency.unit_saliency(layer, lines, channel_axis=axis)
+
+
+def test_a_vector_is_its_own_saliency():
+    """The advice to ask for the raw gradient can be followed."""
+    vector = L.InputLayer((None, 4), name="vector")
+    reshaped = L.ReshapeLayer(vector, ([0], 1, 2, 2))
+    layer = L.Conv2DLayer(reshaped, 1, 2, W=np.arange(4.0).reshape(1, 1, 2, 2)[..., ::-1, ::-1]
+                          .astype(np.float32), nonlinearity=None, name="conv")
+    ones = np.ones((3, 4), np.float32)
+    with pytest.raises(ValueError, match="'vector' has no channels.*raw gradient"):
+        saliency.feature_saliency(layer, ones)
+    with pytest.warns(UserWarning, match="by whole passes"):
+        found = saliency.feature_saliency(layer, ones, raw=True)
+    assert found.tolist() == [[[0, 1, 2, 3]] * 3]
+    units = L.DenseLayer(vector, 1, W=lasagne.init.Constant(2), nonlinearity=None, name="units")
+    assert saliency.unit_saliency(units, ones, raw=True).tolist() == [[[2] * 4] * 3]
+
+
+@pytest.mark.parametrize("method", saliency.METHODS)
+def test_inputs_that_leave_their_size_open(method):
+    """Windows are compiled for the size of the images at hand."""
+    lasagne.random.set_rng(np.random.RandomState(0))
+    open_size = L.InputLayer((None, 2, None, None), name="image")
+    layer = L.MaxPool2DLayer(L.Conv2DLayer(open_size, 3, 3, pad=1), 2, name="pool")
+    for shape in ((11, 8), (6, 14)):
+        fixed = L.MaxPool2DLayer(L.Conv2DLayer(L.InputLayer((None, 2, *shape)), 3, 3, pad=1), 2)
+        L.set_all_param_values(fixed, L.get_all_param_values(layer))
+        images = np.random.RandomState(0).randn(2, 2, *shape).astype(np.float32)
+        for aggregate in saliency.AGGREGATES:
+            np.testing.assert_allclose(
+                saliency.feature_saliency(layer, images, aggregate=aggregate, method=method),
+                saliency.feature_saliency(fixed, images, aggregate=aggregate, method="whole"),
+                atol=1e-6)

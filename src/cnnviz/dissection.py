@@ -21,7 +21,7 @@ from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
-from scipy import fft, ndimage, stats
+from scipy import fft, stats
 
 from cnnviz.errors import UserError
 

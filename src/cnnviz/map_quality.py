@@ -21,7 +21,6 @@ import numpy as np
 from scipy import ndimage
 
 from cnnviz import deconvnet, dissection, evaluation, metrics, occlusion, overlay, saliency
-from cnnviz.backend import lasagne
 from cnnviz.local import Stack
 from cnnviz.networks.layers import NeuronLayer
 from cnnviz.receptive_field import receptive_field

@@ -8,22 +8,24 @@ a stride of 17 give 7 x 7 positions.
 Only what an occluder can change, and of that only what the asked neuron can
 see, is computed (:mod:`cnnviz.local`); the result is that of whole passes.
 """
+import contextlib
 import warnings
 
 import numpy as np
 from scipy.interpolate import RegularGridInterpolator
 from tqdm import tqdm
 
+from cnnviz import compiled
 from cnnviz.backend import T, function, lasagne
 from cnnviz.errors import UserError
 from cnnviz.inputs import (as_arrays, check_features, check_input, check_maps,
-                           input_variables)
+                           check_pictures, check_units, check_whole, input_variables, label)
 from cnnviz.local import NotLocal, Stack, local_prefix
 from cnnviz.local.forward import Occluded, multiply_adds
 from cnnviz.receptive_field import receptive_field
 
 __all__ = ["METHODS", "centres", "prepared", "neuron_occlusion", "map_occlusion", "output_occlusion",
-           "interpolated"]
+           "fills", "interpolated"]
 
 #: On windows where the layers allow it; always on windows; always on whole images.
 METHODS = ("auto", "local", "whole")
@@ -52,8 +54,7 @@ def centres(shape, stride=1, box=None):
     ValueError
         For a stride below 1.
     """
-    if stride < 1:
-        raise UserError(f"stride must be at least 1, not {stride}")
+    check_whole("stride", stride)
     top, left, bottom, right = (0, 0, *shape) if box is None else box
     rows, columns = (np.arange(-(-max(first, 0) // stride) * stride, min(end, length), stride)
                      for first, end, length in ((top, bottom, shape[0]),
@@ -62,11 +63,61 @@ def centres(shape, stride=1, box=None):
 
 
 def _check_size(size, stride):
-    if size < 1 or size % 2 == 0:
+    if check_whole("the occluder's size", size, None) % 2 == 0 or size < 1:
         raise UserError(f"the occluder's size must be odd, so that it has a centre, "
                         f"not {size}")
-    if stride < 1:
-        raise UserError(f"stride must be at least 1, not {stride}")
+    check_whole("stride", stride)
+
+
+def _check_stride(stride, shape):
+    """A stride beyond the image would try its first pixel only."""
+    if stride > max(shape):
+        raise UserError(f"stride {stride} is larger than the image, {shape[0]} × {shape[1]} "
+                        "pixels: one corner would be occluded and nothing else; choose a "
+                        "smaller one")
+
+
+def fills(fill, images):
+    """The occluder's values, as windows and whole passes take them.
+
+    Parameters
+    ----------
+    fill : float, or array
+        Of shape ``(channels,)``, ``(channels, rows, columns)`` or
+        ``(n, channels, rows, columns)``; rows and columns may be 1.
+    images : array, ``(n, channels, rows, columns)``
+
+    Returns
+    -------
+    array, ``(1 or n, channels, 1 or rows, 1 or columns)``
+
+    Raises
+    ------
+    UserError
+        For another shape, or values that are not finite numbers.
+    """
+    try:
+        found = np.asarray(fill, images.dtype)
+    except (TypeError, ValueError):
+        raise UserError(f"fill must be numbers, not {type(fill).__name__}") from None
+    if not np.isfinite(found).all():
+        raise UserError("fill holds values that are not finite")
+    count, channels, *size = images.shape
+    shape = {0: (1, 1, 1, 1), 1: (1, *found.shape, 1, 1), 3: (1, *found.shape),
+             4: found.shape}.get(found.ndim)
+    if shape is None or found.ndim == 4 and shape[0] not in (1, count) or (
+            found.ndim and shape[1] != channels) or any(
+            have not in (1, want) for have, want in zip(shape[2:], size)):
+        raise UserError(
+            f"fill has shape {found.shape}; it must be one number, or of shape "
+            f"({channels},), ({channels}, {size[0]}, {size[1]}) or "
+            f"({count}, {channels}, {size[0]}, {size[1]}): channels, pixels, images")
+    return np.array(np.broadcast_to(found.reshape(shape), (shape[0], channels, *shape[2:])))
+
+
+def _of_image(fill, which):
+    """The values for some images only."""
+    return fill if len(fill) == 1 else fill[which]
 
 
 # --- How occluded images are evaluated ------------------------------------------
@@ -82,9 +133,13 @@ class _Whole:
 
     def keep(self, arrays, fill):
         """Remember images; gives the layer's results for them."""
-        self._arrays, self._fill = arrays, fill
+        self._arrays, self._fill = arrays, fills(fill, arrays[self._wrt])
         return np.concatenate([self._compute(*(each[k:k + 1] for each in arrays))
                                for k in range(len(arrays[0]))])
+
+    def release(self):
+        """Let go of the images."""
+        self._arrays = self._fill = None
 
     def batch_size(self, size, neuron=False):
         return _WHOLE_BATCH
@@ -92,24 +147,27 @@ class _Whole:
     def __call__(self, first, size, images, neurons=None):
         """The layer's results under occluders, and where their windows begin."""
         batch = [each[images] for each in self._arrays]
-        batch[self._wrt] = _occluded(batch[self._wrt], first, size, self._fill)
+        batch[self._wrt] = _occluded(batch[self._wrt], first, size,
+                                     _of_image(self._fill, images))
         return self._compute(*batch), np.zeros((len(first), 2), int)
 
 
 class _Local(Occluded):
     """The same on windows."""
 
-    def keep(self, arrays, fill):
-        return super().keep(arrays[0], fill)
+    def keep(self, images, fill):
+        # Of the one input, whether given alone or as one of a list.
+        return super().keep(images[0] if isinstance(images, list) else images, fill)
 
 
 def _occluded(images, first, size, fill):
     """Copies of images, each with an occluder on it."""
     images = images.copy()
-    fill = np.asarray(fill, images.dtype)
-    for image, (row, column) in zip(images, first):
-        image[:, max(row, 0):max(row + size[0], 0),
-              max(column, 0):max(column + size[1], 0)] = fill.reshape(-1, 1, 1)
+    fill = np.broadcast_to(fill, images.shape)
+    for image, values, (row, column) in zip(images, fill, first):
+        place = (slice(None), slice(max(row, 0), max(row + size[0], 0)),
+                 slice(max(column, 0), max(column + size[1], 0)))
+        image[place] = values[place]
     return images
 
 
@@ -129,21 +187,33 @@ def prepared(stack):
     return _Local(stack)
 
 
-def _evaluator(layer, method, wrt=0):
-    if isinstance(method, _Local):
-        return method
+def _check_method(method):
     if method not in METHODS:
-        raise UserError(f"unknown method '{method}'; choose one of {', '.join(METHODS)}")
-    if method == "whole":
-        return _Whole(layer, wrt)
-    try:
-        return _Local(Stack(layer))
-    except NotLocal as reason:
-        if method == "local":
-            raise
-        warnings.warn(f"occlusion by whole passes, which takes long: {reason}",
-                      stacklevel=3)
-        return _Whole(layer, wrt)
+        raise UserError(f"unknown method {method!r}; choose one of {', '.join(METHODS)}")
+
+
+def _evaluator(layer, method, wrt, shape):
+    """What runs occluded images through a layer; compiled once for it."""
+    if isinstance(method, _Local):
+        if method.stack.layer is not layer:
+            raise UserError(f"method: prepared for layer '{label(method.stack.layer)}', not "
+                            f"for '{label(layer)}'; prepare it for what is asked")
+        return method
+    _check_method(method)
+    if method != "whole":
+        try:
+            return compiled.of_layer(layer, ("occluded", shape),
+                                     lambda: _Local(Stack(layer, shape)))
+        except NotLocal as reason:
+            if method == "local":
+                raise
+            _warn(reason)
+    return compiled.of_layer(layer, ("whole occluded", wrt), lambda: _Whole(layer, wrt))
+
+
+def _warn(reason):
+    # Of whoever called the function that was asked for occlusion.
+    warnings.warn(f"occlusion by whole passes, which takes long: {reason}", stacklevel=4)
 
 
 def _tiles(places, count):
@@ -158,9 +228,9 @@ def _tiles(places, count):
 
 def _passes(evaluate, first, size, batch_size, bar, neurons=None):
     """Occluders of image 0 pass by pass: their indices, results and window starts."""
+    if batch_size is not None:
+        check_whole("batch_size", batch_size)
     count = batch_size or evaluate.batch_size(size, neurons is not None)
-    if count < 1:
-        raise UserError(f"batch_size must be at least 1, not {batch_size}")
     order = _tiles(first, count)
     if neurons is not None:  # feature by feature
         order = order[np.lexsort([np.arange(len(order)), *neurons[order].T])]
@@ -193,13 +263,16 @@ def neuron_occlusion(layer, images, features=None, size=11, stride=1, fill=0.0, 
         Rows and columns of the occluder, odd; 11 in chapter 4.
     stride : int
         Pixels between neighbouring positions.
-    fill : float, or array ``(channels,)``
-        Value of the occluder; 0 in standardized images.
+    fill : float, or array
+        Value of the occluder; 0 in standardized images.  Of shape ``(channels,)``, or as
+        a picture that shows through the occluder, a mean or blurred image for example:
+        ``(channels, rows, columns)``, or one for each image.
     wrt : int
         Which input is occluded.
     method : {"auto", "local", "whole"}, or from :func:`prepared`
         On windows ("local"), by whole passes, or on windows where the layers
-        allow it, else by whole passes with a warning.  The result is the same.
+        allow it, which is measured, else by whole passes with a warning.  The result is
+        the same but for rounding.
     batch_size : int, optional
         Occluders of a pass; derived from the memory that they take.
     progress : bool
@@ -214,22 +287,55 @@ def neuron_occlusion(layer, images, features=None, size=11, stride=1, fill=0.0, 
     Raises
     ------
     ValueError
-        For an even size, a stride below 1, a feature that the layer lacks, an
-        unknown method, or images of the wrong shape or not finite.
+        For an even size, a stride below 1 or larger than the receptive field, which
+        would leave no occluder on it, a feature that the layer lacks, an unknown method,
+        an input that does not take images, values of the occluder that do not fit, or
+        images of the wrong shape or not finite.
     """
-    _check_size(size, stride)
-    check_maps(layer)
-    check_input(layer, wrt)
-    features, arrays = check_features(layer, features), as_arrays(layer, images)
-    evaluate = _evaluator(layer, method, wrt)
+    features, arrays, fill = _asked(layer, images, features, size, stride, fill, wrt)
     shape = arrays[wrt].shape[2:]
+    _check_stride_of_field(layer, stride)
+    evaluate = _evaluator(layer, method, wrt, shape)
     out = np.full((len(features), len(arrays[wrt]), *shape), np.nan, arrays[wrt].dtype)
-    with tqdm(unit=" occluders", disable=not progress) as bar:
+    with tqdm(unit=" occluders", disable=not progress) as bar, _releasing(evaluate):
         for k in range(len(arrays[wrt])):
-            maps = evaluate.keep([each[k:k + 1] for each in arrays], fill)[0, features]
+            maps = evaluate.keep([each[k:k + 1] for each in arrays],
+                                 _of_image(fill, slice(k, k + 1)))[0, features]
             _occlude_neurons(evaluate, layer, features, maps, size, stride, batch_size,
                              out[:, k], bar)
     return out
+
+
+def _asked(layer, images, features, size, stride, fill, wrt):
+    """Checked features, arrays and values of the occluder for a layer with maps."""
+    _check_size(size, stride)
+    check_maps(layer)
+    check_input(layer, wrt)
+    check_pictures(layer, wrt, "occlusion")
+    features, arrays = check_features(layer, features), as_arrays(layer, images)
+    _check_stride(stride, arrays[wrt].shape[2:])
+    return features, arrays, fills(fill, arrays[wrt])
+
+
+@contextlib.contextmanager
+def _releasing(evaluate):
+    """Images and activations are not kept longer than a call."""
+    try:
+        yield
+    finally:
+        evaluate.release()
+
+
+def _check_stride_of_field(layer, stride):
+    """A stride beyond the receptive field can leave all of it without an occluder."""
+    try:
+        size = receptive_field(layer).size
+    except UserError:  # all of the image
+        return
+    if stride > min(size):
+        raise UserError(f"stride {stride} is larger than the receptive field of layer "
+                        f"'{label(layer)}', {size[0]} × {size[1]} pixels, and may leave all of "
+                        f"it without an occluder; choose {min(size)} at most")
 
 
 def _neurons(maps):
@@ -242,18 +348,18 @@ def _occlude_neurons(evaluate, layer, features, maps, size, stride, batch_size, 
     """All features of one image, written into ``out``."""
     shape, neurons = out.shape[1:], _neurons(maps)
     boxes = _boxes(layer, neurons, shape)
-    places = [centres(shape, stride, box) for box in boxes]
+    places = [_centres_on(shape, stride, box) for box in boxes]
     before = maps[(np.arange(len(maps)), *neurons.T)]
     count = sum(map(len, places))
     hull = (*boxes[:, :2].min(axis=0), *boxes[:, 2:].max(axis=0))
-    together = centres(shape, stride, hull)
+    # And middles of fields that the stride has missed.
+    together = np.unique(np.concatenate([centres(shape, stride, hull), *places]), axis=0)
     if _share_positions(evaluate, size, count, len(together)):
         bar.total = (bar.total or 0) + len(together)
         after = _together(evaluate, together, size, features, neurons, before,
                           batch_size, bar)
         for k, each in enumerate(places):
-            index = np.flatnonzero(_within(together, boxes[k]))
-            out[(k, *each.T)] = before[k] - after[index, k]
+            out[(k, *each.T)] = before[k] - after[_positions(together, each), k]
         return
     bar.total = (bar.total or 0) + count
     owner = np.repeat(np.arange(len(maps)), [len(each) for each in places])
@@ -275,8 +381,22 @@ def _boxes(layer, neurons, shape):
     return np.array([field.box(*neuron) for neuron in neurons])
 
 
-def _within(places, box):
-    return ((places >= box[:2]) & (places < box[2:])).all(axis=1)
+def _centres_on(shape, stride, box):
+    """Centres on what a neuron sees of the image; its middle if a stride misses it all.
+
+    As it may where the border leaves less of a receptive field than a stride.
+    """
+    found = centres(shape, stride, box)
+    if len(found):
+        return found
+    first, end = np.maximum(box[:2], 0), np.minimum(box[2:], shape)
+    return ((first + end - 1) // 2)[np.newaxis]
+
+
+def _positions(places, wanted):
+    """Where wanted places stand in a list that is sorted row by row."""
+    width = max(places[:, 1].max(), wanted[:, 1].max()) + 1
+    return np.searchsorted(places @ (width, 1), wanted @ (width, 1))
 
 
 def _share_positions(evaluate, size, apart, together):
@@ -319,23 +439,22 @@ def map_occlusion(layer, images, features=None, aggregate="max", size=11, stride
     Raises
     ------
     ValueError
-        As :func:`neuron_occlusion`, and for an unknown aggregate.
+        As :func:`neuron_occlusion`, and for an unknown aggregate; the stride may be as
+        large as the image.
     """
-    _check_size(size, stride)
-    check_maps(layer)
-    check_input(layer, wrt)
     if aggregate not in _AGGREGATES:
         raise UserError(f"unknown aggregate '{aggregate}'; choose one of "
                         + ", ".join(_AGGREGATES))
-    features, arrays = check_features(layer, features), as_arrays(layer, images)
-    evaluate = _evaluator(layer, method, wrt)
+    features, arrays, fill = _asked(layer, images, features, size, stride, fill, wrt)
     shape = arrays[wrt].shape[2:]
+    evaluate = _evaluator(layer, method, wrt, shape)
     places = centres(shape, stride)
     out = np.full((len(features), len(arrays[wrt]), *shape), np.nan, arrays[wrt].dtype)
     with tqdm(unit=" occluders", disable=not progress,
-              total=len(places) * len(arrays[wrt])) as bar:
+              total=len(places) * len(arrays[wrt])) as bar, _releasing(evaluate):
         for k in range(len(arrays[wrt])):
-            maps = evaluate.keep([each[k:k + 1] for each in arrays], fill)[0, features]
+            maps = evaluate.keep([each[k:k + 1] for each in arrays],
+                                 _of_image(fill, slice(k, k + 1)))[0, features]
             change = _AGGREGATES[aggregate](maps)
             for part, values, start in _passes(evaluate, places - size // 2,
                                                (size, size), batch_size, bar):
@@ -393,26 +512,45 @@ class _Outputs:
     them, side by side, make one occurrence, of which one image is occluded.
     """
 
-    def __init__(self, layer, wrt, group, method):
+    def __init__(self, layer, wrt, group, method, shape):
         below, variables = input_variables(layer)
-        prefix = local_prefix(layer, wrt)
         self._wrt, self._group = wrt, group
-        if method == "whole" or prefix is below[wrt]:
-            if method == "local":
-                raise NotLocal(f"nothing below '{layer.name}' is local")
-            self._local, prefix = None, below[wrt]
-        else:
-            self._local = Occluded(Stack(prefix))
+        self._local, prefix = None, below[wrt]
+        if method != "whole":
+            self._local, prefix = self._windows(layer, below[wrt], wrt, method, shape)
+        if self._local is not None:
             variables[wrt] = T.TensorType(variables[wrt].dtype, (False,) * 4)("maps")
         given = dict(zip(below, variables))
         del given[below[wrt]]
         self._compute = function(variables, lasagne.layers.get_output(
-            layer, {**given, prefix: variables[wrt]}, deterministic=True))
+            layer, {**given, prefix: variables[wrt]}, deterministic=True),
+            on_unused_input="ignore")
         fixed = below[wrt].shape[0]
         if fixed is not None and fixed % group:
             raise UserError(f"the network takes {fixed} images at a time, which is no "
                             f"multiple of {group}")
         self._at_once = (fixed or _WHOLE_BATCH * group) // group
+
+    @staticmethod
+    def _windows(layer, source, wrt, method, shape):
+        """What evaluates the local layers, and the last of them; the input without any."""
+        prefix = local_prefix(layer, wrt)
+        try:
+            if prefix is source:
+                raise NotLocal(f"nothing below '{label(layer)}' is local")
+            return Occluded(Stack(prefix, shape)), prefix
+        except NotLocal as reason:
+            if method == "local":
+                raise
+            if prefix is not source:
+                _warn(reason)
+            return None, source
+
+    def release(self):
+        """Let go of images and activations."""
+        self._arrays = self._fill = None
+        if self._local is not None:
+            self._local.release()
 
     def keep(self, arrays, fill):
         """Remember one group; gives its outputs, ``(group, ...)``."""
@@ -447,7 +585,8 @@ class _Outputs:
         original = self._arrays[self._wrt]
         inputs = np.repeat(original[np.newaxis], len(first), axis=0)
         if self._local is None:
-            inputs[:, image] = _occluded(inputs[:, image], first, size, self._fill)
+            inputs[:, image] = _occluded(inputs[:, image], first, size,
+                                         _of_image(self._fill, slice(image, image + 1)))
         else:
             values, start = self._local(first, size, np.full(len(first), image))
             for each, value, (row, column) in zip(inputs, values, start):
@@ -493,22 +632,27 @@ def output_occlusion(layer, images, units=None, size=11, stride=1, fill=0.0, wrt
         multiple of.
     """
     _check_size(size, stride)
-    if method not in METHODS:
-        raise UserError(f"unknown method '{method}'; choose one of {', '.join(METHODS)}")
-    if len(layer.output_shape) != 2:
-        raise UserError(f"layer '{layer.name}' has outputs of shape "
-                        f"{layer.output_shape}, not (batch, unit)")
+    _check_method(method)
+    check_units(layer)
     check_input(layer, wrt)
+    check_pictures(layer, wrt, "occlusion")
     units, arrays = check_features(layer, units), as_arrays(layer, images)
     count, shape = len(arrays[wrt]), arrays[wrt].shape[2:]
-    if group < 1 or count % group:
+    _check_stride(stride, shape)
+    fill = fills(fill, arrays[wrt])
+    if count % check_whole("group", group):
         raise UserError(f"{count} images cannot be split into groups of {group}")
-    evaluate = _Outputs(layer, wrt, group, method)
+    if batch_size is not None:
+        check_whole("batch_size", batch_size)
+    evaluate = compiled.of_layer(layer, ("outputs", wrt, group, method, shape),
+                                 lambda: _Outputs(layer, wrt, group, method, shape))
     places = centres(shape, stride)
     out = np.full((len(units), count, *shape), np.nan, arrays[wrt].dtype)
-    with tqdm(total=count * len(places), unit=" occluders", disable=not progress) as bar:
+    with (tqdm(total=count * len(places), unit=" occluders", disable=not progress) as bar,
+          _releasing(evaluate)):
         for begin in range(0, count, group):
-            before = evaluate.keep([each[begin:begin + group] for each in arrays], fill)
+            before = evaluate.keep([each[begin:begin + group] for each in arrays],
+                                   _of_image(fill, slice(begin, begin + group)))
             for k in range(group):
                 row = k if watched is None else watched
                 step = batch_size or evaluate.batch_size((size, size))

@@ -1,10 +1,13 @@
 """Receptive fields, computed from the layers (thesis section 2.4)."""
 from typing import NamedTuple
 
+from cnnviz import dependence
 from cnnviz.backend import lasagne
 from cnnviz.errors import UserError
+from cnnviz.inputs import label
 
-__all__ = ["ReceptiveField", "receptive_field", "depth", "window_geometry"]
+__all__ = ["ReceptiveField", "receptive_field", "depth", "window_geometry",
+           "declared_geometry"]
 
 
 class ReceptiveField(NamedTuple):
@@ -39,6 +42,11 @@ class ReceptiveField(NamedTuple):
 def window_geometry(layer):
     """Window size, stride and padding of a layer, or None for no window.
 
+    A layer says by its class what it looks at.  Where it is not one of Lasagne's own,
+    with a non-linearity of Lasagne's or Theano's, that is compared with what its
+    neurons depend on, and measured where it differs
+    (:mod:`cnnviz.dependence`).
+
     Returns
     -------
     size, stride, pad : (rows, columns) each
@@ -46,9 +54,20 @@ def window_geometry(layer):
 
     Raises
     ------
-    ValueError
+    UserError
         For a layer that is not local.
     """
+    try:
+        declared = declared_geometry(layer)
+    except AttributeError:  # a layer without what others of its kind have
+        return dependence.geometry(layer, None)
+    if dependence.is_known(layer):
+        return declared
+    return dependence.geometry(layer, declared or ((1, 1), (1, 1), (0, 0)))
+
+
+def declared_geometry(layer):
+    """The same by what a layer's class and attributes say."""
     if isinstance(layer, lasagne.layers.Conv2DLayer):
         pad = layer.pad
         if pad == "same":
@@ -63,7 +82,7 @@ def window_geometry(layer):
     if isinstance(layer, elementwise) or (
             isinstance(layer, lasagne.layers.FeaturePoolLayer) and layer.axis == 1):
         return None
-    raise UserError(f"layer '{layer.name or type(layer).__name__}' has no "
+    raise UserError(f"layer '{label(layer)}' has no "
                     "receptive field: only convolution, pooling and "
                     "element-wise layers have one")
 
@@ -87,7 +106,7 @@ def receptive_field(layer):
 
     Raises
     ------
-    ValueError
+    UserError
         When a layer on the way is not local (dense, reshape, ...).
     """
     size, stride, start = [1, 1], [1, 1], [0, 0]
@@ -120,7 +139,7 @@ def depth(layer):
 
     Raises
     ------
-    ValueError
+    UserError
         When a layer on the way is not local (dense, reshape, ...).
     """
     windows = [window_geometry(each) is not None

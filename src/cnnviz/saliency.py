@@ -9,14 +9,16 @@ import warnings
 import numpy as np
 from tqdm import tqdm
 
+from cnnviz import compiled, ties as tie_rules
 from cnnviz.backend import T, function, lasagne
 from cnnviz.errors import UserError
-from cnnviz.inputs import (as_arrays, batches, check_features, check_input, check_maps,
-                           input_variables)
-from cnnviz.local import NotLocal, Stack
-from cnnviz.local.backward import Gradients, SharedSweep, Sweep
+from cnnviz.inputs import (as_arrays, batches, channel_axis as find_channel_axis,
+                           check_features, check_input, check_maps, check_units, check_whole,
+                           input_variables, label)
+from cnnviz.local import NotLocal, Stack, cost
+from cnnviz.local.backward import TIES, Gradients, SharedSweep, Sweep
 
-__all__ = ["AGGREGATES", "METHODS", "feature_gradient", "feature_saliency",
+__all__ = ["AGGREGATES", "METHODS", "TIES", "feature_gradient", "feature_saliency",
            "prepared", "feature_sweep", "unit_saliency", "feature_maps", "channel_maximum"]
 
 AGGREGATES = {"max": T.max, "sum": T.sum}
@@ -40,19 +42,15 @@ def feature_maps(layer, images, batch_size=BATCH_SIZE):
     """
     check_maps(layer)
     arrays = as_arrays(layer, images)
-    below, variables = input_variables(layer)
-    compute = function(variables, lasagne.layers.get_output(
-        layer, dict(zip(below, variables)), deterministic=True))
+    compute = compiled.of_layer(layer, "maps", lambda: _compile_maps(layer))
     return np.concatenate([compute(*(array[part] for array in arrays))
                            for part in batches(arrays, batch_size)])
 
 
-def _check_channels(layer, wrt, raw):
-    """Saliency is one number for a pixel where an input has channels."""
-    source = input_variables(layer)[0][wrt]
-    if len(source.shape) < 3 and not raw:
-        raise UserError(f"input '{source.name}' has no channels to take the maximum of; "
-                        "ask for the raw gradient")
+def _compile_maps(layer):
+    below, variables = input_variables(layer)
+    return function(variables, lasagne.layers.get_output(
+        layer, dict(zip(below, variables)), deterministic=True))
 
 
 def _check_aggregate(aggregate):
@@ -61,7 +59,12 @@ def _check_aggregate(aggregate):
                         + ", ".join(AGGREGATES))
 
 
-def feature_gradient(layer, aggregate="max", wrt=0):
+def _check_ties(ties):
+    if ties not in TIES:
+        raise UserError(f"unknown rule for ties '{ties}'; choose one of {', '.join(TIES)}")
+
+
+def feature_gradient(layer, aggregate="max", wrt=0, ties="all"):
     """Compile the gradient of an aggregated feature map.
 
     Parameters
@@ -73,6 +76,8 @@ def feature_gradient(layer, aggregate="max", wrt=0):
     wrt : int
         Which input, in the order of Lasagne's layers, the gradient is taken
         of.
+    ties : {"all", "first"}
+        As for :func:`feature_saliency`.
 
     Returns
     -------
@@ -80,8 +85,7 @@ def feature_gradient(layer, aggregate="max", wrt=0):
         From one array per input and the feature's index to the gradient, of
         the shape of input ``wrt``.  Each image has a gradient of its own: the
         scores of a batch are added before differentiating, and no image
-        influences another's score.  Where several positions share the
-        maximum, Theano gives each of them the whole gradient.
+        influences another's score.
 
     Raises
     ------
@@ -89,36 +93,47 @@ def feature_gradient(layer, aggregate="max", wrt=0):
         For an unknown aggregate, or a layer without feature maps.
     """
     _check_aggregate(aggregate)
+    _check_ties(ties)
     check_maps(layer)
     check_input(layer, wrt)
     below, variables = input_variables(layer)
     feature = T.iscalar("feature")
-    maps = lasagne.layers.get_output(layer, dict(zip(below, variables)),
-                                     deterministic=True)
-    score = AGGREGATES[aggregate](maps[:, feature], axis=(1, 2)).sum()
-    return function(variables + [feature], T.grad(score, variables[wrt]))
+    maps = tie_rules.output(layer, dict(zip(below, variables)), ties)[:, feature]
+    if ties == "first" and aggregate == "max":
+        scores = tie_rules.first_maximum(maps)
+    else:
+        scores = AGGREGATES[aggregate](maps, axis=(1, 2))
+    # Of an input that does not matter, the gradient is zero.
+    return function(variables + [feature], T.grad(
+        scores.sum(), variables[wrt], disconnected_inputs="ignore"),
+        on_unused_input="ignore")
 
 
-def channel_maximum(gradient):
+def channel_maximum(gradient, axis=-3):
     """Saliency of a pixel: the largest gradient of its channels, signed.
 
     Parameters
     ----------
     gradient : array, ``(..., channels, rows, columns)``
+    axis : int or None
+        That of the channels, where it is another; None for images without any, whose
+        gradient is their saliency.
 
     Returns
     -------
     array, ``(..., rows, columns)``
     """
-    return gradient.max(axis=-3)
+    return gradient if axis is None else gradient.max(axis=axis)
 
 
 def feature_saliency(layer, images, features=None, aggregate="max",
-                     batch_size=None, wrt=0, raw=False, progress=False, method="auto"):
+                     batch_size=None, wrt=0, raw=False, progress=False, method="auto",
+                     ties="all", channel_axis=None):
     """Saliency maps of features (eqs. 3.6 and 3.7).
 
     All features of an image share one forward pass, and the gradient of a
     maximum is computed on what its neuron sees only (:mod:`cnnviz.local`).
+    What is compiled is kept for later calls (:mod:`cnnviz.compiled`).
 
     Parameters
     ----------
@@ -129,8 +144,7 @@ def feature_saliency(layer, images, features=None, aggregate="max",
     features : int or sequence of int, optional
         All features when None.
     aggregate : {"max", "sum"}
-        Where several positions share the maximum, each gets the whole gradient,
-        as in Theano.
+        Over the positions of the map (eqs. 3.4 and 3.5).
     batch_size : int, optional
         Gradients a pass; derived from the memory that they take.  Does not
         change the result.
@@ -142,52 +156,78 @@ def feature_saliency(layer, images, features=None, aggregate="max",
         Show a progress bar.
     method : {"auto", "local", "whole"}, or from :func:`prepared`
         "whole": a forward and a backward pass for every feature; "local": on
-        windows, with a shared forward pass; "auto": the latter where the layers
-        allow it, else the former with a warning.
+        windows, with a shared forward pass; "auto": the cheaper of both, windows only
+        where the layers allow it, which is measured, else whole passes with a warning.
+        The result is the same but for rounding.
+    ties : {"all", "first"}
+        Where several positions of the map, or places of a pooling window, share the
+        maximum: "all": each gets the whole gradient, as in Theano; "first": the first
+        one does, row by row, as in PyTorch and what is built on it.
+    channel_axis : int, optional
+        Of input ``wrt``; found by the layers that read it when None
+        (:func:`cnnviz.inputs.channel_axis`).
 
     Returns
     -------
     float32 array, ``(features, n, rows, columns)``
-        With ``raw``, ``(features, n, channels, rows, columns)``.
+        With ``raw``, ``(features, n, channels, rows, columns)``: the shape of the
+        input.
 
     Raises
     ------
-    ValueError
-        For an unknown aggregate or method, a feature that the layer lacks, a
-        layer without feature maps, or images of the wrong shape or not finite.
+    UserError
+        For an unknown aggregate, method or rule for ties, a feature that the layer
+        lacks, a layer without feature maps, an input whose channels cannot be told,
+        images of the wrong shape or not finite, or what was prepared for something
+        else.
     """
     _check_aggregate(aggregate)
+    _check_ties(ties)
     check_maps(layer)
     check_input(layer, wrt)
-    _check_channels(layer, wrt, raw)
+    axis = _reduced_axis(layer, wrt, raw, channel_axis)
     features, arrays = check_features(layer, features), as_arrays(layer, images)
-    if batch_size is not None and batch_size < 1:
-        raise UserError(f"batch_size must be at least 1, not {batch_size}")
-    shape = arrays[wrt].shape if raw else np.delete(arrays[wrt].shape, 1)
+    if batch_size is not None:
+        check_whole("batch_size", batch_size)
+    shape = arrays[wrt].shape if axis is None else np.delete(arrays[wrt].shape, axis)
     out = np.zeros((len(features), *shape), arrays[wrt].dtype)
-    sweep = _sweep(layer, method, aggregate, wrt)
+    sweep = _sweep(layer, arrays, features, method, aggregate, wrt, ties)
     with tqdm(total=len(arrays[wrt]) * len(features), unit=" maps",
               disable=not progress) as bar:
         for k, image, values, *place in sweep(arrays, features, batch_size):
-            out[(k, image, ..., *place)] = values if raw else channel_maximum(values)
+            out[(k, image, ..., *place)] = channel_maximum(
+                values, None if axis is None else axis - 1)
             bar.update()
     return out
 
 
-def prepared(stack):
+def _reduced_axis(layer, wrt, raw, given):
+    """Axis of an input over which saliency is the maximum, or None for none."""
+    if raw:
+        return None
+    source = input_variables(layer)[0][wrt]
+    if len(source.shape) < 3 and given is None:
+        raise UserError(f"input '{label(source)}' has no channels to take the maximum of, as "
+                        f"its shape is {source.shape}; ask for the raw gradient")
+    return find_channel_axis(layer, wrt, given)
+
+
+def prepared(stack, ties="all"):
     """Compile once what :func:`feature_saliency` needs of a layer, for many calls.
 
     Parameters
     ----------
     stack : cnnviz.local.Stack
         Of the layer.
+    ties : {"all", "first"}
+        As for that function.
 
     Returns
     -------
     dict
         From "max" and "sum" to what that function takes as ``method``.
     """
-    gradients = Gradients(stack)
+    gradients = Gradients(stack, ties=ties)
     return {aggregate: Sweep(gradients, aggregate) for aggregate in AGGREGATES}
 
 
@@ -217,31 +257,49 @@ def feature_sweep(layers, aggregate="max"):
     return SharedSweep([Stack(layer) for layer in layers], aggregate)
 
 
-def _sweep(layer, method, aggregate, wrt):
+def _sweep(layer, arrays, features, method, aggregate, wrt, ties):
     """Generator function: see :meth:`cnnviz.local.backward.Sweep.__call__`."""
-    if callable(method):
+    if isinstance(method, Sweep):
+        _check_prepared(method, layer, aggregate, ties)
         return method
     if method not in METHODS:
-        raise UserError(f"unknown method '{method}'; choose one of {', '.join(METHODS)}")
-    if method != "whole":
+        raise UserError(f"unknown method {method!r}; choose one of {', '.join(METHODS)}")
+    shape = arrays[wrt].shape[2:]
+    key = ("gradients", shape, ties)
+    if method == "local" or method == "auto" and cost.windows_pay(
+            layer, shape, key, aggregate, len(arrays[wrt]), len(features)):
         try:
-            return Sweep(Gradients(Stack(layer)), aggregate)
+            return Sweep(compiled.of_layer(layer, key, lambda: Gradients(
+                Stack(layer, shape), ties=ties)), aggregate)
         except NotLocal as reason:
             if method == "local":
                 raise
             warnings.warn(f"gradients by whole passes: {reason}", stacklevel=3)
-    return functools.partial(_whole_passes, feature_gradient(layer, aggregate, wrt), wrt)
+    gradient = compiled.of_layer(layer, ("whole gradient", aggregate, wrt, ties),
+                                 lambda: feature_gradient(layer, aggregate, wrt, ties))
+    return functools.partial(_whole_passes, gradient)
 
 
-def _whole_passes(gradient, wrt, arrays, features, batch_size):
+def _check_prepared(sweep, layer, aggregate, ties):
+    """What was prepared for one thing is not used for another."""
+    for what, have, want in (("layer", label(sweep.stack.layer), label(layer)),
+                             ("aggregate", sweep.aggregate, aggregate),
+                             ("ties", sweep.ties, ties)):
+        if have != want or what == "layer" and sweep.stack.layer is not layer:
+            raise UserError(f"method: prepared for {what} '{have}', not for {what} '{want}'; "
+                            "prepare it for what is asked")
+
+
+def _whole_passes(gradient, arrays, features, batch_size):
     for part in batches(arrays, batch_size or BATCH_SIZE):
         batch = [array[part] for array in arrays]
         for k, feature in enumerate(features):
             for image, values in enumerate(gradient(*batch, feature), part.start):
-                yield k, image, values, slice(None), slice(None)
+                yield k, image, values
 
 
-def unit_saliency(layer, images, units=None, wrt=0, raw=False, progress=False):
+def unit_saliency(layer, images, units=None, wrt=0, raw=False, progress=False,
+                  ties="all", channel_axis=None):
     """Saliency maps of output units, such as class scores (eq. 3.3).
 
     Parameters
@@ -254,7 +312,7 @@ def unit_saliency(layer, images, units=None, wrt=0, raw=False, progress=False):
         images takes as many, eye pairs side by side, say.
     units : int or sequence of int, optional
         All units when None.
-    wrt, raw, progress
+    wrt, raw, progress, ties, channel_axis
         As for :func:`feature_saliency`.
 
     Returns
@@ -269,23 +327,29 @@ def unit_saliency(layer, images, units=None, wrt=0, raw=False, progress=False):
         For a layer without output units, units that it lacks, images of the wrong
         shape, number, or not finite, or an input without channels unless ``raw``.
     """
-    if len(layer.output_shape) != 2:
-        raise UserError(f"layer '{layer.name}' has outputs of shape "
-                        f"{layer.output_shape}, not (batch, unit)")
+    _check_ties(ties)
+    check_units(layer)
     check_input(layer, wrt)
-    _check_channels(layer, wrt, raw)
+    axis = _reduced_axis(layer, wrt, raw, channel_axis)
     units, arrays = check_features(layer, units), as_arrays(layer, images)
-    below, variables = input_variables(layer)
+    below, _ = input_variables(layer)
     count, fixed = len(arrays[wrt]), below[wrt].shape[0]
     if fixed not in (None, count):
         raise UserError(f"the network was built for {fixed} images, and {count} were "
                         "given")
-    row, unit = T.iscalar("row"), T.iscalar("unit")
-    outputs = lasagne.layers.get_output(layer, dict(zip(below, variables)),
-                                        deterministic=True)
-    # Other images may count in a row of outputs, so each is derived alone.
-    compute = function([*variables, row, unit],
-                       T.grad(outputs[row, unit], variables[wrt])[row])
+    compute = compiled.of_layer(layer, ("unit gradient", wrt, ties),
+                                lambda: _compile_unit_gradient(layer, wrt, ties))
     found = np.stack([np.stack([compute(*arrays, k, unit) for k in range(count)])
                       for unit in tqdm(units, unit=" units", disable=not progress)])
-    return found if raw else channel_maximum(found)
+    return channel_maximum(found, None if axis is None else axis + 1)
+
+
+def _compile_unit_gradient(layer, wrt, ties):
+    """Function of one array per input, an image's number and a unit to the gradient."""
+    below, variables = input_variables(layer)
+    row, unit = T.iscalar("row"), T.iscalar("unit")
+    outputs = tie_rules.output(layer, dict(zip(below, variables)), ties)
+    # Other images may count in a row of outputs, so each is derived alone.
+    return function([*variables, row, unit], T.grad(
+        outputs[row, unit], variables[wrt], disconnected_inputs="ignore")[row],
+        on_unused_input="ignore")

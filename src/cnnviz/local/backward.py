@@ -8,10 +8,15 @@ import numpy as np
 
 from cnnviz.backend import T, function, theano
 from cnnviz.errors import UserError
-from cnnviz.local import ops, windows
-from cnnviz.local.stack import NotLocal, channels_first, channels_last
+from cnnviz.inputs import label
+from cnnviz.local import ops, trust, windows
+from cnnviz.local.stack import NotLocal, channels_first, channels_last, preparing
 
-__all__ = ["Gradients", "Sweep", "SharedSweep"]
+__all__ = ["Gradients", "Sweep", "SharedSweep", "TIES", "work"]
+
+#: Which of several places of one maximum its gradient goes to: to all of them, as Theano
+#: has it, or to the first, row by row, as PyTorch has it.
+TIES = ("all", "first")
 
 #: Bytes of a pass's largest array, of which it needs some three times as much.
 BUDGET = 32e6
@@ -29,22 +34,35 @@ class Gradients:
     above : Gradients, optional
         Of a stack that continues this one.  What it keeps counts here too, so
         that features of several layers share one forward pass; this object's own
-        :meth:`keep` is not used then.
+        :meth:`keep` keeps them there then.
+    ties : {"all", "first"}
+        Where places of a map or of a pooling window share the maximum.
+    checked : bool
+        Compare with whole passes, once for a layer.
 
     Raises
     ------
     NotLocal
         For feature pooling and for pooling other than by the maximum, whose
-        derivatives are not kept.
+        derivatives are not kept; for layers whose gradients on windows are not those
+        of whole passes.
     """
 
-    def __init__(self, stack, above=None):
+    def __init__(self, stack, above=None, ties="all", checked=True):
         for block in stack.blocks:
-            if not block.pointwise or block.pooling and block.layer.mode != "max":
-                raise NotLocal(f"the derivative of layer '{block.last.name}' is not "
+            if not block.pointwise or block.pooling and not block.maximum:
+                raise NotLocal(f"the derivative of layer '{label(block.last)}' is not "
                                "one number for each neuron")
         ops.register()
-        self.stack = stack
+        self.stack, self.ties, self._above = stack, ties, above
+        with preparing(stack.layer):
+            self._prepare(above)
+        if checked:  # the common rule, which whole passes follow
+            trust.check_gradients(stack, lambda: self if ties == "all"
+                                  else Gradients(stack, checked=False))
+
+    def _prepare(self, above):
+        stack = self.stack
         last = stack.blocks[-1]
         # Neighbouring pooling windows often share their maximum; from the layer
         # below, where it is one neuron, its gradient is taken once.
@@ -54,7 +72,7 @@ class Gradients:
             empty = np.zeros((0, 0, 0, 0), stack.dtype)
             # Of every map, from the images on.
             self._slopes = [theano.shared(empty) for _ in stack.shapes]
-            self._switches = [theano.shared(empty.astype(ops.switch_type(block)))
+            self._switches = [theano.shared(np.zeros((0, 0, 0, 0, 0), ops.switch_type(block)))
                               if block.pooling else None for block in stack.blocks]
             self._keep = self._compile_keep()
         else:
@@ -101,6 +119,9 @@ class Gradients:
         array, ``(m, channels, rows, columns)``
             The stack's last maps.
         """
+        if self._above is not None:
+            self._above.keep(images)
+            return self.kept(self._above)
         blocks = self.stack.blocks
         values = self._keep(images)
         slopes, maps = values[:len(blocks)], values[len(blocks):]
@@ -110,9 +131,19 @@ class Gradients:
             kept.set_value(value, borrow=True)
         for block, kept, under, before in zip(blocks, self._switches, below, maps[::2]):
             if block.pooling:
-                kept.set_value(ops.switches(under, before, block), borrow=True)
+                kept.set_value(ops.switches(under, before, block, self.ties == "first"),
+                               borrow=True)
         self._below = below
         return self.kept(self)
+
+    def release(self):
+        """Let go of what is kept of images, and its memory."""
+        for kept in [*self._slopes, *self._switches]:
+            if kept is not None:
+                value = kept.get_value(borrow=True)
+                kept.set_value(np.zeros((0,) * value.ndim, value.dtype), borrow=True)
+        for owner in filter(None, (self, self._above)):
+            owner._below = owner._last = owner._start = None
 
     def kept(self, above):
         """Take over what another object kept, of this stack or one that continues it.
@@ -141,15 +172,26 @@ class Gradients:
         """
         found = self._last[image, feature]
         tied = np.argwhere(found == found.max())
+        if not len(tied):
+            raise UserError(f"layer '{label(self.stack.layer)}' gives values that are not "
+                            f"finite for image {image} of its batch; check its parameters")
+        return self._under(image, feature, tied if self.ties == "all" else tied[:1])
+
+    def _under(self, image, feature, places):
+        """Neurons of the map where gradients begin, for places of the last map."""
         if self._level == len(self.stack.blocks):
-            return tied, np.ones(len(tied), self.stack.dtype)
+            return places, np.ones(len(places), self.stack.dtype)
+        found = self._last[image, feature]
         block, below = self.stack.blocks[-1], self._start[image, feature]
         weights = np.zeros_like(below)
-        for place in tied:
+        for place in places:
             first = place * block.stride - block.pad
             window = tuple(slice(max(begin, 0), begin + size)
                            for begin, size in zip(first, block.size))
-            weights[window] += below[window] == found[tuple(place)]
+            held = below[window] == found[tuple(place)]
+            if self.ties == "first":
+                held &= np.arange(held.size).reshape(held.shape) == held.argmax()
+            weights[window] += held
         neurons = np.argwhere(weights)
         return neurons, weights[tuple(neurons.T)]
 
@@ -231,6 +273,37 @@ class Gradients:
         return self._windows(images, top, *(
             each for window in self._cone(neurons) for each in (window.start, *window.size)))
 
+    def of_places(self, image, feature, places):
+        """Gradient of the sum of places of the last map.
+
+        Parameters
+        ----------
+        image, feature : int
+        places : int array, ``(n, 2)``
+
+        Returns
+        -------
+        array, ``(channels, rows, columns)``
+        """
+        return self.total(image, feature, *self._under(image, feature, places))
+
+    def total(self, image, feature, neurons, weights):
+        """Weighted sum of the gradients of neurons, as :meth:`maxima` gives them."""
+        result = np.zeros((self.stack.channels[0], *self.stack.shapes[0]), self.stack.dtype)
+        for neuron, weight in zip(neurons, weights):
+            found, start = self.of_neurons([feature], neuron[np.newaxis], [image])
+            values, rows, columns = self.clipped(found[0], start[0])
+            result[:, rows, columns] += weight * values
+        return result
+
+    def clipped(self, values, start):
+        """The part of a window that lies in the image, and where."""
+        size = values.shape[1:]
+        first = np.maximum(start, 0)
+        end = np.minimum(start + size, self.stack.shapes[0])
+        inner = tuple(slice(*span) for span in zip(first - start, end - start))
+        return (values[(slice(None), *inner)], *(slice(*span) for span in zip(first, end)))
+
     def of_maps(self, top, images=None):
         """Gradients of weighted sums of whole maps.
 
@@ -258,7 +331,7 @@ class Gradients:
         return out
 
 
-def _work(stack, sizes):
+def work(stack, sizes):
     """Multiply-adds of one gradient on windows of so many rows and columns."""
     return sum(int(np.prod(size)) * int(np.prod(block.size)) * incoming * block.channels
                for block, size, incoming in zip(stack.blocks, sizes[1:], stack.channels)
@@ -282,12 +355,13 @@ class Sweep:
     """
 
     def __init__(self, gradients, aggregate):
-        self._gradients, self._aggregate = gradients, aggregate
-        stack = self._stack = gradients.stack
+        self.gradients, self.aggregate = gradients, aggregate
+        self.ties = gradients.ties
+        stack = self.stack = gradients.stack
         self._bytes = np.dtype(stack.dtype).itemsize
         # More neurons than this cost as much as a whole map.
-        self._most = max(1, _work(stack, stack.shapes)
-                         // max(1, _work(stack, gradients.window_sizes)))
+        self._most = max(1, work(stack, stack.shapes)
+                         // max(1, work(stack, gradients.window_sizes)))
 
     def __call__(self, arrays, features, batch_size=None):
         """Run through all features of all images.
@@ -310,15 +384,18 @@ class Sweep:
         """
         images, = arrays
         few = self.images_at_once()
-        for begin in range(0, len(images), few):
-            maps = self._gradients.keep(images[begin:begin + few])
-            for k, image, *found in self.of_kept(maps, features, batch_size):
-                yield (k, begin + image, *found)
+        try:
+            for begin in range(0, len(images), few):
+                maps = self.gradients.keep(images[begin:begin + few])
+                for k, image, *found in self.of_kept(maps, features, batch_size):
+                    yield (k, begin + image, *found)
+        finally:
+            self.gradients.release()
 
     def images_at_once(self):
         """Of how many images the memory has room for what is kept."""
         each = 4 * self._bytes * sum(int(np.prod(shape)) * channels for shape, channels
-                                     in zip(self._stack.shapes, self._stack.channels))
+                                     in zip(self.stack.shapes, self.stack.channels))
         return max(1, int(KEPT / each))
 
     def of_kept(self, maps, features, batch_size=None):
@@ -327,8 +404,8 @@ class Sweep:
         for image in range(len(maps)):
             for k, feature in enumerate(features):
                 neurons = None
-                if self._aggregate == "max":
-                    neurons, weights = self._gradients.maxima(image, feature)
+                if self.aggregate == "max":
+                    neurons, weights = self.gradients.maxima(image, feature)
                 if neurons is None or len(neurons) > self._most:
                     whole.append((k, image))
                 else:
@@ -339,19 +416,19 @@ class Sweep:
     def _slices(self, count, sizes, batch_size):
         """Slices of so many gradients as a pass takes."""
         if batch_size is None:
-            batch_size = max(1, int(BUDGET / self._bytes / _largest(self._stack, sizes)))
+            batch_size = max(1, int(BUDGET / self._bytes / _largest(self.stack, sizes)))
         return [slice(begin, begin + batch_size) for begin in range(0, count, batch_size)]
 
     def _by_maps(self, pairs, maps, features, batch_size):
         """Whole maps: all positions, or those that share the maximum."""
-        everything = tuple(map(slice, self._stack.shapes[0]))
-        for part in self._slices(len(pairs), self._stack.shapes, batch_size):
+        everything = tuple(map(slice, self.stack.shapes[0]))
+        for part in self._slices(len(pairs), self.stack.shapes, batch_size):
             top = np.zeros((len(pairs[part]), *maps.shape[1:]), maps.dtype)
             for weights, (k, image) in zip(top, pairs[part]):
                 found = maps[image, features[k]]
-                weights[features[k]] = (1 if self._aggregate == "sum"
+                weights[features[k]] = (1 if self.aggregate == "sum"
                                         else found == found.max())
-            values = self._gradients.of_maps(top, [image for _, image in pairs[part]])
+            values = self.gradients.of_maps(top, [image for _, image in pairs[part]])
             for (k, image), value in zip(pairs[part], values):
                 yield (k, image, value, *everything)
 
@@ -360,36 +437,23 @@ class Sweep:
         # Neighbours together: their windows are of much the same size.
         single = sorted((each for each in found if len(each[2]) == 1),
                         key=lambda each: tuple(each[2][0]))
-        for part in self._slices(len(single), self._gradients.window_sizes, batch_size):
+        for part in self._slices(len(single), self.gradients.window_sizes, batch_size):
             gradients = self._of_neurons(single[part], features)
             for (k, image, _, weights), value in zip(single[part], gradients):
-                values, rows, columns = self._clipped(*value)
+                values, rows, columns = self.gradients.clipped(*value)
                 yield k, image, weights[0] * values, rows, columns
-        everything = tuple(map(slice, self._stack.shapes[0]))
+        everything = tuple(map(slice, self.stack.shapes[0]))
         for k, image, neurons, weights in found:
             if len(neurons) > 1:
-                total = np.zeros((self._stack.channels[0], *self._stack.shapes[0]),
-                                 self._stack.dtype)
-                for neuron, weight in zip(neurons, weights):
-                    gradient, = self._of_neurons([(k, image, neuron[np.newaxis])], features)
-                    values, rows, columns = self._clipped(*gradient)
-                    total[:, rows, columns] += weight * values
-                yield (k, image, total, *everything)
+                yield (k, image, self.gradients.total(image, features[k], neurons, weights),
+                       *everything)
 
     def _of_neurons(self, chosen, features):
         """Gradients and where their windows begin, one pair for each neuron."""
-        gradients, starts = self._gradients.of_neurons(
+        gradients, starts = self.gradients.of_neurons(
             [features[each[0]] for each in chosen],
             np.concatenate([each[2] for each in chosen]), [each[1] for each in chosen])
         return list(zip(gradients, starts))
-
-    def _clipped(self, values, start):
-        """The part of a window that lies in the image, and where."""
-        size = values.shape[1:]
-        first = np.maximum(start, 0)
-        end = np.minimum(start + size, self._stack.shapes[0])
-        inner = tuple(slice(*span) for span in zip(first - start, end - start))
-        return (values[(slice(None), *inner)], *(slice(*span) for span in zip(first, end)))
 
 
 class SharedSweep:
@@ -407,14 +471,14 @@ class SharedSweep:
         For a layer that is not below the last one.
     """
 
-    def __init__(self, stacks, aggregate):
+    def __init__(self, stacks, aggregate, ties="all"):
         ends = [block.last for block in stacks[-1].blocks]
         for stack in stacks:
             own = [block.last for block in stack.blocks]
             if own != ends[:len(own)]:
                 raise UserError(f"layer '{own[-1].name}' is not below '{ends[-1].name}'")
-        self._last = Gradients(stacks[-1])
-        self._gradients = [*(Gradients(stack, self._last) for stack in stacks[:-1]),
+        self._last = Gradients(stacks[-1], ties=ties)
+        self._gradients = [*(Gradients(stack, self._last, ties) for stack in stacks[:-1]),
                            self._last]
         self._sweeps = [Sweep(each, aggregate) for each in self._gradients]
 
@@ -435,8 +499,11 @@ class SharedSweep:
             As of :meth:`Sweep.__call__`.
         """
         self._last.keep(image)
-        for layer, (gradients, sweep, chosen) in enumerate(
-                zip(self._gradients, self._sweeps, features)):
-            if len(chosen):
-                for k, _, *found in sweep.of_kept(gradients.kept(self._last), chosen):
-                    yield (layer, k, *found)
+        try:
+            for layer, (gradients, sweep, chosen) in enumerate(
+                    zip(self._gradients, self._sweeps, features)):
+                if len(chosen):
+                    for k, _, *found in sweep.of_kept(gradients.kept(self._last), chosen):
+                        yield (layer, k, *found)
+        finally:
+            self._last.release()

@@ -2,8 +2,8 @@
 import numpy as np
 
 from cnnviz.backend import T, function, theano
-from cnnviz.local import ops, windows
-from cnnviz.local.stack import channels_first, channels_last
+from cnnviz.local import ops, trust, windows
+from cnnviz.local.stack import channels_first, channels_last, preparing
 
 __all__ = ["Occluded", "multiply_adds"]
 
@@ -60,18 +60,26 @@ class Occluded:
     Parameters
     ----------
     stack : Stack
+
+    Raises
+    ------
+    NotLocal
+        When an occluder changes more than its windows hold.
     """
 
     def __init__(self, stack):
         ops.register()
         self.stack = stack
-        empty = np.zeros((0, 0, 0, 0), stack.dtype)
-        self._kept = [theano.shared(empty) for _ in stack.blocks]
-        self._occluder = theano.shared(empty.ravel())
-        self._pass = self._compile()
-        images = stack.variable()
-        *maps, last = stack.results(images)
-        self._maps = function([images], [channels_last(each) for each in maps] + [last])
+        self._empty = np.zeros((0, 0, 0, 0), stack.dtype)
+        with preparing(stack.layer):
+            self._kept = [theano.shared(self._empty) for _ in stack.blocks]
+            self._occluder = theano.shared(self._empty)
+            self._pass = self._compile()
+            images = stack.variable()
+            *maps, last = stack.results(images)
+            self._maps = function([images],
+                                  [channels_last(each) for each in maps] + [last])
+        trust.check_occluders(self)
 
     def keep(self, images, fill):
         """Keep the activations of images.
@@ -79,8 +87,8 @@ class Occluded:
         Parameters
         ----------
         images : array, ``(m, channels, rows, columns)``
-        fill : float, or array ``(channels,)``
-            Value of the occluder.
+        fill : float, or array ``(1 or m, channels, 1 or rows, 1 or columns)``
+            Values of the occluder.
 
         Returns
         -------
@@ -91,9 +99,21 @@ class Occluded:
         maps.insert(0, np.ascontiguousarray(np.moveaxis(images, 1, -1)))
         for kept, values in zip(self._kept, maps):
             kept.set_value(values, borrow=True)
-        self._occluder.set_value(np.array(np.broadcast_to(fill, images.shape[1]),
-                                          self.stack.dtype))
+        fill = np.asarray(fill, self.stack.dtype)
+        if fill.ndim == 0:
+            fill = np.full((1, images.shape[1], 1, 1), fill)
+        self._occluder.set_value(np.ascontiguousarray(np.moveaxis(fill, 1, -1)),
+                                 borrow=True)
         return last
+
+    def release(self):
+        """Let go of what is kept of images, and its memory."""
+        for kept in [*self._kept, self._occluder]:
+            kept.set_value(self._empty, borrow=True)
+
+    def whole(self, images):
+        """The stack's last maps ``(m, channels, rows, columns)``, by whole passes."""
+        return self._maps(images)[-1]
 
     def _compile(self):
         images, box = T.lvector("images"), T.lmatrix("box")

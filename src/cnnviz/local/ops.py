@@ -13,7 +13,6 @@ import numpy as np
 
 from cnnviz import threads
 from cnnviz.backend import T, selected, theano
-from cnnviz.errors import UserError
 
 __all__ = ["Cut", "Add", "Scale", "PoolBack", "cut", "cut_around", "add", "scale",
            "pool_back", "switch_type", "switches", "register"]
@@ -70,9 +69,12 @@ def _cut(first, end, out, source, images, start, fill, new, new_start, box, occl
     """Windows of kept maps, with new values in them.
 
     A value comes from ``occluder`` in the box ``(item's first row and column;
-    size)``, else from ``new``, else from the map, else it is ``fill``.
+    size)``, else from ``new``, else from the map, else it is ``fill``.  Along an axis on
+    which the occluder has one number, that counts everywhere.
     """
     height, width = source.shape[1:3]
+    each, high, wide = (min(occluder.shape[0], 2) - 1, min(occluder.shape[1], 2) - 1,
+                        min(occluder.shape[2], 2) - 1)
     for line in range(first, end):
         item, r = divmod(line, out.shape[1])
         row, image = start[item, 0] + r, images[item]
@@ -85,7 +87,8 @@ def _cut(first, end, out, source, images, start, fill, new, new_start, box, occl
             inside = row_inside and 0 <= column < width
             new_column = column - new_start[item, 1]
             if inside and row_hidden and 0 <= column - box[item, 1] < box[item, 3]:
-                _copy(out[item, r, c], occluder)
+                _copy(out[item, r, c],
+                      occluder[image * each, row * high, column * wide])
             elif row_new and 0 <= new_column < new.shape[2]:
                 _copy(out[item, r, c], new[item, new_row, new_column])
             elif inside:
@@ -138,10 +141,11 @@ def _pool_back(first, end, out, gradient, start, switches, slopes, images, out_s
                geometry):
     """Gradient below a max-pooling layer, times kept slopes.
 
-    ``switches`` has, for every window, a bit for each place that holds its
-    maximum.  All such places get the whole gradient, as Theano defines it.
+    ``switches`` has, for every window, a bit for each place that its gradient goes to.
+    All such places get the whole gradient, as Theano defines it.
     """
     height, width = slopes.shape[1:3]
+    bits = 8 * switches.itemsize
     total = np.empty(out.shape[3], out.dtype)
     for line in range(first, end):
         item, r = divmod(line, out.shape[1])
@@ -164,44 +168,38 @@ def _pool_back(first, end, out, gradient, start, switches, slopes, images, out_s
                              + column + geometry[2, 1] - j * geometry[1, 1])
                     _accumulate(total, gradient[item, i - start[item, 0],
                                                 j - start[item, 1]],
-                                switches[image, i, j], place)
+                                switches[image, i, j, place // bits], place % bits)
             _multiply(out[item, r, c], total, slopes[image, row, column])
 
 
 @_entry
-def _switches(first, end, out, below, pooled, geometry):
-    """A bit for every place of a window that holds its maximum."""
+def _switches(first, end, out, below, pooled, geometry, single):
+    """A bit for every place of a window that holds its maximum; ``single``: the first."""
+    height, width = geometry[0]
+    bits, one = 8 * out.itemsize, out.dtype.type(1)
     for line in range(first, end):
         item, i = divmod(line, out.shape[1])
         for j in range(out.shape[2]):
-            for k in range(out.shape[3]):
-                bits = 0
-                for u in range(geometry[0, 0]):
-                    row = i * geometry[1, 0] - geometry[2, 0] + u
-                    for v in range(geometry[0, 1]):
-                        column = j * geometry[1, 1] - geometry[2, 1] + v
-                        if (0 <= row < below.shape[1] and 0 <= column < below.shape[2]
-                                and below[item, row, column, k] == pooled[item, i, j, k]):
-                            bits |= 1 << (u * geometry[0, 1] + v)
-                out[item, i, j, k] = bits
+            for k in range(out.shape[4]):
+                for word in range(out.shape[3]):
+                    out[item, i, j, word, k] = 0
+                for place in range(height * width):
+                    row = i * geometry[1, 0] - geometry[2, 0] + place // width
+                    column = j * geometry[1, 1] - geometry[2, 1] + place % width
+                    if (0 <= row < below.shape[1] and 0 <= column < below.shape[2]
+                            and below[item, row, column, k] == pooled[item, i, j, k]):
+                        out[item, i, j, place // bits, k] |= one << out.dtype.type(
+                            place % bits)
+                        if single:
+                            break
 
 
 def switch_type(block):
-    """Smallest integer type with a bit for every place of a pooling window.
-
-    Raises
-    ------
-    ValueError
-        For windows of more than 62 places.
-    """
-    places = int(np.prod(block.size))
-    if places > 62:
-        raise UserError(f"layer '{block.layer.name}' has pooling windows of {places} "
-                        "places; 62 at most can be told apart")
-    return next(f"uint{bits}" for bits in (16, 32, 64) if places <= bits)
+    """Smallest integer type with a bit for every place of a pooling window, or for 32."""
+    return "uint16" if np.prod(block.size) <= 16 else "uint32"
 
 
-def switches(below, pooled, block):
+def switches(below, pooled, block, first=False):
     """Which places of every pooling window hold its maximum.
 
     Parameters
@@ -209,17 +207,20 @@ def switches(below, pooled, block):
     below, pooled : arrays, ``(m, rows, columns, channels)``
     block : Block
         A max-pooling one.
+    first : bool
+        Only the first of them, row by row.
 
     Returns
     -------
-    unsigned integer array, like ``pooled``
-        A bit for every place of a window, row by row.
-
+    unsigned integer array, ``(m, rows, columns, words, channels)``
+        A bit for every place of a window, row by row, in as many words as it takes.
     """
-    out = np.empty(pooled.shape, switch_type(block))
+    kind = np.dtype(switch_type(block))
+    words = -(-int(np.prod(block.size)) // (8 * kind.itemsize))
+    out = np.empty((*pooled.shape[:3], words, pooled.shape[3]), kind)
     return _run(_switches, out, np.ascontiguousarray(below),
                 np.ascontiguousarray(pooled),
-                np.array([block.size, block.stride, block.pad], np.int64))
+                np.array([block.size, block.stride, block.pad], np.int64), first)
 
 
 def register():
@@ -303,7 +304,7 @@ def cut(source, images, start, size, fill, new, new_start):
     """
     nowhere = T.zeros((new.shape[0], 4), "int64")
     return Cut()(source, images, start, np.array([fill], source.dtype), new, new_start,
-                 nowhere, source[0, 0, 0], *size)
+                 nowhere, source[:1, :1, :1], *size)
 
 
 def cut_around(source, images, start, size, fill, box, occluder):
@@ -315,8 +316,8 @@ def cut_around(source, images, start, size, fill, box, occluder):
         As for :func:`cut`.
     box : integers, ``(n, 4)``
         First row and column, rows and columns of the occluder.
-    occluder : ``(channels,)``
-        Its value.
+    occluder : ``(1 or m, 1 or rows, 1 or columns, channels)``
+        Its values: of all images or of each, everywhere or pixel by pixel.
 
     Returns
     -------
@@ -363,8 +364,8 @@ def pool_back(gradient, start, switches, slopes, images, out_start, size, block)
     gradient : ``(n, rows, columns, channels)``
         Of the pooled maps.
     start : integers, ``(n, 2)``
-    switches : integers, ``(m, rows, columns, channels)``
-        A bit for every place of a window that holds its maximum.
+    switches : integers, ``(m, rows, columns, words, channels)``
+        As :func:`switches` gives them.
     slopes : ``(m, rows, columns, channels)``
         Of the maps below.
     images : integers, ``(n,)``

@@ -54,7 +54,10 @@ def cut(source, images, start, fill, new, new_start, box, occluder, *size):
     hidden = [(lines >= box[:, k, None]) & (lines < (box[:, k] + box[:, k + 2])[:, None])
               for k, lines in enumerate((rows, columns))]
     hidden = (hidden[0][:, :, None] & hidden[1][:, None, :])[..., None] & inside
-    return torch.where(hidden, occluder, result)
+    # One number along an axis counts everywhere.
+    each, high, wide = (int(length > 1) for length in occluder.shape[:3])
+    over, _ = take(occluder, images * each, rows * high, columns * wide)
+    return torch.where(hidden, over, result)
 
 
 def add(value, source, start, *size):
@@ -78,14 +81,16 @@ def pool_back(gradient, start, switches, slopes, images, out_start, geometry, *s
     result = torch.zeros_like(slope)
     # PyTorch has no bit operations on unsigned integers.
     switches = switches.view(getattr(torch, str(switches.dtype).split(".u")[1]))
+    bits = 8 * switches.element_size()
     for u, v in itertools.product(range(high), range(wide)):
         down, right = rows + pad[0] - u, columns + pad[1] - v
         i, j = down // stride[0], right // stride[1]
-        held, real = take(switches, images, i, j)
+        word, bit = divmod(u * wide + v, bits)
+        held, real = take(switches[:, :, :, word], images, i, j)
         value, there = take(gradient, items, i - start[:, :1], j - start[:, 1:])
         whole = ((down % stride[0] == 0)[:, :, None]
                  & (right % stride[1] == 0)[:, None, :])[..., None]
-        chosen = (held >> (u * wide + v)) & 1 != 0
+        chosen = (held >> bit) & 1 != 0
         result += torch.where(real & there & whole & chosen, value, 0)
     return torch.where(inside, result * slope, 0)
 

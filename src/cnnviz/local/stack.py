@@ -4,27 +4,42 @@ A block is a convolution or pooling layer and the layers after it that act on
 each neuron alone.  It computes through the layers' own Theano expressions,
 on windows that bring their surroundings along instead of padding.
 """
+import contextlib
 import copy
-import weakref
 
 import numpy as np
 
-from cnnviz.backend import T, function, lasagne
+from cnnviz.backend import T, lasagne
 from cnnviz.errors import UserError
-from cnnviz.inputs import precision
+from cnnviz.inputs import label, precision
 from cnnviz.local import ops
-from cnnviz.receptive_field import window_geometry
+from cnnviz.receptive_field import declared_geometry
 
-__all__ = ["NotLocal", "Block", "Stack", "local_prefix"]
+__all__ = ["NotLocal", "Block", "Stack", "local_prefix", "preparing"]
 
 _layers = lasagne.layers
 _WINDOWED = (_layers.Conv2DLayer, _layers.Pool2DLayer)
 _SILENT = (_layers.DropoutLayer, _layers.GaussianNoiseLayer)  # when deterministic
-_checked = weakref.WeakSet()  # layers up to which windows were compared
 
 
 class NotLocal(UserError):
     """A layer cannot be evaluated on windows."""
+
+
+@contextlib.contextmanager
+def preparing(layer):
+    """Whatever fails while windows are prepared means that there are none.
+
+    Layers are anybody's code; whole passes may do where windows fail.
+    """
+    try:
+        yield
+    except NotLocal:
+        raise
+    except Exception as error:
+        text = str(error).partition("\n")[0]
+        raise NotLocal(f"layer '{label(layer)}' could not be prepared for windows "
+                       f"({type(error).__name__}: {text})") from error
 
 
 def _is_pointwise(layer):
@@ -32,10 +47,25 @@ def _is_pointwise(layer):
             or isinstance(layer, _layers.FeaturePoolLayer) and layer.axis == 1)
 
 
+def _pools_by_maximum(layer):
+    return isinstance(layer, _layers.Pool2DLayer) and getattr(layer, "mode", "max") == "max"
+
+
 def _is_windowed(layer):
     return isinstance(layer, _WINDOWED) and (
-        not isinstance(layer, _layers.Pool2DLayer) or layer.mode == "max"
-        or layer.pad == (0, 0) and layer.ignore_border)
+        not isinstance(layer, _layers.Pool2DLayer) or _pools_by_maximum(layer)
+        or tuple(layer.pad) == (0, 0) and layer.ignore_border)
+
+
+def _why_not(layer):
+    """Why a layer is neither windowed nor pointwise."""
+    if isinstance(layer, _layers.Pool2DLayer):
+        return (f"its windows, pooled by '{layer.mode}', are of other sizes at the border "
+                "(padding, or ignore_border=False)")
+    if isinstance(layer, _layers.FeaturePoolLayer):
+        return f"it pools over axis {layer.axis}, not over the features"
+    return (f"it is a {type(layer).__name__}, and no convolution, pooling, pointwise or "
+            "feature pooling layer of Lasagne")
 
 
 def local_prefix(layer, wrt=0):
@@ -57,7 +87,11 @@ def local_prefix(layer, wrt=0):
     while last is not layer:
         users = [each for each in below if last in (
             getattr(each, "input_layers", None) or [getattr(each, "input_layer", None)])]
-        if len(users) > 1 or not (_is_pointwise(users[0]) or _is_windowed(users[0])):
+        try:
+            local = len(users) == 1 and (_is_pointwise(users[0]) or _is_windowed(users[0]))
+        except AttributeError:  # a layer without what others of its kind have
+            local = False
+        if not local:
             break
         last = users[0]
     return last
@@ -65,6 +99,13 @@ def local_prefix(layer, wrt=0):
 
 class Block:
     """A convolution or pooling layer and the pointwise layers after it.
+
+    Parameters
+    ----------
+    layer : lasagne.layers.Layer
+    after : list of lasagne.layers.Layer
+    places : (rows, columns), optional
+        Of the block's map; the layers' own if not given.
 
     Attributes
     ----------
@@ -74,11 +115,13 @@ class Block:
         What stands for neurons outside the block's input.
     """
 
-    def __init__(self, layer, after):
+    def __init__(self, layer, after, places=None):
         self.layer, self.after = layer, after
-        self.size, self.stride, self.pad = map(np.array, window_geometry(layer))
+        self.places = tuple(self.last.output_shape[2:]) if places is None else places
+        self.size, self.stride, self.pad = map(np.array, declared_geometry(layer))
         self.pooling = isinstance(layer, _layers.Pool2DLayer)
-        self.fill = -np.inf if self.pooling and layer.mode == "max" else 0.0
+        self.maximum = _pools_by_maximum(layer)
+        self.fill = -np.inf if self.maximum else 0.0
         self.channels = layer.output_shape[1]
         self._bare = copy.copy(layer)
         self._bare.pad = (0, 0)
@@ -144,32 +187,18 @@ def channels_first(value):
     return value.dimshuffle(0, 3, 1, 2)
 
 
-def _blocks(path):
-    blocks = []
+def _grouped(path):
+    """Every windowed layer with the pointwise layers after it."""
+    groups = []
     for layer in path:
         if _is_windowed(layer):
-            blocks.append((layer, []))
-        elif blocks:
-            blocks[-1][1].append(layer)
+            groups.append((layer, []))
+        elif groups:
+            groups[-1][1].append(layer)
         elif not isinstance(layer, _SILENT):
-            raise NotLocal(f"layer '{layer.name}' comes before the first "
+            raise NotLocal(f"layer '{label(layer)}' comes before the first "
                            "convolution or pooling layer")
-    return [Block(*each) for each in blocks]
-
-
-def _parts(block):
-    """First and last half of a block's map, and of what they need of its input."""
-    sizes = block.last.output_shape[2:]
-    for ends in ([(0, (size + 1) // 2) for size in sizes],
-                 [(size // 2, size) for size in sizes]):
-        below = [slice(first * step, (end - 1) * step + size) for (first, end), step, size
-                 in zip(ends, block.stride.tolist(), block.size.tolist())]
-        yield ((slice(None),) * 2 + tuple(slice(*each) for each in ends),
-               (slice(None),) * 2 + tuple(below))
-
-
-def _halves(block, padded):
-    return [block.windows(padded[below]) for _, below in _parts(block)]
+    return groups
 
 
 class Stack:
@@ -179,6 +208,11 @@ class Stack:
     ----------
     layer : lasagne.layers.Layer
         Above a single input, through local layers only.
+    shape : (rows, columns), optional
+        Of the images, where the input layer leaves them open.
+    checked : bool
+        Compare what is computed on windows with whole passes
+        (:mod:`cnnviz.local.trust`), once for a layer.
 
     Attributes
     ----------
@@ -197,24 +231,38 @@ class Stack:
         windows something else than on whole maps.
     """
 
-    def __init__(self, layer):
+    def __init__(self, layer, shape=None, checked=True):
+        with preparing(layer):
+            self._build(layer, shape)
+        if checked:
+            from cnnviz.local import trust  # which needs the classes of this module
+            trust.check_values(self)
+
+    def _build(self, layer, shape):
         path = _layers.get_all_layers(layer)
         for each in path[1:]:
-            if not (_is_pointwise(each) or _is_windowed(each)):
-                raise NotLocal(f"layer '{each.name or type(each).__name__}' is not "
-                               "local: it is no convolution, pooling, pointwise or "
-                               "feature pooling layer of Lasagne")
+            with preparing(each):
+                if not (_is_pointwise(each) or _is_windowed(each)):
+                    raise NotLocal(f"layer '{label(each)}' is not local: {_why_not(each)}")
         self.layer, self.source = layer, path[0]
-        self.blocks = _blocks(path[1:])
-        if not self.blocks:
-            raise NotLocal(f"no convolution or pooling layer up to '{layer.name}'")
-        ends = [self.source, *(block.last for block in self.blocks)]
-        self.shapes = [tuple(each.output_shape[2:]) for each in ends]
-        self.channels = [each.output_shape[1] for each in ends]
+        groups = _grouped(path[1:])
+        if not groups:
+            raise NotLocal(f"no convolution or pooling layer up to '{label(layer)}'")
+        ends = [self.source, *((after or [first])[-1] for first, after in groups)]
+        batch, channels, *own = self.source.shape
+        shape = tuple(have if have is not None else want for have, want
+                      in zip(own, own if shape is None else shape))
+        if None in shape:
+            raise NotLocal(f"input '{label(self.source)}' has no fixed size; the size of "
+                           "the images must be given")
+        found = _layers.get_output_shape(ends, {self.source: (batch, channels, *shape)})
+        self.shapes = [tuple(each[2:]) for each in found]
+        self.channels = [each[1] for each in found]
+        self.blocks = []
+        for group, places in zip(groups, self.shapes[1:]):
+            with preparing(group[0]):
+                self.blocks.append(Block(*group, places))
         self.dtype = precision(layer)
-        if layer not in _checked:
-            self._check()
-            _checked.add(layer)
 
     def variable(self, name="images"):
         """A fresh variable for images."""
@@ -225,31 +273,10 @@ class Stack:
         return _layers.get_output([block.last for block in self.blocks],
                                   {self.source: images}, deterministic=True)
 
-    def _check(self):
-        """Compare what is computed on windows with Lasagne's own results."""
-        images = self.variable()
-        found, expected, value = [], [], images
-        for block, shape, result in zip(self.blocks, self.shapes, self.results(images)):
-            padded = self.padded(block, value, shape)
-            windows = block.windows(padded)
-            # As large as the map, and two parts of it.
-            found += [block.rest(block.add_bias(windows)), *_halves(block, padded)]
-            expected += [result, *(windows[part] for part, _ in _parts(block))]
-            value = result
-        trial = np.random.RandomState(0).randn(
-            1, self.channels[0], *self.shapes[0]).astype(self.dtype)
-        values = function([images], found + expected)(trial)
-        for k, (have, want) in enumerate(zip(values, values[len(found):])):
-            if have.shape != want.shape or not np.allclose(
-                    have, want, rtol=0, atol=1e-4 * np.abs(want).max()):
-                raise NotLocal(f"layer '{self.blocks[k // 3].layer.name}' computes on "
-                               "windows something else than on whole maps")
-
     @staticmethod
     def padded(block, value, shape):
         """A whole map with the surroundings that its windows reach."""
-        places = block.last.output_shape[2:]
-        full = block.needed_size(places)
+        full = block.needed_size(block.places)
         wide = [max(pad + length, need) for pad, length, need
                 in zip(block.pad, shape, full)]
         canvas = T.alloc(np.array(block.fill, value.dtype), value.shape[0],
