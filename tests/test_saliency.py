@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings, strategies as st
 
 from cnnviz import backend, inputs, saliency
-from cnnviz.backend import T, lasagne, theano
+from cnnviz.backend import lasagne, theano
 from cnnviz.local import Stack
 from cnnviz.networks import defauw, die, layers
 

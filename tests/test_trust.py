@@ -327,7 +327,8 @@ def test_one_map_of_a_large_network_needs_no_windows(monkeypatch):
     stack = Stack(layer, checked=False)
     # So much that two maps are not worth it, and three are.
     per_map = 3 * cost.work(stack, stack.shapes)
-    monkeypatch.setattr(cost, "PREPARING", 2 * per_map / len(stack.blocks))
+    monkeypatch.setattr(cost, "COMPILING", 2 * per_map / len(stack.blocks))
+    monkeypatch.setattr(cost, "COMPARING", 0)
     prepared = []
     real = Gradients._prepare
     monkeypatch.setattr(Gradients, "_prepare", lambda self, above: (

@@ -15,8 +15,8 @@ import numpy as np
 from scipy.interpolate import RegularGridInterpolator
 from tqdm import tqdm
 
-from cnnviz import compiled
-from cnnviz.backend import T, function, lasagne
+from cnnviz import compiled, expressions
+from cnnviz.backend import T, function
 from cnnviz.errors import UserError
 from cnnviz.inputs import (as_arrays, check_features, check_input, check_maps,
                            check_pictures, check_units, check_whole, input_variables, label)
@@ -127,8 +127,8 @@ class _Whole:
 
     def __init__(self, layer, wrt=0):
         self._below, variables = input_variables(layer)
-        self._compute = function(variables, lasagne.layers.get_output(
-            layer, dict(zip(self._below, variables)), deterministic=True))
+        self._compute = function(variables, expressions.output(
+            layer, dict(zip(self._below, variables))))
         self._wrt = wrt
 
     def keep(self, arrays, fill):
@@ -522,9 +522,8 @@ class _Outputs:
             variables[wrt] = T.TensorType(variables[wrt].dtype, (False,) * 4)("maps")
         given = dict(zip(below, variables))
         del given[below[wrt]]
-        self._compute = function(variables, lasagne.layers.get_output(
-            layer, {**given, prefix: variables[wrt]}, deterministic=True),
-            on_unused_input="ignore")
+        self._compute = function(variables, expressions.output(
+            layer, {**given, prefix: variables[wrt]}), on_unused_input="ignore")
         fixed = below[wrt].shape[0]
         if fixed is not None and fixed % group:
             raise UserError(f"the network takes {fixed} images at a time, which is no "

@@ -9,8 +9,8 @@ import warnings
 import numpy as np
 from tqdm import tqdm
 
-from cnnviz import compiled, ties as tie_rules
-from cnnviz.backend import T, function, lasagne
+from cnnviz import compiled, expressions
+from cnnviz.backend import T, function
 from cnnviz.errors import UserError
 from cnnviz.inputs import (as_arrays, batches, channel_axis as find_channel_axis,
                            check_features, check_input, check_maps, check_units, check_whole,
@@ -49,8 +49,7 @@ def feature_maps(layer, images, batch_size=BATCH_SIZE):
 
 def _compile_maps(layer):
     below, variables = input_variables(layer)
-    return function(variables, lasagne.layers.get_output(
-        layer, dict(zip(below, variables)), deterministic=True))
+    return function(variables, expressions.output(layer, dict(zip(below, variables))))
 
 
 def _check_aggregate(aggregate):
@@ -98,9 +97,9 @@ def feature_gradient(layer, aggregate="max", wrt=0, ties="all"):
     check_input(layer, wrt)
     below, variables = input_variables(layer)
     feature = T.iscalar("feature")
-    maps = tie_rules.output(layer, dict(zip(below, variables)), ties)[:, feature]
+    maps = expressions.output(layer, dict(zip(below, variables)), ties)[:, feature]
     if ties == "first" and aggregate == "max":
-        scores = tie_rules.first_maximum(maps)
+        scores = expressions.first_maximum(maps)
     else:
         scores = AGGREGATES[aggregate](maps, axis=(1, 2))
     # Of an input that does not matter, the gradient is zero.
@@ -348,7 +347,7 @@ def _compile_unit_gradient(layer, wrt, ties):
     """Function of one array per input, an image's number and a unit to the gradient."""
     below, variables = input_variables(layer)
     row, unit = T.iscalar("row"), T.iscalar("unit")
-    outputs = tie_rules.output(layer, dict(zip(below, variables)), ties)
+    outputs = expressions.output(layer, dict(zip(below, variables)), ties)
     # Other images may count in a row of outputs, so each is derived alone.
     return function([*variables, row, unit], T.grad(
         outputs[row, unit], variables[wrt], disconnected_inputs="ignore")[row],

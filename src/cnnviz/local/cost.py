@@ -8,9 +8,11 @@ from cnnviz.local.stack import NotLocal, Stack
 
 __all__ = ["windows_pay"]
 
-#: Multiply-adds in the time that compiling and checking a block's windows takes longer
-#: than compiling its whole pass, on two cores: 0.25 s at 3e10 a second.
-PREPARING = 8e9
+#: What preparing windows takes longer than preparing whole passes: compiling, in
+#: multiply-adds a block (0.15 s at 3.5e10 a second, on two cores), and comparing, in
+#: passes forwards.
+COMPILING = 5e9
+COMPARING = 25
 #: Multiply-adds of a whole pass below which windows are always prepared: both ways take
 #: a moment, and all later calls find the windows ready.
 SMALL = 5e8
@@ -55,7 +57,7 @@ def windows_pay(layer, shape, key, aggregate, images, features):
     saved = maps * _BOTH_WAYS * whole - whole * (images + maps * (_BOTH_WAYS - 1) * share)
     so_far = compiled.of_layer(layer, ("saved", *key), lambda: [0.0])
     so_far[0] += max(saved, 0)
-    return so_far[0] > PREPARING * len(stack.blocks)
+    return so_far[0] > COMPILING * len(stack.blocks) + COMPARING * whole
 
 
 def _neuron_share(stack):

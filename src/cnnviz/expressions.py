@@ -1,11 +1,13 @@
-"""Where several neurons share a maximum: to which of them does its gradient go?
+"""What a network computes, written so that the derivatives asked for come of it.
 
-Theano gives each of them the whole gradient, PyTorch the first one.  Where that
-matters, and how much, is in docs/methods.md.
+Where several neurons share a maximum, Theano gives each of them the whole gradient,
+PyTorch the first one; docs/methods.md says where that matters, and how much.
 """
 from itertools import product
 
-from cnnviz.backend import T, lasagne
+from cnnviz.backend import T, lasagne, selected
+from cnnviz.errors import UserError
+from cnnviz.inputs import label
 
 __all__ = ["output", "first_maximum", "is_max_pooling", "pooling_windows", "framed",
            "switches"]
@@ -52,9 +54,9 @@ def framed(layer, maps, value, count):
     return frame, (slice(None), slice(None), *place)
 
 
-def _candidates(layer, maps, pooled):
-    """What stands at each place of all windows, ``(places, n, channels, rows, columns)``."""
-    frame, place = framed(layer, maps, -float("inf"), maps.shape[0])
+def _candidates(layer, maps, pooled, fill):
+    """What stands at each place of all windows, ``fill`` where there is only padding."""
+    frame, place = framed(layer, maps, fill, maps.shape[0])
     frame = T.set_subtensor(frame[place], maps)
     return [frame[each] for each in pooling_windows(layer, pooled)]
 
@@ -72,7 +74,7 @@ def switches(layer, maps, pooled):
     -------
     Theano variable of integers, like ``pooled``
     """
-    return T.argmax(T.stack(_candidates(layer, maps, pooled)), axis=0)
+    return T.argmax(T.stack(_candidates(layer, maps, pooled, -float("inf"))), axis=0)
 
 
 def _pooled_by_first(layer, maps):
@@ -81,7 +83,24 @@ def _pooled_by_first(layer, maps):
     chosen = switches(layer, maps, pooled)
     # Chosen, not multiplied: what pads is infinite.
     return sum(T.switch(T.eq(chosen, number), each, T.zeros_like(each))
-               for number, each in enumerate(_candidates(layer, maps, pooled)))
+               for number, each in enumerate(
+                   _candidates(layer, maps, pooled, -float("inf"))))
+
+
+def _pooled_by_average(layer, maps):
+    """What a layer gives that leaves padding out of its averages.
+
+    Theano's C code cannot differentiate it if there is padding.
+    """
+    pooled = layer.get_output_for(maps, deterministic=True)
+    total, count = (sum(_candidates(layer, each, pooled, 0))
+                    for each in (maps, T.ones_like(maps)))
+    return total / count
+
+
+def _lacks_gradient(layer):
+    return (selected()[0] == "theano" and isinstance(layer, lasagne.layers.Pool2DLayer)
+            and getattr(layer, "mode", None) == "average_exc_pad" and any(layer.pad))
 
 
 def first_maximum(maps):
@@ -100,31 +119,47 @@ def first_maximum(maps):
 
 
 def output(layer, given, ties="all"):
-    """Output of a layer, for derivatives by a rule for ties.
+    """Output of a layer, layers on the way being deterministic.
 
     Parameters
     ----------
     layer : lasagne.layers.Layer
     given : dict
-        From the input layers to Theano variables.
+        From layers, the inputs for example, to Theano variables.
     ties : {"all", "first"}
+        Which of several places of a pooling window that share its maximum get its
+        gradient.
 
     Returns
     -------
     Theano variable
         Its values do not depend on the rule.
+
+    Raises
+    ------
+    UserError
+        For a layer that fails; names it.
     """
-    if ties == "all":
-        return lasagne.layers.get_output(layer, given, deterministic=True)
     found = dict(given)
-    for each in lasagne.layers.get_all_layers(layer):
-        if each in found:
-            continue
-        if isinstance(each, lasagne.layers.MergeLayer):
-            found[each] = each.get_output_for([found[below] for below in each.input_layers],
-                                              deterministic=True)
-        elif is_max_pooling(each):
-            found[each] = _pooled_by_first(each, found[each.input_layer])
-        else:
-            found[each] = each.get_output_for(found[each.input_layer], deterministic=True)
+    for each in lasagne.layers.get_all_layers(layer, treat_as_input=list(given)):
+        if each not in found:
+            try:
+                found[each] = _result(each, found, ties)
+            except Exception as error:  # layers are anybody's code
+                text = str(error).partition("\n")[0]
+                raise UserError(f"layer '{label(each)}' ({type(each).__name__}) cannot be "
+                                f"computed: {type(error).__name__}: {text}") from error
     return found[layer]
+
+
+def _result(layer, found, ties):
+    """One layer's output, of those below it."""
+    if isinstance(layer, lasagne.layers.MergeLayer):
+        return layer.get_output_for([found[each] for each in layer.input_layers],
+                                    deterministic=True)
+    below = found[layer.input_layer]
+    if ties == "first" and is_max_pooling(layer):
+        return _pooled_by_first(layer, below)
+    if _lacks_gradient(layer):
+        return _pooled_by_average(layer, below)
+    return layer.get_output_for(below, deterministic=True)
