@@ -324,7 +324,8 @@ Maps of single features by five methods, measured; definitions in `docs/map_qual
 feature is about, or near it. *Mass*: share of the map there. *Signed*: the same of the
 positive part of the thesis's maps, where the others go by magnitude. *Deletion*,
 *insertion*: area under the curve of the activation, from 1 (the image) to 0 (blurred)
-and back; small and large are good. All are measured where the maximal neuron sees. In
+and back; small and large are good. All are measured where the maximal neuron sees.
+Gradients give every tied position the whole gradient, the other methods take the first. In
 brackets: the middle 95 % of 1,000 bootstrap samples of the images.
 """
 
