@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from cnnviz import backend, deconvnet, saliency
-from cnnviz.backend import lasagne
+from cnnviz.backend import T, function, lasagne
 from cnnviz.networks import defauw, die, layers
 from cnnviz.receptive_field import receptive_field
 
@@ -499,3 +499,160 @@ def test_layers_without_a_downward_pass_are_named(name, shown):
 def test_dense_layers_have_no_feature_maps():
     with pytest.raises(ValueError, match="'output' gives 2-dimensional"):
         deconvnet.reconstruction(die.build("d5"), np.zeros((1, 1, 32, 32), np.float32))
+
+
+# --- What layers are, by measurement ------------------------------------------------
+
+def of_one(*nonlinearities, weight=2.0, dtype="float32"):
+    """Layers of one pixel and one weight, each with a non-linearity."""
+    network = L.InputLayer((None, 1, 1, 1))
+    for each in nonlinearities:
+        network = L.Conv2DLayer(network, 1, 1, W=lasagne.init.Constant(weight), b=None,
+                                nonlinearity=each)
+    return network
+
+
+def of_value(layer, value, method):
+    return deconvnet.reconstruction(
+        layer, np.full((1, 1, 1, 1), value, np.float32), method=method, raw=True).item()
+
+
+@pytest.mark.parametrize("ceiling", [3, 6, 20, 500])
+def test_a_rectifier_with_a_ceiling_rectifies_signals_without_it(ceiling):
+    """Two layers of weight 2, below the ceiling: 1 becomes 4, and the signal 16."""
+    layer = of_one(*[lambda v: T.clip(v, 0, ceiling)] * 2)
+    start = min(2 * min(2, ceiling), ceiling)
+    assert of_value(layer, 1, "deconvnet") == 4 * start
+    # Guided: from one, with the gradient, which is 0 above the ceiling.
+    assert of_value(layer, 1, "guided") == (4 if ceiling > 4 else 0)
+
+
+#: Non-linearities, what they make of a signal downwards, and whether they are affine.
+FORMS = {
+    "rectifier": (T.nnet.relu, lambda s: max(s, 0), False),
+    "leaky": (lambda v: T.switch(v > 0, v, 0.1 * v), lambda s: s if s > 0 else 0.1 * s, False),
+    "absolute": (abs, abs, False),
+    "ceiling": (lambda v: T.minimum(T.nnet.relu(v), 300), lambda s: max(s, 0), False),
+    "threshold": (lambda v: T.switch(v > 300, v, 0), lambda s: max(s, 0), False),
+    "shifted": (lambda v: T.nnet.relu(v - 1e-3), lambda s: max(s, 0), False),
+    "tanh": (T.tanh, lambda s: max(s, 0), False),
+    "softplus": (T.nnet.softplus, lambda s: max(s, 0), False),
+    "square": (T.sqr, lambda s: max(s, 0), False),
+    "scaling": (lambda v: (v - 0.5) / 0.25, lambda s: 4 * s, True),
+    "mirror": (lambda v: 1 - v, lambda s: -s, True),
+}
+
+
+@pytest.mark.parametrize("method", deconvnet.METHODS)
+@pytest.mark.parametrize("name", FORMS)
+def test_forms_of_non_linearities(name, method):
+    """A signal of -3 or 3 meets a non-linearity between two layers."""
+    nonlinearity, downwards, affine = FORMS[name]
+    for sign in (-3, 3):
+        below = of_one(nonlinearity, weight=1.0)
+        layer = L.Conv2DLayer(below, 1, 1, W=lasagne.init.Constant(sign), b=None,
+                              nonlinearity=None)
+        x = T.scalar()
+        value, slope = function([x], [nonlinearity(x), T.grad(nonlinearity(x), x)])(0.7)
+        start = sign * value if method == "deconvnet" else 1
+        signal = start * sign * (slope if method == "guided" and not affine else 1)
+        assert of_value(layer, 0.7, method) == pytest.approx(downwards(signal), rel=1e-5)
+
+
+@pytest.mark.parametrize("method", deconvnet.METHODS)
+def test_a_rectifier_may_have_a_slope_for_each_channel(method):
+    slopes = np.array([0.1, 0.5], np.float32)
+    def parametric(values):
+        return T.switch(values > 0, values, slopes.reshape(1, 2, 1, 1) * values)
+    source = L.InputLayer((None, 2, 1, 1))
+    network = L.NonlinearityLayer(source, parametric)
+    layer = L.Conv2DLayer(network, 1, 1, W=np.array([-1, 1], np.float32).reshape(1, 2, 1, 1),
+                          b=None, nonlinearity=None)
+    image = np.array([2, 5], np.float32).reshape(1, 2, 1, 1)
+    found = deconvnet.reconstruction(layer, image, method=method, raw=True).ravel()
+    start = 3 if method == "deconvnet" else 1
+    np.testing.assert_allclose(found, [-0.1 * start, start], rtol=1e-6)
+
+
+class Normalization(L.Layer):
+    """Fixed statistics, as BatchNormLayer has them once trained."""
+
+    def get_output_for(self, input, **kwargs):
+        mean, scale = (np.array(each, np.float32).reshape(1, 2, 1, 1)
+                       for each in ((1, -2), (3, 0.5)))
+        return (input - mean) * scale
+
+
+class Enlarging(L.Layer):
+    """Every pixel twice, along rows and columns."""
+
+    def get_output_for(self, input, **kwargs):
+        return T.repeat(T.repeat(input, 2, axis=2), 2, axis=3)
+
+    def get_output_shape_for(self, shape):
+        return (*shape[:2], 2 * shape[2], 2 * shape[3])
+
+
+@pytest.mark.parametrize("build", [
+    lambda source: Normalization(source), lambda source: Enlarging(source),
+    lambda source: L.DimshuffleLayer(source, (0, 1, 3, 2)),
+    lambda source: L.ReshapeLayer(L.DenseLayer(source, 12, nonlinearity=None), ([0], 3, 2, 2)),
+    lambda source: L.NonlinearityLayer(source, lambda v: (v - 0.5) / 0.25),
+    lambda source: L.Pool2DLayer(source, 2, mode="average_inc_pad")])
+def test_a_linear_layer_of_any_kind_is_transposed(build):
+    """So guided back-propagation is the gradient, whole map by whole map."""
+    lasagne.random.set_rng(np.random.RandomState(0))
+    layer = L.Conv2DLayer(build(L.InputLayer((None, 2, 4, 6))), 3, 2, nonlinearity=None)
+    images = np.random.RandomState(1).randn(2, 2, 4, 6).astype(np.float32)
+    np.testing.assert_allclose(
+        deconvnet.reconstruction(layer, images, method="guided", raw=True),
+        saliency.feature_saliency(layer, images, aggregate="sum", raw=True, method="whole"),
+        atol=1e-5)
+
+
+class SquaredInput(L.Conv2DLayer):
+    def get_output_for(self, input, **kwargs):
+        return super().get_output_for(T.sqr(input), **kwargs)
+
+
+class TwiceTheMaximum(L.MaxPool2DLayer):
+    def get_output_for(self, input, **kwargs):
+        return 2 * super().get_output_for(input, **kwargs)
+
+
+@pytest.mark.parametrize("build, why", [
+    (lambda source: SquaredInput(source, 2, 2, name="odd"), "is not linear in its input"),
+    (lambda source: TwiceTheMaximum(source, 2, name="odd"),
+     "does not give the maximum of its windows"),
+    (lambda source: L.LocalResponseNormalization2DLayer(source, name="odd"),
+     "is not linear in its input"),
+    (lambda source: L.FeaturePoolLayer(source, 2, name="odd"), "is not linear in its input"),
+    (lambda source: L.ElemwiseMergeLayer([source, source], T.mul, name="odd"),
+     "is not linear in its input")])
+def test_what_is_neither_linear_nor_a_maximum_is_refused(build, why):
+    layer = L.Conv2DLayer(build(L.InputLayer((None, 2, 6, 6))), 3, 2)
+    with pytest.raises(ValueError, match=f"layer 'odd' .* has no downward pass: it {why}"):
+        deconvnet.reconstruction(layer, np.ones((1, 2, 6, 6), np.float32))
+
+
+def test_channels_may_come_last():
+    lasagne.random.set_rng(np.random.RandomState(0))
+    source = L.InputLayer((None, 5, 6, 3))
+    layer = L.Conv2DLayer(L.DimshuffleLayer(source, (0, 3, 1, 2)), 2, 3)
+    first = L.Conv2DLayer(L.InputLayer((None, 3, 5, 6)), 2, 3)
+    L.set_all_param_values(first, L.get_all_param_values(layer))
+    images = np.random.RandomState(0).randn(2, 5, 6, 3).astype(np.float32)
+    np.testing.assert_allclose(
+        deconvnet.reconstruction(layer, images),
+        deconvnet.reconstruction(first, images.transpose(0, 3, 1, 2)), atol=1e-6)
+    raw = deconvnet.reconstruction(layer, images, raw=True)
+    assert raw.shape == (2, 2, 5, 6, 3)
+
+
+def test_an_input_that_computes_something_is_refused():
+    """Its expression would be lost with the variable that stands for the images."""
+    x = T.tensor4("x")
+    layer = L.Conv2DLayer(L.InputLayer((None, 1, 4, 4), input_var=x / 255, name="scaled"), 1, 3)
+    for call in (deconvnet.reconstruction, saliency.feature_saliency):
+        with pytest.raises(ValueError, match="input 'scaled' is computed.*layer above it"):
+            call(layer, np.ones((1, 1, 4, 4), np.float32))

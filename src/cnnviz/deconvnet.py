@@ -22,22 +22,24 @@ the feature's layer to the input.
 
 A non-linearity counts as a rectifier where phi(a x) = a phi(x) for every
 a > 0: ReLU, leaky rectifiers, and no non-linearity at all, which leaves s
-alone.  For others (sigmoid, tanh, ...) max(0, .) takes phi's place downward.
+alone.  One that is affine, such as a scaling of the input, is a linear layer.
+For others (sigmoid, tanh, a rectifier with a ceiling, ...) max(0, .) takes phi's
+place downward.  What a layer is, is measured (:mod:`cnnviz.layer_kinds`).
 
 The downward pass is built from the layers themselves, since Theano 1.0.5
 silently ignores a gradient that is put into an Op afterwards.
 """
-import copy
 from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
+from cnnviz import compiled, expressions, layer_kinds
 from cnnviz.backend import T, function, lasagne
 from cnnviz.errors import UserError
-from cnnviz.inputs import (as_arrays, batches, check_features, check_maps,
-                           input_variables, precision)
+from cnnviz.inputs import (as_arrays, batches, check_features, check_input, check_maps,
+                           check_whole, input_variables, precision, reduced_axis)
 from cnnviz.saliency import channel_maximum
 
 __all__ = ["METHODS", "POSITIONS", "downward_pass", "reconstruction"]
@@ -46,11 +48,6 @@ METHODS = ("deconvnet", "guided")
 POSITIONS = ("all", "max")
 # Numbers in the largest maps of one pass, over its reconstructions.
 _PASS_NUMBERS = 2 ** 24
-_LINEAR = (lasagne.layers.Conv2DLayer, lasagne.layers.NINLayer,
-           lasagne.layers.NonlinearityLayer, lasagne.layers.DropoutLayer,
-           lasagne.layers.GaussianNoiseLayer, lasagne.layers.PadLayer,
-           lasagne.layers.SliceLayer, lasagne.layers.ConcatLayer,
-           lasagne.layers.ElemwiseSumLayer)
 
 
 class _Stage(NamedTuple):
@@ -58,19 +55,6 @@ class _Stage(NamedTuple):
     inputs: list   #: variables that it reads
     linear: Any    #: its output before the non-linearity
     output: Any
-
-
-def _is_max_pooling(layer):
-    return isinstance(layer, lasagne.layers.Pool2DLayer) and layer.mode == "max"
-
-
-def _check_kind(layer):
-    kinds = (*_LINEAR, lasagne.layers.Pool2DLayer, lasagne.layers.InputLayer)
-    if not isinstance(layer, kinds):
-        name, kind = layer.name, type(layer).__name__
-        raise UserError(f"layer '{name or kind}' ({kind}) has no downward pass: only "
-                        "convolution, pooling, element-wise, padding, sum and "
-                        "concatenation layers have one")
 
 
 def _check_choice(what, choice, choices):
@@ -83,31 +67,16 @@ def _check(layer, method, position, wrt):
     _check_choice("method", method, METHODS)
     _check_choice("position", position, POSITIONS)
     check_maps(layer)
-    for each in lasagne.layers.get_all_layers(layer):
-        _check_kind(each)
-    below, _ = input_variables(layer)
-    if not 0 <= wrt < len(below):
-        raise UserError(f"the network has inputs 0 to {len(below) - 1}, not {wrt}")
-
-
-def _below(layer):
-    if isinstance(layer, lasagne.layers.MergeLayer):
-        return layer.input_layers
-    return [layer.input_layer]
+    check_input(layer, wrt)
 
 
 def _nonlinearity(layer):
-    return getattr(layer, "nonlinearity", lasagne.nonlinearities.identity)
+    return getattr(layer, "nonlinearity", None) or lasagne.nonlinearities.identity
 
 
 def _linear(layer, inputs):
     """Output of a layer before its non-linearity, for any number of images."""
-    linear = copy.copy(layer)
-    linear.nonlinearity = lasagne.nonlinearities.identity
-    if isinstance(layer, lasagne.layers.MergeLayer):
-        return linear.get_output_for(inputs, deterministic=True)
-    linear.input_shape = (None, *layer.input_shape[1:])
-    return linear.get_output_for(inputs[0], deterministic=True)
+    return expressions.result(layer_kinds.without_nonlinearity(layer), inputs)
 
 
 def _forward(layers, variables):
@@ -115,7 +84,7 @@ def _forward(layers, variables):
     stages = {layer: _Stage([], each, each) for layer, each in variables.items()}
     for layer in layers:
         if layer not in stages:
-            inputs = [stages[each].output for each in _below(layer)]
+            inputs = [stages[each].output for each in expressions.below(layer)]
             linear = _linear(layer, inputs)
             stages[layer] = _Stage(inputs, linear, _nonlinearity(layer)(linear))
     return stages
@@ -125,68 +94,32 @@ def _gradient(output, inputs, signal):
     return T.grad(None, inputs, known_grads={output: signal})
 
 
-def _rectifier(nonlinearity):
-    """What rectifies signals: the non-linearity if it is a rectifier, or ReLU."""
-    probe = np.array([-2, -1, 1, 2], np.float32).reshape(1, 1, 1, 4)
-    values = function([], nonlinearity(T.constant(probe)))()
-    if np.allclose(values[..., [0, 3]], 2 * values[..., [1, 2]]):
-        return nonlinearity
-    return lasagne.nonlinearities.rectify
-
-
-def _rectified(method, nonlinearity, linear, signal):
+def _rectified(method, kind, nonlinearity, linear, signal):
     """The signal below a non-linearity, from the one above it."""
+    if kind.is_affine:
+        if nonlinearity is lasagne.nonlinearities.identity:
+            return signal
+        return _gradient(nonlinearity(linear), [linear], signal)[0]
     if method == "guided":
         [signal] = _gradient(nonlinearity(linear), [linear], signal)
-    return _rectifier(nonlinearity)(signal)
-
-
-def _windows(layer, pooled):
-    """For each place in a pooling window: where in the frame all windows have it."""
-    (height, width), (down, right) = layer.pool_size, layer.stride
-    rows, columns = pooled.shape[2:]
-    return [(slice(None), slice(None), slice(row, row + down * rows, down),
-             slice(column, column + right * columns, right))
-            for row, column in product(range(height), range(width))]
-
-
-def _framed(layer, maps, value, count):
-    """A frame of one value, wide enough to have every window whole.
-
-    Returns
-    -------
-    The frame for ``count`` images, and where in it ``maps`` lie
-    """
-    lengths = [maps.shape[2], maps.shape[3]]
-    wide = [length + 2 * pad + window for length, pad, window
-            in zip(lengths, layer.pad, layer.pool_size)]
-    place = [slice(pad, pad + length) for pad, length in zip(layer.pad, lengths)]
-    frame = T.alloc(T.constant(value, dtype=maps.dtype), count, maps.shape[1], *wide)
-    return frame, (slice(None), slice(None), *place)
-
-
-def _switches(layer, maps, pooled):
-    """For each window, the number of its first maximum, row by row."""
-    frame, place = _framed(layer, maps, -np.inf, maps.shape[0])
-    frame = T.set_subtensor(frame[place], maps)
-    return T.argmax(T.stack([frame[each] for each in _windows(layer, pooled)]), axis=0)
+    return (nonlinearity if kind.is_rectifier else lasagne.nonlinearities.rectify)(signal)
 
 
 def _unpooled(layer, stage, signal, rows):
     """The signal at the switches, zero elsewhere (thesis pages 19 and 20)."""
     [maps] = stage.inputs
-    switches = _switches(layer, maps, stage.linear)[rows]
-    frame, place = _framed(layer, maps, 0, rows.shape[0])
-    for number, each in enumerate(_windows(layer, stage.linear)):
+    switches = expressions.switches(layer, maps, stage.linear)[rows]
+    frame, place = expressions.framed(layer, maps, 0, rows.shape[0])
+    for number, each in enumerate(expressions.pooling_windows(layer, stage.linear)):
         frame = T.inc_subtensor(frame[each], signal * T.eq(switches, number))
     return frame[place]
 
 
-def _downward(layer, stage, signal, rows, method):
+def _downward(layer, kind, stage, signal, rows, method):
     """Signals for the layers below one, from the signal above it."""
-    if _is_max_pooling(layer):
+    if kind.is_max_pooling:
         return [_unpooled(layer, stage, signal, rows)]
-    signal = _rectified(method, _nonlinearity(layer), stage.linear[rows], signal)
+    signal = _rectified(method, kind, _nonlinearity(layer), stage.linear[rows], signal)
     inputs = [each[rows] for each in stage.inputs]
     # The gradient of a linear layer is its transpose, wherever it is taken.
     return _gradient(_linear(layer, inputs), inputs, signal)
@@ -194,12 +127,12 @@ def _downward(layer, stage, signal, rows, method):
 
 def _project(layer, stages, signal, rows, method):
     """Signals of all layers below ``layer`` from its own."""
-    signals = {layer: signal}
+    signals, kinds = {layer: signal}, layer_kinds.of_network(layer)
     for each in reversed(lasagne.layers.get_all_layers(layer)):
         if not stages[each].inputs:
             continue
-        parts = _downward(each, stages[each], signals[each], rows, method)
-        for lower, part in zip(_below(each), parts):
+        parts = _downward(each, kinds[each], stages[each], signals[each], rows, method)
+        for lower, part in zip(expressions.below(each), parts):
             # A layer that several read is sent the sum of their signals.
             signals[lower] = signals[lower] + part if lower in signals else part
     return signals
@@ -261,7 +194,7 @@ def _default_batch(layer, arrays):
 
 
 def reconstruction(layer, images, features=None, method="deconvnet", position="all",
-                   batch_size=None, wrt=0, raw=False, progress=False):
+                   batch_size=None, wrt=0, raw=False, progress=False, channel_axis=None):
     """Project features down to the image (thesis section 3.1.2).
 
     All other feature maps of the layer are set to zero.  A deconvolutional
@@ -273,8 +206,8 @@ def reconstruction(layer, images, features=None, method="deconvnet", position="a
     ----------
     layer : lasagne.layers.Layer
         Any layer with feature maps ``(batch, feature, row, column)``, above
-        convolution, pooling, element-wise, padding, sum and concatenation
-        layers only.
+        layers that are linear but for their non-linearity (convolution, average
+        pooling, sum, normalization by fixed statistics, ...) and max pooling only.
     images : float32 array, ``(n, channels, rows, columns)``
         Or one array per input layer, in Lasagne's order.
     features : int or sequence of int, optional
@@ -294,6 +227,8 @@ def reconstruction(layer, images, features=None, method="deconvnet", position="a
         Give all channels, instead of the maximum over them.
     progress : bool
         Show a progress bar.
+    channel_axis : int, optional
+        As for :func:`cnnviz.saliency.feature_saliency`.
 
     Returns
     -------
@@ -308,12 +243,16 @@ def reconstruction(layer, images, features=None, method="deconvnet", position="a
         layer without feature maps or above one that has no downward pass, or
         images of the wrong shape or not finite.
     """
-    downward = downward_pass(layer, method, position, wrt)
+    _check(layer, method, position, wrt)
+    axis = reduced_axis(layer, wrt, raw, channel_axis)
     features = np.array(check_features(layer, features), np.int32)
     arrays = as_arrays(layer, images)
     if batch_size is None:
         batch_size = _default_batch(layer, arrays)
-    shape = arrays[wrt].shape if raw else np.delete(arrays[wrt].shape, 1)
+    check_whole("batch_size", batch_size)
+    downward = compiled.of_layer(layer, ("downward", method, position, wrt),
+                                 lambda: downward_pass(layer, method, position, wrt))
+    shape = arrays[wrt].shape if axis is None else np.delete(arrays[wrt].shape, axis)
     out = np.empty((len(features), *shape), precision(layer))
     # All features of few images, rather than few of many: fewer forward passes.
     together = max(1, batch_size // max(1, len(features)))
@@ -324,5 +263,5 @@ def reconstruction(layer, images, features=None, method="deconvnet", position="a
         values = downward(*batch, np.tile(rows, len(chosen)),
                           np.repeat(chosen, len(rows)))
         values = values.reshape(len(chosen), len(rows), *values.shape[1:])
-        out[some, part] = values if raw else channel_maximum(values)
+        out[some, part] = channel_maximum(values, None if axis is None else axis + 1)
     return out

@@ -9,8 +9,8 @@ from cnnviz.backend import T, lasagne, selected
 from cnnviz.errors import UserError
 from cnnviz.inputs import label
 
-__all__ = ["output", "first_maximum", "is_max_pooling", "pooling_windows", "framed",
-           "switches"]
+__all__ = ["output", "result", "below", "first_maximum", "is_max_pooling", "pooling_windows", "framed",
+           "candidates", "switches"]
 
 
 def is_max_pooling(layer):
@@ -54,8 +54,14 @@ def framed(layer, maps, value, count):
     return frame, (slice(None), slice(None), *place)
 
 
-def _candidates(layer, maps, pooled, fill):
-    """What stands at each place of all windows, ``fill`` where there is only padding."""
+def candidates(layer, maps, pooled, fill=-float("inf")):
+    """What stands at each place of all windows, ``fill`` where there is only padding.
+
+    Returns
+    -------
+    list of Theano variables, each like ``pooled``
+        A place each, row by row.
+    """
     frame, place = framed(layer, maps, fill, maps.shape[0])
     frame = T.set_subtensor(frame[place], maps)
     return [frame[each] for each in pooling_windows(layer, pooled)]
@@ -74,7 +80,7 @@ def switches(layer, maps, pooled):
     -------
     Theano variable of integers, like ``pooled``
     """
-    return T.argmax(T.stack(_candidates(layer, maps, pooled, -float("inf"))), axis=0)
+    return T.argmax(T.stack(candidates(layer, maps, pooled)), axis=0)
 
 
 def _pooled_by_first(layer, maps):
@@ -84,7 +90,7 @@ def _pooled_by_first(layer, maps):
     # Chosen, not multiplied: what pads is infinite.
     return sum(T.switch(T.eq(chosen, number), each, T.zeros_like(each))
                for number, each in enumerate(
-                   _candidates(layer, maps, pooled, -float("inf"))))
+                   candidates(layer, maps, pooled)))
 
 
 def _pooled_by_average(layer, maps):
@@ -93,7 +99,7 @@ def _pooled_by_average(layer, maps):
     Theano's C code cannot differentiate it if there is padding.
     """
     pooled = layer.get_output_for(maps, deterministic=True)
-    total, count = (sum(_candidates(layer, each, pooled, 0))
+    total, count = (sum(candidates(layer, each, pooled, 0))
                     for each in (maps, T.ones_like(maps)))
     return total / count
 
@@ -144,7 +150,7 @@ def output(layer, given, ties="all"):
     for each in lasagne.layers.get_all_layers(layer, treat_as_input=list(given)):
         if each not in found:
             try:
-                found[each] = _result(each, found, ties)
+                found[each] = result(each, [found[one] for one in below(each)], ties)
             except Exception as error:  # layers are anybody's code
                 text = str(error).partition("\n")[0]
                 raise UserError(f"layer '{label(each)}' ({type(each).__name__}) cannot be "
@@ -152,14 +158,19 @@ def output(layer, given, ties="all"):
     return found[layer]
 
 
-def _result(layer, found, ties):
-    """One layer's output, of those below it."""
+def below(layer):
+    """The layers that a layer reads."""
     if isinstance(layer, lasagne.layers.MergeLayer):
-        return layer.get_output_for([found[each] for each in layer.input_layers],
-                                    deterministic=True)
-    below = found[layer.input_layer]
+        return layer.input_layers
+    return [layer.input_layer] if hasattr(layer, "input_layer") else []
+
+
+def result(layer, inputs, ties="all"):
+    """One layer's output, of a list of what it reads; as :func:`output`."""
+    if isinstance(layer, lasagne.layers.MergeLayer):
+        return layer.get_output_for(inputs, deterministic=True)
     if ties == "first" and is_max_pooling(layer):
-        return _pooled_by_first(layer, below)
+        return _pooled_by_first(layer, inputs[0])
     if _lacks_gradient(layer):
-        return _pooled_by_average(layer, below)
-    return layer.get_output_for(below, deterministic=True)
+        return _pooled_by_average(layer, inputs[0])
+    return layer.get_output_for(inputs[0], deterministic=True)

@@ -14,7 +14,7 @@ from cnnviz.errors import UserError
 
 __all__ = ["label", "precision", "input_variables", "as_arrays", "check_input", "check_maps",
            "check_units", "check_pictures", "check_features", "check_whole", "channel_axis",
-           "batches", "linear"]
+           "reduced_axis", "batches", "linear"]
 
 
 def label(layer):
@@ -44,7 +44,8 @@ def input_variables(layer):
     Raises
     ------
     UserError
-        For a network that begins with a shape instead of an input layer.
+        For a network that begins with a shape instead of an input layer, or with one
+        that computes something.
     """
     for each in lasagne.layers.get_all_layers(layer):
         if each is None or _stands_on_a_shape(each):
@@ -52,6 +53,8 @@ def input_variables(layer):
                             "of a layer; begin it with lasagne.layers.InputLayer(shape)")
     below = [each for each in lasagne.layers.get_all_layers(layer)
              if isinstance(each, lasagne.layers.InputLayer)]
+    for each in below:
+        _check_plain(each)
     dtype = precision(layer)
     return below, [T.TensorType(dtype, (False,) * len(each.shape))(each.name)
                    for each in below]
@@ -90,6 +93,16 @@ def as_arrays(layer, images):
         raise UserError("the inputs differ in their number of images: "
                         + ", ".join(str(len(array)) for array in arrays))
     return arrays
+
+
+def _check_plain(source):
+    """An input layer's own expression would be lost with the variable that it is given."""
+    if getattr(source.input_var, "owner", None) is not None:
+        raise UserError(
+            f"input '{label(source)}' is computed: its input_var is {source.input_var}, which "
+            "would be left out; build the InputLayer on a variable alone and compute in a "
+            "layer above it, such as NonlinearityLayer(source, lambda x: x / 255), or in the "
+            "images")
 
 
 def _stands_on_a_shape(layer):
@@ -256,6 +269,35 @@ def channel_axis(layer, wrt=0, given=None):
     raise UserError(f"input '{label(source)}' of shape {source.shape}: the network does not "
                     "tell which axis its channels are on; give channel_axis, or ask for the "
                     "raw gradient")
+
+
+def reduced_axis(layer, wrt=0, raw=False, given=None):
+    """Axis of an input over which a map of its pixels is the maximum.
+
+    Parameters
+    ----------
+    layer, wrt, given
+        As for :func:`channel_axis`.
+    raw : bool
+        Maps keep all channels.
+
+    Returns
+    -------
+    int or None
+        None where there is nothing to take the maximum over.
+
+    Raises
+    ------
+    UserError
+        For an input without channels unless ``raw``; as :func:`channel_axis`.
+    """
+    if raw:
+        return None
+    source = input_variables(layer)[0][wrt]
+    if len(source.shape) < 3 and given is None:
+        raise UserError(f"input '{label(source)}' has no channels to take the maximum of, as "
+                        f"its shape is {source.shape}; ask for the raw gradient")
+    return channel_axis(layer, wrt, given)
 
 
 def _readers(source, top):

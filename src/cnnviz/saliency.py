@@ -12,9 +12,8 @@ from tqdm import tqdm
 from cnnviz import compiled, expressions
 from cnnviz.backend import T, function
 from cnnviz.errors import UserError
-from cnnviz.inputs import (as_arrays, batches, channel_axis as find_channel_axis,
-                           check_features, check_input, check_maps, check_units, check_whole,
-                           input_variables, label)
+from cnnviz.inputs import (as_arrays, batches, check_features, check_input, check_maps,
+                           check_units, check_whole, input_variables, label, reduced_axis)
 from cnnviz.local import NotLocal, Stack, cost
 from cnnviz.local.backward import TIES, Gradients, SharedSweep, Sweep
 
@@ -184,7 +183,7 @@ def feature_saliency(layer, images, features=None, aggregate="max",
     _check_ties(ties)
     check_maps(layer)
     check_input(layer, wrt)
-    axis = _reduced_axis(layer, wrt, raw, channel_axis)
+    axis = reduced_axis(layer, wrt, raw, channel_axis)
     features, arrays = check_features(layer, features), as_arrays(layer, images)
     if batch_size is not None:
         check_whole("batch_size", batch_size)
@@ -198,17 +197,6 @@ def feature_saliency(layer, images, features=None, aggregate="max",
                 values, None if axis is None else axis - 1)
             bar.update()
     return out
-
-
-def _reduced_axis(layer, wrt, raw, given):
-    """Axis of an input over which saliency is the maximum, or None for none."""
-    if raw:
-        return None
-    source = input_variables(layer)[0][wrt]
-    if len(source.shape) < 3 and given is None:
-        raise UserError(f"input '{label(source)}' has no channels to take the maximum of, as "
-                        f"its shape is {source.shape}; ask for the raw gradient")
-    return find_channel_axis(layer, wrt, given)
 
 
 def prepared(stack, ties="all"):
@@ -329,7 +317,7 @@ def unit_saliency(layer, images, units=None, wrt=0, raw=False, progress=False,
     _check_ties(ties)
     check_units(layer)
     check_input(layer, wrt)
-    axis = _reduced_axis(layer, wrt, raw, channel_axis)
+    axis = reduced_axis(layer, wrt, raw, channel_axis)
     units, arrays = check_features(layer, units), as_arrays(layer, images)
     below, _ = input_variables(layer)
     count, fixed = len(arrays[wrt]), below[wrt].shape[0]

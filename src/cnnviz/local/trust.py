@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from cnnviz import compiled
+from cnnviz import compiled, probing
 from cnnviz.backend import T, function, lasagne
 from cnnviz.inputs import label
 from cnnviz.local import ops
@@ -22,8 +22,6 @@ __all__ = ["check_values", "check_gradients", "check_occluders"]
 
 #: Factors of the noise; powers of two, by which rounding stays the same.
 SCALES = (1.0, -2.0 ** -12, 2.0 ** 12)
-#: Of the largest value; sums of some thousand terms in another order.
-TOLERANCE = {"float32": 1e-4, "float64": 1e-9}
 #: Relative error of a gradient, as a root mean square.  In single precision a rectifier
 #: whose argument is nearly zero may be open in one way of computing and shut in the
 #: other, in one of some million neurons.
@@ -54,16 +52,6 @@ class _Verdict(NamedTuple):
     """Why a stack is not to be trusted, if it is not."""
     reason: str = None      #: of any use of it
     nonlinear: tuple = ()   #: of its gradients
-
-
-def _differs(found, expected, dtype):
-    """Whether arrays differ by more than rounding; not where both are infinite."""
-    if found.shape != expected.shape:
-        return True
-    finite = np.isfinite(expected)
-    scale = np.abs(expected[finite]).max(initial=0)
-    return not np.allclose(found, expected, rtol=0, atol=TOLERANCE[dtype] * scale,
-                           equal_nan=True)
 
 
 # --- Values --------------------------------------------------------------------
@@ -106,10 +94,6 @@ def _parts(block):
                (slice(None),) * 2 + tuple(below))
 
 
-def _noise(rng, count, channels, size, dtype):
-    return rng.randn(count, channels, *size).astype(dtype)
-
-
 def _elsewhere(stack):
     """Which block computes on parts of its map something else than on the whole, if any.
 
@@ -128,7 +112,7 @@ def _elsewhere(stack):
         inputs += [whole, *halves]
         below = block.last
     compute, rng = function(inputs, outputs), np.random.RandomState(0)
-    noise = [_noise(rng, 1, channels, shape, stack.dtype)
+    noise = [rng.randn(1, channels, *shape).astype(stack.dtype)
              for channels, shape in zip(stack.channels, stack.shapes[:-1])]
     for scale in SCALES[::2]:
         given = []
@@ -140,7 +124,7 @@ def _elsewhere(stack):
         results = iter(compute(*given))
         for block in stack.blocks:
             whole = next(results)
-            if any([_differs(next(results), whole[part], stack.dtype)
+            if any([probing.differs(next(results), whole[part])
                     for part, _ in _parts(block)]):
                 return (f"layer '{label(block.last)}' computes on windows something else "
                         "than on whole maps")
@@ -163,7 +147,7 @@ def _by_batch(stack):
     small = _Small(stack)
     together, alone = small.values(slice(None)), small.values(slice(1))
     for block, *pairs in zip(stack.blocks, together, alone):
-        if any(_differs(one, both[:1], stack.dtype) for both, one in zip(*pairs)):
+        if any(probing.differs(one, both[:1]) for both, one in zip(*pairs)):
             return f"in layer '{label(block.last)}' images of a batch depend on each other"
     return None
 
@@ -183,11 +167,10 @@ class _Small:
         rng = np.random.RandomState(0)
         self._given, self._inner = [], []
         for block, channels in zip(stack.blocks, stack.channels):
-            two = _noise(rng, 2, channels, block.needed_size((self._SIDE,) * 2), stack.dtype)
-            self._given.append(np.concatenate(
-                [two, two.sum(axis=0, keepdims=True), np.zeros_like(two[:1])]))
-            inner = block.layer.output_shape[1]
-            self._inner.append(_noise(rng, 4, inner, (self._SIDE,) * 2, stack.dtype))
+            size, side = block.needed_size((self._SIDE,) * 2), (self._SIDE,) * 2
+            self._given.append(probing.noise(rng, (channels, *size), stack.dtype))
+            self._inner.append(rng.randn(4, block.layer.output_shape[1], *side)
+                               .astype(stack.dtype))
 
     def _compile(self):
         inputs, outputs = [], []
@@ -225,22 +208,15 @@ class _Small:
                     kept = self._is_maximum(block, given[k], raw)
                     why = "does not give the maximum of its window"
                 else:
-                    kept = self._is_affine(raw, once, scale)
+                    kept = probing.is_affine(raw, once, scale)
                     why = "is no linear function of its input"
                 if kept and block.pointwise:
-                    kept = after.shape == other.shape == masks[k].shape and not _differs(
-                        other[masks[k]], after[masks[k]], self.stack.dtype)
+                    kept = after.shape == other.shape == masks[k].shape and not probing.differs(
+                        other[masks[k]], after[masks[k]])
                     why = "gives numbers that depend on more than one number"
                 if not kept and found[k] is None:
                     found[k] = f"layer '{label(block.last)}' {why}"
         return found
-
-    def _is_affine(self, raw, once, scale):
-        factor, nothing = raw.dtype.type(scale), raw[3:]
-        return not (_differs(raw[:2] - nothing, factor * (once[:2] - once[3:]),
-                             self.stack.dtype)
-                    or _differs(raw[2:3] - nothing, (raw[:2] - nothing).sum(
-                        axis=0, keepdims=True), self.stack.dtype))
 
     def _is_maximum(self, block, given, raw):
         windows = sliding_window_view(given, tuple(block.size), axis=(2, 3))
@@ -355,7 +331,7 @@ def _reason_of_occluders(occluded):
             covered[:, :, top:corner[0] + side, left:corner[1] + side] = 0.5
             found = original.copy()
             found[0, :, row:row + value.shape[1], column:column + value.shape[2]] = value
-            if _differs(found, occluded.whole(covered), stack.dtype):
+            if probing.differs(found, occluded.whole(covered)):
                 return (f"an occluder changes more of layer '{label(stack.layer)}' than its "
                         "windows hold")
     finally:
