@@ -128,8 +128,9 @@ def _along(compute, shape, axis, name):
     depends = _dependence(compute, shape, axis)
     first, last = depends.argmax(axis=0), len(depends) - 1 - depends[::-1].argmax(axis=0)
     inner = np.flatnonzero(depends.any(axis=0) & (first > 0) & (last < len(depends) - 1))
-    refused = UserError(f"layer '{name}' has no receptive field: its neurons do not look at "
-                        "windows of one size")
+    refused = UserError(f"layer '{name}' has no receptive field: it computes something else "
+                        "than its class says, and its neurons do not look at windows of one "
+                        "size")
     if len(inner) < 2:
         raise refused
     stride = (first[inner[-1]] - first[inner[0]]) // (inner[-1] - inner[0])

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from cnnviz.backend import T, function, lasagne
 from cnnviz.errors import UserError
-from cnnviz.inputs import (as_arrays, batches, check_features, check_maps,
+from cnnviz.inputs import (as_arrays, batches, check_features, check_maps, check_whole,
                            input_variables, precision)
 from cnnviz.receptive_field import receptive_field, window_geometry
 
@@ -127,7 +127,7 @@ def _check_neuron(layer, neuron):
     shape = layer.output_shape[2:]
     if neuron is None:
         return tuple(size // 2 for size in shape)
-    neuron = tuple(int(place) for place in neuron)
+    neuron = tuple(check_whole("a neuron's row or column", place, None) for place in neuron)
     if len(neuron) != 2 or not all(0 <= k < n for k, n in zip(neuron, shape)):
         last = tuple(size - 1 for size in shape)
         raise UserError(f"layer '{layer.name}' has neurons (0, 0) to {last}, "
