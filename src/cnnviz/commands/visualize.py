@@ -73,7 +73,8 @@ def add_arguments(parser):
     parser.add_argument("--method", choices=METHODS, default="gradient-max")
     _add_image(parser)
     _add_method_options(parser)
-    parser.add_argument("--raw-output", type=Path,
+    arguments.add_written(
+        parser, "--raw-output",
                         help=".npz file for the numbers, a row for each feature: 'maps', "
                         "not smoothed, NaN where no occluder was centred, 'place' and "
                         "'activation' of the neuron; or 'start' and 'patch' of exemplars, "
