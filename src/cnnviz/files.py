@@ -107,8 +107,9 @@ def _temporary(folder, suffix="", content=b""):
     """Name of a new file in a folder."""
     try:
         handle, name = tempfile.mkstemp(prefix=_UNFINISHED, suffix=suffix, dir=folder)
-    except OSError as error:  # the name is none that a user knows
-        raise OSError(error.errno, error.strerror, str(folder)) from None
+    except OSError as error:
+        error.filename = str(folder)  # the other is none that a user knows
+        raise
     try:
         os.write(handle, content)
     except OSError:

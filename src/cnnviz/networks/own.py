@@ -21,9 +21,9 @@ import cnnviz
 from cnnviz import files
 from cnnviz.backend import lasagne
 from cnnviz.errors import MissingFileError, UserError
-from cnnviz.networks import safe_pickle, weights
+from cnnviz.networks import layers, safe_pickle, weights
 
-__all__ = ["read", "read_with_mean", "build", "blaming", "named", "load"]
+__all__ = ["read", "read_with_mean", "build", "blaming", "named", "fit", "load"]
 
 _SAVED = "numpy.savez(FILE, *lasagne.layers.get_all_param_values(network))"
 _PICKLES = (".pkl", ".pickle", ".p")
@@ -226,6 +226,57 @@ def named(network, path):
             raise UserError(f"{path}: several layers are named '{layer.name}'")
         seen.add(layer.name)
     return network
+
+
+# --- Size of the input ----------------------------------------------------------
+
+def fit(layer, images):
+    """Make a network take images of this size, one at a time.
+
+    Its one input may have been built for a fixed number of images, and without fixed
+    rows or columns: afterwards it takes any number, of this size.  A network whose
+    images influence each other, or that reshapes by their number, stays as it is.
+
+    Parameters
+    ----------
+    layer : lasagne.layers.Layer
+        The layers up to it are changed.
+    images : array, ``(1, channels, rows, columns)``
+
+    Returns
+    -------
+    int
+        How many copies of an image it has to be given: 1, but for a network that stays
+        as it is.
+    """
+    source, *above = lasagne.layers.get_all_layers(layer)
+    built = source.shape
+    if built[0] is None and None not in built[1:]:
+        return 1
+    _reshape(source, above, (built[0], *images.shape[1:]))
+    if built[0] is None:
+        return 1
+    expected = layers.outputs(layer, np.repeat(images, built[0], axis=0))[0]
+    try:
+        _reshape(source, above, (None, *images.shape[1:]))
+        found = layers.outputs(layer, images)
+        if found.shape == (1, *expected.shape) and np.allclose(
+                found[0], expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max()):
+            return 1
+    except Exception:  # whatever it is that such a network cannot do
+        pass
+    _reshape(source, above, (built[0], *images.shape[1:]))
+    return built[0]
+
+
+def _reshape(source, above, shape):
+    """Give an input another shape, and tell the layers above, first to last."""
+    source.shape = shape
+    for layer in above:
+        if isinstance(layer, lasagne.layers.MergeLayer):
+            layer.input_shapes = [each.output_shape for each in layer.input_layers]
+        else:
+            layer.input_shape = layer.input_layer.output_shape
 
 
 # --- Parameters -----------------------------------------------------------------
