@@ -447,7 +447,11 @@ def _computed(args, layer, mean, own):
         raise UserError(f"input '{source.name}' has shape {source.shape}; its number of "
                         "channels must be fixed")
     wanted = args.unit or args.feature
-    inputs.check_features(layer, [each for each in wanted if isinstance(each, int)] or None)
+    numbers = [each for each in wanted if isinstance(each, int)]
+    if args.unit and not all(0 <= each < layer.output_shape[1] for each in numbers):
+        raise UserError(f"layer '{layer.name}' has units 0 to {layer.output_shape[1] - 1}, "
+                        f"not {', '.join(map(str, numbers))}")
+    inputs.check_features(layer, numbers or None)
     scale = _standardization(args, channels, mean)
     picture = _picture(args, source.shape[1:], scale) if args.image else None
     copies = _fit(args, layer, source, picture) if own else 1

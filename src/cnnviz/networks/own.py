@@ -6,10 +6,12 @@ worked example.
 """
 import contextlib
 import inspect
+import io
 import runpy
 import site
 import sys
 import sysconfig
+import tokenize
 import traceback
 import warnings
 import zipfile
@@ -91,6 +93,7 @@ def build(path):
     # Random parameters, too, are the same in every run.
     lasagne.random.set_rng(np.random.RandomState(0))
     with files.reading(path):
+        _check_text(path)
         network = _run(path)
     if not isinstance(network, lasagne.layers.Layer):
         raise UserError(f"{path}: build() returns {type(network).__name__}, not a Lasagne "
@@ -107,6 +110,31 @@ def _advice(value):
     return ""
 
 
+def _check_text(path):
+    """Refuse bytes that are no text; Python itself passes them over in comments."""
+    content = path.read_bytes()
+    try:
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(content).readline)
+        content.decode(encoding)
+    except (SyntaxError, UnicodeDecodeError) as error:
+        if isinstance(error, SyntaxError):  # in the lines that may name the encoding
+            encoding, start = "utf-8", _first_odd(content)
+        else:
+            start = error.start
+        line = content.count(b"\n", 0, start) + 1
+        raise UserError(f"{path}, line {line}: is not {encoding.upper()}; save the file as "
+                        "UTF-8 text") from None
+
+
+def _first_odd(content):
+    """Place of the first byte that is not UTF-8; 0 if all are."""
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return error.start
+    return 0
+
+
 def _run(path):
     """What ``build()`` of a file returns."""
     # As in 'python FILE.py', neighbours can be imported, and no arguments are left.
@@ -115,11 +143,12 @@ def _run(path):
     sys.argv = [str(path)]
     try:
         # What it sets for itself is not meant for us.
-        with blaming(path, always=True), warnings.catch_warnings(), np.errstate():
-            names = runpy.run_path(str(path))
-        _check_build(path, names.get("build"))
-        with blaming(path, always=True), warnings.catch_warnings(), np.errstate():
-            return names["build"]()
+        with warnings.catch_warnings(), np.errstate():
+            with blaming(path, always=True):
+                names = runpy.run_path(str(path))
+            _check_build(path, names.get("build"))
+            with blaming(path, always=True):
+                return names["build"]()
     finally:
         sys.argv = words
         with contextlib.suppress(ValueError):

@@ -137,6 +137,8 @@ class _Steps(dict):
         return super().__getitem__(code)
 
     def __missing__(self, code):
+        if code not in pickle._Unpickler.dispatch:
+            raise pickle.UnpicklingError("not a pickle")
         raise Refused(f"holds something (opcode {bytes([code])!r}) that is neither array, "
                       "list, tuple, dictionary, text nor number")
 
