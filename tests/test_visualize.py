@@ -130,6 +130,17 @@ def test_by_default_an_exemplar_has_the_norm_of_noise(own):
     assert found.neuron is None
 
 
+@pytest.mark.parametrize("method", command.METHODS)
+def test_every_method_says_what_it_is_doing(own, capsys, method):
+    assert own("--steps", 2, "--size", 3, "--stride", 3, method=method) == 0
+    out, err = capsys.readouterr()
+    assert f"building {own.path} (weights: {own.weights})" in out
+    assert f"{method}: layer pool" in out and "100%" in err
+    if method in command.UNIT_METHODS:
+        assert own("--unit", 0, method=method, feature=None, layer="output") == 0
+        assert "100%" in capsys.readouterr().err
+
+
 def test_a_pdf_alone_is_written_where_that_is_asked_for(own):
     output = own.folder / "new" / "only.pdf"
     assert own(output=output) == 0
@@ -661,7 +672,7 @@ def test_a_network_that_is_dead_altogether_says_so(quiet, capsys):
     assert quiet(feature=1) == 0
     assert "no other feature of this layer responds to it" in capsys.readouterr().out
     assert quiet("--unit", 1, feature=None, layer="output") == 0
-    assert "unit 1 is silent on this image: no pixel changes it" in capsys.readouterr().out
+    assert "unit 1 is silent on this image: its saliency is 0" in capsys.readouterr().out
 
 
 def test_features_that_show_something_are_not_called_silent(own, capsys):
@@ -687,6 +698,20 @@ def test_the_occluder_is_filled_as_asked(own, words, fill):
     fill = own.input[0].mean(axis=(1, 2)) if fill == "mean" else fill
     np.testing.assert_array_equal(files.load_arrays(raw)["maps"], occlusion.neuron_occlusion(
         own.layer, own.input, FEATURES, 3, 2, fill)[:, 0])
+
+
+@pytest.mark.parametrize("words, changed, name", [
+    ((), {}, "neuron_occlusion"),
+    (("--unit", 0), {"feature": None, "layer": "output"}, "output_occlusion")])
+def test_a_blurred_image_is_what_covers_it(own, monkeypatch, words, changed, name):
+    fills = []
+
+    def occluded(layer, pixels, wanted, size, stride, fill, progress):
+        fills.append(fill)
+        return np.ones((len(wanted), 1, 12, 14))
+    monkeypatch.setattr(occlusion, name, occluded)
+    assert own("--size", 5, "--fill", "blur", *words, method="occlusion", **changed) == 0
+    np.testing.assert_array_equal(fills[0], visualize.filled(own.input, "blur", 5))
 
 
 def test_fills_are_computed_from_the_image():

@@ -421,9 +421,12 @@ def run(args):
     _check(args)
     from cnnviz.networks import layers
     arguments.select_engine(args)
+    # De Fauw's alone takes a while, and bars begin when there is something to count.
+    print(f"building {args.network} (weights: {args.weights}) ...", flush=True)
     network, mean = _read_with_mean(args.network, args.weights)
     layer = layers.find_layer(network, args.layer)
     own = args.network.endswith(".py")
+    print(f"{args.method}: layer {args.layer} ...", flush=True)
     with _blaming(args.network) if own else contextlib.nullcontext():
         arrays, draw = _computed(args, layer, mean, own)
     _deliver(args, arrays, draw)

@@ -136,7 +136,7 @@ def silence(layer, pixels, rows, maps):
             same = activation.size > 1 and activation.min() == activation.max()
             reasons[each.feature] = (
                 f"its map is {_number(activation.max())} everywhere" if same
-                else "no pixel changes it")
+                else f"its saliency is 0 everywhere (activation {_number(activation.max())})")
     return reasons
 
 
