@@ -78,7 +78,7 @@ def atomic(path):
     _require_regular(path)
     with refusals(path):
         _make_folder(path.parent)
-        name = _temporary(path.parent, path.suffix)
+        name = _temporary(path, path.parent)
     try:
         with refusals(path, name):
             yield Path(name)
@@ -103,11 +103,15 @@ def _no_folder(path):
     return NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
 
 
-def _temporary(folder, suffix="", content=b""):
-    """Name of a new file in a folder."""
+def _temporary(path, folder, content=b""):
+    """Name of a new file in a folder, to become ``path``."""
     try:
-        handle, name = tempfile.mkstemp(prefix=_UNFINISHED, suffix=suffix, dir=folder)
+        handle, name = tempfile.mkstemp(prefix=_UNFINISHED, suffix=path.suffix,
+                                        dir=folder)
     except OSError as error:
+        if isinstance(error, FileNotFoundError):  # a folder of the system, of no files
+            raise StorageError(f"{path}: no file can be written there; choose another "
+                               "place") from None
         error.filename = str(folder)  # the other is none that a user knows
         raise
     try:
@@ -161,7 +165,7 @@ def require_writable(path, folder=False):
             place = place.parent
         if not place.is_dir():
             raise _no_folder(path)
-        os.unlink(_temporary(place, content=b"room?"))
+        os.unlink(_temporary(path, place, b"room?"))
 
 
 def require_space(folder, needed):

@@ -189,11 +189,25 @@ def blaming(path, always=False):
         if place is None and not always:
             raise
         text = str(error).partition("\n")[0]
-        raise UserError(f"{place or path}: {type(error).__name__}: {text}") from error
+        if not isinstance(error, UserError):
+            text = f"{type(error).__name__}: {text}"
+        raise UserError(f"{place or path}: {text}") from error
 
 
 def _place(path, error):
-    """Innermost line of the user's file, and of another one that it called; or None."""
+    """Innermost line of the user's file, and of another one that it called; or None.
+
+    Of the exception that an error was made of, where it has none itself.
+    """
+    while error is not None:
+        place = _line(path, error)
+        if place is not None:
+            return place
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _line(path, error):
     frames = [(frame.filename, frame.lineno)
               for frame in traceback.extract_tb(error.__traceback__)]
     if isinstance(error, SyntaxError) and error.filename:  # it has not come to a frame
