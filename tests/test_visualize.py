@@ -1,5 +1,4 @@
 """The command 'visualize': any network, any image, every method; errors in one line."""
-import pickle
 import sys
 import warnings
 
