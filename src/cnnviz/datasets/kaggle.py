@@ -15,7 +15,7 @@ import numpy as np
 
 from cnnviz import files
 from cnnviz.datasets import external, fundus
-from cnnviz.errors import MissingFileError, UserError
+from cnnviz.errors import MissingFileError, StorageError, UserError
 
 __all__ = ["TRAINING", "TEST", "CLASS_COUNTS", "LABELS_SHA256", "Record", "split_name",
            "read_labels", "check_labels", "records", "load", "stream",
@@ -206,6 +206,8 @@ def test_labels(mirror=None, downloads=None):
             temporary.write_bytes(_only_member(archive))
             if files.sha256(temporary) != _TEST_LABELS_SHA256:
                 raise UserError("other labels than expected")
+    except StorageError:  # of this machine, not of what came
+        raise
     except (ValueError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
         raise external.Unavailable(f"{archive}: from {url}, but {error}") from None
     finally:
