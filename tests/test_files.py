@@ -1,12 +1,18 @@
 """Files are finished or absent, and errors name file, reason and remedy."""
+import builtins
 import collections
+import contextlib
+import errno
 import os
 import stat
 
 import numpy as np
 import pytest
 
-from cnnviz import files
+from cnnviz import cli, errors, files
+from cnnviz.commands import arguments
+from cnnviz.datasets import kaggle
+from cnnviz.networks import defauw_dump, own, weights
 
 Usage = collections.namedtuple("Usage", "total used free")
 
@@ -55,6 +61,244 @@ def test_permissions_follow_the_umask(tmp_path, umask, mode):
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "file.txt").stat().st_mode) == mode
+
+
+# --- Refusals of the system ---------------------------------------------------
+
+def long_name(folder):
+    return folder / (300 * "x" + ".npz")
+
+
+def below_a_file(folder):
+    (folder / "file").write_text("")
+    return folder / "file" / "out.npz"
+
+
+def far_below_a_file(folder):
+    return below_a_file(folder) / "deep" / "out.npz"
+
+
+def folder_in_its_place(folder):
+    (folder / "out.npz").mkdir()
+    return folder / "out.npz"
+
+
+def device(folder):
+    return files.Path(os.devnull)
+
+
+def link_to_itself(folder):
+    (folder / "out.npz").symlink_to(folder / "out.npz")
+    return folder / "out.npz"
+
+
+def of_the_system(folder):
+    return files.Path("/proc/out.npz")
+
+
+PLACES = [of_the_system, long_name, below_a_file, far_below_a_file, folder_in_its_place, device,
+          link_to_itself]
+SAVES = {"atomic": lambda path: files.write_text(path, "text"),
+         "array": lambda path: files.save_array(path, np.zeros(3)),
+         "arrays": lambda path: files.save_arrays(path, x=np.zeros(3)),
+         "rows": lambda path: files.write_rows(path, ["a"], [{"a": 1}]),
+         "tried": files.require_writable}
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("save", SAVES)
+def test_impossible_places_are_one_line_that_names_them(tmp_path, place, save):
+    path = place(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(errors.StorageError) as error:
+        SAVES[save](path)
+    assert str(error.value).startswith(f"{path}: ") and "\n" not in str(error.value)
+    assert ".unfinished" not in str(error.value)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.ENOSPC, errno.EDQUOT])
+@pytest.mark.parametrize("save", SAVES)
+def test_a_disk_that_refuses_is_one_line_that_names_the_file(tmp_path, monkeypatch, save,
+                                                             number):
+    def refuse(prefix, suffix, dir):
+        name = os.path.join(dir, prefix + "1" + suffix)
+        raise OSError(number, os.strerror(number), name)
+    monkeypatch.setattr(files.tempfile, "mkstemp", refuse)
+    with pytest.raises(errors.StorageError) as error:
+        SAVES[save](tmp_path / "out.npz")
+    assert str(error.value).startswith(f"{tmp_path / 'out.npz'}: {os.strerror(number)}; ")
+
+
+@pytest.mark.parametrize("refusal", [
+    OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), "named",
+    OSError("100 requested and 3 written")])     # by NumPy
+def test_a_disk_that_fills_up_while_writing_names_the_file(tmp_path, refusal):
+    path = tmp_path / "new" / "out.npz"
+    with pytest.raises(errors.StorageError) as error, files.atomic(path) as temporary:
+        if refusal == "named":
+            refusal = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(temporary))
+        raise refusal
+    assert str(error.value) == (f"{path}: No space left on device; free some space on the "
+                                "disk")
+    assert names(tmp_path / "new") == []
+
+
+def test_a_file_within_a_file_has_the_outer_one_s_name(tmp_path):
+    """As where weights are compressed, read again, and only then renamed."""
+    with pytest.raises(errors.UserError) as error, files.atomic(tmp_path / "x") as temporary:
+        raise errors.UserError(f"{temporary}: truncated")
+    assert str(error.value) == f"{tmp_path / 'x'}: truncated"
+
+
+@pytest.mark.parametrize("error", [
+    OSError(errno.ENOSPC, "full", "/elsewhere/file"), ConnectionError("lost"),
+    FileNotFoundError(errno.ENOENT, "none", "/elsewhere/file"), ValueError("fault"),
+    OSError("cannot write mode F as PNG")])
+def test_errors_of_other_things_pass_through_writing(tmp_path, error):
+    with pytest.raises(type(error)) as caught, files.atomic(tmp_path / "x"):
+        raise error
+    assert caught.value is error
+
+
+@pytest.mark.parametrize("path, folder", [
+    ("x.npz", False), ("new/deep/x.npz", False), ("new", True), ("new/deep", True),
+    ("there", True), ("earlier.npz", False)])
+def test_places_that_can_be_written_pass_and_nothing_stays(tmp_path, path, folder):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "earlier.npz").write_text("earlier")
+    before = sorted(tmp_path.rglob("*"))
+    files.require_writable(tmp_path / path, folder)
+    assert sorted(tmp_path.rglob("*")) == before
+    assert (tmp_path / "earlier.npz").read_text() == "earlier"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write anywhere")
+def test_a_read_only_folder_is_refused(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(errors.StorageError, match="x.npz: Permission denied"):
+        files.require_writable(tmp_path / "x.npz")
+
+
+@pytest.mark.parametrize("name", ["x", "x.NPZ", "x.data"])
+def test_numbers_go_where_they_were_sent(tmp_path, name):
+    """NumPy adds its suffix to other names, and left an empty file behind."""
+    files.save_arrays(tmp_path / name, x=np.arange(3))
+    np.testing.assert_array_equal(files.load_arrays(tmp_path / name)["x"], np.arange(3))
+    files.save_array(tmp_path / name, np.arange(4))
+    np.testing.assert_array_equal(files.load_array(tmp_path / name), np.arange(4))
+    assert names(tmp_path) == [name]
+
+
+# --- Before the work ----------------------------------------------------------
+
+#: What each command writes beside --output.
+ALSO = {"die360-facts": ["--statement"], "table-map-quality": ["--summary"],
+        "train": ["--history"], "train-fundus": ["--history", "--checkpoint"],
+        "table-exemplars": ["--rows"], "table-5-2": ["--table"], "figure-5-2": ["--table"],
+        "table-without-leakage": ["--folds-table", "--by-distance"],
+        "table-5-1": ["--folds-table"], "visualize": ["--raw-output"],
+        "label-features": ["--features", "--roles", "--every", "--reproduced"]}
+WRITING = [(command, option) for command in cli.COMMANDS if command != "engine"
+           for option in ["--output", *ALSO.get(command, ())]]
+
+
+@pytest.mark.parametrize("command, option", WRITING)
+def test_every_output_is_tried_before_anything_is_done(tmp_path, capsys, command, option):
+    assert cli.main([command, option, str(below_a_file(tmp_path))]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"cnnviz {command}: {tmp_path / 'file' / 'out.npz'}")
+    assert "a part of this path is a file" in error
+    assert names(tmp_path) == ["file"]
+
+
+def test_all_paths_that_commands_write_are_known():
+    """A new option for a file to write is either tried or an input."""
+    parser = arguments.argparse.ArgumentParser()
+    for command in cli.COMMANDS:
+        parser = arguments.argparse.ArgumentParser(conflict_handler="resolve")
+        cli._module(command).add_arguments(parser)
+        tried = [each for each in parser._actions
+                 if isinstance(each, arguments._Written)]
+        written = [each for each in parser._actions
+                   if each.help and "to write" in each.help and each.dest != "help"]
+        assert set(map(id, written)) <= set(map(id, tried)), command
+
+
+def test_figures_are_tried_with_their_suffixes(tmp_path, capsys):
+    (tmp_path / "figure.pdf").mkdir()
+    assert cli.main(["figure-2-1", "-o", str(tmp_path / "figure")]) == 1
+    assert "figure.pdf: is a folder" in capsys.readouterr().err
+    assert names(tmp_path) == ["figure.pdf"]
+
+
+# --- Reading --------------------------------------------------------------------
+
+POINTER = ("version https://git-lfs.github.com/spec/v1\noid sha256:" + 64 * "0"
+           + "\nsize 12345\n")
+READERS = {
+    "array": files.load_array, "arrays": files.load_arrays, "text": files.read_text,
+    "table": files.read_table, "rows": files.read_rows,
+    "weights": lambda path: weights.read_metadata(path),
+    "manifest": lambda path: weights.read_manifest(path.parent),
+    "own parameters": lambda path: own.load(path, None),
+    "labels": kaggle.read_labels, "outputs": kaggle.read_outputs,
+    "published parameters": defauw_dump.read}
+
+
+@pytest.mark.parametrize("read", READERS)
+def test_git_lfs_pointers_are_named_by_every_reader(tmp_path, read):
+    path = tmp_path / ("manifest.csv" if read == "manifest" else "file.npz")
+    path.write_text(POINTER)
+    with pytest.raises(errors.UserError, match="Git LFS pointer") as error:
+        READERS[read](path)
+    assert str(path) in str(error.value) and "'git lfs pull'" in str(error.value)
+
+
+@pytest.mark.parametrize("read", READERS)
+def test_files_that_may_not_be_read_are_one_line(tmp_path, monkeypatch, read):
+    path = tmp_path / ("manifest.csv" if read == "manifest" else "file.npz")
+    path.write_text("")
+    plain = builtins.open
+
+    def refuse(file, *arguments, **options):
+        if os.fspath(file) == str(path):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return plain(file, *arguments, **options)
+    monkeypatch.setattr(builtins, "open", refuse)
+    with pytest.raises(errors.UserError) as error:
+        READERS[read](path)
+    assert str(error.value) == (f"{path}: Permission denied; change its permissions, or "
+                                "choose another place")
+
+
+@pytest.mark.parametrize("read", READERS)
+def test_a_folder_in_place_of_a_file_is_one_line(tmp_path, read):
+    path = tmp_path / ("manifest.csv" if read == "manifest" else "file.npz")
+    path.mkdir()
+    with pytest.raises(errors.UserError, match="no such file|name a file instead") as error:
+        READERS[read](path)
+    assert str(path) in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("content, message", [
+    (b"a,b\n\xff\n", "byte 4 is not UTF-8"), (b"", "not a table of"),
+    (b'a,b\n1,2\n"3,4\n', "not a table of")])
+def test_tables_that_are_none_are_one_line(tmp_path, content, message):
+    path = tmp_path / "x.csv"
+    path.write_bytes(content)
+    with pytest.raises(errors.UserError, match=message) as error:
+        files.read_table(path, "brew")
+    assert str(path) in str(error.value)
+    with contextlib.suppress(errors.UserError):
+        files.read_rows(path)
+
+
+def test_missing_columns_are_named(tmp_path):
+    (tmp_path / "x.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(errors.UserError, match="x.csv: has no column c; make it with 'brew'"):
+        files.read_table(tmp_path / "x.csv", "brew", ("a", "c"))
+    assert list(files.read_table(tmp_path / "x.csv", "brew", ("a",)).b) == [2]
 
 
 # --- require_space and sha256 -----------------------------------------------
@@ -173,9 +417,10 @@ def test_archive_instead_of_array_and_array_instead_of_archive(npy, npz):
 def test_pickled_objects_are_refused(tmp_path):
     objects = np.array([{"a": 1}, None], dtype=object)
     np.save(tmp_path / "objects.npy", objects)
-    np.savez(tmp_path / "objects.npz", x=objects)
-    refused(tmp_path / "objects.npy", "allow_pickle")
-    refused(tmp_path / "objects.npz", "allow_pickle", files.load_arrays)
+    np.savez(tmp_path / "objects.npz", y=np.zeros(2), x=objects)
+    refused(tmp_path / "objects.npy", "array of Python objects .allow_pickle.*numbers only")
+    refused(tmp_path / "objects.npz", "x: an array of Python objects .allow_pickle",
+            files.load_arrays)
 
 
 @pytest.mark.parametrize("load", [files.load_array, files.load_arrays])

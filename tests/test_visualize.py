@@ -1,11 +1,14 @@
 """The command 'visualize': any network, any image, every method; errors in one line."""
+import sys
+import warnings
+
 import matplotlib.image
 import numpy as np
 import pytest
 from skimage import io
 
-from cnnviz import (cli, deconvnet, exemplars, exemplars_regularized, files, occlusion,
-                    overlay, paths, saliency)
+from cnnviz import (cli, deconvnet, errors, exemplars, exemplars_regularized, files, inputs,
+                    occlusion, overlay, paths, saliency)
 from cnnviz.backend import lasagne
 from cnnviz.commands import visualize as command
 from cnnviz.datasets import die360, fundus, pictures, synthetic
@@ -124,6 +127,17 @@ def test_by_default_an_exemplar_has_the_norm_of_noise(own):
     assert np.sqrt((found.patch ** 2).sum()) == pytest.approx(np.sqrt(found.patch.size),
                                                               rel=1e-5)
     assert found.neuron is None
+
+
+@pytest.mark.parametrize("method", command.METHODS)
+def test_every_method_says_what_it_is_doing(own, capsys, method):
+    assert own("--steps", 2, "--size", 3, "--stride", 3, method=method) == 0
+    out, err = capsys.readouterr()
+    assert f"building {own.path} (weights: {own.weights})" in out
+    assert f"{method}: layer pool" in out and "100%" in err
+    if method in command.UNIT_METHODS:
+        assert own("--unit", 0, method=method, feature=None, layer="output") == 0
+        assert "100%" in capsys.readouterr().err
 
 
 def test_a_pdf_alone_is_written_where_that_is_asked_for(own):
@@ -377,7 +391,440 @@ def test_pictures_of_the_wrong_kind_are_refused(own, tmp_path, capsys):
 def test_channels_that_no_picture_has_are_refused(tmp_path, capsys):
     own = Own(tmp_path, channels=2)
     assert own() == 1
-    assert "input has 2 channels; --image gives one" in error_line(capsys)
+    assert "input has 2 channels; --image gives one" in (error := error_line(capsys))
+    assert ".npy array" in error
+
+
+# --- Arrays as images ---------------------------------------------------------------
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    """Networks of several numbers of channels, each with an image as an array."""
+    found = {}
+    for channels in (1, 2, 3, 7, 24):
+        own = found[channels] = Own(tmp_path_factory.mktemp("many"), channels)
+        own.array = np.random.RandomState(channels).randn(channels, 12, 14)
+        own.image = own.folder / "image.npy"
+        np.save(own.image, own.array)
+        own.input = ((own.array - MEAN) / STD)[None].astype(np.float32)
+    return found
+
+
+@pytest.mark.parametrize("channels, method", [
+    *((channels, "exemplar") for channels in (1, 2, 3, 7, 24)),
+    *((7, method) for method in command.METHODS if method != "exemplar")])
+def test_any_number_of_channels_is_drawn(many, channels, method):
+    own, raw = many[channels], many[channels].folder / "raw.npz"
+    assert own("--raw-output", raw, "--steps", 3, "--size", 3, "--stride", 2, method=method,
+               image=None if method.startswith("reg") else own.image) == 0
+    opened(own.folder / "out.png")
+    found = files.load_arrays(raw)
+    if method.endswith("exemplar"):
+        assert found["patch"].shape == (2, channels, 4, 4)
+    else:
+        np.testing.assert_array_equal(found["image"], own.input)
+        np.testing.assert_array_equal(found["maps"], expected_maps(own, method)[:, 0])
+
+
+def test_the_title_says_what_is_shown_of_many_channels(many, monkeypatch):
+    titles = []
+    monkeypatch.setattr(visualize, "_panels", lambda title, *_: titles.append(title) or 1 / 0)
+    for channels, method in ((7, "guided"), (2, "exemplar"), (3, "guided")):
+        with pytest.raises(ZeroDivisionError):
+            many[channels]("--steps", 1, method=method)
+    assert [title.splitlines()[2:] for title in titles] == [
+        ["pictures show the mean of the 7 channels"],
+        ["pictures show the mean of the 2 channels"], []]
+
+
+def test_channels_that_no_picture_has_are_averaged():
+    pixels = np.random.RandomState(0).rand(5, 3, 4)
+    np.testing.assert_allclose(visualize.shown(pixels, [1.0], np.arange(5)),
+                               (pixels * np.arange(5)[:, None, None] + 1).mean(axis=0))
+    assert visualize.shown(pixels[:3], [0], [1]).shape == (3, 4, 3)
+
+
+@pytest.mark.parametrize("save", [
+    lambda path, array: np.savez(path, image=array, other=array * np.nan),
+    lambda path, array: np.savez_compressed(path, array[None])])
+def test_archives_hold_images_too(many, save):
+    own, path = many[7], many[7].folder / "one.npz"
+    save(path, own.array)
+    assert own("--raw-output", own.folder / "raw.npz", image=path) == 0
+    np.testing.assert_array_equal(files.load_arrays(own.folder / "raw.npz")["image"],
+                                  own.input)
+
+
+def test_numbers_written_are_read_as_an_image_again(tmp_path):
+    """The network's own input, whatever its standardization."""
+    words = ["visualize", "--network", "c1", "--weights", "random", "--layer", "pool1",
+             "--feature", "0", "-o", str(tmp_path / "out.png"), "--raw-output"]
+    assert cli.main([*words, str(tmp_path / "a.npz"), "--image", "die:15,100"]) == 0
+    assert cli.main([*words, str(tmp_path / "b.npz"), "--image",
+                     str(tmp_path / "a.npz")]) == 0
+    for name, array in files.load_arrays(tmp_path / "a.npz").items():
+        np.testing.assert_array_equal(files.load_arrays(tmp_path / "b.npz")[name], array)
+
+
+OBJECTS = np.array([np.ones(2), np.ones(3)], object)
+
+
+@pytest.mark.parametrize("array, message", [
+    (np.ones((6, 12, 14)), "has shape (6, 12, 14); the network takes (7, 12, 14)"),
+    (np.ones((2, 7, 12, 14)), "the network takes (7, 12, 14); give one image at a time"),
+    (np.ones((12, 14, 7)), "channels come first: numpy.moveaxis(array, -1, 0)"),
+    (np.ones((12, 14)), "has shape (12, 14)"), (np.ones(()), "has shape ()"),
+    (np.full((7, 12, 14), np.nan), "not finite"), (np.full((7, 12, 14), np.inf), "not finite"),
+    (np.full((7, 12, 14), "a"), "type <U1, not numbers"),
+    (np.ones((7, 12, 14), complex), "type complex128, not numbers"),
+    (OBJECTS, "Python objects")], ids=str)
+@pytest.mark.parametrize("suffix", [".npy", ".npz"])
+def test_arrays_that_do_not_fit_are_one_line(many, capsys, array, message, suffix):
+    path = many[7].folder / f"odd{suffix}"
+    (np.save if suffix == ".npy" else np.savez)(path, array)
+    assert many[7](image=path) == 1
+    error = error_line(capsys)
+    assert message in error and str(path) in error and "snakemake" not in error
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz"])
+@pytest.mark.parametrize("content, message", [
+    (b"", "truncated or not an array file"), (b"version https://git-lfs.github.com/spec/v1\n",
+                                              "'git lfs pull'")])
+def test_damaged_arrays_and_pointers_are_one_line(many, capsys, suffix, content, message):
+    path = many[7].folder / f"damaged{suffix}"
+    path.write_bytes(content)
+    assert many[7](image=path) == 1
+    assert message in error_line(capsys)
+
+
+def test_pictures_that_are_pointers_are_named(own, capsys):
+    path = own.folder / "pointer.png"
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
+    assert own(image=path) == 1
+    assert "pointer.png: this is a Git LFS pointer" in error_line(capsys)
+
+
+# --- Nothing is lost ----------------------------------------------------------------
+
+@pytest.mark.parametrize("method", command.METHODS)
+@pytest.mark.parametrize("raw", [True, False])
+def test_numbers_are_kept_when_the_figure_cannot_be_drawn(own, capsys, tmp_path, monkeypatch,
+                                                          method, raw):
+    def fail(*_, **__):
+        raise RuntimeError("no such glyph")
+    monkeypatch.setattr(visualize, "_panels", fail)
+    kept = tmp_path / ("numbers.npz" if raw else "out.png.npz")
+    with pytest.raises(RuntimeError, match="no such glyph"):
+        own(*(["--raw-output", kept] if raw else []), "--steps", 2, "--size", 3, "--stride",
+            3, method=method, output=tmp_path / "out.png")
+    assert f"out.png: the figure could not be drawn; the numbers are in {kept}" in (
+        capsys.readouterr().err)
+    found = files.load_arrays(kept)
+    assert len(found["patch" if method.endswith("exemplar") else "maps"]) == len(FEATURES)
+    assert sorted(each.name for each in tmp_path.iterdir()) == [kept.name]
+
+
+def test_the_figure_is_kept_when_the_numbers_cannot_be_written(own, capsys, tmp_path,
+                                                               monkeypatch):
+    def full(path, **_):
+        raise errors.StorageError(f"{path}: No space left on device")
+    monkeypatch.setattr(files, "save_arrays", full)
+    assert own("--raw-output", tmp_path / "raw.npz", output=tmp_path / "out.png") == 1
+    assert "raw.npz: No space left" in error_line(capsys)
+    opened(tmp_path / "out.png")
+
+
+@pytest.mark.parametrize("name, start", [
+    ("out.PNG", b"\x89PNG"), ("out.Pdf", b"%PDF"), ("a.b.PDF", b"%PDF")])
+def test_suffixes_may_be_capitals(own, tmp_path, name, start):
+    assert own("--raw-output", tmp_path / "raw.NPZ", output=tmp_path / name) == 0
+    assert (tmp_path / name).read_bytes().startswith(start)
+    assert "maps" in files.load_arrays(tmp_path / "raw.NPZ")
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+# --- Output units -------------------------------------------------------------------
+
+@pytest.mark.parametrize("method", command.UNIT_METHODS)
+@pytest.mark.parametrize("linear", [True, False])
+def test_units_are_those_of_the_library(own, monkeypatch, method, linear):
+    layer = layers.find_layer(own.network, "output")
+    layer = inputs.linear(layer) if linear else layer
+    titles, texts = [], []
+    monkeypatch.setattr(visualize, "_field", lambda *_: pytest.fail("no neuron here"))
+    plain = visualize.draw_maps
+    monkeypatch.setattr(visualize, "draw_maps", lambda title, *rest: (
+        titles.append(title), plain(title, *rest))[1])
+    monkeypatch.setattr(style, "show_box", lambda *_: pytest.fail("no field here"))
+    raw = own.folder / "raw.npz"
+    assert own("--raw-output", raw, "--size", 3, "--stride", 2, "--unit", 1, 0,
+               *["--linear"] * linear, method=method, layer="output", feature=None) == 0
+    opened(own.folder / "out.png")
+    found = files.load_arrays(raw)
+    if method == "occlusion":
+        expected = occlusion.output_occlusion(layer, own.input, [1, 0], 3, 2)
+    else:
+        expected = saliency.unit_saliency(layer, own.input, [1, 0])
+    np.testing.assert_array_equal(found["maps"], expected[:, 0])
+    np.testing.assert_array_equal(found["units"], [1, 0])
+    np.testing.assert_array_equal(found["output"], layers.outputs(layer, own.input)[0, [1, 0]])
+    assert "of units 1, 0" in titles[0] and "place" not in found
+    assert ("before" if linear else "after") + " its non-linearity" in titles[0]
+
+
+@pytest.mark.parametrize("method", sorted(set(command.METHODS) - set(command.UNIT_METHODS)))
+def test_methods_without_units_say_which_have_them(own, capsys, method):
+    assert own("--unit", 0, method=method, layer="output", feature=None) == 1
+    assert "units have gradient-max, gradient-sum, occlusion" in error_line(capsys)
+
+
+@pytest.mark.parametrize("words, changed, message", [
+    (["--unit", 0], {"feature": None}, "'pool' has feature maps, not output units; ask for "
+                                       "them with --feature"),
+    ([], {"layer": "output"}, "ask for its units with --unit"),
+    (["--unit", 2], {"feature": None, "layer": "output"}, "has units 0 to 1, not 2"),
+    (["--unit", -1], {"feature": None, "layer": "output"}, "has units 0 to 1, not -1"),
+    (["--linear"], {}, "--linear is for --unit")])
+def test_units_and_features_are_told_apart(own, capsys, words, changed, message):
+    assert own(*words, **changed) == 1
+    assert message in error_line(capsys)
+
+
+@pytest.mark.parametrize("words, changed, message", [
+    (["--unit", 0], {}, "not allowed with argument"), ([], {"feature": None}, "is required"),
+    ([], {"feature": 1.5}, "'1.5' is neither a whole number nor topN"),
+    ([], {"feature": "top0"}, "'top0' is neither"), ([], {"feature": "best"}, "is neither"),
+    (["--fill", "nan"], {}, "'nan' is no finite number"), (["--fill", "grey"], {}, "blur")])
+def test_arguments_that_make_no_sense_are_refused_by_the_parser(own, capsys, words, changed,
+                                                                message):
+    with pytest.raises(SystemExit):
+        own(*words, **changed)
+    assert message in capsys.readouterr().err
+
+
+# --- Features that respond, and that do not -------------------------------------------
+
+def test_the_strongest_features_are_found(own, capsys):
+    raw = own.folder / "raw.npz"
+    values = saliency.feature_maps(own.layer, own.input)[0].max(axis=(1, 2))
+    order = list(np.argsort(-values))
+    for method in ("gradient-max", "exemplar"):
+        assert own("--raw-output", raw, "--steps", 1, method=method,
+                   feature=["top2", order[3], order[0]]) == 0
+        assert list(files.load_arrays(raw)["features"]) == [*order[:2], order[3]]
+        assert f"top2: {order[0]}, {order[1]}" in capsys.readouterr().out
+    assert own("--raw-output", raw, feature="top9") == 0
+    assert list(files.load_arrays(raw)["features"]) == order
+    outputs = layers.outputs(layers.find_layer(own.network, "output"), own.input)[0]
+    assert own("--raw-output", raw, "--unit", "top1", feature=None, layer="output") == 0
+    assert list(files.load_arrays(raw)["units"]) == [outputs.argmax()]
+
+
+def test_the_strongest_features_of_no_image_are_refused(own, capsys):
+    assert own(method="exemplar", feature="top2", image=None) == 1
+    assert "respond most to an image; give --image" in error_line(capsys)
+
+
+def test_equal_responses_come_in_order():
+    assert visualize.strongest([1, 3, 3, 0], 3) == [1, 2, 0]
+    assert visualize.strongest([1, 2], 5) == [1, 0]
+
+
+@pytest.fixture
+def quiet(tmp_path):
+    """A network whose feature 0 is silent, 2 the same everywhere, and the others not."""
+    own = Own(tmp_path)
+    own.values[0][[0, 2]], own.values[1][:] = 0, [0, 0, 2, 0]
+    np.savez(own.weights, *own.values)
+    lasagne.layers.set_all_param_values(own.network, own.values)
+    return own
+
+
+@pytest.mark.parametrize("method", visualize.UNITS)
+def test_silent_features_say_so_and_name_others(quiet, capsys, monkeypatch, method):
+    figures = []
+    save = style.save
+    monkeypatch.setattr(style, "save", lambda figure, *rest: (
+        figures.append(figure), save(figure, *rest))[1])
+    assert quiet("--size", 3, "--stride", 3, method=method, feature=[0, 1]) == 0
+    out = capsys.readouterr().out
+    values = saliency.feature_maps(quiet.layer, quiet.input)[0].max(axis=(1, 2))
+    most = [k for k in np.argsort(-values) if k]
+    assert "feature 0 is silent on this image: its map is 0 everywhere" in out
+    assert "respond most to it: " + ", ".join(f"{k} ({values[k]:.3g})" for k in most) in out
+    title = figures[0].texts[0].get_text()
+    assert "feature 0 is silent on this image" in title and "respond most" in title
+    notes = [text.get_text() for axes in figures[0].axes for text in axes.texts]
+    assert notes.count("silent on this image") == 1
+    assert notes.count("green: important areas") == 1
+
+
+def test_a_map_that_is_the_same_everywhere_is_silent_too(quiet, capsys):
+    assert quiet(feature=2) == 0
+    assert "feature 2 is silent on this image: its map is 2 everywhere" in (
+        capsys.readouterr().out)
+
+
+def test_a_network_that_is_dead_altogether_says_so(quiet, capsys):
+    np.savez(quiet.weights, *(0 * value for value in quiet.values))
+    assert quiet(feature=1) == 0
+    assert "no other feature of this layer responds to it" in capsys.readouterr().out
+    assert quiet("--unit", 1, feature=None, layer="output") == 0
+    assert "unit 1 is silent on this image: its saliency is 0" in capsys.readouterr().out
+
+
+def test_features_that_show_something_are_not_called_silent(own, capsys):
+    assert own() == 0
+    assert "silent" not in capsys.readouterr().out
+
+
+def test_a_map_without_important_areas_claims_none():
+    maps = np.zeros((2, 8, 8))
+    maps[0, 1, 1], maps[1, 2, 2] = -1, 10
+    notes = [axes.texts[0].get_text() for axes in drawn(maps).axes[2::3]]
+    assert notes == ["nothing raises it", "green: important areas"]
+
+
+# --- Fills ----------------------------------------------------------------------------
+
+@pytest.mark.parametrize("words, fill", [
+    ([0.7], 0.7), (["-0.5"], -0.5), (["mean"], "mean")])
+def test_the_occluder_is_filled_as_asked(own, words, fill):
+    raw = own.folder / "raw.npz"
+    assert own("--raw-output", raw, "--size", 3, "--stride", 2, "--fill", *words,
+               method="occlusion") == 0
+    fill = own.input[0].mean(axis=(1, 2)) if fill == "mean" else fill
+    np.testing.assert_array_equal(files.load_arrays(raw)["maps"], occlusion.neuron_occlusion(
+        own.layer, own.input, FEATURES, 3, 2, fill)[:, 0])
+
+
+@pytest.mark.parametrize("words, changed, name", [
+    ((), {}, "neuron_occlusion"),
+    (("--unit", 0), {"feature": None, "layer": "output"}, "output_occlusion")])
+def test_a_blurred_image_is_what_covers_it(own, monkeypatch, words, changed, name):
+    fills = []
+
+    def occluded(layer, pixels, wanted, size, stride, fill, progress):
+        fills.append(fill)
+        return np.ones((len(wanted), 1, 12, 14))
+    monkeypatch.setattr(occlusion, name, occluded)
+    assert own("--size", 5, "--fill", "blur", *words, method="occlusion", **changed) == 0
+    np.testing.assert_array_equal(fills[0], visualize.filled(own.input, "blur", 5))
+
+
+def test_fills_are_computed_from_the_image():
+    pixels = np.random.RandomState(0).rand(1, 3, 20, 20)
+    np.testing.assert_allclose(visualize.filled(pixels, "mean", 5),
+                               pixels[0].mean(axis=(1, 2)))
+    blurred = visualize.filled(pixels, "blur", 5)
+    assert blurred.shape == (3, 20, 20) and blurred.std() < 0.2 * pixels.std()
+    np.testing.assert_allclose(blurred.mean(), pixels.mean(), rtol=0.02)
+    assert visualize.filled(pixels, [2.0], 5) == 2
+    np.testing.assert_array_equal(visualize.filled(pixels, [1.0, 2.0, 3.0], 5), [1, 2, 3])
+
+
+@pytest.mark.parametrize("words, changed, message", [
+    ([1, 2], {"method": "occlusion"}, "--fill: 2 numbers for 1 channels"),
+    (["mean", "blur"], {"method": "occlusion"}, "give numbers, or one of mean, blur alone"),
+    ([1], {"method": "guided"}, "--fill is for occlusion, not for guided")])
+def test_fills_that_make_no_sense_are_refused(own, capsys, words, changed, message):
+    assert own("--fill", *words, **changed) == 1
+    assert message in error_line(capsys)
+
+
+def test_the_title_names_the_fill():
+    parser = command.argparse.ArgumentParser()
+    command.add_arguments(parser)
+    words = ["--network", "own.py", "--layer", "pool", "--feature", "1", "-o", "x.png",
+             "--image", "i.png", "--method", "occlusion", "--fill"]
+    for fill, text in (("mean", "the mean of the image"), ("0.25", "0.25"),
+                       ("blur", "the image, blurred")):
+        assert command.title(parser.parse_args([*words, fill])).endswith(
+            f"pixels, filled with {text}")
+
+
+# --- Networks of other sizes ------------------------------------------------------------
+
+RESHAPED = """
+import lasagne
+def build():
+    network = lasagne.layers.InputLayer((4, 1, 12, 14), name="input")
+    network = lasagne.layers.Conv2DLayer(network, 4, 3, name="conv")
+    network = lasagne.layers.MaxPool2DLayer(network, 2, name="pool")
+    network = lasagne.layers.ReshapeLayer(network, (4, 120))
+    return lasagne.layers.DenseLayer(network, 2, name="output")
+"""
+
+
+@pytest.mark.parametrize("count, method", [
+    (1, "gradient-max"), *((8, method) for method in command.METHODS)])
+def test_a_network_of_a_fixed_number_of_images_gives_the_same(tmp_path, count, method):
+    free, fixed = (Own(tmp_path) for _ in range(2))
+    words = ("--size", 3, "--stride", 2, "--steps", 3, "--raw-output")
+    assert free(*words, tmp_path / "free.npz", method=method) == 0
+    fixed.path.write_text(OWN.format(channels=1).replace("None, 1", f"{count}, 1"))
+    assert fixed(*words, tmp_path / "fixed.npz", method=method) == 0
+    found = files.load_arrays(tmp_path / "fixed.npz")
+    for name, array in files.load_arrays(tmp_path / "free.npz").items():
+        np.testing.assert_allclose(found[name], array, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("method", command.UNIT_METHODS)
+def test_a_network_that_reshapes_by_its_number_of_images_gets_so_many(tmp_path, method):
+    free, fixed = (Own(tmp_path) for _ in range(2))
+    words = ("--unit", 1, "--size", 5, "--stride", 3, "--raw-output")
+    changed = {"method": method, "layer": "output", "feature": None}
+    assert free(*words, tmp_path / "free.npz", **changed) == 0
+    fixed.path.write_text(RESHAPED)
+    assert fixed(*words, tmp_path / "fixed.npz", **changed) == 0
+    np.testing.assert_allclose(*(files.load_arrays(tmp_path / f"{name}.npz")["maps"]
+                                 for name in ("fixed", "free")), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("size, method", [
+    ("None, 14", "gradient-max"), ("12, None", "occlusion"),
+    *(("None, None", method) for method in command.METHODS)])
+def test_a_network_of_any_size_takes_the_picture_s_own(tmp_path, capsys, size, method):
+    fixed, free = (Own(tmp_path) for _ in range(2))
+    code = OWN.format(channels=1).replace(
+        'lasagne.layers.DenseLayer(network, 2, name="output")', "network")
+    fixed.values = fixed.values[:2]
+    np.savez(fixed.weights, *fixed.values)
+    words = ("--size", 3, "--stride", 2, "--steps", 3, "--raw-output")
+    fixed.path.write_text(code)
+    assert fixed(*words, tmp_path / "fixed.npz", method=method) == 0
+    assert "any size" not in capsys.readouterr().out
+    free.path.write_text(code.replace("12, 14", size))
+    assert free(*words, tmp_path / "free.npz", method=method) == 0
+    assert "the network takes pictures of any size: 12 × 14" in capsys.readouterr().out
+    found = files.load_arrays(tmp_path / "free.npz")
+    for name, array in files.load_arrays(tmp_path / "fixed.npz").items():
+        np.testing.assert_array_equal(found[name], array)
+
+
+def test_a_network_of_any_size_needs_a_picture_for_its_own(tmp_path, capsys):
+    own = Own(tmp_path)
+    own.path.write_text(OWN.format(channels=1).replace("12, 14", "None, None").replace(
+        'lasagne.layers.DenseLayer(network, 2, name="output")', "network"))
+    assert own(method="exemplar", image=None, weights="random") == 1
+    assert "without a size of its own; give --image" in error_line(capsys)
+
+
+@pytest.mark.parametrize("shape", ["(None, 10)", "(None, 3, 10)", "(None, 1, 4, 4, 4)"])
+def test_inputs_that_are_no_images_are_one_line(tmp_path, capsys, shape):
+    own = Own(tmp_path)
+    own.path.write_text(f"""
+from lasagne.layers import *
+def build():
+    network = InputLayer({shape}, name="input")
+    return DenseLayer(network, 2, name="output")
+""")
+    for words, feature in ((("--unit", 0), None), ((), 0)):
+        assert own(*words, weights="random", layer="output", feature=feature) == 1
+        assert ("this command shows images, (batch, channels, rows, columns); from Python, "
+                "cnnviz.saliency.unit_saliency(layer, inputs, units, raw=True)") in (
+                    error_line(capsys))
 
 
 @pytest.mark.parametrize("code, message", [
@@ -388,17 +835,72 @@ def test_channels_that_no_picture_has_are_refused(tmp_path, capsys):
     ("def build():\n    raise SystemExit(2)", "own.py, line 2: SystemExit: 2"),
     (OWN.format(channels=1).replace('"pool"', '"conv"'),
      "own.py: several layers are named 'conv'"),
-    (OWN.format(channels=1).replace("None, 1", "32, 1"),
-     "input 'input' is built for 32 images at a time; build it for None"),
-    (OWN.format(channels=1).replace("12, 14", "None, 14").replace(
-        "lasagne.layers.DenseLayer(network, 2, name=\"output\")", "network"),
-     "of fixed size"),
+    ("def build(channels, size=3):\n    pass",
+     "own.py, line 1: build() is called without arguments, and missing a required argument:"
+     " 'channels'"),
+    ("import warnings\nwarnings.simplefilter('error')\n\ndef build():\n"
+     "    warnings.warn('old')", "own.py, line 5: UserWarning: old"),
+    ("def build():\n    return {'a': 1}", "build() returns dict, not a Lasagne layer"),
+    (OWN.format(channels=1).replace("return", "net =") + "    return {'output': net}",
+     "build() returns dict, not a Lasagne layer; return the last one of its layers"),
+    (b"# caf\xe9\n", "own.py, line 1: is not UTF-8; save the file as UTF-8 text"),
+    (b"\n\n\n# caf\xe9\n", "own.py, line 4: is not UTF-8"),
+    (b"# coding: nonsense\n", "own.py, line 1: is not UTF-8"),
+    ("import argparse\nargparse.ArgumentParser().parse_args(['--x'])",
+     "own.py, line 2: SystemExit: 2"),
+    ("x = '\0'", "own.py: "),
+    ("from helper_of_own import broken\nbroken()",
+     "own.py, line 2 (at helper_of_own.py, line 2): ZeroDivisionError"),
+    ("\nimport helper_with_typo", "own.py, line 2 (at helper_with_typo.py, line 2): "
+     "SyntaxError: '(' was never closed"),
+    ("import lasagne\n\n\nlasagne.layers.InputLayer(3, shapes=2)",
+     "own.py, line 4: TypeError"),
 ])
 def test_a_file_that_fails_is_named_with_the_line(tmp_path, capsys, code, message):
     own = Own(tmp_path)
-    own.path.write_text(code)
+    (tmp_path / "helper_of_own.py").write_text("def broken():\n    return 1 / 0\n")
+    (tmp_path / "helper_with_typo.py").write_text("x = 1\ny = (\n")
+    own.path.write_bytes(code if isinstance(code, bytes) else code.encode())
     assert own(weights="random") == 1
     assert message in error_line(capsys)
+
+
+def test_a_layer_that_fails_later_is_named_with_the_line(tmp_path, capsys):
+    own = Own(tmp_path)
+    own.path.write_text(OWN.format(channels=1) + """
+class Odd(lasagne.layers.Layer):
+    def get_output_for(self, input, **kwargs):
+        return input.no_such_thing
+""")
+    own.path.write_text(own.path.read_text().replace(
+        "lasagne.layers.MaxPool2DLayer(network, 2", "Odd(network"))
+    assert own(weights="random") == 1
+    error = error_line(capsys)
+    assert "own.py, line 11: " in error and "AttributeError: " in error
+
+
+def test_a_traceback_is_shown_on_request_to_the_last_frame(tmp_path):
+    own = Own(tmp_path)
+    own.path.write_text("def build():\n    return 1 / 0\n")
+    with pytest.raises(errors.UserError) as error:
+        own("--debug", weights="random")
+    assert isinstance(error.value.__cause__, ZeroDivisionError)
+
+
+def test_what_a_file_sets_for_itself_ends_with_it(tmp_path):
+    own = Own(tmp_path)
+    before = sys.path[:], sys.argv[:], np.geterr(), warnings.filters[:]
+    own.path.write_text("import sys, warnings, numpy\nassert sys.argv == [__file__]\n"
+                        "numpy.seterr(all='raise')\nwarnings.simplefilter('error')\n"
+                        + OWN.format(channels=1))
+    own_network.build(own.path)
+    assert before == (sys.path, sys.argv, np.geterr(), warnings.filters)
+
+
+def test_faults_of_the_package_are_not_blamed_on_the_file(own, monkeypatch):
+    monkeypatch.setattr(saliency, "feature_saliency", lambda *_, **__: {}["fault"])
+    with pytest.raises(KeyError):
+        own()
 
 
 def test_layers_above_several_inputs_are_refused(tmp_path, capsys):

@@ -121,11 +121,7 @@ def _lines(path, columns):
     if not path.is_file():
         raise MissingFileError(f"{path}: no such file; write one with the "
                                f"header '{','.join(columns)}'")
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: byte {error.start} is not UTF-8; save the "
-                        "file as UTF-8") from None
+    text = files.read_text(path, encoding="utf-8-sig")
     reader = csv.reader(io.StringIO(text), strict=True)
     try:
         rows = [(reader.line_num, row) for row in reader if row]

@@ -5,7 +5,7 @@ from pathlib import Path
 import jsonschema
 import yaml
 
-from cnnviz import paths
+from cnnviz import files, paths
 
 __all__ = ["problems", "fundus_source"]
 
@@ -53,7 +53,7 @@ def problems(config, schema_path=paths.CONFIG_SCHEMA):
     list of str
         One line for each mistake; empty when there is none.
     """
-    schema = yaml.safe_load(schema_path.read_text(encoding="utf-8"))
+    schema = yaml.safe_load(files.read_text(schema_path))
     config = _plain(config)
     validator = jsonschema.Draft202012Validator(schema)
     found = [message for error in sorted(validator.iter_errors(config), key=_place)

@@ -34,6 +34,9 @@ _REMEDIES = {
     errno.EACCES: "change its permissions, or choose another place",
     errno.EPERM: "change its permissions, or choose another place",
     errno.ENAMETOOLONG: "choose a shorter name",
+    errno.EISDIR: "name a file instead",
+    errno.ENOTDIR: "a part of this path is a file; choose another place",
+    errno.ELOOP: "links lead to each other; name a file",
     errno.EIO: "check the disk",
 }
 

@@ -7,10 +7,9 @@ its exemplars.
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from cnnviz import files
-from cnnviz.errors import MissingFileError, UserError
+from cnnviz.errors import UserError
 
 __all__ = ["STARTS", "Role", "ROLES", "read_roles", "Record", "pack", "unpack", "read",
            "kept_steps", "border_share", "spread", "added"]
@@ -58,16 +57,8 @@ def read_roles(path):
     FileNotFoundError, ValueError
         For a missing or foreign file, or one that lacks a part.
     """
-    remedy = "make it with 'cnnviz label-features'"
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except FileNotFoundError:
-        raise MissingFileError(f"{path}: no such file; {remedy}") from None
-    except (ValueError, pd.errors.ParserError) as error:
-        raise UserError(f"{path}: not a table of features ({error}); {remedy}") from None
-    missing = [name for name in _COLUMNS if name not in table]
-    if missing:
-        raise UserError(f"{path}: has no column {', '.join(missing)}; {remedy}")
+    table = files.read_table(path, "cnnviz label-features", _COLUMNS, "features",
+                             dtype=str, keep_default_na=False)
     return {role.name: _row(path, table, role) for role in ROLES}
 
 

@@ -28,7 +28,7 @@ def add_arguments(parser):
     arguments.add_images(parser)
     arguments.add_weights(parser)
     arguments.add_engine(parser)
-    arguments.add_output(parser, "folder for face_1.gif to face_6.gif")
+    arguments.add_output(parser, "folder for face_1.gif to face_6.gif", "folder")
 
 
 def partial(pooling):

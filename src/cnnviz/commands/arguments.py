@@ -1,15 +1,60 @@
 """Arguments that several commands share."""
+import argparse
 from pathlib import Path
 
-from cnnviz import paths
+from cnnviz import files, paths
 from cnnviz.datasets import splits
 
 SPLITS = ("random", "separated")
+FIGURE_SUFFIXES = (".png", ".pdf")
 
 
-def add_output(parser, text="file to write"):
+def _try_figure(stem):
+    for suffix in FIGURE_SUFFIXES:
+        files.require_writable(stem.with_name(stem.name + suffix))
+
+
+#: What is written, and how that is tried.
+_TRIES = {"file": files.require_writable,
+          "folder": lambda path: files.require_writable(path, folder=True),
+          "figure": _try_figure}
+
+
+class _Written(argparse.Action):
+    """Keeps a path, after trying whether something can be written there."""
+
+    def __init__(self, *args, kind="file", **options):
+        super().__init__(*args, **options)
+        self._try = _TRIES[kind]
+
+    def __call__(self, parser, namespace, value, option=None):
+        self._try(Path(value))
+        setattr(namespace, self.dest, value)
+
+
+def add_written(parser, *names, kind="file", type=Path, **options):
+    """An argument for what a command writes, tried before hours of work.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+    *names : str
+    kind : {"file", "folder", "figure"}
+        A figure is named without suffix.
+    type, **options
+        As for ``add_argument``.
+    """
+    parser.add_argument(*names, action=_Written, kind=kind, type=type, **options)
+
+
+def add_output(parser, text="file to write", kind="file"):
     """``--output``, always required: no command guesses where to write."""
-    parser.add_argument("-o", "--output", type=Path, required=True, help=text)
+    add_written(parser, "-o", "--output", kind=kind, required=True, help=text)
+
+
+def add_figure(parser):
+    """``--output`` of a figure."""
+    add_output(parser, "figure to write, without suffix: .png and .pdf", "figure")
 
 
 def add_images(parser):

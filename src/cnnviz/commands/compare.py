@@ -3,6 +3,7 @@ import sys
 from pathlib import Path
 
 from cnnviz import comparison, comparison_text, files, paths
+from cnnviz.commands import arguments
 
 
 def add_arguments(parser):
@@ -12,8 +13,7 @@ def add_arguments(parser):
                         help="CSV files of our numbers")
     parser.add_argument("--reasons", type=Path, default=paths.REASONS,
                         help="CSV file of reasons for verdicts")
-    parser.add_argument("-o", "--output", type=Path, required=True,
-                        help="CSV file to write; a Markdown file goes beside it")
+    arguments.add_output(parser, "CSV file to write; a Markdown file goes beside it")
 
 
 def run(args):

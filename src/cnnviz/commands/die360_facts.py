@@ -5,6 +5,7 @@ from string import Template
 import numpy as np
 
 from cnnviz import comparison, files, paths
+from cnnviz.commands import arguments
 from cnnviz.datasets import die360, splits
 
 # Views on which the reduction from 128 to 32 pixels is studied.
@@ -18,10 +19,9 @@ STATEMENT = Path(__file__).with_name("die360_statement.md")
 def add_arguments(parser):
     parser.add_argument("--images", type=Path, default=paths.DIE360_IMAGES,
                         help="rendered images of all views")
-    parser.add_argument("--statement", type=Path, required=True,
+    arguments.add_written(parser, "--statement", required=True,
                         help="data statement to write (Markdown)")
-    parser.add_argument("-o", "--output", type=Path, required=True,
-                        help="CSV file of the measured facts to write")
+    arguments.add_output(parser, "CSV file of the measured facts to write")
 
 
 def twin_shares(images, a, b):

@@ -3,7 +3,6 @@
 The real ones were measured once; --measure measures them again from IDRiD's
 outlined photographs and writes that record.
 """
-import csv
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +52,6 @@ def run(args):
     if args.measure:
         real = _real(external.mirror(args.mirror))
         files.write_rows(args.real, list(real[0]), real)
-    with open(args.real, newline="", encoding="utf-8") as stream:
-        real = list(csv.DictReader(stream))
+    real = files.read_rows(args.real, "cnnviz drawn-lesions --measure")
     files.write_text(args.output, drawn_lesions.text(real, _drawn(args.count),
                                                      args.count, ROWS))

@@ -1,5 +1,4 @@
 """Posteriors of a trained network, fold by fold, on the views it was not trained on."""
-from pathlib import Path
 
 import numpy as np
 
@@ -15,9 +14,8 @@ def add_arguments(parser):
     arguments.add_images(parser)
     arguments.add_weights(parser)
     arguments.add_engine(parser)
-    parser.add_argument("-o", "--output", type=Path, required=True,
-                        help="folder to write: SPLIT/NETWORK_foldK.npz, files of indices, "
-                        "labels, posteriors")
+    arguments.add_output(parser, "folder to write: SPLIT/NETWORK_foldK.npz, files of "
+                         "indices, labels, posteriors", "folder")
 
 
 def _evaluate(args, fold, network, data, compute):

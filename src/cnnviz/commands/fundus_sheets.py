@@ -7,7 +7,6 @@ import functools
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from tqdm import tqdm
 
 from cnnviz import files
@@ -38,7 +37,8 @@ def add_arguments(parser):
                         default=list(STRIDES.values()),
                         help="of the occluder, from the first pooling layer to the fifth")
     arguments.add_engine(parser)
-    arguments.add_output(parser, "folder to write, with a file for each figure")
+    arguments.add_output(parser, "folder to write, with a file for each figure",
+                         "folder")
 
 
 def part_of(box, shape):
@@ -117,7 +117,8 @@ def run(args):
     from cnnviz.networks import defauw, layers
     arguments.select_engine(args)
     photographs = store.read(args.photographs)
-    roles = pd.read_csv(args.roles, dtype={"figure": str})
+    roles = files.read_table(args.roles, "cnnviz label-features", ("figure",),
+                             dtype={"figure": str})
     strongest = {weights: files.load_arrays(path, "cnnviz dissect") for weights, path
                  in zip(args.networks, args.dissected)}
     networks = {}

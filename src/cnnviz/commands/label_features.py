@@ -26,13 +26,13 @@ def add_arguments(parser):
     parser.add_argument("--reported", type=Path,
                         default=paths.REPORTED_TABLES / "table_4_1.csv",
                         help="the thesis's numbers")
-    parser.add_argument("--features", type=Path, required=True,
+    arguments.add_written(parser, "--features", required=True,
                         help="CSV file of all features to write")
-    parser.add_argument("--roles", type=Path, required=True,
+    arguments.add_written(parser, "--roles", required=True,
                         help="CSV file of the features of the figures to write")
-    parser.add_argument("--every", type=Path,
+    arguments.add_written(parser, "--every",
                         help="CSV file of the same form of all features to write")
-    parser.add_argument("--reproduced", type=Path, required=True,
+    arguments.add_written(parser, "--reproduced", required=True,
                         help="CSV file of reproduced numbers to write")
     arguments.add_output(parser, "Markdown file of Table 4.1 to write")
 

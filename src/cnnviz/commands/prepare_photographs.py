@@ -33,7 +33,7 @@ def add_arguments(parser):
                         help="kaggle: trainLabels.csv, if not in that folder")
     parser.add_argument("--partial", action="store_true",
                         help="kaggle: accept labels of a part of the photographs")
-    arguments.add_output(parser, "folder to write")
+    arguments.add_output(parser, "folder to write", "folder")
 
 
 def _synthetic(args):

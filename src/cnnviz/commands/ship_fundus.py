@@ -29,7 +29,7 @@ def add_arguments(parser):
     parser.add_argument("--photographs", type=Path, required=True,
                         help="folder of prepared synthetic test pairs")
     arguments.add_engine(parser)
-    parser.add_argument("-o", "--output", type=Path, default=paths.STANDIN_WEIGHTS,
+    arguments.add_written(parser, "-o", "--output", default=paths.STANDIN_WEIGHTS,
                         help="weight file to write")
 
 
@@ -54,8 +54,9 @@ def behind(path):
     from cnnviz.networks import weights
     metadata = weights.read_metadata(path)
     if "stages" in metadata:
-        return metadata["stages"], pd.read_csv(path.with_name(LEARNING_CURVES))
-    return [metadata], pd.read_csv(path.with_suffix(".csv")).assign(stage=path.stem)
+        return metadata["stages"], files.read_table(path.with_name(LEARNING_CURVES))
+    return [metadata], files.read_table(path.with_suffix(".csv"),
+                                        "cnnviz train-fundus").assign(stage=path.stem)
 
 
 def run(args):

@@ -16,8 +16,8 @@ def add_arguments(parser):
                         help="folder of trained weights, SPLIT/NETWORK_foldK.npz")
     parser.add_argument("--histories", type=Path, default=paths.HISTORIES,
                         help="folder of learning curves, likewise")
-    parser.add_argument("-o", "--output", type=Path,
-                        default=paths.SHIPPED_WEIGHTS, help="folder to write to")
+    arguments.add_written(parser, "-o", "--output", kind="folder",
+                          default=paths.SHIPPED_WEIGHTS, help="folder to write to")
 
 
 def _check_complete(found):
@@ -64,7 +64,8 @@ def run(args):
         name = path.relative_to(args.trained)
         with files.atomic(args.output / name) as temporary:
             temporary.write_bytes(path.read_bytes())
-        curve = pd.read_csv((args.histories / name).with_suffix(".csv"))
+        curve = files.read_table((args.histories / name).with_suffix(".csv"),
+                                 "cnnviz train")
         curve.insert(0, "file", name.as_posix())
         curves.append(curve)
     rows = [_row(args.output / path.relative_to(args.trained), args.output)

@@ -11,7 +11,7 @@ def add_arguments(parser):
     parser.add_argument("--reported", type=Path,
                         default=paths.REPORTED_TABLES / "table_5_1.csv",
                         help="the thesis's table")
-    parser.add_argument("--folds-table", type=Path, required=True,
+    arguments.add_written(parser, "--folds-table", required=True,
                         help="CSV file to write: every fold")
     arguments.add_output(parser, "CSV file of reproduced numbers to write")
 

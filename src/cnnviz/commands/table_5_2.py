@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from cnnviz import files
+from cnnviz.commands import arguments
 from cnnviz.datasets import die360
 from cnnviz.tables import exemplars_die360
 
@@ -15,10 +16,9 @@ from cnnviz.tables import exemplars_die360
 def add_arguments(parser):
     parser.add_argument("--exemplars", type=Path, nargs="+", required=True,
                         help="files of 'cnnviz die-exemplars', one per network")
-    parser.add_argument("--table", type=Path, required=True,
+    arguments.add_written(parser, "--table", required=True,
                         help="Markdown file to write: the thesis's claims, measured")
-    parser.add_argument("-o", "--output", type=Path, required=True,
-                        help="figure to write, without suffix: .png and .pdf")
+    arguments.add_figure(parser)
 
 
 def read(path):

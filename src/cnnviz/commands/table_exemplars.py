@@ -12,7 +12,7 @@ from cnnviz.tables import exemplars
 def add_arguments(parser):
     parser.add_argument("--statistics", type=Path, nargs="+", required=True,
                         help="files of 'cnnviz exemplar-statistics', one for each network")
-    parser.add_argument("--rows", type=Path, required=True,
+    arguments.add_written(parser, "--rows", required=True,
                         help="CSV file to write, a row for each exemplar")
     arguments.add_output(parser, "Markdown file to write")
 

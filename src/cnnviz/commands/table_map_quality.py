@@ -5,13 +5,13 @@ import pandas as pd
 
 from cnnviz import files
 from cnnviz.commands import arguments
-from cnnviz.errors import MissingFileError, UserError
+from cnnviz.errors import UserError
 
 
 def add_arguments(parser):
     parser.add_argument("--measured", type=Path, nargs="+", required=True,
                         help="CSV files of 'cnnviz map-quality'")
-    parser.add_argument("--summary", type=Path, required=True,
+    arguments.add_written(parser, "--summary", required=True,
                         help="CSV file of all means and intervals to write")
     arguments.add_output(parser, "Markdown file to write")
 
@@ -25,11 +25,9 @@ def read(path):
         For a missing file, or one with other columns.
     """
     from cnnviz.map_quality import COLUMNS
-    if not path.is_file():
-        raise MissingFileError(f"{path}: no such file; make it with 'cnnviz map-quality'")
     # Only values may be missing; a method that is not there is an empty text.
-    frame = pd.read_csv(path, keep_default_na=False, na_values={"value": ["", "nan"]},
-                        dtype={"image": str})
+    frame = files.read_table(path, "cnnviz map-quality", keep_default_na=False,
+                             na_values={"value": ["", "nan"]}, dtype={"image": str})
     if tuple(frame.columns) != COLUMNS:
         raise UserError(f"{path}: columns {list(frame.columns)} instead of "
                         f"{list(COLUMNS)}; make it again with 'cnnviz map-quality'")

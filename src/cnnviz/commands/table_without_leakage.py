@@ -15,9 +15,9 @@ def add_arguments(parser):
     parser.add_argument("--reported", type=Path,
                         default=paths.REPORTED_TABLES / "table_5_1.csv",
                         help="the thesis's table")
-    parser.add_argument("--folds-table", type=Path, required=True,
+    arguments.add_written(parser, "--folds-table", required=True,
                         help="CSV file to write: every fold")
-    parser.add_argument("--by-distance", type=Path, required=True,
+    arguments.add_written(parser, "--by-distance", required=True,
                         help="CSV file to write: right answers by the angle to "
                         "the nearest training view")
     arguments.add_output(parser, "Markdown file to write")

@@ -39,7 +39,7 @@ def add_arguments(parser):
                         "up after 5 epochs")
     parser.add_argument("--seed", type=int, default=0,
                         help=f"fold k starts from seed + {SEED_STEP} k")
-    parser.add_argument("--history", required=True,
+    arguments.add_written(parser, "--history", type=str, required=True,
                         help="CSV file of the learning curve to write")
     arguments.add_engine(parser)
     arguments.add_output(parser, "weight file (.npz) to write")

@@ -36,9 +36,9 @@ def add_arguments(parser):
     parser.add_argument("--steps", type=int, help="instead of the settings' number")
     parser.add_argument("--seed", type=int, default=0,
                         help="of weights, pictures and dropout")
-    parser.add_argument("--checkpoint", type=Path,
+    arguments.add_written(parser, "--checkpoint",
                         help="file of the state, to go on after an interruption")
-    parser.add_argument("--history", type=Path, required=True,
+    arguments.add_written(parser, "--history", required=True,
                         help="CSV file of the learning curve to write")
     arguments.add_engine(parser)
     arguments.add_output(parser, "weight file (.npz) to write")
@@ -46,8 +46,9 @@ def add_arguments(parser):
 
 def _settings(args, training):
     """Settings of the training, and those of its pictures, of one stage."""
+    text = files.read_text(args.settings)
     try:
-        stage = dict(yaml.safe_load(args.settings.read_text(encoding="utf-8"))[args.stage])
+        stage = dict(yaml.safe_load(text)[args.stage])
         pictures = {name: stage.pop(name) for name in _OF_PICTURES}
         pictures["size"] = stage.pop("size", SIZE)
         if args.stage in WITH_PHOTOGRAPHS:
@@ -55,7 +56,7 @@ def _settings(args, training):
         if args.steps is not None:
             stage["steps"] = args.steps
         return training.Settings(**stage), pictures
-    except (KeyError, TypeError, yaml.YAMLError) as error:
+    except (KeyError, TypeError, ValueError, yaml.YAMLError) as error:
         raise UserError(f"{args.settings}: not the settings of the stage "
                         f"'{args.stage}' ({error}); compare with "
                         f"{paths.FUNDUS_TRAINING}") from None

@@ -51,7 +51,7 @@ def _checksums(path):
     """SHA-256 of every file that a list of checksums names, by its path."""
     if not path.is_file():
         return {}
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = files.read_text(path).splitlines()
     return {name: digest for digest, name in
             (line.split(maxsplit=1) for line in lines if line.strip())}
 

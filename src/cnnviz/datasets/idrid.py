@@ -5,7 +5,6 @@ P. Porwal et al., *Indian Diabetic Retinopathy Image Dataset (IDRiD)*, Data 3
 folder or from the public repositories named in ``data/external/README.md``,
 never from this repository, which holds their grades, places and checksums only.
 """
-import csv
 import functools
 import itertools
 from pathlib import PurePosixPath
@@ -15,7 +14,7 @@ import numpy as np
 from scipy import ndimage
 from tqdm import tqdm
 
-from cnnviz import paths
+from cnnviz import files, paths
 from cnnviz.datasets import external, fundus, store
 from cnnviz.errors import UserError
 
@@ -66,8 +65,8 @@ class Record(NamedTuple):
 
 
 def _rows(name):
-    with open(paths.EXTERNAL_TABLES / name, newline="", encoding="utf-8") as stream:
-        return list(csv.DictReader(stream))
+    path = paths.EXTERNAL_TABLES / name
+    return files.read_rows(path, f"git checkout -- {path}")
 
 
 @functools.lru_cache(maxsize=None)

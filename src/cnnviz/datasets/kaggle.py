@@ -5,6 +5,7 @@ training photographs, a left and a right eye of each patient, named
 ``10_left.jpeg`` and so on, with their grades in ``trainLabels.csv``.
 """
 import csv
+import io
 import re
 import zipfile
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 
 from cnnviz import files
 from cnnviz.datasets import external, fundus
-from cnnviz.errors import MissingFileError, UserError
+from cnnviz.errors import MissingFileError, StorageError, UserError
 
 __all__ = ["TRAINING", "TEST", "CLASS_COUNTS", "LABELS_SHA256", "Record", "split_name",
            "read_labels", "check_labels", "records", "load", "stream",
@@ -83,22 +84,19 @@ def read_labels(path):
         raise MissingFileError(f"{path}: no such file; it comes with the "
                                "competition's data ('cnnviz prepare-photographs "
                                "--help' says how to get them)")
-    grades = {}
+    grades, text = {}, files.read_text(path, encoding="utf-8-sig")
+    reader = csv.DictReader(io.StringIO(text), strict=True)
     try:
-        with open(path, newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream, strict=True)
-            if not {"image", "level"} <= set(reader.fieldnames or ()):
-                raise UserError("the header must name image and level")
-            for row in reader:
-                name, level = row["image"], row["level"]
-                split_name(name or "")
-                if level not in ("0", "1", "2", "3", "4"):
-                    raise UserError(f"level '{level}' is not 0, 1, 2, 3 or 4")
-                if name in grades:
-                    raise UserError(f"'{name}' is there twice")
-                grades[name] = int(level)
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: not a text file of labels") from None
+        if not {"image", "level"} <= set(reader.fieldnames or ()):
+            raise UserError("the header must name image and level")
+        for row in reader:
+            name, level = row["image"], row["level"]
+            split_name(name or "")
+            if level not in ("0", "1", "2", "3", "4"):
+                raise UserError(f"level '{level}' is not 0, 1, 2, 3 or 4")
+            if name in grades:
+                raise UserError(f"'{name}' is there twice")
+            grades[name] = int(level)
     except (ValueError, csv.Error) as error:
         raise UserError(f"{path}, line {reader.line_num}: {error}") from None
     return grades
@@ -208,6 +206,8 @@ def test_labels(mirror=None, downloads=None):
             temporary.write_bytes(_only_member(archive))
             if files.sha256(temporary) != _TEST_LABELS_SHA256:
                 raise UserError("other labels than expected")
+    except StorageError:  # of this machine, not of what came
+        raise
     except (ValueError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
         raise external.Unavailable(f"{archive}: from {url}, but {error}") from None
     finally:
@@ -255,10 +255,10 @@ def read_outputs(path):
     ValueError
         Naming the file.
     """
+    text = files.read_text(path)
     try:
-        with open(path, newline="", encoding="utf-8") as stream:
-            rows = [(int(row["label"]), [float(row[f"p{grade}"]) for grade in range(5)])
-                    for row in csv.DictReader(stream)]
+        rows = [(int(row["label"]), [float(row[f"p{grade}"]) for grade in range(5)])
+                for row in csv.DictReader(io.StringIO(text))]
         labels, posteriors = zip(*rows)
         posteriors = np.array(posteriors)
         if set(labels) - set(range(5)) or np.abs(posteriors.sum(axis=1) - 1).max() > 1e-5:

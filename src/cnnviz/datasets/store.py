@@ -97,7 +97,7 @@ def _rows(path):
     ValueError
         For another header, or a row of another length.
     """
-    text = path.read_text(encoding="utf-8")
+    text = files.read_text(path)
     whole = text[:text.rfind("\n") + 1]
     header, *rows = csv.reader(io.StringIO(whole)) if whole else [()]
     if tuple(header) != _COLUMNS or any(len(row) != len(_COLUMNS) for row in rows):

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from cnnviz import exemplar_records
+from cnnviz.commands import arguments
 from cnnviz.datasets import fundus
 from cnnviz.figures import style
 
@@ -23,8 +24,7 @@ _LIMIT = 99.8               # percentile of magnitudes that becomes black or whi
 def add_arguments(parser):
     parser.add_argument("--exemplars", type=Path, required=True,
                         help="file of 'cnnviz fundus-exemplars'")
-    parser.add_argument("-o", "--output", type=Path, required=True,
-                        help="figure to write, without suffix: .png and .pdf")
+    arguments.add_figure(parser)
 
 
 def own_range(patch):

@@ -3,12 +3,12 @@
 The die shows face five alone; the template is the pip of face one.  A region
 matches where it correlates with the template more than half.
 """
-from pathlib import Path
 
 import numpy as np
 from scipy import ndimage
 from skimage import feature
 
+from cnnviz.commands import arguments
 from cnnviz.datasets import die360, die_scene
 from cnnviz.figures import style
 
@@ -20,8 +20,7 @@ THRESHOLD = 0.5
 
 
 def add_arguments(parser):
-    parser.add_argument("-o", "--output", type=Path, required=True,
-                        help="figure to write, without suffix: .png and .pdf")
+    arguments.add_figure(parser)
 
 
 def region_side():

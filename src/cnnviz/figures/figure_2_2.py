@@ -1,8 +1,8 @@
 """Figure 2.2: kernels, and what they respond to in a view of the die."""
-from pathlib import Path
 
 import numpy as np
 
+from cnnviz.commands import arguments
 from cnnviz.datasets import die360
 from cnnviz.figures import style
 
@@ -18,8 +18,7 @@ KERNELS = {
 
 
 def add_arguments(parser):
-    parser.add_argument("-o", "--output", type=Path, required=True,
-                        help="figure to write, without suffix: .png and .pdf")
+    arguments.add_figure(parser)
 
 
 def responses(image, kernels):

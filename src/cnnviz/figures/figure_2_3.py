@@ -3,10 +3,10 @@
 Input, kernel and result are those printed in the thesis; the result is computed
 anew, and what is printed stands in brackets where it differs.
 """
-from pathlib import Path
 
 import numpy as np
 
+from cnnviz.commands import arguments
 from cnnviz.figures import style
 from cnnviz.figures.figure_2_2 import responses
 
@@ -25,8 +25,7 @@ GAP = 1.5                 # between matrices, in cells
 
 
 def add_arguments(parser):
-    parser.add_argument("-o", "--output", type=Path, required=True,
-                        help="figure to write, without suffix: .png and .pdf")
+    arguments.add_figure(parser)
 
 
 def convolve(image, kernel):

@@ -3,10 +3,10 @@
 Input and results are those printed in the thesis; the results are computed anew,
 and what is printed stands in brackets where it differs.
 """
-from pathlib import Path
 
 import numpy as np
 
+from cnnviz.commands import arguments
 from cnnviz.figures import style
 
 INPUT = np.array([[1, 2, 6, 7],
@@ -22,8 +22,7 @@ PRINTED = {"maximum": (("4", "9"), ("7", "6")),
 
 
 def add_arguments(parser):
-    parser.add_argument("-o", "--output", type=Path, required=True,
-                        help="figure to write, without suffix: .png and .pdf")
+    arguments.add_figure(parser)
 
 
 def _pool(values, mode):

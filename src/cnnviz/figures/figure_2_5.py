@@ -2,10 +2,10 @@
 
 The layers are Lasagne's, and what is drawn is computed from them.
 """
-from pathlib import Path
 
 import numpy as np
 
+from cnnviz.commands import arguments
 from cnnviz.figures import style
 
 INPUT = 12                # rows and columns
@@ -19,8 +19,7 @@ LIFT = 5.2                # from plane to plane, in columns
 
 
 def add_arguments(parser):
-    parser.add_argument("-o", "--output", type=Path, required=True,
-                        help="figure to write, without suffix: .png and .pdf")
+    arguments.add_figure(parser)
 
 
 def build():

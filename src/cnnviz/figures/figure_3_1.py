@@ -3,10 +3,10 @@
 On the thesis's sizes; the picture is a view of the die.  The twelve that are
 shown stand in every third row of positions and in every second of a row.
 """
-from pathlib import Path
 
 import numpy as np
 
+from cnnviz.commands import arguments
 from cnnviz.datasets import die360
 from cnnviz.figures import style
 
@@ -16,8 +16,7 @@ EVERY = 3, 2              # rows and columns of positions that are shown
 
 
 def add_arguments(parser):
-    parser.add_argument("-o", "--output", type=Path, required=True,
-                        help="figure to write, without suffix: .png and .pdf")
+    arguments.add_figure(parser)
 
 
 def positions():

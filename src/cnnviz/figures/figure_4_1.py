@@ -6,7 +6,6 @@ where there is a mirror, the first healthy photograph of IDRiD's test split.
 Circles have the usual sizes, in distances between disc and fovea; that of a drawn
 disc has its own.
 """
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -40,8 +39,7 @@ class Anatomy(NamedTuple):
 def add_arguments(parser):
     parser.add_argument("--seed", type=int, default=0, help="of the drawn eyes")
     arguments.add_mirror(parser)
-    parser.add_argument("-o", "--output", type=Path, required=True,
-                        help="figure to write, without suffix: .png and .pdf")
+    arguments.add_figure(parser)
 
 
 def circles(found):

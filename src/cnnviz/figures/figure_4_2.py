@@ -4,7 +4,6 @@ Rule, not choice: the first eye of the data set, left before right, of grade 2 o
 and without artefacts, that shows two hard exudates, a blot haemorrhage and a
 microaneurysm clearly; and, of the most conspicuous ones, those.
 """
-from pathlib import Path
 
 from cnnviz.commands import arguments
 from cnnviz.datasets import external, idrid
@@ -29,8 +28,7 @@ ARROWS = {"hard exudate": "thin arrow", "haemorrhage": "thick arrow",
 def add_arguments(parser):
     parser.add_argument("--seed", type=int, default=0, help="of the drawn eyes")
     arguments.add_mirror(parser)
-    parser.add_argument("-o", "--output", type=Path, required=True,
-                        help="figure to write, without suffix: .png and .pdf")
+    arguments.add_figure(parser)
 
 
 def choose(spots, half):

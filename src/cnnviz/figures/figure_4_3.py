@@ -5,11 +5,11 @@ without artefacts, that shows venous beading, new vessels and a preretinal
 haemorrhage clearly; of several, the widest bead, the farthest-reaching new
 vessels, and the largest haemorrhage.
 """
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from cnnviz.commands import arguments
 from cnnviz.datasets import synthetic_scene
 from cnnviz.figures import annotated, style
 
@@ -37,8 +37,7 @@ class Found(NamedTuple):
 
 def add_arguments(parser):
     parser.add_argument("--seed", type=int, default=0, help="of the drawn eyes")
-    parser.add_argument("-o", "--output", type=Path, required=True,
-                        help="figure to write, without suffix: .png and .pdf")
+    arguments.add_figure(parser)
 
 
 def segments(scene, kind):

@@ -2,11 +2,11 @@
 
 A box is what a layer computes of one eye, or of both eyes of a patient.
 """
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from cnnviz.commands import arguments
 from cnnviz.figures import style
 
 # In inches: rows; boxes of both eyes, and of what joins them; columns of text.
@@ -41,8 +41,7 @@ class Row(NamedTuple):
 
 
 def add_arguments(parser):
-    parser.add_argument("-o", "--output", type=Path, required=True,
-                        help="figure to write, without suffix: .png and .pdf")
+    arguments.add_figure(parser)
 
 
 def _kind(layer):

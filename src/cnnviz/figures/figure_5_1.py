@@ -6,10 +6,10 @@ which the two most prominent faces look equally directly at the camera, and (c)
 the one nearest to (a) whose most prominent face, by a clear margin, is not the
 one at the bottom right.  Near means the angle of the rotation between views.
 """
-from pathlib import Path
 
 import numpy as np
 
+from cnnviz.commands import arguments
 from cnnviz.datasets import die360, die_scene
 from cnnviz.figures import style
 
@@ -20,8 +20,7 @@ EQUAL, CLEAR = 0.01, 0.2
 
 
 def add_arguments(parser):
-    parser.add_argument("-o", "--output", type=Path, required=True,
-                        help="figure to write, without suffix: .png and .pdf")
+    arguments.add_figure(parser)
 
 
 def _frames(views):

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cnnviz import files, overlay
+from cnnviz.commands import arguments
 from cnnviz.figures import style
 
 AGGREGATES = ("max", "sum")
@@ -47,10 +48,9 @@ class Example(NamedTuple):
 def add_arguments(parser):
     parser.add_argument("--neighbours", type=Path, nargs="+", required=True,
                         help="files of 'cnnviz neighbours', one per network")
-    parser.add_argument("--table", type=Path,
+    arguments.add_written(parser, "--table",
                         help="Markdown file to write: the changes in numbers")
-    parser.add_argument("-o", "--output", type=Path, required=True,
-                        help="figure to write, without suffix: .png and .pdf")
+    arguments.add_figure(parser)
 
 
 # --- Reading ----------------------------------------------------------------------

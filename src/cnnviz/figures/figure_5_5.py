@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from cnnviz import files, stability
+from cnnviz.commands import arguments
 from cnnviz.figures import style
 
 SIDE, GAP = 0.86, 0.06         # inches
@@ -21,8 +22,7 @@ WRITTEN = 0.25                 # least share in which the face's number is writt
 def add_arguments(parser):
     parser.add_argument("--disagreement", type=Path, required=True,
                         help="file of 'cnnviz disagreement'")
-    parser.add_argument("-o", "--output", type=Path, required=True,
-                        help="figure to write, without suffix: .png and .pdf")
+    arguments.add_figure(parser)
 
 
 def _axes(figure, left, top, width):

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cnnviz import files
+from cnnviz.commands import arguments
 from cnnviz.figures import style
 
 STOPPED = 1      # index of the level at which a stopped ascent is shown
@@ -38,8 +39,7 @@ def add_arguments(parser):
     parser.add_argument("--statistics", type=Path, nargs="+", required=True,
                         help="files of 'cnnviz exemplar-statistics' of c4, c4_sigmoid and "
                         "defauw, in this order")
-    parser.add_argument("-o", "--output", type=Path, required=True,
-                        help="figure to write, without suffix: .png and .pdf")
+    arguments.add_figure(parser)
 
 
 def stretched(patch):

@@ -28,8 +28,7 @@ def add_arguments(parser):
                         help="folder of IDRiD's prepared photographs, if there is one")
     parser.add_argument("--seed", type=int, default=0, help="of the synthetic ones")
     arguments.add_mirror(parser)
-    parser.add_argument("-o", "--output", type=Path, required=True,
-                        help="figure to write, without suffix: .png and .pdf")
+    arguments.add_figure(parser)
 
 
 def examples(photographs, count):

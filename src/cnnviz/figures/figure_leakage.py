@@ -2,8 +2,9 @@
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
+from cnnviz import files
+from cnnviz.commands import arguments
 from cnnviz.datasets import die360, splits
 from cnnviz.figures import style
 
@@ -16,8 +17,7 @@ def add_arguments(parser):
                         help="CSV file of 'cnnviz table-without-leakage'")
     parser.add_argument("--folds-table", type=Path, required=True,
                         help="CSV file of all folds of the random split")
-    parser.add_argument("-o", "--output", type=Path, required=True,
-                        help="figure to write, without suffix: .png and .pdf")
+    arguments.add_figure(parser)
 
 
 def curves(frame):
@@ -87,5 +87,6 @@ def draw(frame, random):
 
 
 def run(args):
-    random = pd.read_csv(args.folds_table).set_index("network")["mean"]
-    style.save(draw(pd.read_csv(args.by_distance), random), args.output)
+    folds = files.read_table(args.folds_table, "cnnviz table-5-1", ("network", "mean"))
+    style.save(draw(files.read_table(args.by_distance, "cnnviz table-without-leakage"),
+                    folds.set_index("network")["mean"]), args.output)

@@ -2,10 +2,10 @@
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from matplotlib.lines import Line2D
 
-from cnnviz.errors import MissingFileError
+from cnnviz import files
+from cnnviz.commands import arguments
 from cnnviz.figures import style
 
 METHODS = {"gradient max": "max", "gradient sum": "sum", "occlusion": "occlusion",
@@ -20,8 +20,7 @@ SPREAD = 0.13                             # between methods at one place
 def add_arguments(parser):
     parser.add_argument("--summary", type=Path, required=True,
                         help="CSV file of 'cnnviz table-map-quality'")
-    parser.add_argument("-o", "--output", type=Path, required=True,
-                        help="figure to write, without suffix: .png and .pdf")
+    arguments.add_figure(parser)
 
 
 def rows(means, data, measure, layer=ALL):
@@ -208,14 +207,13 @@ def read(path):
 
     Raises
     ------
-    FileNotFoundError
+    FileNotFoundError, ValueError
         Naming the remedy.
     """
-    if not path.is_file():
-        raise MissingFileError(f"{path}: no such file; make it with 'cnnviz "
-                               "table-map-quality'")
-    return pd.read_csv(path, keep_default_na=False, na_values={
-        name: ["", "nan"] for name in ("value", "low", "high")})
+    numbers = ("value", "low", "high")
+    return files.read_table(path, "cnnviz table-map-quality", numbers,
+                            keep_default_na=False,
+                            na_values={name: ["", "nan"] for name in numbers})
 
 
 def run(args):

@@ -8,7 +8,6 @@ Fauw's, the feature that exceeds its mean over a few photographs by most standar
 deviations, of those whose maximal neuron sees nothing but the field of view.
 """
 import itertools
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -51,8 +50,7 @@ class Block(NamedTuple):
 def add_arguments(parser):
     arguments.add_weights(parser)
     arguments.add_engine(parser)
-    parser.add_argument("-o", "--output", type=Path, required=True,
-                        help="figure to write, without suffix: .png and .pdf")
+    arguments.add_figure(parser)
 
 
 # --- Rules ------------------------------------------------------------------------

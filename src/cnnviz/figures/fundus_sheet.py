@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from cnnviz import feature_table, files, overlay
+from cnnviz.commands import arguments
 from cnnviz.commands.fundus_sheets import OCCLUDER, sheet_name
 from cnnviz.datasets.concepts import CONCEPTS
 from cnnviz.errors import UserError
 from cnnviz.figures import style
 from cnnviz.figures.figure_methods import contrasted
 
-__all__ = ["Block", "add_arguments", "read", "draw", "run"]
+__all__ = ["Block", "add_inputs", "add_arguments", "read_tables", "read", "draw", "run"]
 
 EDGE, GAP = 0.04, 0.05       # inches, as all below
 SIDE, LABEL = 0.87, 0.82     # of a page's panels; its first column
@@ -69,15 +69,27 @@ class Block(NamedTuple):
                 f"network: {label}{sought}")
 
 
-def add_arguments(parser):
+def add_inputs(parser):
+    """What the figures and the pages of all features are drawn from."""
     parser.add_argument("--sheets", type=Path, required=True,
                         help="folder of 'cnnviz fundus-sheets'")
     parser.add_argument("--roles", type=Path, required=True,
                         help="file of 'cnnviz label-features': which features")
     parser.add_argument("--features", type=Path, required=True,
                         help="file of 'cnnviz label-features': all features")
-    parser.add_argument("-o", "--output", type=Path, required=True,
-                        help="figure to write, without suffix: .png and .pdf")
+
+
+def add_arguments(parser):
+    add_inputs(parser)
+    arguments.add_figure(parser)
+
+
+def read_tables(args, types):
+    """Roles and features of 'cnnviz label-features' as data frames."""
+    remedy = "cnnviz label-features"
+    return (files.read_table(args.roles, remedy, ("figure",), dtype=types,
+                             keep_default_na=False),
+            files.read_table(args.features, remedy))
 
 
 def read(figure, sheets, roles, features):
@@ -257,6 +269,5 @@ def draw(blocks):
 
 def run(args, figure):
     """Read what a figure shows and draw it."""
-    roles = pd.read_csv(args.roles, dtype={"figure": str}, keep_default_na=False)
-    features = pd.read_csv(args.features)
+    roles, features = read_tables(args, {"figure": str})
     style.save(draw(read(figure, args.sheets, roles, features)), args.output)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cnnviz import files, receptive_field
+from cnnviz.commands import arguments
 from cnnviz.evaluation import CONCEPTS
 from cnnviz.figures import style
 
@@ -43,8 +44,7 @@ class Feature(NamedTuple):
 def add_arguments(parser):
     parser.add_argument("--saliency", type=Path, nargs="+", required=True,
                         help="files of 'cnnviz saliency', one per network")
-    parser.add_argument("-o", "--output", type=Path, required=True,
-                        help="figure to write, without suffix: .png and .pdf")
+    arguments.add_figure(parser)
 
 
 def read_features(path, layer_name):

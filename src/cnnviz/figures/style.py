@@ -448,5 +448,5 @@ def save(figure, stem, suffixes=(".png", ".pdf")):
         warnings.simplefilter("error", UserWarning)  # missing glyphs and such
         for suffix in suffixes:
             with files.atomic(stem.parent / (stem.name + suffix)) as temporary:
-                figure.savefig(temporary, metadata=metadata[suffix])
+                figure.savefig(temporary, metadata=metadata[suffix.lower()])
     plt.close(figure)

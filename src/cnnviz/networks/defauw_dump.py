@@ -2,20 +2,21 @@
 
 They are a Python 2 pickle of the list ``get_all_param_values(network)``, and a
 pickle can run any code when it is loaded.  So the file is first identified by
-its hash, then read by an unpickler that knows lists and arrays only, then held
-against the network, parameter by parameter, and converted once to a weight
-file of this package.
+its hash, then read by :mod:`cnnviz.networks.safe_pickle`, then held against
+the network, parameter by parameter, and converted once to a weight file of
+this package.
 """
 import hashlib
 import os
-import pickle
 from pathlib import Path
 
 import numpy as np
 
+from cnnviz import files
 from cnnviz.backend import lasagne
 from cnnviz.errors import MissingFileError, UserError
 from cnnviz.networks import defauw, weights
+from cnnviz.networks.safe_pickle import Refused as _Refused, Unpickler as _Unpickler
 
 __all__ = ["SOURCE", "BLOB", "git_blob_sha1", "read", "load", "convert"]
 
@@ -42,13 +43,13 @@ def git_blob_sha1(path):
 
 def _what_else(path, found):
     """What a file of another hash is, as far as one can see."""
+    if files.is_pointer(path):
+        return files.POINTER
     with open(path, "rb") as stream:
         head = stream.read(512).lstrip().lower()
     if found == _FULL_DUMP_BLOB:
         return ("this is the full dump, 2015_07_17_123003.pkl; take the one whose "
                 "name ends in _PARAMSDUMP.pkl")
-    if head.startswith(b"version https://git-lfs"):
-        return "this is a Git LFS pointer, which only names the file"
     if head.startswith((b"<!doctype", b"<html")):
         return "this is a web page; save the file itself"
     return "this is another file, or it was truncated or altered"
@@ -57,68 +58,11 @@ def _what_else(path, found):
 def _check_blob(path, expected):
     if not Path(path).is_file():
         raise MissingFileError(f"{path}: no such file; {_REMEDY}")
-    found = git_blob_sha1(path)
+    with files.refusals(path):
+        found = git_blob_sha1(path)
     if found != expected:
         raise UserError(f"{path}: git blob hash {found} instead of {expected}: "
                         f"{_what_else(path, found)}; {_REMEDY}")
-
-
-class _Refused(UserError):
-    """A well-formed pickle of something that parameters do not need."""
-
-
-class _DataType:
-    """Stands in for ``numpy.dtype``: single or double precision only."""
-
-    def __init__(self, code, *_):
-        if code not in ("f4", "f8"):
-            raise _Refused(f"holds an array of type '{code}' instead of 'f4' or "
-                           "'f8', float32 or float64")
-        self.value = np.dtype(code)
-
-    def __setstate__(self, state):
-        _, byte_order, *_ = state
-        self.value = self.value.newbyteorder(byte_order)
-
-
-class _Array:
-    """Stands in for ``numpy.ndarray``, which trusts the state that it is given."""
-
-    value = None
-
-    def __init__(self, *_):
-        """Whatever the file asks for: all of it comes again with the state."""
-
-    def __setstate__(self, state):
-        _, shape, kind, fortran, data = state
-        if isinstance(data, str):  # bytes, before Python 3
-            data = data.encode("latin1")
-        self.value = np.frombuffer(data, kind.value).reshape(
-            shape, order="F" if fortran else "C")
-
-
-def _encode(text, encoding):
-    """Stands in for ``_codecs.encode``, by which Python 3 writes bytes for 2."""
-    if encoding != "latin1":
-        raise _Refused(f"holds text in '{encoding}' instead of bytes in 'latin1'")
-    return text.encode(encoding)
-
-
-# Python 2 writes arrays by the first three names.
-_STAND_INS = {("numpy.core.multiarray", "_reconstruct"): _Array,
-              ("numpy", "ndarray"): _Array,
-              ("numpy", "dtype"): _DataType,
-              ("_codecs", "encode"): _encode}
-
-
-class _Unpickler(pickle.Unpickler):
-    """Knows lists, tuples, plain values and arrays of floats."""
-
-    def find_class(self, module, name):
-        if (module, name) not in _STAND_INS:
-            raise _Refused(f"asks for '{module}.{name}', which arrays do not need "
-                           "and which may run code; nothing was loaded")
-        return _STAND_INS[module, name]
 
 
 def _arrays(values):
@@ -126,10 +70,14 @@ def _arrays(values):
     if not isinstance(values, (list, tuple)):
         raise _Refused(f"holds an object of type {type(values).__name__} instead of "
                        "a list of arrays")
-    for index, value in enumerate(values):
-        if not isinstance(value, _Array) or value.value is None:
+    arrays = [getattr(value, "value", None) for value in values]
+    for index, array in enumerate(arrays):
+        if not isinstance(array, np.ndarray):
             raise _Refused(f"item {index} of the list is not an array of floats")
-    return [value.value for value in values]
+        if array.dtype.str[1:] not in ("f4", "f8"):
+            raise _Refused(f"holds an array of type '{array.dtype.str[1:]}' instead of 'f4' "
+                           "or 'f8', float32 or float64")
+    return arrays
 
 
 def read(path, blob=BLOB):
@@ -157,7 +105,7 @@ def read(path, blob=BLOB):
     _check_blob(path, blob)
     try:
         with open(path, "rb") as stream:
-            return _arrays(_Unpickler(stream, encoding="latin1").load())
+            return _arrays(_Unpickler(stream).load())
     except _Refused as error:
         raise UserError(f"{path}: {error}") from None
     except Exception as error:  # damaged bytes raise nearly anything
@@ -165,30 +113,15 @@ def read(path, blob=BLOB):
                         f"{_REMEDY}") from None
 
 
-def _fitting(path, values, parameters):
-    """The values in the parameters' types, or an error for the first misfit."""
-    if len(values) != len(parameters):
-        raise UserError(f"{path}: holds {len(values)} arrays, and the network has "
-                        f"{len(parameters)} parameters")
-    fitting = []
-    for index, (value, parameter) in enumerate(zip(values, parameters)):
-        place = f"{path}: array {index}, for parameter {parameter.name},"
-        shape = parameter.get_value(borrow=True).shape
-        if value.shape != shape:
-            raise UserError(f"{place} has shape {value.shape} instead of {shape}")
-        with np.errstate(over="ignore"):  # found below
-            value = value.astype(parameter.dtype, order="C")
-        if not np.isfinite(value).all():
-            raise UserError(f"{place} holds values that are not finite")
-        fitting.append(value)
-    return fitting
-
-
 def _fill(path, values, network):
     """Set every parameter, or none."""
     parameters = lasagne.layers.get_all_params(network)
-    for parameter, value in zip(parameters, _fitting(path, values, parameters)):
-        parameter.set_value(value)
+    if len(values) != len(parameters):
+        raise UserError(f"{path}: holds {len(values)} arrays, and the network has "
+                        f"{len(parameters)} parameters")
+    weights.fill(parameters, values, [
+        f"{path}: array {index}, for parameter {parameter.name},"
+        for index, parameter in enumerate(parameters)])
 
 
 def load(path, network, blob=BLOB):

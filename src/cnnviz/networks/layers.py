@@ -1,10 +1,11 @@
 """Layers that Lasagne 0.1 lacks, and walks over a network's layers."""
 import numpy as np
 
-from cnnviz.backend import T, lasagne, theano
+from cnnviz import inputs
+from cnnviz.backend import T, function, lasagne, theano
 from cnnviz.errors import UserError
 
-__all__ = ["SameConv2DLayer", "NormalizedConv2DLayer", "NeuronLayer", "layers_of_type",
+__all__ = ["SameConv2DLayer", "NormalizedConv2DLayer", "NeuronLayer", "outputs", "layers_of_type",
            "pooling_layers", "find_layer"]
 
 
@@ -147,6 +148,24 @@ class NeuronLayer(lasagne.layers.SliceLayer):
     def get_output_for(self, input, **kwargs):
         row, column = self._place[0], self._place[1]
         return input[:, :, row:row + 1, column:column + 1]
+
+
+def outputs(layer, images):
+    """What a layer gives for images, whatever the shape of its output.
+
+    Parameters
+    ----------
+    layer : lasagne.layers.Layer
+    images : array, ``(n, ...)``, or one array per input layer
+
+    Returns
+    -------
+    array, ``(n, ...)``
+    """
+    below, variables = inputs.input_variables(layer)
+    return function(variables, lasagne.layers.get_output(
+        layer, dict(zip(below, variables)), deterministic=True))(
+            *inputs.as_arrays(layer, images))
 
 
 def layers_of_type(network, kind):

@@ -9,8 +9,8 @@ from cnnviz import files, paths
 from cnnviz.backend import lasagne
 from cnnviz.errors import MissingFileError, UserError
 
-__all__ = ["save", "load", "compress", "expand", "transfer", "read_metadata", "MANIFEST_COLUMNS",
-           "read_manifest", "write_manifest", "load_fold"]
+__all__ = ["save", "load", "compress", "expand", "fill", "transfer", "read_metadata",
+           "MANIFEST_COLUMNS", "read_manifest", "write_manifest", "load_fold"]
 
 METADATA = "metadata"
 STEP = ".step"
@@ -115,9 +115,17 @@ def _checked(path, expected_sha256):
     return arrays
 
 
+def _description(path, entry):
+    try:
+        return dict(json.loads(str(entry)))
+    except (ValueError, TypeError):
+        raise UserError(f"{path}: its '{METADATA}' is no description by this package; "
+                        f"restore it with '{_remedy(path)}'") from None
+
+
 def read_metadata(path):
     """Description of a weight file, as a dictionary."""
-    return json.loads(str(_checked(path, None)[METADATA]))
+    return _description(path, _checked(path, None)[METADATA])
 
 
 def load(path, network, sha256=None, expected=None):
@@ -147,7 +155,7 @@ def load(path, network, sha256=None, expected=None):
         name, shape or values do not fit.
     """
     arrays = _checked(path, sha256)
-    metadata = json.loads(str(arrays.pop(METADATA)))
+    metadata = _description(path, arrays.pop(METADATA))
     arrays = expand(arrays)
     for key, value in (expected or {}).items():
         if metadata.get(key) != value:
@@ -158,17 +166,43 @@ def load(path, network, sha256=None, expected=None):
         odd = sorted(set(arrays) ^ set(parameters)) or ["their order"]
         raise UserError(f"{path}: parameters differ from the network's: "
                         + ", ".join(odd))
-    for key, parameter in parameters.items():
-        shape = parameter.get_value(borrow=True).shape
-        if arrays[key].shape != shape:
-            raise UserError(f"{path}: parameter {key} has shape "
-                            f"{arrays[key].shape} instead of {shape}")
-        if not np.isfinite(arrays[key]).all():
-            raise UserError(f"{path}: parameter {key} holds values that are "
-                            "not finite")
-    for key, parameter in parameters.items():
-        parameter.set_value(arrays[key].astype(parameter.dtype))
+    fill(list(parameters.values()), [arrays[key] for key in parameters],
+         [f"{path}: parameter {key}" for key in parameters])
     return metadata
+
+
+def fill(parameters, values, names):
+    """Set every parameter to a value of its shape, or none of them.
+
+    Parameters
+    ----------
+    parameters : list of Theano shared variables
+    values : list of arrays
+    names : list of str
+        What errors call the values: file, and place in it.
+
+    Raises
+    ------
+    ValueError
+        For the first value of another shape, of no numbers, or not finite.
+    """
+    fitting = [_fitting(*each) for each in zip(parameters, values, names)]
+    for parameter, value in zip(parameters, fitting):
+        parameter.set_value(value)
+
+
+def _fitting(parameter, value, name):
+    """A value in its parameter's type, or an error."""
+    shape = parameter.get_value(borrow=True).shape
+    if value.dtype.kind not in "biuf":
+        raise UserError(f"{name} holds values of type {value.dtype}, not numbers")
+    if value.shape != shape:
+        raise UserError(f"{name} has shape {value.shape} instead of {shape}")
+    with np.errstate(over="ignore"):  # found below
+        value = value.astype(parameter.dtype, order="C")
+    if not np.isfinite(value).all():
+        raise UserError(f"{name} holds values that are not finite")
+    return value
 
 
 def transfer(path, network):
@@ -227,7 +261,7 @@ def read_manifest(folder):
     if not path.is_file():
         raise MissingFileError(f"{path}: no such file; restore it with "
                                f"'git checkout -- {path}'")
-    with open(path, newline="", encoding="utf-8") as stream:
+    with files.reading(path), open(path, newline="", encoding="utf-8") as stream:
         reader = csv.DictReader(stream)
         if tuple(reader.fieldnames or ()) != MANIFEST_COLUMNS:
             raise UserError(f"{path}: columns {reader.fieldnames} instead of "
