@@ -10,6 +10,8 @@ and run through the layers' own expressions (thesis sections 3.2.1, 3.2.2).
 * :mod:`~cnnviz.local.stack`: the layers, in blocks, and what is kept.
 * :mod:`~cnnviz.local.forward`: occluded windows, forwards.
 * :mod:`~cnnviz.local.backward`: gradients, backwards.
+* :mod:`~cnnviz.local.trust`: what must hold before windows are used, measured.
+* :mod:`~cnnviz.local.cost`: when preparing windows pays.
 """
 from cnnviz.local.stack import NotLocal, Stack, local_prefix
 
