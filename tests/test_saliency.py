@@ -456,6 +456,7 @@ AXES = {
     "sequence, channels last": (lambda: scored(L.InputLayer((None, 9, 3)),
                                                (L.DimshuffleLayer, (0, 2, 1)),
                                                (L.Conv1DLayer, 2, 3)), 2),
+    "dense sequence": (lambda: scored(L.InputLayer((None, 3, 9))), 1),
     "no channels": (lambda: scored(L.InputLayer((None, 5, 6)),
                                    (L.DimshuffleLayer, (0, "x", 1, 2)),
                                    (L.Conv2DLayer, 2, 3)), None),
@@ -489,8 +490,13 @@ def test_of_features_too(name):
     np.testing.assert_array_equal(found, raw if axis is None else raw.max(axis=axis + 1))
 
 
+def test_recurrent_layers_take_channels_behind_time():
+    layer = scored(L.InputLayer((None, 4, 3)), (L.RecurrentLayer, 5))
+    assert inputs.channel_axis(layer) == 2
+
+
 def test_where_the_axis_cannot_be_told_it_is_asked_for():
-    layer = scored(L.InputLayer((None, 4, 6), name="lines"))
+    layer = scored(L.InputLayer((None, 4, 6), name="lines"), (L.ReshapeLayer, ([0], 1, 4, 6)))
     lines = np.random.RandomState(0).randn(2, 4, 6).astype(np.float32)
     with pytest.raises(ValueError, match="'lines'.*does not tell.*give channel_axis"):
         saliency.unit_saliency(layer, lines)

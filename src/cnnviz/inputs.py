@@ -226,12 +226,17 @@ _CHANNELS_FIRST = ("BaseConvLayer", "Conv1DLayer", "Conv2DLayer", "Conv3DLayer",
                    "LocalResponseNormalization2DLayer")
 
 
+#: Layers that take them on axis 2, behind time.
+_TIME_FIRST = ("CustomRecurrentLayer", "RecurrentLayer", "LSTMLayer", "GRULayer")
+
+
 def channel_axis(layer, wrt=0, given=None):
     """Axis of an input's channels, by the layers that read it.
 
-    Lasagne's convolutions take channels on axis 1; a DimshuffleLayer may bring them
-    there from elsewhere, or make them.  Inputs of four and more dimensions count as
-    ``(batch, channel, ...)`` when nothing says otherwise.
+    Lasagne's convolutions take channels on axis 1, recurrent layers on axis 2; a
+    DimshuffleLayer may bring them there from elsewhere, or make them.  Inputs count as
+    ``(batch, channel, ...)`` when nothing says otherwise; only of one of three dimensions
+    that is reshaped, perhaps a picture without channels, the axis cannot be told.
 
     Parameters
     ----------
@@ -262,9 +267,9 @@ def channel_axis(layer, wrt=0, given=None):
     if dimensions < 3:
         return None
     told = {_told(each, layer) for each in _readers(source, layer)} - {"nothing"}
-    if len(told) == 1:
+    if len(told) == 1 and told != {"unknown"}:
         return told.pop()
-    if not told and dimensions > 3:
+    if not told:
         return 1
     raise UserError(f"input '{label(source)}' of shape {source.shape}: the network does not "
                     "tell which axis its channels are on; give channel_axis, or ask for the "
@@ -307,10 +312,14 @@ def _readers(source, top):
 
 
 def _told(reader, top):
-    """Axis of the channels that a layer's kind tells of its input, or "nothing"."""
+    """Axis of the channels that a layer's kind tells of its input, "nothing" or "unknown"."""
     kinds = {kind.__name__ for kind in type(reader).__mro__}
     if kinds & set(_CHANNELS_FIRST):
         return 1
+    if kinds & set(_TIME_FIRST):
+        return 2
+    if "ReshapeLayer" in kinds and len(reader.input_shape) == 3:
+        return "unknown"
     if "DimshuffleLayer" in kinds:
         axis = reader.pattern[1] if len(reader.pattern) > 1 else "x"
         return axis if isinstance(axis, int) else None
