@@ -12,6 +12,12 @@ def add_output(parser, text="file to write"):
     parser.add_argument("-o", "--output", type=Path, required=True, help=text)
 
 
+def add_run(parser):
+    """``--run``: the description of a finished run."""
+    parser.add_argument("--run", type=Path, default=paths.RUN,
+                        help="configuration and tables of the run")
+
+
 def add_images(parser):
     """``--images`` and ``--every``: the rendered data set."""
     parser.add_argument("--images", type=Path, default=paths.DIE360_IMAGES,

@@ -18,8 +18,8 @@ CHOICES = ("standin", "defauw", "random")
 def add_arguments(parser):
     parser.add_argument("--photographs", type=Path, required=True,
                         help="folder of prepared photographs")
-    parser.add_argument("--split", default="",
-                        help="use the photographs of this split only")
+    parser.add_argument("--split", help="use the photographs of this split only; all if not "
+                        "given")
     parser.add_argument("--choice", choices=CHOICES, default="standin",
                         help="whose weights: shipped, De Fauw's (converted), or none")
     parser.add_argument("--weights", type=Path,
@@ -30,16 +30,28 @@ def add_arguments(parser):
     arguments.add_output(parser, ".npz file of grades and posteriors")
 
 
+def _graded(photographs, args):
+    """Indices of the photographs that have a grade, in the split if one is asked for."""
+    graded = photographs.grades >= 0
+    if not graded.any():
+        raise UserError(f"{args.photographs}: no photograph has a grade")
+    if args.split is None:
+        return np.flatnonzero(graded)
+    chosen = np.flatnonzero(graded & (photographs.splits == args.split))
+    if not len(chosen):
+        there = sorted({str(split) or "''" for split in photographs.splits[graded]})
+        raise UserError(f"--split: no graded photographs of the split '{args.split}' in "
+                        f"{args.photographs}; there are {', '.join(there)}")
+    return chosen
+
+
 def run(args):
     from cnnviz import training_fundus as training
     from cnnviz.datasets import store
     from cnnviz.networks import defauw
     arguments.select_engine(args)
     photographs = store.read(args.photographs)
-    chosen = np.flatnonzero((photographs.splits == args.split) & (photographs.grades >= 0))
-    if not len(chosen):
-        raise UserError(f"{args.photographs}: no graded photographs of the split "
-                        f"'{args.split}'")
+    chosen = _graded(photographs, args)
     results = {"grades": photographs.grades[chosen].astype(np.int32),
                "names": np.array([photographs.names[index] for index in chosen])}
     pixels, dimensions = photographs.pixels[chosen], photographs.dimensions[chosen]

@@ -94,7 +94,7 @@ def text(evaluations):
                 f"{_signed(row['high'])}) | {_signed(row['kappa of the mean'])} | "
                 f"{row['accuracy']:.3f} |")
     for name, rows in evaluations.items():
-        row = next(each for each in rows if each["weights"] != "random")
+        row = next((each for each in rows if each["weights"] != "random"), rows[0])
         lines += ["", f"Confusion, {name}, {_NAMES[row['weights']]}, "
                   f"{_READINGS[row['reading']]}; rows: true grade, columns: grade given.",
                   "", "| | 0 | 1 | 2 | 3 | 4 |", "|---|---|---|---|---|---|"]
