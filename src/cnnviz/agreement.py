@@ -99,12 +99,12 @@ def compare(table, recorded, run):
         tables has.
     """
     accepted = tolerance(table)
-    read = _csv_rows if table.endswith(".csv") else _markdown_rows
-    before, after = read(recorded), read(run)
+    before, after = (_csv_rows(recorded, run) if table.endswith(".csv")
+                     else map(_markdown_rows, (recorded, run)))
     count, found = 0, []
     for old, new in _paired(before, after):
         row = old or new
-        for (column, text), (_, other) in itertools.zip_longest(
+        for (column, text), (other_column, other) in itertools.zip_longest(
                 (old or _EMPTY).cells, (new or _EMPTY).cells, fillvalue=("", "")):
             if old is None or new is None:
                 pairs = [(number, _ABSENT) for number in _NUMBER.findall(text)]
@@ -113,7 +113,8 @@ def compare(table, recorded, run):
             else:
                 pairs = list(_cell_differences(text, other, accepted))
                 count += max(len(_NUMBER.findall(text)), len(pairs))
-            found += [Difference(table, row.key, column, *pair) for pair in pairs]
+            found += [Difference(table, row.key, column or other_column, *pair)
+                      for pair in pairs]
     return count, found
 
 
@@ -149,11 +150,14 @@ def in_words(counts, differences, elsewhere=()):
 
 # --- Rows -------------------------------------------------------------------
 
-def _csv_rows(text):
-    head, *rows = list(csv.reader(io.StringIO(text))) or [[]]
-    width = next((width for width in range(1, len(head))
-                  if len({tuple(row[:width]) for row in rows}) == len(rows)), 1)
-    return [_Row(", ".join(filter(None, row[:width])), tuple(zip(head, row))) for row in rows]
+def _csv_rows(*texts):
+    """Rows of several tables; the first columns that tell all rows apart are their keys."""
+    tables = [list(csv.reader(io.StringIO(text))) or [[]] for text in texts]
+    width = max(next((width for width in range(1, len(head))
+                      if len({tuple(row[:width]) for row in rows}) == len(rows)), 1)
+                for head, *rows in tables)
+    return [[_Row(", ".join(filter(None, row[:width])), tuple(zip(head, row)))
+             for row in rows] for head, *rows in tables]
 
 
 def _markdown_rows(text):

@@ -30,19 +30,30 @@ def add_arguments(parser):
     arguments.add_output(parser, ".npz file of grades and posteriors")
 
 
-def _graded(photographs, args):
-    """Indices of the photographs that have a grade, in the split if one is asked for."""
+def chosen_photographs(photographs, split, folder):
+    """Indices of the photographs that have a grade: of a split, or of all.
+
+    Parameters
+    ----------
+    photographs : cnnviz.datasets.store.Store
+    split : str or None
+    folder : path
+        Where they are from, for the message.
+
+    Raises
+    ------
+    UserError
+        When there is none.
+    """
     graded = photographs.grades >= 0
+    chosen = graded if split is None else graded & (photographs.splits == split)
     if not graded.any():
-        raise UserError(f"{args.photographs}: no photograph has a grade")
-    if args.split is None:
-        return np.flatnonzero(graded)
-    chosen = np.flatnonzero(graded & (photographs.splits == args.split))
-    if not len(chosen):
-        there = sorted({str(split) or "''" for split in photographs.splits[graded]})
-        raise UserError(f"--split: no graded photographs of the split '{args.split}' in "
-                        f"{args.photographs}; there are {', '.join(there)}")
-    return chosen
+        raise UserError(f"{folder}: no photograph has a grade")
+    if not chosen.any():
+        there = sorted({f"'{each}'" for each in photographs.splits[graded]})
+        raise UserError(f"--split: no graded photographs of the split '{split}' in {folder}; "
+                        f"there are those of {', '.join(there)}; all are used without it")
+    return np.flatnonzero(chosen)
 
 
 def run(args):
@@ -51,7 +62,7 @@ def run(args):
     from cnnviz.networks import defauw
     arguments.select_engine(args)
     photographs = store.read(args.photographs)
-    chosen = _graded(photographs, args)
+    chosen = chosen_photographs(photographs, args.split, args.photographs)
     results = {"grades": photographs.grades[chosen].astype(np.int32),
                "names": np.array([photographs.names[index] for index in chosen])}
     pixels, dimensions = photographs.pixels[chosen], photographs.dimensions[chosen]
