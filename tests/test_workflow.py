@@ -304,6 +304,24 @@ def test_a_mirror_that_is_not_there_stops_the_run_with_one_line(tmp_path):
     assert "Traceback" not in run.stdout
 
 
+def test_the_record_has_the_tables_of_a_default_run(tmp_path):
+    run = snakemake(tmp_path, "--dry-run", "--printshellcmds", paths.RUN)
+    assert run.returncode == 0, run.stdout[-4000:]
+    made = {paths.recorded(Path(name)) for name in
+            re.findall(r"(?m)^\s*- (results/\S+\.(?:csv|md))$", run.stdout)}
+    assert made == set(recorded_tables()) - set(recorded_tables("with_mirror"))
+
+
+def recorded_tables(*folder):
+    """Files of the record that a run makes, or those in a part of it."""
+    found = paths.recorded(paths.TABLES).joinpath(*folder).rglob("*.*")
+    by_hand = {paths.REASONS, *paths.REPORTED_TABLES.glob("*"),
+               paths.recorded(paths.TABLES) / "README.md"}
+    of_the_die = [] if folder else [paths.recorded(paths.DIE360_FACTS),
+                                    paths.recorded(paths.DIE360_STATEMENT)]
+    return [*set(found) - by_hand, *of_the_die]
+
+
 def test_lint_finds_nothing():
     run = subprocess.run(
         [sys.executable, "-m", "snakemake", "--lint"], cwd=paths.REPOSITORY,

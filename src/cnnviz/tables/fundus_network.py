@@ -69,7 +69,7 @@ def _interval(true, said, together):
     """Bootstrap interval of kappa; ``together`` eyes of a patient stay together."""
     from cnnviz.metrics import bootstrap_interval
     patients = np.stack([true, said], axis=-1).reshape(-1, together, 2)
-    if len(patients) < 2:
+    if len(patients) < 2 or np.isnan(quadratic_weighted_kappa(true, said)):
         return np.nan, np.nan
     return bootstrap_interval(
         patients, lambda drawn: quadratic_weighted_kappa(*drawn.reshape(-1, 2).T))
@@ -104,4 +104,4 @@ def text(evaluations):
 
 
 def _signed(value):
-    return f"{value:.3f}".replace("-", "−")
+    return "–" if np.isnan(value) else f"{value:.3f}".replace("-", "−")
