@@ -1,4 +1,4 @@
-# make reproduce   every figure and table, with the shipped weights
+# make reproduce   every figure and table, with the shipped weights, in results/ and figures/
 # make test        the whole test suite
 # make help        all targets
 .DEFAULT_GOAL := help
@@ -12,18 +12,26 @@ SNAKEMAKE_ARGS ?=
 PYTEST_ARGS ?=
 # no: leave PyTorch out; Theano's C code then runs the networks.
 TORCH ?= yes
+# Says what it does on a terminal; elsewhere the lines before each step must do.
+pip = $(bin)/python -m pip install $$(test -t 2 || echo --quiet)
 # For example the index of PyTorch's smaller CPU-only build.
 TORCH_ARGS ?=
 
 bin := $(abspath $(VENV))/bin
 ready := $(VENV)/ready
+# Where environment and project are, and were when it was made; its scripts hold both paths.
+here := $(abspath $(VENV)) $(CURDIR)
+made := $(or $(shell cat $(ready) 2>/dev/null),$(here))
 ifneq ($(words $(CURDIR)),1)
 $(error the folder '$(CURDIR)' has spaces in its path, which make cannot handle; move the project)
 endif
 # The rules' shell commands find cnnviz here.
 export PATH := $(bin):$(PATH)
 
-.PHONY: help reproduce test gpu-check lint lock report clean
+.PHONY: help reproduce unlock record test gpu-check lint lock report clean
+ifneq ($(made),$(here))
+.PHONY: $(ready)
+endif
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -31,7 +39,15 @@ help:  ## this list
 
 reproduce: $(ready)  ## data, networks, figures, tables (CONFIG=config/retrain.yaml trains anew)
 	@test -f "$(CONFIG)" || { echo "no configuration file '$(CONFIG)'; there are: $(wildcard config/*.yaml)" >&2; exit 2; }
+	@$(bin)/cnnviz lock
 	$(bin)/snakemake --configfile "$(CONFIG)" --cores $(CORES) $(SNAKEMAKE_ARGS)
+	@$(bin)/cnnviz agreement $(if $(SNAKEMAKE_ARGS),2>/dev/null || true)
+
+unlock: $(ready)  ## remove the lock of a run that was killed; 'make reproduce' then goes on
+	@$(bin)/cnnviz lock --remove
+
+record: $(ready)  ## make the tables of the finished run the recorded ones (thesis_tables/, data/)
+	@$(bin)/cnnviz record
 
 test: $(ready)  ## the whole test suite, with a small run of the workflow
 	OMP_NUM_THREADS=1 $(bin)/python -m pytest -n $(CORES) $(PYTEST_ARGS)
@@ -54,14 +70,23 @@ $(ready): requirements-build.lock requirements.lock requirements-torch.txt pypro
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v[:2] == (3, 11) else "Python 3.11 is required and $(PYTHON) is %d.%d; get 3.11 from your system, conda or pyenv, or name yours: make PYTHON=/path/to/python3.11" % v[:2])'
 	@cxx="$${CXX-g++}"; test -z "$$cxx" || command -v "$$cxx" >/dev/null || { echo "a C++ compiler is required and '$$cxx' was not found; install g++ (Debian: apt-get install g++) or set CXX" >&2; exit 2; }
 	@$(PYTHON) -c 'import os, sys, sysconfig; h = os.path.join(sysconfig.get_paths()["include"], "Python.h"); sys.exit(0 if os.path.exists(h) else h + " is missing, and Theano needs it to compile; install the headers of your Python (Debian: apt-get install python3.11-dev)")'
-	@test -x $(bin)/pip || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "$(PYTHON) cannot make virtual environments; install its venv module (Debian: apt-get install python3.11-venv)" >&2; exit 2; }
-	$(bin)/python -m pip install --quiet --require-hashes -r requirements-build.lock
-	$(bin)/python -m pip install --quiet --require-hashes --no-build-isolation -r requirements.lock
-ifneq ($(TORCH),no)
-	$(bin)/python -m pip install --quiet $(TORCH_ARGS) -r requirements-torch.txt || { echo "PyTorch could not be installed. It is optional: try again, or leave it out with TORCH=no" >&2; exit 2; }
+ifneq ($(firstword $(made)),$(firstword $(here)))
+	@echo "$(VENV) was made as $(firstword $(made)) and has been moved or copied: its scripts are made to fit"
+	@grep -lIrF --exclude-dir=__pycache__ "$(firstword $(made))" $(VENV)/bin $(VENV)/pyvenv.cfg | xargs -r sed -i "s|$(firstword $(made))|$(firstword $(here))|g"
+	@echo "$(firstword $(here)) moved" > $(ready)
 endif
-	$(bin)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
-	touch $@
+	@test -x $(bin)/pip || { echo "Making a virtual environment in $(VENV); about 400 MB are downloaded, once, and more where PyTorch comes with CUDA."; $(PYTHON) -m venv $(VENV); } || { rm -rf $(VENV); echo "$(PYTHON) cannot make virtual environments; install its venv module (Debian: apt-get install python3.11-venv)" >&2; exit 2; }
+	@echo "Python packages, 1 of 4: what builds others (requirements-build.lock, about 3 MB) ..."
+	@$(pip) --require-hashes -r requirements-build.lock
+	@echo "Python packages, 2 of 4: Theano, Lasagne and what they and the workflow need (requirements.lock, about 180 MB) ..."
+	@$(pip) --require-hashes --no-build-isolation -r requirements.lock
+ifneq ($(TORCH),no)
+	@echo "Python packages, 3 of 4: PyTorch (requirements-torch.txt, about 200 MB without CUDA and several GB with it; see TORCH and TORCH_ARGS in 'make help') ..."
+	@$(pip) $(TORCH_ARGS) -r requirements-torch.txt || { echo "PyTorch could not be installed. It is optional: try again, or leave it out with TORCH=no" >&2; exit 2; }
+endif
+	@echo "Python packages, 4 of 4: cnnviz itself ..."
+	@$(pip) --no-deps --no-build-isolation --editable .
+	@echo "$(here)" > $@
 
 lock_options := --quiet --generate-hashes --allow-unsafe --strip-extras \
     --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
@@ -71,4 +96,4 @@ lock:  ## resolve pyproject.toml into the lock files (needs pip-tools)
 	pip-compile $(lock_options) --only-build-deps --build-deps-for wheel --constraint requirements.lock --output-file requirements-build.lock pyproject.toml
 
 clean:  ## remove what the workflow made, but not the environment
-	rm -rf data/die360 results logs .snakemake figures/*.png figures/*.pdf
+	rm -rf data/die360 results logs .snakemake figures/*.png figures/*.pdf figures/animations figures/features

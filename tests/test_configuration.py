@@ -80,6 +80,16 @@ def test_source_of_the_photographs(source, mirror, expected):
     assert configuration.fundus_source({"source": source}, mirror) == expected
 
 
+def test_differences_from_the_default_are_named():
+    config = copy.deepcopy(DEFAULT)
+    assert configuration.differences(config, DEFAULT) == []
+    config["folds"] = 1
+    config["fundus"].update(pairs=4, layers=["pool1"])
+    config["training"].pop("d5")
+    assert configuration.differences(config, DEFAULT) == [
+        "folds", "fundus.layers", "fundus.pairs", "training.d5"]
+
+
 def test_all_mistakes_are_listed():
     assert len(changed(lambda c: c.update(folds=9, weight=1))) == 2
 

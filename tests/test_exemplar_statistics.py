@@ -382,7 +382,7 @@ def test_the_figure_has_page_width_and_no_clipped_text(measured):
 
 def test_the_record_is_made_from_its_rows_and_stands_in_the_docs():
     """Verdicts and rows follow from the recorded numbers; the docs show the latter."""
-    path = paths.REPOSITORY / paths.EXEMPLARS_BESIDE_DATA
+    path = paths.recorded(paths.EXEMPLARS_BESIDE_DATA)
     text = path.read_text(encoding="utf-8")
     frame = pd.read_csv(path.with_suffix(".csv"))
     for each in table.verdicts(frame):

@@ -69,6 +69,16 @@ def test_the_text_names_weights_reading_and_confusion():
     assert "| **4** | 0 | 0 | 0 | 0 | 2 |" in text
 
 
+@pytest.mark.filterwarnings("error")
+def test_one_grade_and_random_weights_alone_have_a_table_too():
+    """As of few photographs, and with ``fundus.weights: random``."""
+    rows = fundus_network.measured({"grades": np.zeros(3, int),
+                                    "random_one_eye": posteriors_of(np.zeros(3, int))})
+    text = fundus_network.text({"few": rows})
+    assert "| few | random weights | every eye shown twice | 3 | – (– to –) | – | 1.000 |" in text
+    assert "Confusion, few, random weights, every eye shown twice" in text
+
+
 def test_as_many_names_as_evaluations(capsys, tmp_path):
     assert cli.main(["table-fundus", "--evaluations", "a.npz", "b.npz", "--names", "one",
                      "-o", str(tmp_path / "t.md")]) == 1

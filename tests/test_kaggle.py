@@ -13,7 +13,9 @@ from PIL import Image
 
 from cnnviz import cli, files
 from cnnviz.backend import T, function, lasagne
+from cnnviz.commands import evaluate_fundus
 from cnnviz.datasets import fundus, idrid, kaggle, store
+from cnnviz.errors import UserError
 from cnnviz.networks import defauw, layers
 
 LABELS = "image,level\n10_left,0\n10_right,1\n13_left,2\n13_right,0\n2_right,4\n2_left,3\n"
@@ -390,6 +392,56 @@ def test_the_strongest_photographs_are_found_without_marked_concepts(folder, tmp
                                    -np.sort(-highest, axis=1), rtol=1e-4)
         np.testing.assert_array_equal(found["pool1_all_index"],
                                       np.argsort(-highest, axis=1))
+
+
+def test_photographs_without_a_label_are_named(folder, tmp_path, capsys):
+    Image.fromarray(picture(7)).save(folder / "99_left.jpeg")
+    Image.fromarray(picture(8)).save(folder / "98_right.jpeg")
+    (folder / "readme.jpeg").touch()
+    assert kaggle.unlabelled(folder, kaggle.read_labels(folder / "trainLabels.csv")) == [
+        "98_right", "99_left"]
+    assert run("--source", "kaggle", "--folder", folder, "--partial",
+               "-o", tmp_path / "store") == 0
+    output = capsys.readouterr().out
+    assert "2 photographs have no label in" in output and "first of them 98_right" in output
+
+
+def test_room_is_needed_for_the_photographs_that_are_there(folder, tmp_path, monkeypatch):
+    """All labels come with a part of the photographs, too."""
+    labels = folder / "trainLabels.csv"
+    labels.write_text(labels.read_text() + "".join(
+        f"{number}_left,0\n" for number in range(100, 1100)))
+    needed = []
+    monkeypatch.setattr(files, "require_space", lambda _, size: needed.append(size))
+    store.write(tmp_path / "store", found(folder), kaggle.load, skip_bad=True)
+    assert needed == [6 * 512 * 512 * 3]
+
+
+# --- Which of them are evaluated ------------------------------------------------------
+
+def graded(splits, grades):
+    return types.SimpleNamespace(splits=np.array(splits, dtype=object),
+                                 grades=np.array(grades))
+
+
+@pytest.mark.parametrize("splits", [["", "", ""], ["train"] * 3, ["train", "test", "test"]])
+def test_without_a_split_all_graded_photographs_are_evaluated(splits):
+    """Drawn photographs are in no split, the competition's in one, IDRiD's in two."""
+    photographs = graded(splits, [0, -1, 3])
+    assert evaluate_fundus.chosen_photographs(photographs, None, "there").tolist() == [0, 2]
+
+
+def test_a_split_is_asked_for_by_name():
+    photographs = graded(["train", "test", "test", ""], [0, -1, 3, 2])
+
+    def chosen(split):
+        return evaluate_fundus.chosen_photographs(photographs, split, "there").tolist()
+    assert [chosen("train"), chosen("test"), chosen("")] == [[0], [2], [3]]
+    with pytest.raises(UserError, match="--split: .*'valid' in there; there are those of '', "
+                       "'test', 'train'; all are used without it"):
+        chosen("valid")
+    with pytest.raises(UserError, match="there: no photograph has a grade"):
+        evaluate_fundus.chosen_photographs(graded(["", ""], [-1, -1]), None, "there")
 
 
 def test_the_command_wants_a_folder(tmp_path, capsys):

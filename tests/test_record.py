@@ -29,7 +29,7 @@ FOLDS = range(5)
 
 
 def recorded_facts():
-    return pd.read_csv(paths.REPOSITORY / paths.DIE360_FACTS).set_index("id")["value"]
+    return pd.read_csv(paths.recorded(paths.DIE360_FACTS)).set_index("id")["value"]
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def data(pixels):
 
 
 @pytest.mark.skipif(not WHOLE, reason="takes minutes: set CNNVIZ_WHOLE=1; "
-                    "'make reproduce' writes the same file anew")
+                    "'make reproduce' compares them, too")
 def test_facts_of_the_data_set_are_the_recorded_ones(pixels):
     recorded = recorded_facts()
     for name, (value, _) in die360_facts.measure(pixels).items():
@@ -81,7 +81,7 @@ def as_recorded(found, recorded, count):
 
 def recorded_folds(split):
     name = {"random": "table_5_1_folds", "separated": "table_5_1_separated"}[split]
-    return pd.read_csv(paths.REPOSITORY / paths.BEYOND_TABLES / f"{name}.csv"
+    return pd.read_csv(paths.recorded(paths.BEYOND_TABLES) / f"{name}.csv"
                        ).set_index("network")
 
 
@@ -125,7 +125,7 @@ def test_a_network_beyond_table_5_1_is_as_accurate_as_its_manifest_says(data, vi
 def reproduced(table):
     """Recorded reproduced values of one table, by id."""
     found = comparison.read_reproduced(
-        [paths.REPOSITORY / paths.REPRODUCED_TABLES / f"{table}.csv"])
+        [paths.recorded(paths.REPRODUCED_TABLES) / f"{table}.csv"])
     return dict(zip(found["id"], found["value"].astype(float)))
 
 
@@ -154,13 +154,13 @@ def test_the_table_without_leakage_is_made_from_the_recorded_folds():
     text = leakage.separated_text(
         rows_of("random"), rows_of("separated"),
         reported_spreads(paths.REPORTED_TABLES / "table_5_1.csv"))
-    path = paths.REPOSITORY / paths.BEYOND_TABLES / "table_5_1_separated.md"
+    path = paths.recorded(paths.SEPARATED_TABLE)
     assert path.read_text(encoding="utf-8") == text
 
 
 def test_the_readme_shows_the_recorded_table():
     readme = (paths.REPOSITORY / "README.md").read_text(encoding="utf-8")
-    path = paths.REPOSITORY / paths.BEYOND_TABLES / "table_5_1_separated.md"
+    path = paths.recorded(paths.SEPARATED_TABLE)
     table = path.read_text(encoding="utf-8").split("\n\n")[3]
     assert table.startswith("| network | parameters |") and table in readme
 
@@ -184,12 +184,12 @@ def test_the_comparison_is_made_from_the_recorded_numbers():
     table = comparison.compare(
         comparison.read_reported(sorted(paths.REPORTED_TABLES.glob("*.csv"))),
         comparison.read_reproduced(sorted(
-            (paths.REPOSITORY / paths.REPRODUCED_TABLES).glob("*.csv"))),
+            paths.recorded(paths.REPRODUCED_TABLES).glob("*.csv"))),
         comparison.read_reasons(paths.REASONS))
     assert comparison.lacking_reasons(table) == []
     for path, text in ((paths.COMPARISON, comparison.to_csv(table)),
                        (paths.COMPARISON_TEXT, comparison_text.to_markdown(table))):
-        assert (paths.REPOSITORY / path).read_text(encoding="utf-8") == text
+        assert paths.recorded(path).read_text(encoding="utf-8") == text
 
 
 def test_the_manifest_lists_exactly_the_shipped_files():
@@ -211,8 +211,8 @@ def test_the_stand_in_is_safe_small_and_described():
 
 
 def test_readme_and_model_card_give_the_recorded_kappas():
-    table = (paths.REPOSITORY / paths.WITH_MIRROR_TABLES / paths.FUNDUS_TABLE.name
-             ).read_text(encoding="utf-8")
+    table = paths.recorded(paths.WITH_MIRROR_TABLES / paths.FUNDUS_TABLE.name
+                           ).read_text(encoding="utf-8")
     for photographs, reading, kappa in (
             ("synthetic test pairs", "both eyes of a patient", "0.865"),
             ("IDRiD, test split", "every eye shown twice", "0.637")):

@@ -15,7 +15,7 @@ from cnnviz.tables import text_chapter_4
 
 L = lasagne.layers
 REPORTED = paths.REPORTED_TABLES / "text_chapter_4.csv"
-TABLES = paths.REPOSITORY / paths.TABLES
+TABLES = paths.recorded(paths.TABLES)
 NEED_LABELS = {"photographs", "labelled_photographs", "test_photographs",
                "other_eye_kappa", "parameters_per_photograph"}
 GRADES = {"1_left": 0, "1_right": 2, "2_left": 4, "2_right": 4, "10_right": 1,

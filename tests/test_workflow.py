@@ -1,11 +1,15 @@
-"""A small run of the whole workflow in a temporary folder."""
+"""A small run of the whole workflow, in a copy of the project."""
 import csv
 import os
+import random
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import matplotlib.image
+import photograph_folders
 import pytest
 import yaml
 
@@ -23,30 +27,71 @@ SMALL = {
 }
 
 
-def snakemake(folder, *arguments, config=None):
-    """Run the workflow in a folder; the completed process with its output."""
+PROJECT = ("Snakefile", "environment.yml", "config", "data", "profiles", "src",
+           "thesis_tables", "weights", "workflow")
+
+
+def clone(folder):
+    """Copy what the workflow needs of the project."""
+    for name in PROJECT:
+        source = paths.REPOSITORY / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns(
+                "__pycache__", "*.egg-info", "downloads", "die360"))
+        else:
+            shutil.copy(source, folder)
+
+
+def execute(folder, *command):
+    """Run a Python module in a folder; the completed process with its output.
+
+    In a copy of the project, it is the copy's package.
+    """
     environment = {**os.environ, "PATH": os.pathsep.join(
         [str(Path(sys.executable).parent), os.environ["PATH"]])}
-    # A mirror moves the tables that its files change.
-    environment.pop("CNNVIZ_MIRROR", None)
+    # A mirror moves the tables that its files change; make speaks for itself in the end.
+    for name in ("CNNVIZ_MIRROR", "MAKELEVEL"):
+        environment.pop(name, None)
+    if (folder / "src").is_dir():
+        environment["PYTHONPATH"] = str(folder / "src")
+    return subprocess.run([sys.executable, "-m", *map(str, command)], cwd=folder,
+                          env=environment, text=True, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT)
+
+
+def snakemake(folder, *arguments, config=None):
+    """Run the workflow in a copy of the project, or that of the project in any folder."""
     if config is not None:
         (folder / "config.yaml").write_text(yaml.safe_dump(config))
         arguments = (*arguments, "--configfile", folder / "config.yaml")
-    return subprocess.run(
-        [sys.executable, "-m", "snakemake", "--cores", "2",
-         "--snakefile", str(paths.REPOSITORY / "Snakefile"),
-         "--directory", str(folder), *map(str, arguments)],
-        env=environment, text=True, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT)
+    if not (folder / "Snakefile").exists():
+        arguments = ("--snakefile", paths.REPOSITORY / "Snakefile",
+                     "--directory", folder, *arguments)
+    return execute(folder, "snakemake", "--cores", "2", *arguments)
+
+
+def contents(folder):
+    """Date and size of every file in a folder, by its path there."""
+    return {path.relative_to(folder): (path.stat().st_mtime_ns, path.stat().st_size)
+            for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """Folder of a finished small run."""
+def small_run(tmp_path_factory):
+    """Folder of a finished small run, its files before, and what the run said."""
     folder = tmp_path_factory.mktemp("workflow")
-    run = snakemake(folder, config=SMALL)
-    assert run.returncode == 0, run.stdout[-4000:]
-    return folder
+    clone(folder)
+    (folder / "config.yaml").touch()
+    before = contents(folder)
+    process = snakemake(folder, config=SMALL)
+    assert process.returncode == 0, process.stdout[-4000:]
+    return folder, before, process.stdout
+
+
+@pytest.fixture(scope="module")
+def finished(small_run):
+    """Folder of a finished small run."""
+    return small_run[0]
 
 
 def test_every_output_is_there(finished):
@@ -56,7 +101,7 @@ def test_every_output_is_there(finished):
         assert image.shape[1] > 2000 and image[..., :3].std() > 0.05
         assert (finished / paths.FIGURES / f"{name}.pdf").read_bytes()[:4] == b"%PDF"
     for path in (paths.DIE360_IMAGES, paths.COMPARISON, paths.COMPARISON_TEXT,
-                 paths.TABLES / "beyond" / "table_5_1_separated.md",
+                 paths.SEPARATED_TABLE,
                  paths.LESIONS_TABLE, paths.FUNDUS_TABLE, paths.TABLE_4_1,
                  paths.EXEMPLARS_BESIDE_DATA, paths.MAP_QUALITY_TABLE, paths.LABELLER_TABLE):
         assert (finished / path).stat().st_size > 0
@@ -64,6 +109,65 @@ def test_every_output_is_there(finished):
 
 def test_nothing_unfinished_is_left(finished):
     assert not list(finished.rglob(".unfinished-*"))
+
+
+def test_a_run_writes_below_results_and_figures_only(small_run):
+    folder, before, _ = small_run
+    after = {path: facts for path, facts in contents(folder).items()
+             if path.parts[0] not in ("results", "figures", ".snakemake")
+             and path.name != "config.yaml" and path.suffix != ".pyc"}
+    assert after == {path: facts for path, facts in before.items()
+                     if path.name != "config.yaml" and path.suffix != ".pyc"}
+
+
+def test_a_run_ends_with_its_agreement_with_the_record(small_run):
+    folder, _, output = small_run
+    line, = (line for line in output.splitlines() if "agree with the record" in line)
+    assert "another configuration than the record's: die360.every, " in line
+    assert f"see {paths.AGREEMENT}" in line
+    with open(folder / paths.AGREEMENT, newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert {"table": "thesis_tables/comparison.csv", "row": "table_5_1.c2.parameters",
+            "column": "reproduced"} not in [
+                {key: row[key] for key in ("table", "row", "column")} for row in rows]
+    assert any(row["row"] == "table_5_1.d5.validation_accuracy_mean" for row in rows)
+
+
+def test_a_small_run_does_not_become_the_record(small_run):
+    folder, _, _ = small_run
+    process = execute(folder, "cnnviz.cli", "record")
+    assert process.returncode == 1 and "other settings than the default" in process.stdout
+    # Nor does one that only says that it is of the default configuration.
+    said = (folder / paths.RUN).read_text()
+    try:
+        description = yaml.safe_load(said)
+        description["configuration"] = yaml.safe_load(
+            (folder / "config/default.yaml").read_text())
+        (folder / paths.RUN).write_text(yaml.safe_dump(description))
+        process = execute(folder, "cnnviz.cli", "record")
+    finally:
+        (folder / paths.RUN).write_text(said)
+    assert process.returncode == 1
+    assert re.search(r"not complete or not up to date: \d+ jobs are left", process.stdout)
+
+
+@pytest.mark.parametrize("how", ["moved", "copied"])
+def test_a_run_in_another_place_has_nothing_to_do(finished, tmp_path, how):
+    """Copying gives files new dates, in any order; a changed input counts all the same."""
+    place = tmp_path / "elsewhere"
+    shutil.copytree(finished, place, symlinks=True,
+                    copy_function=shutil.copy if how == "copied" else shutil.copy2)
+    if how == "copied":
+        dates = random.Random(0)
+        for path in place.rglob("*"):
+            date = path.stat().st_mtime - dates.random() * 1e5
+            os.utime(path, (date, date))
+    process = snakemake(place, "--dry-run", config=SMALL)
+    assert process.returncode == 0 and "Nothing to be done" in process.stdout, process.stdout
+    reasons = place / "thesis_tables/reasons.csv"
+    reasons.write_text(reasons.read_text() + "\n")
+    process = snakemake(place, "--dry-run", config=SMALL)
+    assert "compare_with_thesis" in process.stdout and "train_network" not in process.stdout
 
 
 def test_numbers_stand_beside_the_thesis(finished):
@@ -75,7 +179,7 @@ def test_numbers_stand_beside_the_thesis(finished):
     # 410 views instead of 49,200, two epochs: this cannot agree.
     accuracy = rows["table_5_1.d5.validation_accuracy_mean"]
     assert accuracy["verdict"] == "differs"
-    log = (finished / "logs/compare_with_thesis.log").read_text()
+    log = (finished / paths.LOGS / "compare_with_thesis.log").read_text()
     assert "no reason in" in log
 
 
@@ -98,6 +202,47 @@ def test_an_interrupted_run_continues_where_it_stopped(finished):
     assert trained.stat().st_mtime_ns == before
 
 
+# --- Other photographs ------------------------------------------------------------
+
+def chapter_4(finished, **settings):
+    """Run the workflow once more on other photographs; its output."""
+    process = snakemake(finished, config={**SMALL, "fundus": {**SMALL["fundus"], **settings}})
+    assert process.returncode == 0, process.stdout[-4000:]
+    assert "train_network" not in process.stdout
+    assert "agree with the record" in process.stdout
+    return process.stdout
+
+
+def test_the_competition_s_photographs_go_all_the_way(finished):
+    """A part of them, with an eye alone, a damaged file and one that is not there."""
+    photographs = finished / "photographs"
+    photograph_folders.competition(photographs)
+    output = chapter_4(finished, source="kaggle", kaggle="photographs")
+    assert "fundus_sheets" in output
+    with open(finished / paths.PHOTOGRAPHS / "kaggle/bad.csv", newline="") as stream:
+        bad = [row["name"] for row in csv.DictReader(stream)]
+    assert bad == [photograph_folders.DAMAGED, photograph_folders.ABSENT]
+    table = (finished / paths.FUNDUS_TABLE).read_text()
+    assert "| the competition's | shipped weights | every eye shown twice | 5 |" in table
+    assert "| the competition's | shipped weights | both eyes of a patient | 4 |" in table
+    assert (finished / paths.features("kaggle", "figure_4_5.npz")).exists()
+
+
+def test_idrid_s_photographs_go_all_the_way(finished):
+    """From a mirror with its checksums."""
+    mirror = finished / "copies"
+    photograph_folders.idrid_mirror(mirror, finished / "data/external")
+    chapter_4(finished, source="idrid", mirror="copies")
+    table = (finished / paths.WITH_MIRROR_TABLES / paths.FUNDUS_TABLE.name).read_text()
+    assert "| IDRiD, test split | shipped weights | every eye shown twice | 3 |" in table
+    assert "both eyes of a patient | 3" not in table
+    assert (finished / paths.features("idrid", "figure_4_5.npz")).exists()
+    quality = (finished / paths.WITH_MIRROR_TABLES / "map_quality.csv").read_text()
+    assert "IDRiD" in quality
+
+
+# --- Mistakes ---------------------------------------------------------------------
+
 def test_a_failing_step_names_its_log_and_leaves_no_output(tmp_path):
     images = tmp_path / paths.DIE360_IMAGES
     images.parent.mkdir(parents=True)
@@ -105,8 +250,8 @@ def test_a_failing_step_names_its_log_and_leaves_no_output(tmp_path):
     target = paths.weight_file(paths.TRAINED_WEIGHTS, "random", "c2", 0)
     run = snakemake(tmp_path, target, config=SMALL)
     assert run.returncode != 0
-    assert "logs/train_network/random/c2_fold0.log" in run.stdout
-    log = (tmp_path / "logs/train_network/random/c2_fold0.log").read_text()
+    assert "results/logs/train_network/random/c2_fold0.log" in run.stdout
+    log = (tmp_path / paths.LOGS / "train_network/random/c2_fold0.log").read_text()
     assert "die360_32.npy: truncated or not an array file" in log
     assert not (tmp_path / target).exists()
 
@@ -157,6 +302,24 @@ def test_a_mirror_that_is_not_there_stops_the_run_with_one_line(tmp_path):
     assert run.returncode != 0
     assert "copy: no such folder; the mirror is named by fundus.mirror" in run.stdout
     assert "Traceback" not in run.stdout
+
+
+def test_the_record_has_the_tables_of_a_default_run(tmp_path):
+    run = snakemake(tmp_path, "--dry-run", "--printshellcmds", paths.RUN)
+    assert run.returncode == 0, run.stdout[-4000:]
+    made = {paths.recorded(Path(name)) for name in
+            re.findall(r"(?m)^\s*- (results/\S+\.(?:csv|md))$", run.stdout)}
+    assert made == set(recorded_tables()) - set(recorded_tables("with_mirror"))
+
+
+def recorded_tables(*folder):
+    """Files of the record that a run makes, or those in a part of it."""
+    found = paths.recorded(paths.TABLES).joinpath(*folder).rglob("*.*")
+    by_hand = {paths.REASONS, *paths.REPORTED_TABLES.glob("*"),
+               paths.recorded(paths.TABLES) / "README.md"}
+    of_the_die = [] if folder else [paths.recorded(paths.DIE360_FACTS),
+                                    paths.recorded(paths.DIE360_STATEMENT)]
+    return [*set(found) - by_hand, *of_the_die]
 
 
 def test_lint_finds_nothing():

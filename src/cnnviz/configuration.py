@@ -7,7 +7,7 @@ import yaml
 
 from cnnviz import files, paths
 
-__all__ = ["problems", "fundus_source"]
+__all__ = ["problems", "fundus_source", "differences", "plain"]
 
 
 def _place(error):
@@ -54,7 +54,7 @@ def problems(config, schema_path=paths.CONFIG_SCHEMA):
         One line for each mistake; empty when there is none.
     """
     schema = yaml.safe_load(files.read_text(schema_path))
-    config = _plain(config)
+    config = plain(config)
     validator = jsonschema.Draft202012Validator(schema)
     found = [message for error in sorted(validator.iter_errors(config), key=_place)
              for message in _messages(error)]
@@ -104,10 +104,32 @@ def fundus_source(fundus, mirror):
     return fundus["source"]
 
 
-def _plain(value):
+def differences(config, default, place=""):
+    """Settings that two configurations do not share.
+
+    Parameters
+    ----------
+    config, default : dict
+
+    Returns
+    -------
+    list of str
+        Such as ``fundus.pairs``, in alphabetical order.
+    """
+    found = []
+    for key in sorted({*config, *default}):
+        values = config.get(key), default.get(key)
+        if all(isinstance(value, dict) for value in values):
+            found += differences(*values, f"{place}{key}.")
+        elif values[0] != values[1]:
+            found.append(f"{place}{key}")
+    return found
+
+
+def plain(value):
     """Dictionaries and lists of any kind as plain ones."""
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return value

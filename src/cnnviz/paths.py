@@ -1,8 +1,9 @@
 """Where files are: the one place that knows.
 
-Shipped files stand in the repository.  Files that the workflow makes are
-given relative to the folder it runs in, which is the repository unless told
-otherwise (``snakemake --directory``).
+Shipped files stand in the repository, the record of a finished run among them.  Files
+that the workflow makes are given relative to the folder it runs in, which is the
+repository unless told otherwise (``snakemake --directory``), and lie in ``results`` and
+``figures`` only; what it downloads is kept in ``data/downloads``.
 """
 from pathlib import Path
 
@@ -16,19 +17,23 @@ IDRID_LESIONS = EXTERNAL_TABLES / "idrid_lesion_statistics.csv"
 REPORTED_TABLES = REPOSITORY / "thesis_tables" / "reported"
 REASONS = REPOSITORY / "thesis_tables" / "reasons.csv"
 FUNDUS_TRAINING = REPOSITORY / "config" / "training" / "fundus.yaml"
+DEFAULT_CONFIG = REPOSITORY / "config" / "default.yaml"
 CONFIG_SCHEMA = REPOSITORY / "workflow" / "schemas" / "config.schema.yaml"
 
 # --- Made by the workflow ---------------------------------------------------
-DATA = Path("data")
 FIGURES = Path("figures")
 RESULTS = Path("results")
-TABLES = Path("thesis_tables")
+DATA = RESULTS / "data"
+TABLES = RESULTS / "tables"
+LOGS = RESULTS / "logs"
 
-DIE360_IMAGES = DATA / "die360" / "die360_32.npy"
+DOWNLOADS = Path("data") / "downloads"
+DEFAUW_WEIGHTS = DOWNLOADS / "defauw.npz"  # converted by hand, once
+DIE360_IMAGES = DATA / "die360_32.npy"
 DIE360_FACTS = DATA / "die360_facts.csv"
 DIE360_STATEMENT = DATA / "die360.md"
-DOWNLOADS = DATA / "downloads"
-DEFAUW_WEIGHTS = DATA / "downloads" / "defauw.npz"  # converted by hand, once
+RUN = RESULTS / "run.yaml"  # configuration of a run, and its tables
+AGREEMENT = RESULTS / "agreement.csv"  # numbers that are not the recorded ones
 SOFTWARE = RESULTS / "software.txt"  # what ran
 PHOTOGRAPHS = RESULTS / "fundus"  # prepared, a folder for each source
 FEATURES = PHOTOGRAPHS / "features"  # of De Fauw's network, a folder for each source
@@ -60,6 +65,14 @@ FOLDS_TABLE = BEYOND_TABLES / "table_5_1_folds.csv"
 WITH_MIRROR_TABLES = TABLES / "with_mirror"
 COMPARISON = TABLES / "comparison.csv"
 COMPARISON_TEXT = TABLES / "comparison.md"
+
+_RECORDED = {TABLES: REPOSITORY / "thesis_tables", DATA: REPOSITORY / "data"}
+
+
+def recorded(path):
+    """Where the record keeps a table that a run makes, such as :data:`COMPARISON`."""
+    folder = next(folder for folder in _RECORDED if path.is_relative_to(folder))
+    return _RECORDED[folder] / path.relative_to(folder)
 
 
 def weight_file(folder, split, network, fold):

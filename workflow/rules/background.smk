@@ -14,7 +14,7 @@ for stem, category in BACKGROUND.items():
         conda:
             ENVIRONMENT
         log:
-            f"logs/{stem}.log",
+            f"results/logs/{stem}.log",
         benchmark:
             f"results/benchmarks/{stem}.tsv"
         shell:

@@ -1,6 +1,9 @@
 """Helpers: where files are, what the configuration asks for."""
+import os
 import shlex
+from pathlib import Path
 
+import yaml
 from cnnviz import configuration, feature_table, paths
 from cnnviz.commands.fundus_sheets import sheet_name
 from cnnviz.commands.train_fundus import STAGES as FUNDUS_STAGES, WITH_PHOTOGRAPHS
@@ -10,8 +13,27 @@ from snakemake.exceptions import WorkflowError
 # One thread each: the jobs themselves run side by side.
 ONE_THREAD = "OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1"
 FIGURE_TYPES = ["png", "pdf"]
+
+
+def shipped(path):
+    """A file of the repository as rules name it.
+
+    Relative where the workflow runs in the repository: a finished run that is moved or
+    copied as a whole then finds itself finished.
+    """
+    if Path.cwd().is_relative_to(paths.REPOSITORY):
+        return Path(os.path.relpath(path))
+    return path
+
+
 # Documents the software of every rule; made by hand, not by snakemake.
 ENVIRONMENT = str(paths.REPOSITORY / "environment.yml")
+REPORTED = [shipped(path) for path in sorted(paths.REPORTED_TABLES.glob("*.csv"))]
+
+
+def reported(name):
+    """The thesis's numbers of one table or chapter."""
+    return shipped(paths.REPORTED_TABLES / f"{name}.csv")
 
 
 def check_configuration():
@@ -35,7 +57,7 @@ def with_second_pool():
 def weights_folder():
     """Folder of the weights in use."""
     if config["weights"] == "shipped":
-        return paths.SHIPPED_WEIGHTS
+        return shipped(paths.SHIPPED_WEIGHTS)
     return paths.TRAINED_WEIGHTS
 
 
@@ -87,12 +109,11 @@ BACKGROUND = {"figure_2_1": "Chapter 2", "figure_2_2": "Chapter 2",
 
 
 def mirror():
-    """Folder with copies of external files, or None."""
+    """Folder with copies of external files as the user names it, or None."""
     try:
-        folder = external.mirror(config["fundus"]["mirror"])
+        return external.mirror(config["fundus"]["mirror"])
     except FileNotFoundError as error:
         raise WorkflowError(str(error)) from None
-    return folder and folder.resolve()
 
 
 def mirror_argument():
@@ -108,7 +129,7 @@ def fundus_source():
 def kept(path):
     """Where a table goes that the mirror's files change.
 
-    Beside the record of a run without them, so that neither replaces the other.
+    Beside the tables of a run without them, so that neither replaces the other.
     """
     return paths.WITH_MIRROR_TABLES / path.name if mirror() else path
 
@@ -118,6 +139,16 @@ def prepared(source):
     folder = paths.PHOTOGRAPHS / source
     return {"pixels": folder / "pixels.npy", "records": folder / "records.csv",
             "bad": folder / "bad.csv"}
+
+
+def photographs_of(source):
+    """The same as inputs: the table of records, written last, tells how old they are.
+
+    Their pixels are too large to be compared by checksums, which is how a copied run
+    finds that nothing has changed.
+    """
+    return [ancient(path) if path.suffix == ".npy" else path
+            for path in prepared(source).values()]
 
 
 SOURCE_NAMES = {"synthetic": "synthetic test pairs", "idrid": "IDRiD, test split",
@@ -137,7 +168,7 @@ def stage_before(wildcards):
 
 def stage_photographs(wildcards):
     """Real photographs that a stage of the training needs."""
-    return prepared("idrid").values() if wildcards.stage in WITH_PHOTOGRAPHS else []
+    return photographs_of("idrid") if wildcards.stage in WITH_PHOTOGRAPHS else []
 
 
 def stage_arguments(wildcards):
@@ -150,7 +181,7 @@ def stage_arguments(wildcards):
 
 def prepared_photographs(wildcards):
     """Files of the prepared photographs that a network is tried on."""
-    return prepared(wildcards.source).values()
+    return photographs_of(wildcards.source)
 
 
 def photographs_arguments(wildcards):
@@ -161,7 +192,7 @@ def photographs_arguments(wildcards):
 
 def network_weights(wildcards):
     """Weight file that the configuration names for De Fauw's network."""
-    return {"standin": [paths.STANDIN_WEIGHTS], "defauw": [paths.DEFAUW_WEIGHTS],
+    return {"standin": [shipped(paths.STANDIN_WEIGHTS)], "defauw": [paths.DEFAUW_WEIGHTS],
             "random": []}[config["fundus"]["weights"]]
 
 
@@ -268,7 +299,9 @@ TWINS = ["c4", "c4_sigmoid"]
 
 def twins_folder():
     """Folder of their weights: shipped, unless the run trains the first of them."""
-    return weights_folder() if TWINS[0] in config["networks"] else paths.SHIPPED_WEIGHTS
+    if TWINS[0] in config["networks"]:
+        return weights_folder()
+    return shipped(paths.SHIPPED_WEIGHTS)
 
 
 def twin_weights(wildcards):
@@ -310,30 +343,56 @@ def map_quality_files():
             for name in (*(["die360"] if convolutional() else []), "fundus")]
 
 
+def with_rows(path):
+    """A table in words, and the file of its rows."""
+    return [path, path.with_suffix(".csv")]
+
+
+def tables():
+    """Tables that a whole run makes; the record has the same."""
+    made = [*with_rows(kept(paths.COMPARISON_TEXT)),
+            paths.REPRODUCED_TABLES / "table_5_1.csv",
+            paths.REPRODUCED_TABLES / "text_chapter_5.csv",
+            kept(paths.REPRODUCED_TABLES / "text_chapter_4.csv"), paths.FOLDS_TABLE,
+            paths.LESIONS_TABLE, kept(paths.FUNDUS_TABLE),
+            *with_rows(paths.EXEMPLARS_BESIDE_DATA),
+            *map(kept, with_rows(paths.MAP_QUALITY_TABLE)), *table_4_1_numbers()]
+    if looks_at_features():
+        made += [kept(paths.TABLE_4_1), kept(paths.FEATURES_TABLE)]
+    if "separated" in config["splits"]:
+        made += [*with_rows(paths.SEPARATED_TABLE), paths.BY_DISTANCE]
+    if config["die360"]["every"] == 1:
+        made += [paths.DIE360_STATEMENT, paths.DIE360_FACTS]
+    if convolutional():
+        made += [paths.NEIGHBOURS_TABLE, paths.EXEMPLARS_TABLE, paths.LABELLER_TABLE]
+    return made
+
+
+def run_in_words():
+    """Configuration and tables of a whole run, as YAML."""
+    return yaml.safe_dump({"configuration": configuration.plain(config),
+                           "tables": [str(path) for path in tables()]})
+
+
 def everything():
     """What a whole run makes."""
-    made = [kept(paths.COMPARISON), *figure("figure_5_1"), *figure("figure_fundus"),
-            *figure("figure_4_1"), *figure("figure_4_2"), *figure("figure_4_3"),
-            paths.LESIONS_TABLE, kept(paths.FUNDUS_TABLE), paths.SOFTWARE,
-            paths.EXEMPLARS_BESIDE_DATA, *figure("figure_exemplars"),
-            kept(paths.MAP_QUALITY_TABLE), *figure("figure_map_quality")]
+    made = [*tables(), paths.RUN, paths.SOFTWARE, *figure("figure_5_1"),
+            *figure("figure_fundus"), *figure("figure_4_1"), *figure("figure_4_2"),
+            *figure("figure_4_3"), *figure("figure_exemplars"),
+            *figure("figure_map_quality")]
     for stem in BACKGROUND:
         made += figure(stem)
     if looks_at_features():
-        made.append(kept(paths.TABLE_4_1))
         whole = set(feature_table.LAYERS) <= set(config["fundus"]["layers"])
         for number in (*SHEETS, *(EXEMPLARS if whole else [])):
             made += figure(f"figure_{number.replace('.', '_')}")
         if config["fundus"]["every_feature"]:
             made.append(paths.FIGURES / "features")
     if "separated" in config["splits"]:
-        made += [paths.SEPARATED_TABLE, *figure("figure_leakage")]
-    if config["die360"]["every"] == 1:
-        made.append(paths.DIE360_STATEMENT)
+        made += figure("figure_leakage")
     made += figure("figure_5_5")
     if convolutional():
-        made += [*figure("figure_5_2"), paths.NEIGHBOURS_TABLE, *figure("figure_5_3"),
-                 *figure("table_5_2"), paths.EXEMPLARS_TABLE, paths.LABELLER_TABLE]
+        made += [*figure("figure_5_2"), *figure("figure_5_3"), *figure("table_5_2")]
     # Elsewhere, views one degree apart would all be rendered anew.
     if convolutional() and config["die360"]["every"] == 1:
         made += animation_files()

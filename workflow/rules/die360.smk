@@ -9,7 +9,7 @@ rule render_die360:
     conda:
         ENVIRONMENT
     log:
-        "logs/render_die360.log",
+        "results/logs/render_die360.log",
     benchmark:
         "results/benchmarks/render_die360.tsv"
     shell:
@@ -26,7 +26,7 @@ rule measure_die360:
     conda:
         ENVIRONMENT
     log:
-        "logs/measure_die360.log",
+        "results/logs/measure_die360.log",
     benchmark:
         "results/benchmarks/measure_die360.tsv"
     shell:

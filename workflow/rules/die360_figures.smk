@@ -17,7 +17,7 @@ rule neighbours:
     conda:
         ENVIRONMENT
     log:
-        "logs/neighbours/{network}.log",
+        "results/logs/neighbours/{network}.log",
     benchmark:
         "results/benchmarks/neighbours/{network}.tsv"
     shell:
@@ -39,7 +39,7 @@ rule figure_5_2:
     conda:
         ENVIRONMENT
     log:
-        "logs/figure_5_2.log",
+        "results/logs/figure_5_2.log",
     benchmark:
         "results/benchmarks/figure_5_2.tsv"
     shell:
@@ -65,7 +65,7 @@ rule disagreement:
     conda:
         ENVIRONMENT
     log:
-        "logs/disagreement.log",
+        "results/logs/disagreement.log",
     benchmark:
         "results/benchmarks/disagreement.tsv"
     shell:
@@ -85,7 +85,7 @@ rule figure_5_5:
     conda:
         ENVIRONMENT
     log:
-        "logs/figure_5_5.log",
+        "results/logs/figure_5_5.log",
     benchmark:
         "results/benchmarks/figure_5_5.tsv"
     shell:
@@ -110,7 +110,7 @@ rule die_exemplars:
     conda:
         ENVIRONMENT
     log:
-        "logs/die_exemplars/{network}.log",
+        "results/logs/die_exemplars/{network}.log",
     benchmark:
         "results/benchmarks/die_exemplars/{network}.tsv"
     shell:
@@ -133,7 +133,7 @@ rule table_5_2:
     conda:
         ENVIRONMENT
     log:
-        "logs/table_5_2.log",
+        "results/logs/table_5_2.log",
     benchmark:
         "results/benchmarks/table_5_2.tsv"
     shell:
@@ -159,7 +159,7 @@ rule animations:
     conda:
         ENVIRONMENT
     log:
-        "logs/animations.log",
+        "results/logs/animations.log",
     benchmark:
         "results/benchmarks/animations.tsv"
     shell:

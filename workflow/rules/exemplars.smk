@@ -20,7 +20,7 @@ rule exemplar_statistics_die:
     conda:
         ENVIRONMENT
     log:
-        "logs/exemplar_statistics/{network}.log",
+        "results/logs/exemplar_statistics/{network}.log",
     benchmark:
         "results/benchmarks/exemplar_statistics/{network}.tsv"
     shell:
@@ -31,7 +31,7 @@ rule exemplar_statistics_die:
 
 rule exemplar_statistics_fundus:
     input:
-        photographs=prepared("synthetic").values(),
+        photographs=photographs_of("synthetic"),
         weights=network_weights,
     output:
         statistics=paths.EXEMPLAR_STATISTICS / "defauw.npz",
@@ -47,7 +47,7 @@ rule exemplar_statistics_fundus:
     conda:
         ENVIRONMENT
     log:
-        "logs/exemplar_statistics/defauw.log",
+        "results/logs/exemplar_statistics/defauw.log",
     benchmark:
         "results/benchmarks/exemplar_statistics/defauw.tsv"
     shell:
@@ -67,7 +67,7 @@ rule table_exemplars:
     conda:
         ENVIRONMENT
     log:
-        "logs/table_exemplars.log",
+        "results/logs/table_exemplars.log",
     benchmark:
         "results/benchmarks/table_exemplars.tsv"
     shell:
@@ -85,7 +85,7 @@ rule figure_exemplars:
     conda:
         ENVIRONMENT
     log:
-        "logs/figure_exemplars.log",
+        "results/logs/figure_exemplars.log",
     benchmark:
         "results/benchmarks/figure_exemplars.tsv"
     shell:

@@ -14,7 +14,7 @@ rule mark_concepts:
     conda:
         ENVIRONMENT
     log:
-        "logs/mark_concepts/{source}.log",
+        "results/logs/mark_concepts/{source}.log",
     benchmark:
         "results/benchmarks/mark_concepts/{source}.tsv"
     shell:
@@ -45,7 +45,7 @@ rule dissect:
     conda:
         ENVIRONMENT
     log:
-        "logs/dissect/{source}_{network}.log",
+        "results/logs/dissect/{source}_{network}.log",
     benchmark:
         "results/benchmarks/dissect/{source}_{network}.tsv"
     shell:
@@ -74,7 +74,7 @@ rule localise:
     conda:
         ENVIRONMENT
     log:
-        "logs/localise/{source}_{network}.log",
+        "results/logs/localise/{source}_{network}.log",
     benchmark:
         "results/benchmarks/localise/{source}_{network}.tsv"
     shell:
@@ -88,7 +88,7 @@ rule label_features:
     input:
         dissected=of_networks("dissected", label_source()),
         localised=of_networks("localised", label_source()),
-        reported=paths.REPORTED_TABLES / "table_4_1.csv",
+        reported=reported("table_4_1"),
     output:
         table=report(kept(paths.TABLE_4_1), category="Chapter 4",
                      caption="../report/table_4_1.rst"),
@@ -102,7 +102,7 @@ rule label_features:
     conda:
         ENVIRONMENT
     log:
-        "logs/label_features.log",
+        "results/logs/label_features.log",
     benchmark:
         "results/benchmarks/label_features.tsv"
     shell:
@@ -116,7 +116,7 @@ rule label_features:
 
 rule fundus_sheets:
     input:
-        photographs=prepared(fundus_source()).values(),
+        photographs=photographs_of(fundus_source()),
         roles=rules.label_features.output.roles,
         dissected=of_networks("dissected", fundus_source()),
         weights=network_weights,
@@ -135,7 +135,7 @@ rule fundus_sheets:
     conda:
         ENVIRONMENT
     log:
-        "logs/fundus_sheets.log",
+        "results/logs/fundus_sheets.log",
     benchmark:
         "results/benchmarks/fundus_sheets.tsv"
     shell:
@@ -164,7 +164,7 @@ for number in SHEETS:
         conda:
             ENVIRONMENT
         log:
-            f"logs/figure_{number.replace('.', '_')}.log",
+            f"results/logs/figure_{number.replace('.', '_')}.log",
         benchmark:
             f"results/benchmarks/figure_{number.replace('.', '_')}.tsv"
         shell:
@@ -175,7 +175,7 @@ for number in SHEETS:
 # With config/full.yaml: hours of occlusion.
 rule every_feature:
     input:
-        photographs=prepared(fundus_source()).values(),
+        photographs=photographs_of(fundus_source()),
         every=rules.label_features.output.every,
         features=rules.label_features.output.features,
         dissected=of_networks("dissected", fundus_source()),
@@ -193,7 +193,7 @@ rule every_feature:
     conda:
         ENVIRONMENT
     log:
-        "logs/every_feature.log",
+        "results/logs/every_feature.log",
     benchmark:
         "results/benchmarks/every_feature.tsv"
     shell:

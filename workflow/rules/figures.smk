@@ -8,7 +8,7 @@ rule figure_5_1:
     conda:
         ENVIRONMENT
     log:
-        "logs/figure_5_1.log",
+        "results/logs/figure_5_1.log",
     benchmark:
         "results/benchmarks/figure_5_1.tsv"
     shell:
@@ -25,7 +25,7 @@ rule figure_5_3:
     conda:
         ENVIRONMENT
     log:
-        "logs/figure_5_3.log",
+        "results/logs/figure_5_3.log",
     benchmark:
         "results/benchmarks/figure_5_3.tsv"
     shell:
@@ -43,7 +43,7 @@ rule figure_5_4:
     conda:
         ENVIRONMENT
     log:
-        "logs/figure_5_4.log",
+        "results/logs/figure_5_4.log",
     benchmark:
         "results/benchmarks/figure_5_4.tsv"
     shell:
@@ -62,7 +62,7 @@ rule figure_leakage:
     conda:
         ENVIRONMENT
     log:
-        "logs/figure_leakage.log",
+        "results/logs/figure_leakage.log",
     benchmark:
         "results/benchmarks/figure_leakage.tsv"
     shell:

@@ -10,7 +10,7 @@ rule prepare_idrid:
     conda:
         ENVIRONMENT
     log:
-        "logs/prepare_idrid.log",
+        "results/logs/prepare_idrid.log",
     benchmark:
         "results/benchmarks/prepare_idrid.tsv"
     shell:
@@ -28,12 +28,12 @@ rule prepare_kaggle:
     conda:
         ENVIRONMENT
     log:
-        "logs/prepare_kaggle.log",
+        "results/logs/prepare_kaggle.log",
     benchmark:
         "results/benchmarks/prepare_kaggle.tsv"
     shell:
         "{params.threads} cnnviz prepare-photographs --source kaggle "
-        "--folder {params.photographs:q} --output {params.folder} > {log} 2>&1"
+        "--partial --folder {params.photographs:q} --output {params.folder} > {log} 2>&1"
 
 
 rule prepare_synthetic:
@@ -46,7 +46,7 @@ rule prepare_synthetic:
     conda:
         ENVIRONMENT
     log:
-        "logs/prepare_synthetic.log",
+        "results/logs/prepare_synthetic.log",
     benchmark:
         "results/benchmarks/prepare_synthetic.tsv"
     shell:
@@ -56,8 +56,7 @@ rule prepare_synthetic:
 
 rule drawn_lesions:
     input:
-        software=paths.SOFTWARE,  # as for text_chapter_4
-        real=paths.IDRID_LESIONS,
+        real=shipped(paths.IDRID_LESIONS),
     output:
         text=report(paths.LESIONS_TABLE, category="Chapter 4",
                     caption="../report/drawn_lesions.rst"),
@@ -67,7 +66,7 @@ rule drawn_lesions:
     conda:
         ENVIRONMENT
     log:
-        "logs/drawn_lesions.log",
+        "results/logs/drawn_lesions.log",
     benchmark:
         "results/benchmarks/drawn_lesions.tsv"
     shell:
@@ -77,8 +76,8 @@ rule drawn_lesions:
 
 rule figure_fundus:
     input:
-        drawn=prepared("synthetic").values(),
-        real=prepared("idrid").values() if mirror() else [],
+        drawn=photographs_of("synthetic"),
+        real=photographs_of("idrid") if mirror() else [],
     output:
         reported_figure("figure_fundus", "Chapter 4"),
     params:
@@ -89,7 +88,7 @@ rule figure_fundus:
     conda:
         ENVIRONMENT
     log:
-        "logs/figure_fundus.log",
+        "results/logs/figure_fundus.log",
     benchmark:
         "results/benchmarks/figure_fundus.tsv"
     shell:
@@ -103,7 +102,7 @@ rule train_fundus:
     input:
         before=stage_before,
         photographs=stage_photographs,
-        settings=paths.FUNDUS_TRAINING,
+        settings=shipped(paths.FUNDUS_TRAINING),
     output:
         weights=fundus_weights("{stage}"),
         history=paths.PHOTOGRAPHS / "weights" / "{stage}.csv",
@@ -118,7 +117,7 @@ rule train_fundus:
     conda:
         ENVIRONMENT
     log:
-        "logs/train_fundus/{stage}.log",
+        "results/logs/train_fundus/{stage}.log",
     benchmark:
         "results/benchmarks/train_fundus/{stage}.tsv"
     shell:
@@ -144,7 +143,7 @@ rule evaluate_fundus:
     conda:
         ENVIRONMENT
     log:
-        "logs/evaluate_fundus/{source}.log",
+        "results/logs/evaluate_fundus/{source}.log",
     benchmark:
         "results/benchmarks/evaluate_fundus/{source}.tsv"
     shell:
@@ -165,7 +164,7 @@ rule table_fundus:
     conda:
         ENVIRONMENT
     log:
-        "logs/table_fundus.log",
+        "results/logs/table_fundus.log",
     benchmark:
         "results/benchmarks/table_fundus.tsv"
     shell:

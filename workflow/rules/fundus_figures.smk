@@ -5,9 +5,6 @@ for number, with_mirror in {"4.1": True, "4.2": True, "4.3": False}.items():
     rule:
         name:
             f"figure_{number.replace('.', '_')}"
-        input:
-            # As for text_chapter_4; photographs are drawn anew.
-            software=paths.SOFTWARE,
         output:
             reported_figure(f"figure_{number.replace('.', '_')}", "Chapter 4"),
         params:
@@ -18,7 +15,7 @@ for number, with_mirror in {"4.1": True, "4.2": True, "4.3": False}.items():
         conda:
             ENVIRONMENT
         log:
-            f"logs/figure_{number.replace('.', '_')}.log",
+            f"results/logs/figure_{number.replace('.', '_')}.log",
         benchmark:
             f"results/benchmarks/figure_{number.replace('.', '_')}.tsv"
         shell:
@@ -47,7 +44,7 @@ rule fundus_exemplars:
     conda:
         ENVIRONMENT
     log:
-        "logs/fundus_exemplars/{source}.log",
+        "results/logs/fundus_exemplars/{source}.log",
     benchmark:
         "results/benchmarks/fundus_exemplars/{source}.tsv"
     shell:
@@ -71,7 +68,7 @@ for number in EXEMPLARS:
         conda:
             ENVIRONMENT
         log:
-            f"logs/figure_{number.replace('.', '_')}.log",
+            f"results/logs/figure_{number.replace('.', '_')}.log",
         benchmark:
             f"results/benchmarks/figure_{number.replace('.', '_')}.tsv"
         shell:

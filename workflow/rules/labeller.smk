@@ -22,7 +22,7 @@ rule label_die360:
     conda:
         ENVIRONMENT
     log:
-        "logs/label_die360.log",
+        "results/logs/label_die360.log",
     benchmark:
         "results/benchmarks/label_die360.tsv"
     shell:

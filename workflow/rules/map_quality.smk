@@ -16,7 +16,7 @@ rule map_quality_die360:
     conda:
         ENVIRONMENT
     log:
-        "logs/map_quality_die360.log",
+        "results/logs/map_quality_die360.log",
     benchmark:
         "results/benchmarks/map_quality_die360.tsv"
     shell:
@@ -29,7 +29,6 @@ rule map_quality_die360:
 rule map_quality_fundus:
     input:
         weights=network_weights,
-        software=paths.SOFTWARE,  # as for text_chapter_4
     output:
         measured=paths.MAP_QUALITY / "fundus.csv",
     params:
@@ -45,7 +44,7 @@ rule map_quality_fundus:
     conda:
         ENVIRONMENT
     log:
-        "logs/map_quality_fundus.log",
+        "results/logs/map_quality_fundus.log",
     benchmark:
         "results/benchmarks/map_quality_fundus.tsv"
     shell:
@@ -67,7 +66,7 @@ rule table_map_quality:
     conda:
         ENVIRONMENT
     log:
-        "logs/table_map_quality.log",
+        "results/logs/table_map_quality.log",
     benchmark:
         "results/benchmarks/table_map_quality.tsv"
     shell:
@@ -85,7 +84,7 @@ rule figure_map_quality:
     conda:
         ENVIRONMENT
     log:
-        "logs/figure_map_quality.log",
+        "results/logs/figure_map_quality.log",
     benchmark:
         "results/benchmarks/figure_map_quality.tsv"
     shell:

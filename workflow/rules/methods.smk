@@ -3,7 +3,7 @@
 rule figure_methods:
     input:
         die=paths.weight_file(weights_folder(), "random", "c9", 0),
-        fundus=paths.STANDIN_WEIGHTS,
+        fundus=shipped(paths.STANDIN_WEIGHTS),
     output:
         reported_figure("figure_methods", "Methods"),
     params:
@@ -14,7 +14,7 @@ rule figure_methods:
     conda:
         ENVIRONMENT
     log:
-        "logs/figure_methods.log",
+        "results/logs/figure_methods.log",
     benchmark:
         "results/benchmarks/figure_methods.tsv"
     shell:

@@ -26,7 +26,7 @@ rule train_network:
     conda:
         ENVIRONMENT
     log:
-        "logs/train_network/{split}/{network}_fold{fold}.log",
+        "results/logs/train_network/{split}/{network}_fold{fold}.log",
     benchmark:
         "results/benchmarks/train_network/{split}/{network}_fold{fold}.tsv"
     shell:
@@ -59,7 +59,7 @@ rule evaluate_network:
     conda:
         ENVIRONMENT
     log:
-        "logs/evaluate_network/{split}/{network}.log",
+        "results/logs/evaluate_network/{split}/{network}.log",
     benchmark:
         "results/benchmarks/evaluate_network/{split}/{network}.tsv"
     shell:

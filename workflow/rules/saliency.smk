@@ -15,7 +15,7 @@ rule saliency_of_features:
     conda:
         ENVIRONMENT
     log:
-        "logs/saliency_of_features/{network}.log",
+        "results/logs/saliency_of_features/{network}.log",
     benchmark:
         "results/benchmarks/saliency_of_features/{network}.tsv"
     shell:

@@ -3,7 +3,7 @@
 rule table_5_1:
     input:
         random=evaluations("random"),
-        reported=paths.REPORTED_TABLES / "table_5_1.csv",
+        reported=reported("table_5_1"),
     output:
         reproduced=paths.REPRODUCED_TABLES / "table_5_1.csv",
         folds=paths.FOLDS_TABLE,
@@ -14,7 +14,7 @@ rule table_5_1:
     conda:
         ENVIRONMENT
     log:
-        "logs/table_5_1.log",
+        "results/logs/table_5_1.log",
     benchmark:
         "results/benchmarks/table_5_1.tsv"
     shell:
@@ -28,7 +28,7 @@ rule table_without_leakage:
     input:
         random=evaluations("random"),
         separated=evaluations("separated"),
-        reported=paths.REPORTED_TABLES / "table_5_1.csv",
+        reported=reported("table_5_1"),
     output:
         text=report(paths.SEPARATED_TABLE, category="Chapter 5",
                     caption="../report/table_5_1_separated.rst"),
@@ -42,7 +42,7 @@ rule table_without_leakage:
     conda:
         ENVIRONMENT
     log:
-        "logs/table_without_leakage.log",
+        "results/logs/table_without_leakage.log",
     benchmark:
         "results/benchmarks/table_without_leakage.tsv"
     shell:
@@ -57,7 +57,7 @@ rule text_chapter_5:
     input:
         images=rules.render_die360.output.images,
         random=evaluations("random"),
-        reported=paths.REPORTED_TABLES / "text_chapter_5.csv",
+        reported=reported("text_chapter_5"),
     output:
         reproduced=paths.REPRODUCED_TABLES / "text_chapter_5.csv",
     params:
@@ -68,7 +68,7 @@ rule text_chapter_5:
     conda:
         ENVIRONMENT
     log:
-        "logs/text_chapter_5.log",
+        "results/logs/text_chapter_5.log",
     benchmark:
         "results/benchmarks/text_chapter_5.tsv"
     shell:
@@ -86,17 +86,27 @@ rule record_software:
     conda:
         ENVIRONMENT
     log:
-        "logs/record_software.log",
+        "results/logs/record_software.log",
     shell:
         "cnnviz engine {params.engine} > {output.software} 2> {log}"
 
 
+rule describe_run:
+    output:
+        run=paths.RUN,
+    params:
+        text=run_in_words(),
+    conda:
+        ENVIRONMENT
+    log:
+        "results/logs/describe_run.log",
+    shell:
+        "printf %s {params.text:q} > {output.run} 2> {log}"
+
+
 rule text_chapter_4:
     input:
-        # Made by every fresh run: its record is in the repository already, and
-        # nothing else that it needs would be newer.
-        software=paths.SOFTWARE,
-        reported=paths.REPORTED_TABLES / "text_chapter_4.csv",
+        reported=reported("text_chapter_4"),
     output:
         reproduced=kept(paths.REPRODUCED_TABLES / "text_chapter_4.csv"),
     params:
@@ -107,7 +117,7 @@ rule text_chapter_4:
     conda:
         ENVIRONMENT
     log:
-        "logs/text_chapter_4.log",
+        "results/logs/text_chapter_4.log",
     benchmark:
         "results/benchmarks/text_chapter_4.tsv"
     shell:
@@ -117,11 +127,11 @@ rule text_chapter_4:
 
 rule compare_with_thesis:
     input:
-        reported=sorted(paths.REPORTED_TABLES.glob("*.csv")),
+        reported=REPORTED,
         reproduced=[*table_4_1_numbers(), rules.text_chapter_4.output.reproduced,
                     rules.table_5_1.output.reproduced,
                     rules.text_chapter_5.output.reproduced],
-        reasons=paths.REASONS,
+        reasons=shipped(paths.REASONS),
     output:
         comparison=kept(paths.COMPARISON),
         text=report(kept(paths.COMPARISON_TEXT), caption="../report/comparison.rst",
@@ -129,7 +139,7 @@ rule compare_with_thesis:
     conda:
         ENVIRONMENT
     log:
-        "logs/compare_with_thesis.log",
+        "results/logs/compare_with_thesis.log",
     benchmark:
         "results/benchmarks/compare_with_thesis.tsv"
     shell:

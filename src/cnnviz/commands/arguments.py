@@ -57,6 +57,12 @@ def add_figure(parser):
     add_output(parser, "figure to write, without suffix: .png and .pdf", "figure")
 
 
+def add_run(parser):
+    """``--run``: the description of a finished run."""
+    parser.add_argument("--run", type=Path, default=paths.RUN,
+                        help="configuration and tables of the run")
+
+
 def add_images(parser):
     """``--images`` and ``--every``: the rendered data set."""
     parser.add_argument("--images", type=Path, default=paths.DIE360_IMAGES,

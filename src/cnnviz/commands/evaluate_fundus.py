@@ -18,8 +18,8 @@ CHOICES = ("standin", "defauw", "random")
 def add_arguments(parser):
     parser.add_argument("--photographs", type=Path, required=True,
                         help="folder of prepared photographs")
-    parser.add_argument("--split", default="",
-                        help="use the photographs of this split only")
+    parser.add_argument("--split", help="use the photographs of this split only; all if not "
+                        "given")
     parser.add_argument("--choice", choices=CHOICES, default="standin",
                         help="whose weights: shipped, De Fauw's (converted), or none")
     parser.add_argument("--weights", type=Path,
@@ -30,16 +30,39 @@ def add_arguments(parser):
     arguments.add_output(parser, ".npz file of grades and posteriors")
 
 
+def chosen_photographs(photographs, split, folder):
+    """Indices of the photographs that have a grade: of a split, or of all.
+
+    Parameters
+    ----------
+    photographs : cnnviz.datasets.store.Store
+    split : str or None
+    folder : path
+        Where they are from, for the message.
+
+    Raises
+    ------
+    UserError
+        When there is none.
+    """
+    graded = photographs.grades >= 0
+    chosen = graded if split is None else graded & (photographs.splits == split)
+    if not graded.any():
+        raise UserError(f"{folder}: no photograph has a grade")
+    if not chosen.any():
+        there = sorted({f"'{each}'" for each in photographs.splits[graded]})
+        raise UserError(f"--split: no graded photographs of the split '{split}' in {folder}; "
+                        f"there are those of {', '.join(there)}; all are used without it")
+    return np.flatnonzero(chosen)
+
+
 def run(args):
     from cnnviz import training_fundus as training
     from cnnviz.datasets import store
     from cnnviz.networks import defauw
     arguments.select_engine(args)
     photographs = store.read(args.photographs)
-    chosen = np.flatnonzero((photographs.splits == args.split) & (photographs.grades >= 0))
-    if not len(chosen):
-        raise UserError(f"{args.photographs}: no graded photographs of the split "
-                        f"'{args.split}'")
+    chosen = chosen_photographs(photographs, args.split, args.photographs)
     results = {"grades": photographs.grades[chosen].astype(np.int32),
                "names": np.array([photographs.names[index] for index in chosen])}
     pixels, dimensions = photographs.pixels[chosen], photographs.dimensions[chosen]

@@ -64,6 +64,10 @@ def _kaggle(args):
             kaggle.check_labels(grades)
         except ValueError as error:
             raise UserError(f"{path}: {error}; --partial accepts them") from None
+    unlabelled = kaggle.unlabelled(args.folder, grades)
+    if unlabelled:
+        print(f"{len(unlabelled):,} photographs have no label in {path} and are left out, "
+              f"the first of them {unlabelled[0]}")
     return kaggle.records(args.folder, grades), kaggle.load
 
 

@@ -18,7 +18,7 @@ from cnnviz.datasets import external, fundus
 from cnnviz.errors import MissingFileError, StorageError, UserError
 
 __all__ = ["TRAINING", "TEST", "CLASS_COUNTS", "LABELS_SHA256", "Record", "split_name",
-           "read_labels", "check_labels", "records", "load", "stream",
+           "read_labels", "check_labels", "records", "unlabelled", "load", "stream",
            "training_labels", "test_labels", "validation_outputs", "read_outputs"]
 
 TRAINING = 35126  #: graded photographs
@@ -128,6 +128,15 @@ def records(folder, grades):
     found = [Record(name, Path(folder) / f"{name}.jpeg", grade, *split_name(name))
              for name, grade in grades.items()]
     return sorted(found, key=lambda record: (int(record.patient), record.side))
+
+
+def unlabelled(folder, grades):
+    """Names of the photographs in a folder that have no grade, in alphabetical order.
+
+    Parameters as in :func:`records`.
+    """
+    there = {path.stem for path in Path(folder).glob("*.jpeg") if _NAME.fullmatch(path.stem)}
+    return sorted(there - set(grades))
 
 
 def load(record):

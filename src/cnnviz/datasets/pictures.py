@@ -48,7 +48,7 @@ def standardization(name, mean, std, channels):
                         f"'{name}' are known")
     if name == "defauw":
         return np.array([fundus.MEAN]), np.array([fundus.STD])
-    facts = pd.read_csv(paths.REPOSITORY / paths.DIE360_FACTS).set_index("id").value
+    facts = pd.read_csv(paths.recorded(paths.DIE360_FACTS)).set_index("id").value
     return np.array([facts["die360.mean"]]), np.array([facts["die360.standard_deviation"]])
 
 

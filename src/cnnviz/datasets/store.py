@@ -223,7 +223,8 @@ def write(folder, records, load, skip_bad=False, progress=False):
     bad = []
     with _Unfinished(folder, [record.name for record in records]) as unfinished:
         done = set(unfinished.done)
-        files.require_space(folder, (len(records) - len(done)) * _ROW_BYTES)
+        files.require_space(folder, _ROW_BYTES * sum(
+            record.name not in done and _is_there(record) for record in records))
         for record in tqdm([record for record in records if record.name not in done],
                            total=len(records), initial=len(done),
                            unit=" photographs", desc="preparing", disable=not progress):
@@ -242,6 +243,12 @@ def write(folder, records, load, skip_bad=False, progress=False):
                      [{"name": name, "reason": reason} for name, reason in bad])
     unfinished.finish()
     return len(unfinished.done), bad
+
+
+def _is_there(record):
+    """Whether a record's file, where it names one, is there to be prepared."""
+    path = getattr(record, "path", None)
+    return path is None or path.is_file()
 
 
 # --- Reading ----------------------------------------------------------------

@@ -69,7 +69,7 @@ def _interval(true, said, together):
     """Bootstrap interval of kappa; ``together`` eyes of a patient stay together."""
     from cnnviz.metrics import bootstrap_interval
     patients = np.stack([true, said], axis=-1).reshape(-1, together, 2)
-    if len(patients) < 2:
+    if len(patients) < 2 or np.isnan(quadratic_weighted_kappa(true, said)):
         return np.nan, np.nan
     return bootstrap_interval(
         patients, lambda drawn: quadratic_weighted_kappa(*drawn.reshape(-1, 2).T))
@@ -94,7 +94,7 @@ def text(evaluations):
                 f"{_signed(row['high'])}) | {_signed(row['kappa of the mean'])} | "
                 f"{row['accuracy']:.3f} |")
     for name, rows in evaluations.items():
-        row = next(each for each in rows if each["weights"] != "random")
+        row = next((each for each in rows if each["weights"] != "random"), rows[0])
         lines += ["", f"Confusion, {name}, {_NAMES[row['weights']]}, "
                   f"{_READINGS[row['reading']]}; rows: true grade, columns: grade given.",
                   "", "| | 0 | 1 | 2 | 3 | 4 |", "|---|---|---|---|---|---|"]
@@ -104,4 +104,4 @@ def text(evaluations):
 
 
 def _signed(value):
-    return f"{value:.3f}".replace("-", "−")
+    return "–" if np.isnan(value) else f"{value:.3f}".replace("-", "−")

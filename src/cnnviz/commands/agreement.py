@@ -1,0 +1,73 @@
+"""Say how many numbers of a finished run agree with the recorded ones.
+
+The record is what the repository holds: thesis_tables/ and, of the die, data/. What is
+compared within which tolerance, and why, is said in docs/reproduction.md.
+"""
+from pathlib import Path
+
+import yaml
+
+from cnnviz import agreement, configuration, files, paths
+from cnnviz.commands import arguments
+from cnnviz.errors import MissingFileError, UserError
+
+
+def add_arguments(parser):
+    arguments.add_run(parser)
+    parser.add_argument("-o", "--output", type=Path, default=paths.AGREEMENT,
+                        help="CSV file of all numbers that do not agree")
+
+
+def read_run(path):
+    """Configuration of a finished run, and paths of its tables.
+
+    Parameters
+    ----------
+    path : Path
+        :data:`cnnviz.paths.RUN`.
+
+    Raises
+    ------
+    MissingFileError, UserError
+        For a run that is not finished, or another file.
+    """
+    if not path.is_file():
+        raise MissingFileError(f"{path}: no such file; finish a run with 'make reproduce'")
+    try:
+        run = yaml.safe_load(path.read_text(encoding="utf-8"))
+        tables = [Path(name) for name in run["tables"]]
+        settings = dict(run["configuration"])
+    except (yaml.YAMLError, UnicodeDecodeError, TypeError, KeyError, ValueError) as error:
+        raise UserError(f"{path}: not the description of a run ({' '.join(str(error).split())}"
+                        "); delete it and run 'make reproduce' again") from None
+    missing = [table for table in tables if not table.is_file()]
+    if missing:
+        raise MissingFileError(f"{missing[0]}: no such file, and {len(missing) - 1} more; "
+                               "finish the run with 'make reproduce'")
+    return settings, tables
+
+
+def differing_settings(settings):
+    """Settings of a run that are not those of the record.
+
+    The mirror of external files does not count: what it changes has a record of its own.
+    """
+    default = yaml.safe_load(paths.DEFAULT_CONFIG.read_text(encoding="utf-8"))
+    return [name for name in configuration.differences(settings, default)
+            if name != "fundus.mirror"]
+
+
+def run(args):
+    settings, tables = read_run(args.run)
+    counts, found = {}, []
+    for table in tables:
+        recorded = paths.recorded(table)
+        name = recorded.relative_to(paths.REPOSITORY).as_posix()
+        old = recorded.read_text(encoding="utf-8") if recorded.is_file() else ""
+        counts[name], differences = agreement.compare(
+            name, old, table.read_text(encoding="utf-8"))
+        found += differences
+    files.write_rows(args.output, agreement.Difference._fields,
+                     [each._asdict() for each in found])
+    print(agreement.in_words(counts, found, differing_settings(settings))
+          + (f"; see {args.output}" if found else ""))
