@@ -6,7 +6,6 @@ import matplotlib.text
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings, strategies as st
 
 from cnnviz import deconvnet, exemplars, inputs, occlusion, saliency
-from cnnviz.backend import T, lasagne
+from cnnviz.backend import lasagne
 
 L = lasagne.layers
 

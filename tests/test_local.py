@@ -8,7 +8,6 @@ import random_networks
 from cnnviz import backend, occlusion, saliency, threads
 from cnnviz.backend import lasagne
 from cnnviz.local import NotLocal, Stack, local_prefix, ops, ops_torch
-from cnnviz.local.backward import Gradients
 from cnnviz.local.forward import Occluded, multiply_adds
 from cnnviz.networks import defauw, die, layers
 

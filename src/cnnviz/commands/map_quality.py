@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from cnnviz import files, paths
+from cnnviz import files
 from cnnviz.commands import arguments
 from cnnviz.commands.evaluate_fundus import CHOICES
 from cnnviz.errors import UserError

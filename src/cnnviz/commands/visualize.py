@@ -441,7 +441,6 @@ def _blaming(path):
 def _computed(args, layer, mean, own):
     """Arrays by name, and a function that draws them."""
     from cnnviz import inputs
-    from cnnviz.figures import visualize
     source = input_layer(layer, bool(args.unit))
     if args.linear:
         layer = inputs.linear(layer)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
-from cnnviz.datasets import synthetic, synthetic_scene as scenes
+from cnnviz.datasets import synthetic
 from cnnviz.datasets import synthetic_raster as raster
 from cnnviz.datasets.fundus import SIZE
 from cnnviz.datasets.synthetic_vessels import ARTERY, VEIN
