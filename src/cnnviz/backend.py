@@ -13,6 +13,7 @@ Mends, each with its reason:
   dropped after 0.8; a module of that name forwards to ``pool``.
 * Lasagne's convolution layers get :func:`convolution`, which takes any number of
   images and does not warn of the argument that Theano renamed after 0.8.
+* Theano refuses arrays at odd addresses, such as fields of records; they are copied.
 * Names that newer versions of NumPy and Python dropped are put back, where
   they are absent (:mod:`cnnviz.old_names`).
 * Compiled C code is kept under the user's cache folder, one folder a
@@ -29,6 +30,8 @@ import sysconfig
 import types
 import warnings
 from pathlib import Path
+
+import numpy as np
 
 from cnnviz import old_names
 from cnnviz.errors import UserError
@@ -134,6 +137,16 @@ def _lasagnes_convolution(nnet):
         nnet.conv2d = original
 
 
+def _aligning(filtering):
+    """``TensorType.filter``, given a copy of an array that lies at odd addresses."""
+    @functools.wraps(filtering)
+    def aligned(self, data, *arguments, **options):
+        if isinstance(data, np.ndarray) and not data.flags.aligned:
+            data = data.copy()
+        return filtering(self, data, *arguments, **options)
+    return aligned
+
+
 def _prepare():
     if "theano" in sys.modules:
         raise ImportError("import cnnviz.backend before theano: its flags "
@@ -154,6 +167,7 @@ def _prepare():
         module = _downsample_module()
         sys.modules[module.__name__] = module
         theano.tensor.signal.downsample = module
+        theano.tensor.TensorType.filter = _aligning(theano.tensor.TensorType.filter)
         with _lasagnes_convolution(theano.tensor.nnet):
             import lasagne
     for name, value in given.items():
