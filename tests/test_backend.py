@@ -1,6 +1,10 @@
 """Choice of engine and device; names put back for newer NumPy and Python."""
 import importlib.util
+import os
 import pickle
+import subprocess
+import sys
+import textwrap
 import warnings
 
 import numpy as np
@@ -82,6 +86,65 @@ def test_lasagne_s_convolution_takes_any_number_of_images_without_a_warning():
         values = compute(np.ones((number, 1, 3, 3), np.float32))
         np.testing.assert_array_equal(values, np.full((number, 1, 2, 2), 4))
     assert pickle.loads(pickle.dumps(layer.convolution)) is layer.convolution
+
+
+def in_a_new_process(code, **variables):
+    """What a program prints, in a process that has imported nothing."""
+    found = subprocess.run([sys.executable, "-c", textwrap.dedent(code)],
+                           env={**os.environ, **variables}, capture_output=True, text=True)
+    assert found.returncode == 0, found.stderr
+    return found.stdout.splitlines()
+
+
+TRY = """
+    import os
+    def attempt(name):
+        try:
+            __import__(name)
+        except Exception as error:
+            print(type(error).__name__, isinstance(error, ImportError), error)
+"""
+
+
+@pytest.mark.parametrize("first", ["theano", "lasagne", "theano.tensor"])
+def test_after_a_failed_import_of_theano_it_is_said_what_to_do(first):
+    """As NumPy's missing names make it fail; tried twice, as in a notebook."""
+    lines = in_a_new_process(
+        # A fault of the user's own, lest newer machines import Theano without one.
+        TRY + f"""
+    os.environ["THEANO_FLAGS"] = "device=nonsense"
+    attempt({first!r})
+    del os.environ["THEANO_FLAGS"]
+    attempt("cnnviz.backend")
+    attempt("cnnviz.saliency")
+""")
+    for line in lines[-2:]:
+        assert line.startswith("TheanoFirst True an earlier import of theano failed in this")
+        assert "restart Python" in line and "from cnnviz.backend import theano" in line
+
+
+def test_theano_before_the_backend_is_refused_with_what_to_do():
+    lines = in_a_new_process(TRY + """
+    import sys, types
+    sys.modules["theano"] = types.ModuleType("theano")
+    attempt("cnnviz.backend")
+""")
+    assert lines == ["TheanoFirst True theano was imported before cnnviz.backend, whose "
+                     "flags and mends only take effect before Theano's first import; restart "
+                     "Python and import it from there, before all else: 'from cnnviz.backend "
+                     "import theano, lasagne'"]
+
+
+def test_a_failure_of_the_backend_itself_leaves_the_environment_alone():
+    lines = in_a_new_process(TRY + """
+    os.environ.pop("THEANORC", None)
+    os.environ["THEANO_FLAGS"] = "device=nonsense"
+    attempt("cnnviz.backend")
+    print(os.environ["THEANO_FLAGS"], "THEANORC" in os.environ)
+    attempt("cnnviz.backend")
+""")
+    assert "nonsense" in lines[0] and lines[-2] == "device=nonsense False"
+    assert lines[-1].startswith("TheanoFirst True an earlier import of theano failed")
 
 
 def test_only_absent_names_are_put_back(monkeypatch):

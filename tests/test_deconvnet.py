@@ -4,6 +4,7 @@ import functools
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
+from random_networks import PADS_EVEN
 
 from cnnviz import backend, deconvnet, saliency
 from cnnviz.backend import T, function, lasagne
@@ -285,7 +286,7 @@ def of_everything():
     network = L.InputLayer((None, 1, 13, 11), name="input")
     network = L.Conv2DLayer(network, 3, (3, 2), stride=(2, 1), nonlinearity=RECTIFY)
     network = L.MaxPool2DLayer(network, 2, stride=(1, 2), ignore_border=False)
-    network = L.Conv2DLayer(network, 3, 4, pad="same", nonlinearity=None)
+    network = L.Conv2DLayer(network, 3, 4 if PADS_EVEN else 3, pad="same", nonlinearity=None)
     network = L.NonlinearityLayer(L.DropoutLayer(network), LEAKY)
     network = L.MaxPool2DLayer(network, 3, stride=2, pad=1)
     network = L.Conv2DLayer(network, 2, 3, pad=(1, 0), nonlinearity=LEAKY)

@@ -1,10 +1,14 @@
 """The torch engine's linker: where values live, what is overwritten, errors."""
 import copy
+import functools
 import pickle
+import warnings
 import weakref
 
+import array_layouts
 import numpy as np
 import pytest
+from hypothesis import given, settings, strategies as st
 
 from cnnviz.backend import T, lasagne, theano
 
@@ -217,13 +221,56 @@ def test_arguments_may_be_tensors(mode):
         double(torch.ones(3))
 
 
-@pytest.mark.parametrize("view", [
-    lambda a: a[::-1], lambda a: a[:, ::2], lambda a: a.T, np.asfortranarray,
-    lambda a: a.astype(">f4").astype("=f4"), lambda a: a[:0]])
-def test_arguments_of_any_layout(mode, view):
-    x = T.matrix()
-    array = view(np.arange(16, dtype=np.float32).reshape(4, 4))
-    np.testing.assert_array_equal(theano.function([x], x + 1, mode=mode)(array), array + 1)
+@functools.lru_cache
+def doubling(ndim, resident):
+    """Twice an argument plus a shared variable, which an update then adds one to.
+
+    Theano's C code where ``resident`` is None.
+    """
+    x, kept = T.TensorType("float32", (False,) * ndim)(), shared(np.zeros((0,) * ndim))
+    mode = None if resident is None else engine.mode("cpu", resident=resident)
+    return kept, theano.function([x], 2 * x + kept, updates={kept: kept + 1}, mode=mode)
+
+
+@settings(max_examples=60)
+@given(st.data())
+@pytest.mark.parametrize("resident", [False, True, None],
+                         ids=["arrays", "resident tensors", "C code"])
+def test_arrays_of_any_layout(resident, data):
+    """As arguments and as values of shared variables; they are never written."""
+    # A compiler for each number of dimensions would take long.
+    array = data.draw(array_layouts.arrays(*(2, 2) if resident is None else (0, 3)))
+    before = array.astype(np.float32)
+    kept, double = doubling(array.ndim, resident)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        kept.set_value(array)
+        np.testing.assert_array_equal(double(array), 3 * before)
+        np.testing.assert_array_equal(kept.get_value(), before + 1)
+    np.testing.assert_array_equal(array, before)
+
+
+@settings(max_examples=30)
+@given(st.data())
+@pytest.mark.parametrize("resident", [False, True], ids=["arrays", "resident tensors"])
+def test_updates_reach_a_borrowed_array_of_any_layout(resident, data):
+    array = data.draw(array_layouts.arrays())
+    before = array.astype(np.float32)
+    kept, double = doubling(array.ndim, resident)
+    kept.set_value(array, borrow=True)
+    for count in range(3):
+        np.testing.assert_array_equal(kept.get_value(), before + count)
+        double(before)
+
+
+def test_of_equal_places_in_memory_each_is_updated_once(mode):
+    """Writable, and yet every element in the same place."""
+    one = np.lib.stride_tricks.as_strided(np.ones(1, np.float32), (3,), (0,))
+    variable = shared([0])
+    step = theano.function([], updates={variable: variable + 1}, mode=mode)
+    variable.set_value(one, borrow=True)
+    step(), step()
+    np.testing.assert_array_equal(variable.get_value(), [3, 3, 3])
 
 
 def test_theano_s_own_conveniences(mode):
@@ -373,6 +420,50 @@ def test_an_error_while_running_names_the_node(mode):
         function(np.ones((2, 3), np.float32), np.ones((2, 3), np.float32))
     # And works again.
     assert function(np.ones((2, 3), np.float32), np.ones((3, 1), np.float32)).shape == (2, 1)
+
+
+class Particular(Exception):
+    """Neither made of a text alone nor of any text."""
+
+    def __init__(self, number, *rest):
+        super().__init__(f"particular {int(number)}")
+
+
+def failing(error):
+    def fail(*arguments):
+        raise error
+    return fail
+
+
+@pytest.mark.parametrize("step", ["read", "add", "to_array", "store"])
+@pytest.mark.parametrize("error", [
+    RuntimeError("no memory"), AttributeError("no such name"), KeyError("quoted \"'\""),
+    UnicodeDecodeError("ascii", b"x", 0, 1, "not in range"), Particular(7)])
+def test_no_error_is_masked_wherever_it_is_raised(monkeypatch, step, error):
+    """Also where arguments are read and results are stored, which are no nodes."""
+    x, kept = T.matrix("x"), shared([[1]])
+    function = theano.function([x], x + kept, updates={kept: x}, mode=engine.mode("cpu"))
+    names = function.fn._globals
+    steps = [name for name in names if name.lower().startswith(step)]
+    assert steps, names.keys()
+    for name in steps:
+        monkeypatch.setitem(names, name, failing(error))
+    with pytest.raises(type(error)) as caught:
+        function(np.ones((1, 1), np.float32))
+    assert str(error) in str(caught.value) or caught.value is error
+
+
+@pytest.mark.parametrize("lost", ["maker", "node"])
+def test_an_error_is_told_without_what_explains_it(lost):
+    x = T.matrix("x")
+    function = theano.function([x], T.dot(x, x), mode=engine.mode("cpu"))
+    if lost == "maker":
+        function.maker = None
+    else:
+        for node in function.fn.nodes:
+            del node.fgraph
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        function(np.ones((2, 3), np.float32))
 
 
 def test_the_check_notices_a_wrong_dtype(monkeypatch):

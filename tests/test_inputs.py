@@ -1,4 +1,5 @@
 """What every method is given: arrays of any kind, selections of features."""
+import array_layouts
 import numpy as np
 import pytest
 import torch
@@ -88,6 +89,9 @@ def layouts():
         "backwards": backwards,
         "of a larger array": np.repeat(IMAGES, 2, axis=3)[..., ::2],
         "read-only": frozen,
+        "one channel backwards": IMAGES[:, ::-1],
+        "at an odd address": array_layouts.at_odd_address(IMAGES),
+        "in records": array_layouts.in_records(IMAGES),
         "big-endian": IMAGES.astype(">f4"),
         "double": IMAGES.astype(np.float64),
         "tensor": torch.from_numpy(IMAGES.copy()),
@@ -109,6 +113,22 @@ def test_any_kind_of_array_gives_the_same(layer, units, name, recwarn):
                  lambda x: occlusion.output_occlusion(units, x, size=3, stride=2),
                  lambda x: deconvnet.reconstruction(layer, x)):
         np.testing.assert_allclose(call(images), call(IMAGES), atol=1e-6)
+    assert not [each for each in recwarn if "writable" in str(each.message)]
+
+
+@pytest.mark.parametrize("name", ["backwards", "read-only", "one channel backwards",
+                                  "at an odd address", "big-endian"])
+def test_exemplars_begin_with_any_kind_of_array(layer, name, recwarn):
+    network, images = exemplars.patch_network(layer), layouts()[name]
+    before = IMAGES.copy()
+    starts = [exemplars.start_maximum(network, each).patches for each in (images, IMAGES)]
+    np.testing.assert_array_equal(*starts)
+    changed = starts[0][:, ::-1].astype(">f4")
+    changed.flags.writeable = False
+    found = [exemplars.maximize(network, each, rule=exemplars.Rule(steps=2, norm=1.0))
+             for each in (changed, starts[1])]
+    np.testing.assert_array_equal(found[0].patches, found[1].patches)
+    np.testing.assert_array_equal(IMAGES, before)
     assert not [each for each in recwarn if "writable" in str(each.message)]
 
 

@@ -13,6 +13,9 @@ Mends, each with its reason:
   dropped after 0.8; a module of that name forwards to ``pool``.
 * Lasagne's convolution layers get :func:`convolution`, which takes any number of
   images and does not warn of the argument that Theano renamed after 0.8.
+* ``lasagne.layers.dnn`` and its like, which need Theano's former GPU back end, give
+  Lasagne's plain layers (:mod:`cnnviz.gpu_layers`).
+* Theano refuses arrays at odd addresses, such as fields of records; they are copied.
 * Names that newer versions of NumPy and Python dropped are put back, where
   they are absent (:mod:`cnnviz.old_names`).
 * Compiled C code is kept under the user's cache folder, one folder a
@@ -20,6 +23,7 @@ Mends, each with its reason:
 """
 import contextlib
 import functools
+import importlib
 import importlib.util
 import logging
 import os
@@ -29,6 +33,8 @@ import sysconfig
 import types
 import warnings
 from pathlib import Path
+
+import numpy as np
 
 from cnnviz import old_names
 from cnnviz.errors import UserError
@@ -41,6 +47,12 @@ ENGINES = ("auto", "theano", "torch")
 
 class CompilerMissing(UserError, RuntimeError):
     """Nothing to compile Theano's C code with; in Python it crawls."""
+
+
+class TheanoFirst(UserError, ImportError):
+    """Theano was imported, or failed to be, before this module could prepare it."""
+
+    __str__ = ValueError.__str__
 
 
 def cache_folder():
@@ -102,26 +114,30 @@ def _downsample_module():
     return module
 
 
-def convolution(input, filters, image_shape=None, **options):
-    """``theano.tensor.nnet.conv2d`` as Lasagne 0.1 calls it.
+def convolution(input, filters, input_shape=None, *arguments, image_shape=None,
+                **options):
+    """``theano.tensor.nnet.conv2d`` as Lasagne calls it.
 
-    The number of images that a network was built for is left out of the shape, so
-    that it takes any; else shapes of the maps above would be inferred from it.
+    Lasagne 0.1 calls the third argument ``image_shape``, as Theano once did; 0.2.dev1
+    gives it, and the filters' shape after it, by position.  The number of images that
+    a network was built for is left out of the shape, so that it takes any; else
+    shapes of the maps above would be inferred from it.
 
     Parameters
     ----------
-    input, filters, **options
+    input, filters, *arguments, **options
         As for ``theano.tensor.nnet.conv2d``.
-    image_shape : (batch, channels, rows, columns), optional
-        Called ``input_shape`` today; None stands for any number.
+    input_shape, image_shape : (batch, channels, rows, columns), optional
+        Either name; None stands for any number.
 
     Returns
     -------
     Theano variable
     """
-    if image_shape is not None:
-        options["input_shape"] = (None, *image_shape[1:])
-    return theano.tensor.nnet.conv2d(input, filters, **options)
+    shape = image_shape if input_shape is None else input_shape
+    if shape is not None:
+        shape = (None, *shape[1:])
+    return theano.tensor.nnet.conv2d(input, filters, shape, *arguments, **options)
 
 
 @contextlib.contextmanager
@@ -134,33 +150,67 @@ def _lasagnes_convolution(nnet):
         nnet.conv2d = original
 
 
-def _prepare():
+def _aligning(filtering):
+    """``TensorType.filter``, given a copy of an array that lies at odd addresses."""
+    @functools.wraps(filtering)
+    def aligned(self, data, *arguments, **options):
+        if isinstance(data, np.ndarray) and not data.flags.aligned:
+            data = data.copy()
+        return filtering(self, data, *arguments, **options)
+    return aligned
+
+
+def _check_first():
+    """Raise TheanoFirst if there is anything of Theano in this process."""
     if "theano" in sys.modules:
-        raise ImportError("import cnnviz.backend before theano: its flags "
-                          "only take effect before Theano's first import")
+        raise TheanoFirst(
+            "theano was imported before cnnviz.backend, whose flags and mends only take "
+            "effect before Theano's first import; restart Python and import it from "
+            "there, before all else: 'from cnnviz.backend import theano, lasagne'")
+    if any(name.startswith("theano.") for name in sys.modules):
+        # Python forgets a module that failed, and keeps what it had imported.
+        raise TheanoFirst(
+            "an earlier import of theano failed in this process and left parts of it "
+            "behind, so it cannot be imported again; restart Python and, unless it was "
+            "cnnviz.backend that failed, import that before all else: 'from "
+            "cnnviz.backend import theano, lasagne' mends what Theano 1.0.5 needs in "
+            "today's NumPy")
+
+
+@contextlib.contextmanager
+def _environment(flags):
+    """The flags in Theano's environment variables, for the time of its import."""
     given = {name: os.environ.get(name) for name in ("THEANO_FLAGS", "THEANORC")}
-    flags = ",".join(f"{key}={value}" for key, value in _flags().items())
-    old_names.put_back()
     # The user's own flags come last and win; a forgotten ~/.theanorc must not.
     os.environ["THEANO_FLAGS"] = ",".join(filter(None, [flags, given["THEANO_FLAGS"]]))
     os.environ["THEANORC"] = given["THEANORC"] or os.devnull
+    try:
+        yield
+    finally:
+        for name, value in given.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _prepare():
+    _check_first()
+    flags = ",".join(f"{key}={value}" for key, value in _flags().items())
+    old_names.put_back()
     # Chosen above (NumPy's BLAS), and normal (jobs compile side by side).
     for name in ("theano.tensor.blas", "theano.gof.compilelock"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _environment(flags):
         warnings.simplefilter("ignore")
         import theano
         import theano.tensor.signal
         module = _downsample_module()
         sys.modules[module.__name__] = module
         theano.tensor.signal.downsample = module
+        theano.tensor.TensorType.filter = _aligning(theano.tensor.TensorType.filter)
         with _lasagnes_convolution(theano.tensor.nnet):
             import lasagne
-    for name, value in given.items():
-        if value is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = value
     return theano, lasagne
 
 
@@ -264,3 +314,7 @@ def describe():
                 else "engine theano: Python code, slow") + ", on cpu"
     return (f"{what}; Theano {theano.__version__}, Lasagne {lasagne.__version__}, "
             f"{theano.config.floatX}")
+
+
+# Last, since it takes what it needs from here.
+importlib.import_module("cnnviz.gpu_layers")

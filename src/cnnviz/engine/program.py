@@ -12,7 +12,6 @@ function ``f``.
 import itertools
 import linecache
 import re
-import sys
 import weakref
 
 import numpy as np
@@ -148,12 +147,28 @@ class Program:
         try:
             with torch.inference_mode():
                 values = self._run()
-        except Exception:
-            raise_with_op(self._failed_node(sys.exc_info()[2]))
+        except Exception as error:
+            self._explain(error)
+            raise
         # Where some of Theano's own code looks for them.
         for cell, value in zip(self._results, values):
             cell[0] = value
         return values
+
+    def _explain(self, error):
+        """Raise an error anew with the node that it comes of, where that can be told.
+
+        Reading arguments and storing results belong to no node, and Theano's way of
+        telling more may fail itself; the error must not be lost for that.
+        """
+        node = self._failed_node(error.__traceback__)
+        if node is None:
+            return
+        try:
+            raise_with_op(node, exc_info=(type(error), error, error.__traceback__))
+        except Exception as told:
+            if type(told) is type(error) and str(error) in str(told):
+                raise told from None
 
     def _failed_node(self, trace):
         while trace is not None:

@@ -7,8 +7,6 @@ variable.  On another device the cell holds the tensor itself, and the
 container translates: what reads it sees an array, what writes it sends one
 to the device.
 """
-import warnings
-
 import numpy as np
 import torch
 from theano.gof.link import Container
@@ -20,20 +18,40 @@ __all__ = ["to_tensor", "to_array", "DeviceContainer", "adopt",
            "InputContainer", "reader",
            "argument_reader", "host_reader", "writer", "channels_last_3d"]
 
-# Such arrays are only read: what is updated in place is copied first.
-warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+
+def _is_shareable(array):
+    """Whether PyTorch can use an array's memory; it warns of what is read-only.
+
+    Every stride counts, even that of an axis of length one, for which NumPy has no use
+    and calls the array contiguous.
+    """
+    return array.flags.writeable and array.dtype.isnative and all(
+        step >= 0 and step % array.itemsize == 0 for step in array.strides)
+
+
+def _is_dense(array):
+    """Whether the elements lie side by side, in any order of the axes."""
+    order = sorted(range(array.ndim), key=lambda axis: -array.strides[axis])
+    return array.transpose(order).flags.c_contiguous
+
+
+def _copied(array):
+    """A copy that PyTorch can share."""
+    return array.astype(array.dtype.newbyteorder("="), order="K")
 
 
 def to_tensor(value, device):
-    """Tensor of an array on a device; on the CPU it shares the memory."""
+    """Tensor of an array on a device; on the CPU it shares the memory where it can."""
     if isinstance(value, torch.Tensor):
         return value if value.device == device else value.to(device)
     value = np.asarray(value)
-    try:
-        tensor = torch.from_numpy(value)
-    except ValueError:  # negative strides, which PyTorch lacks
-        tensor = torch.from_numpy(np.ascontiguousarray(value))
+    tensor = torch.from_numpy(value if _is_shareable(value) else _copied(value))
     return tensor if device.type == "cpu" else tensor.to(device)
+
+
+def _own_tensor(value, device):
+    """Tensor of an array, with memory of its own."""
+    return to_tensor(_copied(np.asarray(value)), device)
 
 
 def to_array(tensor):
@@ -77,7 +95,7 @@ class DeviceContainer(Container):
         super().__set__(value)
         if self.storage[0] is not None:
             # A copy: the caller keeps his array, whatever "borrow" says.
-            self.storage[0] = torch.tensor(self.storage[0], device=self.device)
+            self.storage[0] = _own_tensor(self.storage[0], self.device)
 
     data = property(__get__, __set__)
     value = property(__get__, __set__)
@@ -113,7 +131,7 @@ def adopt(container, device):
     value = container.storage[0]
     container.__class__ = DeviceContainer
     container.device = device
-    container.storage[0] = torch.tensor(value, device=device)
+    container.storage[0] = _own_tensor(value, device)
 
 
 class _TensorInputType:
@@ -154,8 +172,9 @@ def channels_last_3d(array):
 def _prepared(array, written, relayout):
     if relayout:
         array = channels_last_3d(array)
-    if written and not array.flags.writeable:
-        array = array.copy()
+    # What is written must reach the cell, and each element have a place of its own.
+    if written and not (_is_shareable(array) and _is_dense(array)):
+        array = _copied(array)
     return array
 
 
