@@ -11,8 +11,15 @@ import numpy as np
 
 from cnnviz.errors import MissingFileError, StorageError, UserError
 
-__all__ = ["atomic", "require_space", "sha256", "load_array", "load_arrays",
+__all__ = ["atomic", "require_space", "POINTER", "is_pointer", "refuse_pointer", "sha256",
+           "load_array", "load_arrays",
            "save_array", "save_arrays", "write_text", "write_rows"]
+
+#: What to say of a Git LFS pointer.
+POINTER = ("this is a Git LFS pointer, which only names the file; install Git LFS and run "
+           "'git lfs pull' in its repository")
+# First line of what Git keeps instead of a large file.
+_POINTER = b"version https://git-lfs"
 
 
 @contextlib.contextmanager
@@ -48,6 +55,21 @@ def require_space(folder, needed):
         raise StorageError(f"{folder}: {needed / 1e6:.0f} MB are needed and "
                            f"{free / 1e6:.0f} MB are free; free some space, or move "
                            "the project to a larger disk")
+
+
+def is_pointer(path):
+    """Whether a file is a Git LFS pointer, which only names a file.
+
+    Git leaves them in the place of large files where its extension LFS is missing.
+    """
+    with open(path, "rb") as stream:
+        return stream.read(len(_POINTER)) == _POINTER
+
+
+def refuse_pointer(path):
+    """Raise a UserError for a Git LFS pointer."""
+    if is_pointer(path):
+        raise UserError(f"{path}: {POINTER}")
 
 
 def sha256(path):
