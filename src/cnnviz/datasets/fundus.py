@@ -40,6 +40,8 @@ _DIMENSION = 700         # unit of the image dimensions
 _BLOCKS = 256            # of the smaller side, of which the field of view is made up
 _OPEN = 5                # blocks that are narrower parts of the field, such as text
 _CORNER = 0.05           # of a side; corners tell how bright the background is
+_FILLED = 0.4            # of the field's brightness, in a corner that belongs to it
+_ABOVE, _LEAST = 0.1, 6  # brightness above the background: of the field's, and grey values
 _IMPLAUSIBLE = 0.05      # of the field's own sides
 
 
@@ -284,34 +286,32 @@ def _extent(brightest, threshold):
     return (index[0], index[-1], len(index)) if len(index) else (0, 0, 0)
 
 
-def _bounds(brightest):
+def _bounds(brightest, threshold=_BRIGHT):
     """First row, end row, first column, end column of what is bright."""
-    top, bottom, rows = _extent(brightest.max(axis=1), _BRIGHT)
-    left, right, columns = _extent(brightest.max(axis=0), _BRIGHT)
+    top, bottom, rows = _extent(brightest.max(axis=1), threshold)
+    left, right, columns = _extent(brightest.max(axis=0), threshold)
     if min(rows, columns) <= 2:
         raise UserError(f"black photograph: {rows} rows and {columns} columns "
-                        f"hold a value above {_BRIGHT}")
+                        f"hold a value above {threshold:.3g}")
     return top, bottom, left, right
 
 
-def _crop(brightest, span):
-    """Bounds of the field of view by De Fauw's rule.
+def _cut(brightest, bounds, span):
+    """Bounds after columns are cut once more, where De Fauw's rule does so.
 
-    And the larger and smaller side before the columns are cut once more;
     ``span`` original pixels lie between neighbours of ``brightest``.
     """
-    top, bottom, left, right = _bounds(brightest)
-    sides = sorted((bottom - top, right - left), reverse=True)
+    top, bottom, left, right = bounds
     if (right - left) / (bottom - top) >= _WIDE:
         again = _extent(brightest[top:bottom, left:right].max(axis=0),
                         _BRIGHT_COLUMN)
         if again[2] * span / _STEP > _ENOUGH_COLUMNS:
             left, right = left + again[0], left + again[1]
-    return top, bottom, left, right, sides
+    return top, bottom, left, right
 
 
-def _field_of_view(brightest):
-    """The same photograph, black outside the largest bright area.
+def _robust_bounds(brightest):
+    """Bounds of the largest bright area.
 
     Of averages over blocks of pixels, which a hot pixel and noise change little, after
     an opening, which takes away whatever is narrow: text, lines, single blocks.
@@ -319,41 +319,48 @@ def _field_of_view(brightest):
     block = max(1, min(brightest.shape) // _BLOCKS)
     padded = np.pad(brightest, [(0, -length % block) for length in brightest.shape], "edge")
     blocks = padded.reshape(len(padded) // block, block, -1, block).mean(axis=(1, 3))
-    bright = ndimage.binary_opening(blocks > _threshold(blocks), np.ones((_OPEN, _OPEN)))
+    threshold = _threshold(blocks)
+    # The photograph's border doesn't make the field narrow.
+    framed = np.pad(blocks > threshold, _OPEN, "edge")
+    bright = ndimage.binary_opening(framed, np.ones((_OPEN, _OPEN)))[
+        _OPEN:-_OPEN, _OPEN:-_OPEN]
     areas, count = ndimage.label(bright)
-    if not count:
-        return brightest  # nothing is large: the published rule decides
+    if not count:  # nothing is large
+        return _bounds(brightest)
     largest = areas == np.bincount(areas.ravel())[1:].argmax() + 1
     # One block more, so that the area ends where the photograph's own pixels do.
     near = ndimage.binary_dilation(largest, np.ones((3, 3))).repeat(block, 0).repeat(block, 1)
-    return np.where(near[:brightest.shape[0], :brightest.shape[1]], brightest, 0)
+    return _bounds(np.where(near[:brightest.shape[0], :brightest.shape[1]], brightest, 0),
+                   threshold)
 
 
 def _threshold(blocks):
-    """What the field of view exceeds: De Fauw's threshold, or a brighter background.
+    """What the field of view exceeds: a tenth of its brightness above the background.
 
-    The background is the darkest corner, whatever is written in the others, unless it
-    is so bright that it may belong to the field.
+    The background is the darkest corner, whatever is written in the others; a corner
+    that is nearly as bright as the field belongs to it.
     """
     rows, columns = (max(1, int(_CORNER * length)) for length in blocks.shape)
     background = min(np.percentile(blocks[row, column], 95)
                      for row in (slice(rows), slice(-rows, None))
                      for column in (slice(columns), slice(-columns, None)))
-    return max(_BRIGHT, min(background, np.median(blocks) / 2))
+    field = np.percentile(blocks, 75)
+    if background > _FILLED * field:
+        background = 0
+    return background + max(_LEAST, _ABOVE * (field - background))
 
 
-def _warn(name, brightest):
+def _warn(name, published, field, step):
     """Warn where De Fauw's bounds differ much from those of the largest bright area."""
-    published, field = (np.array(_bounds(each)) for each in
-                        (brightest, _field_of_view(brightest)))
+    published, field = np.array(published), np.array(field)
     sides = np.repeat([field[1] - field[0], field[3] - field[2]], 2)
     if (np.abs(published - field) > _IMPLAUSIBLE * sides).any():
         warnings.warn(
-            "{}: by De Fauw's rule the field of view reaches over rows {} to {} and columns "
-            "{} to {}, but the largest bright area over rows {} to {} and columns {} to {}; "
-            "if something outside the field is bright, crop=\"robust\" ('cnnviz "
-            "prepare-photographs --crop robust') leaves it out".format(
-                name, *published, *field), ImplausibleCrop, stacklevel=4)
+            "{}: by De Fauw's rule the eye is in rows {} to {} and columns {} to {}, but the "
+            "largest bright area in rows {} to {} and columns {} to {}; look at the "
+            "photograph, and if something beside the eye is bright, or part of it dark, use "
+            "crop=\"robust\" ('cnnviz prepare-photographs --crop robust')".format(
+                name, *step * published, *step * field), ImplausibleCrop, stacklevel=4)
 
 
 def crop_and_resize(image, scale=1, crop="published", name="photograph"):
@@ -371,11 +378,12 @@ def crop_and_resize(image, scale=1, crop="published", name="photograph"):
     step = _STEP if scale < _STEP else 1
     reduced = image[::step, ::step]
     brightest = reduced.max(axis=2)
-    if crop == "robust":
-        brightest = _field_of_view(brightest)
-    top, bottom, left, right, sides = _crop(brightest, scale * step)
+    published, field = _bounds(brightest), _robust_bounds(brightest)
+    bounds = field if crop == "robust" else published
     if crop == "published":
-        _warn(name, brightest)
+        _warn(name, published, field, step)
+    sides = sorted((bounds[1] - bounds[0], bounds[3] - bounds[2]), reverse=True)
+    top, bottom, left, right = _cut(brightest, bounds, scale * step)
     pixels = Image.fromarray(reduced[top:bottom, left:right]).resize(
         (SIZE, SIZE), Image.Resampling.BILINEAR)
     dimensions = np.array(sides, np.float32) * (scale * step / _STEP / _DIMENSION)

@@ -25,8 +25,9 @@ FORMATS = ("AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "MPO", "PCX", "PNG",
 _KNOWN = "JPEG, PNG, TIFF, BMP, GIF, WebP or other picture"
 
 # Tags of TIFF files and of the notes of cameras.
-_BITS, _PHOTOMETRIC, _ORIENTATION, _PLANES, _SUBSAMPLING = 258, 262, 274, 284, 530
-_WHITE_IS_ZERO, _SEPARATE = 0, 2
+_BITS, _COMPRESSION, _PHOTOMETRIC, _ORIENTATION, _PLANES = 258, 259, 262, 274, 284
+_SIGN, _SUBSAMPLING = 339, 530
+_NO_COMPRESSION, _WHITE_IS_ZERO, _SEPARATE, _SIGNED = 1, 0, 2, 2
 # What a step of PNG's transparent grey is, by the bits of a pixel.
 _STEPS = {"1": 255, "L;2": 85, "L;4": 17}
 
@@ -127,8 +128,10 @@ def _misread(image):
     if image.mode == "YCbCr" and tuple(tags.get(_SUBSAMPLING, (2, 2))) != (1, 1):
         raise UserError("colours at a lower resolution than brightness, without compression; "
                         "save it as RGB")
-    return deep and (tags.get(_PLANES) == _SEPARATE
-                     or tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO)
+    swapped = (image.mode == "F" and tags.prefix == b"MM"
+               and tags.get(_COMPRESSION, _NO_COMPRESSION) != _NO_COMPRESSION)
+    return (swapped or _SIGNED in tags.get(_SIGN, ()) or deep and (
+        tags.get(_PLANES) == _SEPARATE or tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO))
 
 
 # --- Colours ------------------------------------------------------------------
@@ -150,7 +153,9 @@ def _one_channel(image):
     """A mask's pixels."""
     if image.mode in ("P", "PA"):
         return np.asarray(image.convert("RGB")).max(axis=2)
-    if image.mode in ("1", "L") or image.mode.startswith(("I", "F")):
+    if image.mode == "F":
+        return _shares(np.asarray(image))
+    if image.mode in ("1", "L") or image.mode.startswith("I"):
         return np.asarray(image)
     raise UserError(f"image of mode {image.mode} instead of one channel")
 
@@ -170,12 +175,15 @@ def _deep(image):
     if image.format == "TIFF":
         bits = image.tag_v2[_BITS][0]
     if image.format == "TIFF" and image.mode == "I":
-        raise UserError("whole numbers with a sign, or of 32 bits, of which nobody knows what "
-                        "is white; save 8 or 16 bits without a sign, or floating point in "
-                        "[0, 1]")
+        raise _no_white(f"{bits} bits")
     shown = values / (2.0 ** bits - 1)
     transparent = image.info.get("transparency")
     return shown if transparent is None else np.where(values == transparent, 1.0, shown)
+
+
+def _no_white(kind):
+    return UserError(f"whole numbers of {kind}, of which nobody knows what is white; save 8 "
+                     "or 16 bits without a sign, or floating point in [0, 1]")
 
 
 def _in_srgb(image):
@@ -243,9 +251,7 @@ def _unusual_tiff(path):
         if values.dtype.kind == "u" and values.dtype.itemsize <= 2:
             values = values / (2.0 ** page.bitspersample - 1)
         elif values.dtype.kind != "f":
-            raise UserError(f"whole numbers of type {values.dtype}, of which nobody knows "
-                            "what is white; save 8 or 16 bits without a sign, or floating "
-                            "point in [0, 1]")
+            raise _no_white(f"type {values.dtype}")
         values = _shares(values)
         return _upright(1 - values if page.photometric == _WHITE_IS_ZERO else values,
                         orientation)
