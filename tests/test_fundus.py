@@ -1,11 +1,15 @@
 """Preparation of photographs: De Fauw's steps, and everything in its place."""
+import warnings
+
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings, strategies as st
 from PIL import Image
 
 from cnnviz.datasets import fundus
 from cnnviz.datasets.fundus import SIZE, Transform
+from cnnviz.errors import UserError
 
 
 def canvas(rows=300, columns=400, field=60):
@@ -246,8 +250,145 @@ def test_impossible_photographs_are_refused(image, scale, message):
         with pytest.raises(ValueError):
             fundus.prepare(image, scale)
         return
-    with pytest.raises(ValueError, match=message):
-        fundus.prepare(image, scale)
+    for crop in fundus.CROPS:
+        with pytest.raises(ValueError, match=message):
+            fundus.prepare(image, scale, crop)
+
+
+@pytest.mark.parametrize("image", [
+    canvas().tolist(), canvas().astype(int), canvas().astype(np.uint16),
+    [list(row) for row in canvas()], torch.from_numpy(canvas()),
+    torch.from_numpy(canvas()).long(), canvas()[:, ::-1]])
+def test_whatever_holds_whole_numbers_is_a_photograph(image):
+    pixels, dimensions, _ = fundus.prepare(image)
+    expected = fundus.prepare(np.ascontiguousarray(np.asarray(image, np.uint8)))
+    np.testing.assert_array_equal(pixels, expected[0])
+    np.testing.assert_array_equal(dimensions, expected[1])
+
+
+@pytest.mark.parametrize("image, message", [
+    (canvas() / 255, "not float64; from values in .0, 1., numpy.uint8"),
+    (canvas() * 1.0, "not float64"), (np.full((9, 9, 3), np.nan), "not float64"),
+    (torch.from_numpy(canvas() / 255), "not float64"),
+    (canvas().astype(int) - 1, "not int64 from -1 to 59"),
+    (canvas().astype(int) * 9, "not int64 from 0 to 540"),
+    (canvas() > 0, "not bool"),
+    (canvas()[..., 0], r"\(300, 400\); numpy.stack"),
+    (np.dstack([canvas(), canvas()[..., :1]]), r"\(300, 400, 4\); leave out transparency"),
+    (np.moveaxis(canvas(), -1, 0), r"\(3, 300, 400\); channels come last: numpy.moveaxis"),
+    (torch.from_numpy(canvas()).permute(2, 0, 1), "channels come last"),
+    (canvas()[np.newaxis], r"\(1, 300, 400, 3\)"), ([[1, 2], [3]], "not list"),
+    ("a.png", "not str"), (None, "not NoneType"), (canvas().astype(complex), "complex128"),
+])
+def test_other_arrays_are_refused_with_what_to_do(image, message):
+    with pytest.raises(UserError, match=f"^a: photographs are uint8 .*{message}") as error:
+        fundus.photograph("a", image)
+    assert len(str(error.value).splitlines()) == 1
+
+
+# --- Crops ------------------------------------------------------------------
+
+FIELD = {"hot pixel": [(np.s_[4, 6], 255)], "two hot pixels": [(np.s_[2, 780], 255),
+                                                              (np.s_[594, 4], 90)],
+         "timestamp": [(np.s_[570:590:4, 20:120], 255), (np.s_[570:590, 20:120:9], 255)],
+         "line": [(np.s_[2], 255), (np.s_[:, -3:], 200)], "nothing": []}
+
+
+def disturbed(name, background=0, noise=0):
+    """A photograph with something bright beside the field of view."""
+    rng = np.random.RandomState(1)
+    image = canvas(600, 800, 120) + background + rng.normal(0, 1, (600, 800, 3)) * noise
+    for place, value in FIELD[name]:
+        image[place] = value
+    return np.uint8(image.clip(0, 255))
+
+
+@pytest.mark.parametrize("background, noise", [(0, 0), (12, 12), (35, 5)])
+@pytest.mark.parametrize("name", FIELD)
+def test_the_robust_crop_keeps_to_the_field_of_view(name, background, noise):
+    _, expected, clean = fundus.prepare(canvas(600, 800, 120))
+    _, dimensions, found = fundus.prepare(disturbed(name, background, noise), crop="robust")
+    np.testing.assert_allclose(dimensions, expected, atol=3 / 700)
+    np.testing.assert_allclose(found.to_prepared([(20, 110), (580, 690)]),
+                               clean.to_prepared([(20, 110), (580, 690)]), atol=4)
+
+
+@pytest.mark.parametrize("image", [canvas(), canvas(301, 403), canvas(640, 500), wide(0),
+                                   np.full((200, 300, 3), 90, np.uint8)])
+@pytest.mark.parametrize("scale", [1, 2, 3])
+def test_crops_agree_on_clean_photographs(image, scale, recwarn):
+    published, robust = (fundus.crop_and_resize(image, scale, crop) for crop in fundus.CROPS)
+    np.testing.assert_array_equal(published[0], robust[0])
+    np.testing.assert_array_equal(published[1], robust[1])
+    assert published[2] == robust[2] and not recwarn.list
+
+
+@pytest.mark.parametrize("name", ["hot pixel", "two hot pixels", "timestamp", "line"])
+def test_implausible_crops_are_named(name):
+    image = disturbed(name)
+    with pytest.warns(fundus.ImplausibleCrop, match="^eye 7: by De Fauw.*in rows 10 to 588 "
+                      'and columns 110 to 688; .*crop="robust"'):
+        published = fundus.photograph("eye 7", image)
+    # What was published is done all the same.
+    np.testing.assert_allclose(published.dimensions, reference_steps(image)[1], rtol=1e-6)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        robust = fundus.photograph("eye 7", image, crop="robust")
+        fundus.photograph("eye 8", disturbed("nothing"))
+    assert robust.dimensions.max() < published.dimensions.max() - 0.05
+
+
+def test_the_robust_crop_keeps_dark_parts_of_the_field():
+    """Which De Fauw's threshold cuts off."""
+    image = canvas(600, 800, 100)
+    image[:, :300] //= 5
+    with pytest.warns(fundus.ImplausibleCrop):
+        _, dimensions, _ = fundus.prepare(image)
+    _, whole, _ = fundus.prepare(image, crop="robust")
+    np.testing.assert_allclose(whole, fundus.prepare(canvas(600, 800, 100))[1], atol=3 / 700)
+    assert dimensions.min() < whole.min() - 0.05
+
+
+def test_unknown_crops_are_refused():
+    with pytest.raises(UserError, match="^a: crop: published or robust, not 'tight'"):
+        fundus.photograph("a", canvas(), crop="tight")
+
+
+# --- Masks ------------------------------------------------------------------
+
+LESION = disc((300, 400), (150, 200), 9)
+
+
+@pytest.mark.parametrize("mask", [
+    np.uint8(255 * LESION), np.uint8(LESION), LESION.astype(np.int32), LESION * 7,
+    np.uint16(65535 * LESION), LESION.astype(float), LESION.astype(np.float16),
+    LESION.tolist(), torch.from_numpy(LESION), torch.from_numpy(np.uint8(255 * LESION)),
+    torch.from_numpy(LESION * 1.0).requires_grad_()])
+def test_masks_of_any_kind_of_numbers_are_shares(mask):
+    expected = fundus.photograph("a", canvas(), masks={"x": LESION}).masks["x"]
+    found = fundus.photograph("a", canvas(), masks={"x": mask}).masks["x"]
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert 0.9 < found.max() <= 1 + 1e-6
+
+
+def test_shares_stay_shares():
+    found = fundus.photograph("a", canvas(), masks={"x": LESION * 0.25}).masks["x"]
+    assert found.max() == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize("mask, message", [
+    (LESION * 255.0, "values from 0 to 255; floating point"),
+    (np.where(LESION, np.nan, 0), "values from nan"), (np.where(LESION, np.inf, 0), "values from"),
+    (LESION - 0.5, "values from -0.5"), (LESION * -1, "holds -1"),
+    (LESION[:-1], r"of shape \(299, 400\) on a photograph of \(300, 400\)"),
+    (np.dstack([LESION] * 3), r"of shape \(300, 400, 3\)"), ("x", "not str"),
+    (None, "not NoneType")])
+def test_masks_that_mean_nothing_are_named(mask, message):
+    with np.errstate(invalid="ignore"), pytest.raises(
+            UserError, match=f"^a: mask 'lesion'.*{message}") as error:
+        fundus.photograph("a", canvas(), masks={"lesion": mask})
+    assert len(str(error.value).splitlines()) == 1
 
 
 @small
@@ -319,47 +460,6 @@ def test_pictures_to_show_are_clipped():
 def test_a_photograph_is_read_from_its_file(tmp_path):
     Image.fromarray(canvas()).save(tmp_path / "a.png")
     np.testing.assert_array_equal(fundus.read_image(tmp_path / "a.png"), canvas())
-
-
-def truncate(path, share):
-    data = path.read_bytes()
-    path.write_bytes(data[:int(len(data) * share)])
-
-
-@pytest.mark.parametrize("share", [0, 0.01, 0.5, 0.97])
-def test_a_truncated_photograph_is_named(tmp_path, share, rng):
-    path = tmp_path / "a.jpg"
-    Image.fromarray(rng.randint(0, 256, (90, 90, 3)).astype(np.uint8)).save(path)
-    truncate(path, share)
-    with pytest.raises(ValueError, match=r"a\.jpg: truncated or not a JPEG"):
-        fundus.read_image(path)
-
-
-def test_hostile_files_are_refused(tmp_path, monkeypatch):
-    (tmp_path / "a.jpg").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n(x) run\n")
-    with pytest.raises(ValueError, match="a.jpg: truncated or not"):
-        fundus.read_image(tmp_path / "a.jpg")
-    with pytest.raises(FileNotFoundError, match="absent.jpg: no such file"):
-        fundus.read_image(tmp_path / "absent.jpg")
-    with pytest.raises(ValueError, match="truncated or not"):
-        fundus.read_image(tmp_path)
-    Image.fromarray(canvas()[..., 0]).save(tmp_path / "grey.png")
-    with pytest.raises(ValueError, match="grey.png: image of mode L instead of RGB"):
-        fundus.read_image(tmp_path / "grey.png")
-    # A small file that claims a huge picture.
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
-    Image.fromarray(canvas()).save(tmp_path / "bomb.png")
-    with pytest.raises(ValueError, match="bomb.png: .*decompression bomb"):
-        fundus.read_image(tmp_path / "bomb.png")
-
-
-def test_masks_have_one_bit(tmp_path):
-    mask = disc((40, 50), (20, 20), 5)
-    Image.fromarray(mask).save(tmp_path / "mask.png")
-    np.testing.assert_array_equal(fundus.read_mask(tmp_path / "mask.png"), mask)
-    Image.fromarray(canvas()).save(tmp_path / "colour.png")
-    with pytest.raises(ValueError, match="colour.png: image of mode RGB"):
-        fundus.read_mask(tmp_path / "colour.png")
 
 
 # --- Against published photographs ------------------------------------------

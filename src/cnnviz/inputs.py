@@ -5,10 +5,10 @@ Lasagne's order, and computes in the type of the network's parameters.
 """
 import copy
 import operator
-import warnings
 
 import numpy as np
 
+from cnnviz.arrays import as_array, host, numbers
 from cnnviz.backend import T, lasagne, theano
 from cnnviz.errors import UserError
 
@@ -118,37 +118,15 @@ def _separate(images, below):
         return list(images)
     # A list of arrays for inputs, or images as nested lists.
     try:
-        for_inputs = images and np.ndim(_host(images[0])) == len(below[0].shape)
+        for_inputs = images and np.ndim(host(images[0])) == len(below[0].shape)
     except ValueError:  # ragged
         for_inputs = False
     return list(images) if for_inputs else [images]
 
 
-def _host(array):
-    """A tensor of PyTorch as NumPy reads it: without its history, in main memory."""
-    return array.detach().cpu() if hasattr(array, "detach") else array
-
-
-def _array(values):
-    """Values as NumPy reads them; an error instead of a warning for ragged ones."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        return np.asarray(_host(values))
-
-
 def _numbers(array, layer):
-    """An array of real numbers, or an error that says what was given."""
-    what = f"input '{label(layer)}': expected an array of numbers of shape {layer.shape}"
-    try:
-        if isinstance(array, (list, tuple)):
-            array = [_array(each) for each in array]
-        found = _array(array)
-    except Exception as error:  # anything may be given
-        reason = str(error).partition("\n")[0]
-        raise UserError(f"{what}, not {type(array).__name__} ({reason})") from None
-    if found.dtype.kind not in "biuf":
-        raise UserError(f"{what}, not {type(array).__name__} of {found.dtype}")
-    return found
+    return numbers(array, f"input '{label(layer)}': expected an array of numbers of "
+                   f"shape {layer.shape}")
 
 
 def _checked(array, layer, dtype):
@@ -360,7 +338,7 @@ def check_features(layer, features=None):
         return list(range(count))
     kind = f"features and units are whole numbers, or a mask of {count} truth values; "
     try:
-        chosen = _array(features)
+        chosen = as_array(features)
     except Exception:  # ragged lists, for example
         chosen = np.empty((0, 0))
     if not chosen.size and chosen.ndim < 2:

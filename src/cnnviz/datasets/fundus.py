@@ -6,23 +6,30 @@ of De Fauw's published scripts (JeffreyDF/kaggle_diabetic_retinopathy, commit
 77c5781); the mean and the standard deviation are the rounded ones printed by
 users of his network.
 """
+import warnings
 from dataclasses import dataclass, field
 from typing import Optional
 
 import numpy as np
 from PIL import Image
-from scipy import sparse
+from scipy import ndimage, sparse
 
-from cnnviz.errors import MissingFileError, UserError
+from cnnviz import arrays
+from cnnviz import masks as mask_values
+from cnnviz.datasets import picture_files
+from cnnviz.errors import UserError
 
-__all__ = ["SIZE", "MEAN", "STD", "SIDES", "Transform", "Photograph", "read_image",
-           "read_mask", "crop_and_resize", "prepare", "photograph", "standardize",
-           "destandardize", "to_bytes"]
+__all__ = ["SIZE", "MEAN", "STD", "SIDES", "CROPS", "ImplausibleCrop", "Transform",
+           "Photograph", "read_image", "read_mask", "crop_and_resize", "prepare",
+           "photograph", "standardize", "destandardize", "to_bytes"]
 
 SIZE = 512               #: side of a prepared photograph, in pixels
 MEAN = 0.042             #: of all channels
 STD = 0.05 + 0.204       #: of all channels
 SIDES = ("left", "right")
+#: How the field of view is found: by De Fauw's published rule, or as the largest
+#: bright area.
+CROPS = ("published", "robust")
 
 _STEP = 2                # De Fauw takes every second pixel
 _BRIGHT = 30             # rows and columns without a brighter pixel are cut off
@@ -30,6 +37,16 @@ _BRIGHT_COLUMN = 35      # the same when columns are cut once more
 _WIDE = 1.3              # from this width / height on
 _ENOUGH_COLUMNS = SIZE // 2
 _DIMENSION = 700         # unit of the image dimensions
+_BLOCKS = 256            # of the smaller side, of which the field of view is made up
+_OPEN = 5                # blocks that are narrower parts of the field, such as text
+_CORNER = 0.05           # of a side; corners tell how bright the background is
+_FILLED = 0.4            # of the field's brightness, in a corner that belongs to it
+_ABOVE, _LEAST = 0.1, 6  # brightness above the background: of the field's, and grey values
+_IMPLAUSIBLE = 0.05      # of the field's own sides
+
+
+class ImplausibleCrop(UserWarning):
+    """De Fauw's rule kept much that is not the field of view."""
 
 
 # --- Places -----------------------------------------------------------------
@@ -92,7 +109,7 @@ class Transform:
         """
         return (np.asarray(points, float) + 0.5 - self.offset) / self.scale - 0.5
 
-    def mask_to_prepared(self, mask):
+    def mask_to_prepared(self, mask, name="mask"):
         """Share of every prepared pixel that a mask covers.
 
         Exact averages over areas, so that the smallest lesion (two or three
@@ -100,8 +117,11 @@ class Transform:
 
         Parameters
         ----------
-        mask : bool or float array, of ``shape``
-            On the original's pixels.
+        mask : array, of ``shape``
+            On the original's pixels: bool, whole numbers, any of which but 0 marks a
+            pixel, or floating point numbers, which are averaged.
+        name : str
+            For errors.
 
         Returns
         -------
@@ -110,11 +130,13 @@ class Transform:
         Raises
         ------
         ValueError
-            For a mask of another shape.
+            For a mask of another shape, or with whole numbers below 0.
         """
-        mask = np.asarray(mask)
+        mask = arrays.numbers(mask, f"{name}: expected an array of numbers")
+        if mask.dtype.kind in "iu":
+            mask = mask_values.marked(mask, name)
         if mask.shape != self.shape:
-            raise UserError(f"mask of shape {mask.shape} on a photograph of "
+            raise UserError(f"{name} of shape {mask.shape} on a photograph of "
                             f"{self.shape}; give it on the original's pixels")
         rows, columns = (_coverage(*axis) for axis in
                          zip(self.offset, self.scale, self.shape))
@@ -169,72 +191,90 @@ class Photograph:
     centres: dict = field(default_factory=dict)
 
 
-def _read(path, formats):
-    """A decoded picture and its mode, or a message that names the file."""
-    try:
-        with Image.open(path, formats=formats) as image:
-            return np.asarray(image), image.mode
-    except FileNotFoundError:
-        raise MissingFileError(f"{path}: no such file") from None
-    except Exception as error:  # damaged bytes raise nearly anything
-        raise UserError(f"{path}: truncated or not a {' or '.join(formats)} image "
-                        f"({error}); fetch the file again") from None
-
-
 def read_image(path):
     """Decode a photograph.
 
     Parameters
     ----------
     path : path
-        JPEG or PNG file.  An orientation noted beside the pixels is ignored, as
-        De Fauw's scripts do.
+        JPEG, PNG, TIFF, BMP or other file: see :mod:`cnnviz.datasets.picture_files`.
+        Photographs are turned upright where an orientation is noted beside the
+        pixels.  De Fauw's scripts ignored that, but none of the competition's
+        photographs at hand, and none of IDRiD, is noted to lie.
 
     Returns
     -------
     uint8 array, ``(rows, columns, 3)``
+        Grey photographs have three equal channels.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        For a missing, truncated or foreign file, or one that is not RGB.
+        For a missing, truncated or foreign file, or one that holds several pictures.
     """
-    image, mode = _read(path, ("JPEG", "PNG"))
-    if mode != "RGB":
-        raise UserError(f"{path}: image of mode {mode} instead of RGB")
-    return image
+    image = picture_files.read(path)
+    if image.dtype != np.uint8:
+        image = np.rint(255 * image).astype(np.uint8)
+    return image if image.ndim == 3 else np.repeat(image[..., np.newaxis], 3, axis=2)
 
 
 def read_mask(path):
-    """Decode a mask: a PNG file of one bit to a pixel.
+    """Decode a mask: a picture of black and one other colour.
+
+    Parameters
+    ----------
+    path : path
+        File without loss, such as PNG or TIFF, of one bit to a pixel, of grey values
+        or of a palette.
 
     Returns
     -------
     bool array, ``(rows, columns)``
+        What is not black.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        For a missing, truncated or foreign file, or one with other values.
+        For a missing, truncated or foreign file, or one with more colours.
     """
-    mask, mode = _read(path, ("PNG",))
-    if mode != "1":
-        raise UserError(f"{path}: image of mode {mode} instead of one bit to a "
-                        "pixel")
-    return mask
+    mask = picture_files.read(path, one_channel=True)
+    colours = np.unique(mask)
+    if len(colours) > 2 or len(colours) == 2 and colours[0]:
+        raise UserError(f"{path}: {len(colours)} grey values; a mask is black, and one other "
+                        "where it marks something")
+    return mask > 0
 
 
 # --- Preparation ------------------------------------------------------------
 
 def _check(image, scale):
-    image = np.asarray(image)
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        raise UserError(f"photographs are uint8 (rows, columns, 3), not "
-                        f"{image.dtype} {image.shape}")
+    expected = "photographs are uint8 (rows, columns, 3)"
+    image = arrays.numbers(image, expected)
+    if image.ndim != 3 or image.shape[2] != 3:
+        raise UserError(f"{expected}, not {image.dtype} {image.shape}{_remedy(image)}")
+    if image.dtype.kind == "f" or image.dtype.kind == "b":
+        raise UserError(f"{expected}, not {image.dtype}; from values in [0, 1], "
+                        "numpy.uint8(numpy.rint(255 * image)) makes them")
+    if image.dtype != np.uint8:
+        if image.size and not 0 <= image.min() <= image.max() <= 255:
+            raise UserError(f"{expected}, not {image.dtype} from {image.min()} to "
+                            f"{image.max()}")
+        image = image.astype(np.uint8)
     if not (np.isfinite(scale) and scale >= 1):
         raise UserError(f"scale: a pixel of the file spans at least 1 pixel of "
                         f"the original, not {scale}")
     return image
+
+
+def _remedy(image):
+    """What to do about an array of another shape."""
+    if image.ndim == 2:
+        return "; numpy.stack([image] * 3, axis=-1) makes one of a grey photograph"
+    if image.ndim == 3 and image.shape[2] == 4:
+        return "; leave out transparency: image[..., :3]"
+    if image.ndim == 3 and image.shape[0] == 3:
+        return "; channels come last: numpy.moveaxis(image, 0, -1)"
+    return ""
 
 
 def _extent(brightest, threshold):
@@ -246,40 +286,104 @@ def _extent(brightest, threshold):
     return (index[0], index[-1], len(index)) if len(index) else (0, 0, 0)
 
 
-def _crop(image, span):
-    """First row, end row, first column, end column of the field of view.
-
-    And the larger and smaller side before the columns are cut once more;
-    ``span`` original pixels lie between neighbours of ``image``.
-    """
-    brightest = image.max(axis=2)
-    top, bottom, rows = _extent(brightest.max(axis=1), _BRIGHT)
-    left, right, columns = _extent(brightest.max(axis=0), _BRIGHT)
+def _bounds(brightest, threshold=_BRIGHT):
+    """First row, end row, first column, end column of what is bright."""
+    top, bottom, rows = _extent(brightest.max(axis=1), threshold)
+    left, right, columns = _extent(brightest.max(axis=0), threshold)
     if min(rows, columns) <= 2:
         raise UserError(f"black photograph: {rows} rows and {columns} columns "
-                        f"hold a value above {_BRIGHT}")
-    sides = sorted((bottom - top, right - left), reverse=True)
+                        f"hold a value above {threshold:.3g}")
+    return top, bottom, left, right
+
+
+def _cut(brightest, bounds, span):
+    """Bounds after columns are cut once more, where De Fauw's rule does so.
+
+    ``span`` original pixels lie between neighbours of ``brightest``.
+    """
+    top, bottom, left, right = bounds
     if (right - left) / (bottom - top) >= _WIDE:
         again = _extent(brightest[top:bottom, left:right].max(axis=0),
                         _BRIGHT_COLUMN)
         if again[2] * span / _STEP > _ENOUGH_COLUMNS:
             left, right = left + again[0], left + again[1]
-    return top, bottom, left, right, sides
+    return top, bottom, left, right
 
 
-def crop_and_resize(image, scale=1):
+def _robust_bounds(brightest):
+    """Bounds of the largest bright area.
+
+    Of averages over blocks of pixels, which a hot pixel and noise change little, after
+    an opening, which takes away whatever is narrow: text, lines, single blocks.
+    """
+    block = max(1, min(brightest.shape) // _BLOCKS)
+    padded = np.pad(brightest, [(0, -length % block) for length in brightest.shape], "edge")
+    blocks = padded.reshape(len(padded) // block, block, -1, block).mean(axis=(1, 3))
+    threshold = _threshold(blocks)
+    # The photograph's border doesn't make the field narrow.
+    framed = np.pad(blocks > threshold, _OPEN, "edge")
+    bright = ndimage.binary_opening(framed, np.ones((_OPEN, _OPEN)))[
+        _OPEN:-_OPEN, _OPEN:-_OPEN]
+    areas, count = ndimage.label(bright)
+    if not count:  # nothing is large
+        return _bounds(brightest)
+    largest = areas == np.bincount(areas.ravel())[1:].argmax() + 1
+    # One block more, so that the area ends where the photograph's own pixels do.
+    near = ndimage.binary_dilation(largest, np.ones((3, 3))).repeat(block, 0).repeat(block, 1)
+    return _bounds(np.where(near[:brightest.shape[0], :brightest.shape[1]], brightest, 0),
+                   threshold)
+
+
+def _threshold(blocks):
+    """What the field of view exceeds: a tenth of its brightness above the background.
+
+    The background is the darkest corner, whatever is written in the others; a corner
+    that is nearly as bright as the field belongs to it.
+    """
+    rows, columns = (max(1, int(_CORNER * length)) for length in blocks.shape)
+    background = min(np.percentile(blocks[row, column], 95)
+                     for row in (slice(rows), slice(-rows, None))
+                     for column in (slice(columns), slice(-columns, None)))
+    field = np.percentile(blocks, 75)
+    if background > _FILLED * field:
+        background = 0
+    return background + max(_LEAST, _ABOVE * (field - background))
+
+
+def _warn(name, published, field, step):
+    """Warn where De Fauw's bounds differ much from those of the largest bright area."""
+    published, field = np.array(published), np.array(field)
+    sides = np.repeat([field[1] - field[0], field[3] - field[2]], 2)
+    if (np.abs(published - field) > _IMPLAUSIBLE * sides).any():
+        warnings.warn(
+            "{}: by De Fauw's rule the eye is in rows {} to {} and columns {} to {}, but the "
+            "largest bright area in rows {} to {} and columns {} to {}; look at the "
+            "photograph, and if something beside the eye is bright, or part of it dark, use "
+            "crop=\"robust\" ('cnnviz prepare-photographs --crop robust')".format(
+                name, *step * published, *step * field), ImplausibleCrop, stacklevel=4)
+
+
+def crop_and_resize(image, scale=1, crop="published", name="photograph"):
     """De Fauw's preparation up to 8-bit pixels, which lose nothing.
 
-    Parameters, errors and notes are those of :func:`prepare`.
+    Parameters, errors, warnings and notes are those of :func:`prepare`.
 
     Returns
     -------
     uint8 array ``(512, 512, 3)``, dimensions, Transform
     """
     image = _check(image, scale)
+    if crop not in CROPS:
+        raise UserError(f"crop: {' or '.join(CROPS)}, not {crop!r}")
     step = _STEP if scale < _STEP else 1
     reduced = image[::step, ::step]
-    top, bottom, left, right, sides = _crop(reduced, scale * step)
+    brightest = reduced.max(axis=2)
+    published, field = _bounds(brightest), _robust_bounds(brightest)
+    bounds = field if crop == "robust" else published
+    if crop == "published":
+        _warn(name, published, field, step)
+    sides = sorted((bounds[1] - bounds[0], bounds[3] - bounds[2]), reverse=True)
+    top, bottom, left, right = _cut(brightest, bounds, scale * step)
     pixels = Image.fromarray(reduced[top:bottom, left:right]).resize(
         (SIZE, SIZE), Image.Resampling.BILINEAR)
     dimensions = np.array(sides, np.float32) * (scale * step / _STEP / _DIMENSION)
@@ -293,7 +397,7 @@ def crop_and_resize(image, scale=1):
         shape=tuple(int(round(length * scale)) for length in image.shape[:2]))
 
 
-def prepare(image, scale=1):
+def prepare(image, scale=1, crop="published", name="photograph"):
     """Prepare a photograph as De Fauw's network expects it.
 
     1. Every second pixel is taken, and rows and columns at the borders without
@@ -308,10 +412,18 @@ def prepare(image, scale=1):
     Parameters
     ----------
     image : uint8 array, ``(rows, columns, 3)``
+        Other whole numbers from 0 to 255 do as well, in nested lists or tensors too.
     scale : float
         How many pixels of the original one pixel of ``image`` spans along each
         side, for photographs that were reduced before.  From 2 on step 1 takes
         every pixel.  Dimensions and transform are always those of the original.
+    crop : str
+        One of :data:`CROPS`.  "published": the rule above, for the competition's
+        photographs.  A single bright pixel outside the field of view moves it.
+        "robust": the same of the largest bright area alone, whatever is bright beside
+        it: hot pixels, text, noise.
+    name : str
+        Of the photograph, for warnings.
 
     Returns
     -------
@@ -322,7 +434,13 @@ def prepare(image, scale=1):
     Raises
     ------
     ValueError
-        For anything but uint8 RGB, an impossible scale, or a black photograph.
+        For anything but uint8 RGB, an impossible scale, an unknown crop, or a black
+        photograph.
+
+    Warns
+    -----
+    ImplausibleCrop
+        Where "published" and "robust" differ by more than a twentieth of a side.
 
     Notes
     -----
@@ -332,20 +450,21 @@ def prepare(image, scale=1):
     De Fauw's files went through JPEG once more between steps 1 and 3, which is
     left out here.
     """
-    pixels, dimensions, transform = crop_and_resize(image, scale)
+    pixels, dimensions, transform = crop_and_resize(image, scale, crop, name)
     return standardize(pixels), dimensions, transform
 
 
-def photograph(name, image, scale=1, masks=None, centres=None, **known):
+def photograph(name, image, scale=1, masks=None, centres=None, crop="published", **known):
     """Prepare a photograph together with what is marked on it.
 
     Parameters
     ----------
     name : str
-    image, scale
+    image, scale, crop
         As in :func:`prepare`.
     masks : dict, optional
-        From a name to a mask on the original's pixels.
+        From a name to a mask on the original's pixels: bool, whole numbers, any of
+        which but 0 marks a pixel, or shares of pixels in [0, 1].
     centres : dict, optional
         From a name to (row, column) in the original.
     known
@@ -358,14 +477,16 @@ def photograph(name, image, scale=1, masks=None, centres=None, **known):
     Raises
     ------
     ValueError
-        As :func:`prepare`, with the photograph's name.
+        As :func:`prepare`, with the photograph's name; for a mask of another shape, or
+        with values that mean nothing, with the mask's.
     """
     try:
-        pixels, dimensions, transform = prepare(image, scale)
+        pixels, dimensions, transform = prepare(image, scale, crop, name)
         return Photograph(
             name, pixels, dimensions, transform,
-            masks={key: transform.mask_to_prepared(mask)
-                   for key, mask in (masks or {}).items()},
+            masks={key: transform.mask_to_prepared(
+                mask_values.shares(mask, f"mask '{key}'"), f"mask '{key}'")
+                for key, mask in (masks or {}).items()},
             centres={key: tuple(map(float, transform.to_prepared(place)))
                      for key, place in (centres or {}).items()}, **known)
     except ValueError as error:

@@ -6,15 +6,14 @@ angles in degrees).  It is given the shape of a network's input, and standardize
 Networks are named likewise: ``defauw``, those of the die, or a file of one's own.
 """
 import re
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from skimage import color, io, transform, util
+from skimage import color, transform, util
 
 from cnnviz import paths
-from cnnviz.datasets import die360, fundus, synthetic
-from cnnviz.errors import MissingFileError, UserError
+from cnnviz.datasets import die360, fundus, picture_files, synthetic
+from cnnviz.errors import UserError
 
 __all__ = ["standardization", "read_image", "read_picture", "fitted"]
 
@@ -129,7 +128,12 @@ def _die(what):
 
 
 def read_picture(path):
-    """Decode a picture with scikit-image.
+    """Decode a picture.
+
+    Parameters
+    ----------
+    path : path
+        As for :func:`cnnviz.datasets.picture_files.read`.
 
     Returns
     -------
@@ -141,25 +145,7 @@ def read_picture(path):
     FileNotFoundError, ValueError
         For a missing file, one that is no picture, or several pictures in one.
     """
-    picture = _decoded(path)
-    if picture.ndim != 2 and picture.shape[2:] not in ((3,), (4,)):
-        raise UserError(f"{path}: holds an array of shape {picture.shape}, which is "
-                        "neither a grey nor a colour picture")
-    if picture.dtype.kind == "f" and not (picture.min() >= 0 and picture.max() <= 1):
-        raise UserError(f"{path}: values from {picture.min()} to {picture.max()} instead "
-                        "of 0 to 1")
-    picture = util.img_as_float(picture)
-    return color.rgba2rgb(picture) if picture.shape[2:] == (4,) else picture
-
-
-def _decoded(path):
-    if not Path(path).is_file():
-        raise MissingFileError(f"{path}: no such file")
-    try:
-        return io.imread(path)
-    except Exception:  # damaged bytes raise nearly anything
-        raise UserError(f"{path}: truncated, or no picture that scikit-image can "
-                        "read") from None
+    return util.img_as_float(picture_files.read(path))
 
 
 def fitted(picture, shape):
