@@ -199,7 +199,9 @@ ALSO = {"die360-facts": ["--statement"], "table-map-quality": ["--summary"],
         "table-without-leakage": ["--folds-table", "--by-distance"],
         "table-5-1": ["--folds-table"], "visualize": ["--raw-output"],
         "label-features": ["--features", "--roles", "--every", "--reproduced"]}
-WRITING = [(command, option) for command in cli.COMMANDS if command != "engine"
+#: What writes nothing, or where it is told to in the repository.
+SILENT = ("engine", "record", "lock")
+WRITING = [(command, option) for command in cli.COMMANDS if command not in SILENT
            for option in ["--output", *ALSO.get(command, ())]]
 
 

@@ -14,8 +14,8 @@ from cnnviz.errors import MissingFileError, UserError
 
 def add_arguments(parser):
     arguments.add_run(parser)
-    parser.add_argument("-o", "--output", type=Path, default=paths.AGREEMENT,
-                        help="CSV file of all numbers that do not agree")
+    arguments.add_written(parser, "-o", "--output", default=paths.AGREEMENT,
+                          help="CSV file to write, of all numbers that do not agree")
 
 
 def read_run(path):
@@ -33,11 +33,12 @@ def read_run(path):
     """
     if not path.is_file():
         raise MissingFileError(f"{path}: no such file; finish a run with 'make reproduce'")
+    text = files.read_text(path)
     try:
-        run = yaml.safe_load(path.read_text(encoding="utf-8"))
+        run = yaml.safe_load(text)
         tables = [Path(name) for name in run["tables"]]
         settings = dict(run["configuration"])
-    except (yaml.YAMLError, UnicodeDecodeError, TypeError, KeyError, ValueError) as error:
+    except (yaml.YAMLError, TypeError, KeyError, ValueError) as error:
         raise UserError(f"{path}: not the description of a run ({' '.join(str(error).split())}"
                         "); delete it and run 'make reproduce' again") from None
     missing = [table for table in tables if not table.is_file()]
@@ -52,7 +53,7 @@ def differing_settings(settings):
 
     The mirror of external files does not count: what it changes has a record of its own.
     """
-    default = yaml.safe_load(paths.DEFAULT_CONFIG.read_text(encoding="utf-8"))
+    default = yaml.safe_load(files.read_text(paths.DEFAULT_CONFIG))
     return [name for name in configuration.differences(settings, default)
             if name != "fundus.mirror"]
 
@@ -63,9 +64,8 @@ def run(args):
     for table in tables:
         recorded = paths.recorded(table)
         name = recorded.relative_to(paths.REPOSITORY).as_posix()
-        old = recorded.read_text(encoding="utf-8") if recorded.is_file() else ""
-        counts[name], differences = agreement.compare(
-            name, old, table.read_text(encoding="utf-8"))
+        old = files.read_text(recorded) if recorded.is_file() else ""
+        counts[name], differences = agreement.compare(name, old, files.read_text(table))
         found += differences
     files.write_rows(args.output, agreement.Difference._fields,
                      [each._asdict() for each in found])
