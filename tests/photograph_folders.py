@@ -82,7 +82,7 @@ def idrid_mirror(mirror, tables):
     for split, grade in (("train", "0"), ("test", "0"), ("test", "2"), ("test", "4")):
         chosen.append(next(row for row in graded if row["split"] == split
                            and row["dr_grade"] == grade and not row["duplicate_of"]))
-    outlined[0]["classes"] = "MA HE EX OD"
+    outlined[0]["classes"] = "MA HE EX SE OD"
     _write_table(tables / "idrid.csv", chosen)
     _write_table(tables / "idrid_lesions.csv", outlined)
     for name in ("grading/images", "lesions/images", "lesions/masks"):
@@ -95,13 +95,16 @@ def idrid_mirror(mirror, tables):
     # Lesions are outlined on photographs of the full size; drawn at half of it.
     _, eye, _ = figure_4_2.first_drawn(0)
     picture, masks = _photograph(eye.scene, idrid.SHAPE[0] // 2)
+    # That eye has every lesion but soft exudates.
+    masks.setdefault(idrid.CLASSES["SE"], np.zeros_like(masks[idrid.CLASSES["OD"]]))[
+        300:340, 1000:1060] = True
 
     def enlarged(array):
         return Image.fromarray(array.repeat(2, axis=0).repeat(2, axis=1))
     name = outlined[0]["seg_id"]
     enlarged(picture).save(mirror / "idrid/lesions/images" / f"{name}.jpg", quality=95)
     for short in outlined[0]["classes"].split():
-        enlarged(np.uint8(255 * masks[idrid.CLASSES[short]])).save(
+        enlarged(masks[idrid.CLASSES[short]]).save(
             mirror / "idrid/lesions/masks" / f"{name}_{short}.png")
     (mirror / "SHA256SUMS").write_text("".join(
         f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(mirror)}\n"

@@ -151,6 +151,13 @@ def test_a_small_run_does_not_become_the_record(small_run):
     assert re.search(r"not complete or not up to date: \d+ jobs are left", process.stdout)
 
 
+def test_no_job_depends_on_where_the_folder_is(finished):
+    """What Snakemake notes of inputs, parameters and commands names no folder above."""
+    notes = [path for path in (finished / ".snakemake/metadata").rglob("*") if path.is_file()]
+    assert len(notes) > 50
+    assert not [path for path in notes if str(finished) in path.read_text()]
+
+
 @pytest.mark.parametrize("how", ["moved", "copied"])
 def test_a_run_in_another_place_has_nothing_to_do(finished, tmp_path, how):
     """Copying gives files new dates, in any order; a changed input counts all the same."""
