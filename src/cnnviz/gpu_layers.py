@@ -14,7 +14,7 @@ import types
 from cnnviz.backend import convolution, lasagne, theano
 from cnnviz.errors import UserError
 
-__all__ = ["GpuLayerMissing", "Conv2DDNNLayer", "Conv2DMMLayer"]
+__all__ = ["GpuLayerMissing", "check_odd", "Conv2DDNNLayer", "Conv2DMMLayer"]
 
 _layers = lasagne.layers
 
@@ -23,6 +23,13 @@ class GpuLayerMissing(UserError, ImportError):
     """A layer for GPUs without a plain one that computes the same."""
 
     __str__ = ValueError.__str__
+
+
+def check_odd(filter_size):
+    """Raise a UserError for an even filter size, which cannot be padded evenly."""
+    sizes = lasagne.utils.as_tuple(filter_size, 2)
+    if any(size % 2 == 0 for size in sizes):
+        raise UserError(f"filter_size {sizes} must be odd for same padding")
 
 
 def _as_told(flip_filters):
@@ -51,9 +58,8 @@ class Conv2DDNNLayer(_layers.Conv2DLayer):
                  untie_biases=False, W=lasagne.init.GlorotUniform(),
                  b=lasagne.init.Constant(0.), nonlinearity=lasagne.nonlinearities.rectify,
                  flip_filters=False, **options):
-        sizes = lasagne.utils.as_tuple(filter_size, 2)
-        if pad == "same" and any(size % 2 == 0 for size in sizes):
-            raise UserError(f"filter_size {sizes} must be odd for same padding")
+        if pad == "same":
+            check_odd(filter_size)
         super().__init__(incoming, num_filters, filter_size, stride, pad, untie_biases, W,
                          b, nonlinearity, **_as_told(flip_filters), **options)
         self.flip_filters = flip_filters

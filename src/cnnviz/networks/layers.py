@@ -4,6 +4,7 @@ import numpy as np
 from cnnviz import inputs
 from cnnviz.backend import T, function, lasagne, theano
 from cnnviz.errors import UserError
+from cnnviz.gpu_layers import check_odd
 
 __all__ = ["SameConv2DLayer", "NormalizedConv2DLayer", "NeuronLayer", "outputs", "layers_of_type",
            "pooling_layers", "find_layer"]
@@ -28,11 +29,9 @@ class SameConv2DLayer(lasagne.layers.Conv2DLayer):
     """
 
     def __init__(self, incoming, num_filters, filter_size, **kwargs):
+        check_odd(filter_size)
         super().__init__(incoming, num_filters, filter_size, pad="same",
                          **kwargs)
-        if any(size % 2 == 0 for size in self.filter_size):
-            raise UserError(f"filter_size {self.filter_size} must be odd for "
-                            "same padding")
 
     def correlate(self, input):
         """The cross-correlation, without bias and non-linearity."""
