@@ -132,8 +132,14 @@ def records(folder, grades):
     return sorted(found, key=lambda record: (int(record.patient), record.side))
 
 
-def load(record):
+def load(record, crop="published"):
     """Read and prepare one photograph.
+
+    Parameters
+    ----------
+    record : Record
+    crop : str
+        As for :func:`cnnviz.datasets.fundus.prepare`.
 
     Returns
     -------
@@ -145,7 +151,7 @@ def load(record):
         For a file that is missing, truncated, no photograph, or black.
     """
     return fundus.photograph(record.name, fundus.read_image(record.path),
-                             grade=record.grade, patient=record.patient,
+                             crop=crop, grade=record.grade, patient=record.patient,
                              side=record.side)
 
 
