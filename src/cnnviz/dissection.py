@@ -24,6 +24,7 @@ import numpy as np
 from scipy import fft, stats
 
 from cnnviz.errors import UserError
+from cnnviz.masks import marked, shares
 
 __all__ = ["STRONGEST", "TOP_SHARE", "LEAST_OVERLAP", "MARGIN", "LEAST_SHARE",
            "LEAST_GRADIENT", "RATE",
@@ -341,7 +342,7 @@ def _checked_masks(masks, count, known):
 
 
 def _like_first(mask, shape):
-    mask = np.asarray(mask)
+    mask = shares(mask, "masks")
     if mask.shape != shape:
         raise UserError(f"masks of shapes {shape} and {mask.shape}")
     return mask
@@ -415,7 +416,7 @@ def disjoint(masks):
     array of the same shape and type
         Sums to 1 at most.
     """
-    masks = np.array(masks)
+    masks = np.array(shares(masks, "masks"))
     left = np.ones(masks.shape[1:], masks.dtype)
     for mask in masks:
         np.minimum(mask, left, out=mask)
@@ -463,11 +464,13 @@ class Concepts:
     """
 
     def __init__(self, masks, field=None, block=1):
-        masks = _three("masks are (concepts, rows, columns)", masks)
+        masks = _three("masks are (concepts, rows, columns)", shares(masks, "masks"))
         if block < 1:
             raise UserError(f"block must be at least 1, not {block}")
         shape = masks.shape[1:]
         field = np.ones(shape, bool) if field is None else np.asarray(field)
+        if field.dtype.kind in "iu":
+            field = marked(field, "field")
         if field.shape != shape or field.dtype != bool:
             raise UserError(f"field: bool of shape {shape}, not {field.dtype} of "
                             f"{field.shape}")

@@ -24,6 +24,7 @@ from scipy import integrate, ndimage, stats
 
 from cnnviz.backend import lasagne
 from cnnviz.errors import UserError
+from cnnviz.masks import marked
 
 __all__ = ["grown", "pointing_game", "relevance_mass", "relevance_rank", "area_share",
            "Curves", "deletion_insertion", "rank_agreement", "cascading_randomization",
@@ -59,10 +60,8 @@ def _as_maps(maps, name="maps"):
 
 
 def _as_masks(masks, name="masks"):
-    masks = np.asarray(masks)
+    masks = marked(masks, name)
     _check_shape(masks, name)
-    if masks.dtype != bool:
-        raise UserError(f"{name} must be bool, not {masks.dtype}")
     return masks
 
 
@@ -70,7 +69,7 @@ def _as_region(region, shape):
     """Masks of what counts, ``shape``; a single one serves every map."""
     if region is None:
         return np.ones(shape, bool)
-    region = np.asarray(region)
+    region = marked(region, "regions")
     if region.ndim == 2:
         region = np.broadcast_to(region, (shape[0], *region.shape))
     region = _as_masks(region, "regions")
@@ -83,7 +82,8 @@ def grown(mask, tolerance):
 
     Parameters
     ----------
-    mask : bool array, ``(rows, columns)``
+    mask : array of bool or whole numbers, ``(rows, columns)``
+        Any number above 0 marks a pixel, as in all masks and regions here.
     tolerance : float
         Pixels, in a straight line.
 
@@ -91,6 +91,7 @@ def grown(mask, tolerance):
     -------
     bool array, ``(rows, columns)``
     """
+    mask = marked(mask)
     if not mask.any():  # the distance transform would measure from the border
         return mask
     return ndimage.distance_transform_edt(~mask) <= tolerance

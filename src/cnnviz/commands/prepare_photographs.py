@@ -14,7 +14,7 @@ from pathlib import Path
 
 from cnnviz import paths
 from cnnviz.commands import arguments
-from cnnviz.datasets import external, idrid, kaggle, store, synthetic
+from cnnviz.datasets import external, fundus, idrid, kaggle, store, synthetic
 from cnnviz.errors import MissingFileError, UserError
 
 
@@ -33,11 +33,19 @@ def add_arguments(parser):
                         help="kaggle: trainLabels.csv, if not in that folder")
     parser.add_argument("--partial", action="store_true",
                         help="kaggle: accept labels of a part of the photographs")
+    parser.add_argument("--crop", choices=fundus.CROPS, default="published",
+                        help="idrid, kaggle: where the eye is. 'published': De Fauw's rule, "
+                        "which one bright pixel beside the eye moves; a warning says where "
+                        "it is implausible. 'robust': the largest bright area, whatever is "
+                        "bright beside it")
     arguments.add_output(parser, "folder to write", "folder")
 
 
 def _synthetic(args):
     """Records of drawn eye pairs, and of a real one, and what draws one."""
+    if args.crop != "published":
+        raise UserError(f"--crop {args.crop}: where the eye is in a drawn photograph is known; "
+                        "the option is for --source idrid and kaggle")
     return [*synthetic.records(args.pairs, args.seed), synthetic.RETINA], synthetic.load
 
 
@@ -48,7 +56,7 @@ def _idrid(args):
     if mirror is None:
         idrid.fetch(found, args.downloads / "idrid", progress=True)
     return found, functools.partial(idrid.load, mirror=mirror,
-                                    downloads=args.downloads / "idrid")
+                                    downloads=args.downloads / "idrid", crop=args.crop)
 
 
 def _kaggle(args):
@@ -68,13 +76,15 @@ def _kaggle(args):
     if unlabelled:
         print(f"{len(unlabelled):,} photographs have no label in {path} and are left out, "
               f"the first of them {unlabelled[0]}")
-    return kaggle.records(args.folder, grades), kaggle.load
+    return (kaggle.records(args.folder, grades),
+            functools.partial(kaggle.load, crop=args.crop))
 
 
 def run(args):
     found, load = {"synthetic": _synthetic, "idrid": _idrid, "kaggle": _kaggle}[args.source](args)
     # All of IDRiD is needed; among the competition's files some are damaged.
     kept, bad = store.write(args.output, found, load,
-                            skip_bad=args.source == "kaggle", progress=True)
+                            skip_bad=args.source == "kaggle", progress=True,
+                            settings={"crop": args.crop})
     print(f"{kept:,} photographs prepared, {len(bad):,} left out"
           + (f": see {args.output / store.BAD}" if bad else ""))

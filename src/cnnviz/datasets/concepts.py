@@ -14,6 +14,7 @@ from cnnviz.datasets import synthetic_raster as raster
 from cnnviz.datasets.fundus import SIZE
 from cnnviz.datasets.synthetic_vessels import ARTERY, VEIN
 from cnnviz.errors import UserError
+from cnnviz.masks import marked, shares
 
 __all__ = ["LESIONS", "CONCEPTS", "NOTHING", "Marked", "field_of_view", "edge",
            "of_scene", "of_photograph", "index_map", "grown", "lesions_known", "masks"]
@@ -80,7 +81,7 @@ def edge(field, width=_EDGE):
     -------
     bool array, ``(rows, columns)``
     """
-    framed, size = np.pad(field, width), 2 * width + 1
+    framed, size = np.pad(marked(field, "field"), width), 2 * width + 1
     near = (ndimage.maximum_filter(framed, size) & ~ndimage.minimum_filter(framed, size))
     return near[width:-width, width:-width]
 
@@ -201,7 +202,8 @@ def index_map(masks):
     Parameters
     ----------
     masks : dict
-        From concepts to masks ``(rows, columns)``, bool or the share covered.
+        From concepts to masks ``(rows, columns)``: bool, whole numbers, any of which
+        above 0 marks a pixel, or the share covered.
 
     Returns
     -------
@@ -212,15 +214,20 @@ def index_map(masks):
     Raises
     ------
     ValueError
-        For something that is no concept.
+        For something that is no concept, or a mask of other values or another shape.
     """
     unknown = set(masks) - set(CONCEPTS)
     if unknown:
         raise UserError(f"no concepts: {', '.join(sorted(unknown))}")
-    index = np.full(next(iter(masks.values())).shape, NOTHING, np.uint8)
+    masks = {name: shares(mask, f"mask '{name}'") for name, mask in masks.items()}
+    shape = next(iter(masks.values())).shape
+    for name, mask in masks.items():
+        if mask.shape != shape:
+            raise UserError(f"mask '{name}' has shape {mask.shape}, not {shape}")
+    index = np.full(shape, NOTHING, np.uint8)
     for number, name in reversed(list(enumerate(CONCEPTS))):
         if name in masks:
-            index[np.asarray(masks[name]) >= _COVERED] = number
+            index[masks[name] >= _COVERED] = number
     return index
 
 

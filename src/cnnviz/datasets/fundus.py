@@ -42,7 +42,7 @@ _OPEN = 5                # blocks that are narrower parts of the field, such as 
 _CORNER = 0.05           # of a side; corners tell how bright the background is
 _FILLED = 0.4            # of the field's brightness, in a corner that belongs to it
 _ABOVE, _LEAST = 0.1, 6  # brightness above the background: of the field's, and grey values
-_IMPLAUSIBLE = 0.05      # of the field's own sides
+_IMPLAUSIBLE = 0.03      # of the field's own sides
 
 
 class ImplausibleCrop(UserWarning):
@@ -440,7 +440,7 @@ def prepare(image, scale=1, crop="published", name="photograph"):
     Warns
     -----
     ImplausibleCrop
-        Where "published" and "robust" differ by more than a twentieth of a side.
+        Where "published" and "robust" differ by more than 3 % of a side.
 
     Notes
     -----

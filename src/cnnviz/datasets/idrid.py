@@ -278,7 +278,7 @@ def fetch(found, downloads=_DOWNLOADS, progress=False):
                               record.mask_sha256, _RETRIES)
 
 
-def load(record, mirror=None, downloads=_DOWNLOADS):
+def load(record, mirror=None, downloads=_DOWNLOADS, crop="published"):
     """Read and prepare one photograph.
 
     Parameters
@@ -289,6 +289,8 @@ def load(record, mirror=None, downloads=_DOWNLOADS):
         photographs may be reduced.
     downloads : Path
         Where files are, or go, when there is no mirror.
+    crop : str
+        As for :func:`cnnviz.datasets.fundus.prepare`.
 
     Returns
     -------
@@ -310,7 +312,7 @@ def load(record, mirror=None, downloads=_DOWNLOADS):
     masks = _masks(record, mirror, downloads)
     return fundus.photograph(
         record.name, image, scale, {CLASSES[name]: mask for name, mask in masks.items()},
-        record.centres, grade=record.grade, patient=record.name, side=record.side)
+        record.centres, crop, grade=record.grade, patient=record.name, side=record.side)
 
 
 def outlined(record, mirror=None, downloads=_DOWNLOADS):

@@ -139,8 +139,14 @@ def unlabelled(folder, grades):
     return sorted(there - set(grades))
 
 
-def load(record):
+def load(record, crop="published"):
     """Read and prepare one photograph.
+
+    Parameters
+    ----------
+    record : Record
+    crop : str
+        As for :func:`cnnviz.datasets.fundus.prepare`.
 
     Returns
     -------
@@ -152,7 +158,7 @@ def load(record):
         For a file that is missing, truncated, no photograph, or black.
     """
     return fundus.photograph(record.name, fundus.read_image(record.path),
-                             grade=record.grade, patient=record.patient,
+                             crop=crop, grade=record.grade, patient=record.patient,
                              side=record.side)
 
 

@@ -4,6 +4,7 @@ from scipy import ndimage
 from skimage import measure
 
 from cnnviz.errors import UserError
+from cnnviz.masks import marked
 
 __all__ = ["COLUMNS", "field_of_view", "lesions", "quantiles"]
 
@@ -54,7 +55,7 @@ def lesions(image, masks):
     Parameters
     ----------
     image : uint8 array, ``(rows, columns, 3)``
-    masks : dict of bool arrays, ``(rows, columns)``
+    masks : dict of arrays of bool or whole numbers, ``(rows, columns)``
         By kind of lesion; in none of them is background.
 
     Returns
@@ -66,6 +67,7 @@ def lesions(image, masks):
         ``blue``, the natural logarithm of the mean inside over the median of
         the surrounding ring.
     """
+    masks = {kind: marked(mask, f"mask '{kind}'") for kind, mask in masks.items()}
     inside, field = field_of_view(image)
     ring = max(2, int(round(_RING * field)))
     anything = np.logical_or.reduce(list(masks.values()))

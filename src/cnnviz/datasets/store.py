@@ -6,6 +6,7 @@ the last few photographs are prepared again.
 import contextlib
 import csv
 import io
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,10 +131,12 @@ def _header(count):
 class _Unfinished:
     """Pixels and table while they grow; the table never runs ahead."""
 
-    def __init__(self, folder, names):
+    def __init__(self, folder, names, settings):
         self.folder = Path(folder)
         self.pixels_path = self.folder / (_UNFINISHED + PIXELS)
         self.table_path = self.folder / (_UNFINISHED + RECORDS)
+        self.settings_path = self.folder / (_UNFINISHED + "settings.json")
+        self.settings = json.dumps(settings or {}, sort_keys=True)
         self.done = self._earlier(set(names))
         self.waiting = []
 
@@ -142,13 +145,20 @@ class _Unfinished:
         with contextlib.suppress(OSError, ValueError):
             found = [row["name"] for row in _rows(self.table_path)]
             enough = len(_header(0)) + len(found) * _ROW_BYTES
+            if not self._same_settings():
+                return []
             if set(found) <= names and self.pixels_path.stat().st_size >= enough:
                 return found
         return []
 
+    def _same_settings(self):
+        """Whether the interrupted run prepared photographs in the same way."""
+        return self.settings_path.read_text(encoding="utf-8") == self.settings
+
     def __enter__(self):
         """Continue, or start anew where there is nothing of use."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        files.write_text(self.settings_path, self.settings)
         table = (_rows(self.table_path) if self.done else [])
         with files.atomic(self.table_path) as temporary:
             with open(temporary, "w", newline="", encoding="utf-8") as stream:
@@ -190,9 +200,10 @@ class _Unfinished:
             stream.write(_header(len(self.done)))
         os.replace(self.pixels_path, self.folder / PIXELS)
         os.replace(self.table_path, self.folder / RECORDS)
+        self.settings_path.unlink()
 
 
-def write(folder, records, load, skip_bad=False, progress=False):
+def write(folder, records, load, skip_bad=False, progress=False, settings=None):
     """Prepare photographs one by one and keep them on disk.
 
     Parameters
@@ -208,6 +219,9 @@ def write(folder, records, load, skip_bad=False, progress=False):
         :data:`BAD` and leave them out, instead of stopping at the first.
     progress : bool
         Show a progress bar.
+    settings : dict, optional
+        How photographs are prepared: an interrupted run goes on only where they are
+        the same, so that a folder never holds photographs of both.
 
     Returns
     -------
@@ -221,7 +235,7 @@ def write(folder, records, load, skip_bad=False, progress=False):
     """
     folder = Path(folder)
     bad = []
-    with _Unfinished(folder, [record.name for record in records]) as unfinished:
+    with _Unfinished(folder, [record.name for record in records], settings) as unfinished:
         done = set(unfinished.done)
         files.require_space(folder, _ROW_BYTES * sum(
             record.name not in done and _is_there(record) for record in records))

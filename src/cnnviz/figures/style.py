@@ -1,4 +1,6 @@
 """The one place for sizes, fonts, colours and line widths of figures."""
+import functools
+import unicodedata
 import warnings
 from pathlib import Path
 from typing import NamedTuple
@@ -9,7 +11,8 @@ import numpy as np
 from cnnviz import files, overlay
 
 matplotlib.use("Agg")
-from matplotlib import patches, patheffects, pyplot as plt  # noqa: E402
+from matplotlib import font_manager, ft2font, patches, patheffects  # noqa: E402
+from matplotlib import pyplot as plt, text as plt_text  # noqa: E402
 
 __all__ = ["PAGE_WIDTH", "OUTLINE", "RECEPTIVE_FIELD", "REFERENCE", "SHADE",
            "PALETTE", "FACES", "POINT", "CHOSEN_POINT", "SMALL", "MARK", "FLOW",
@@ -18,7 +21,7 @@ __all__ = ["PAGE_WIDTH", "OUTLINE", "RECEPTIVE_FIELD", "REFERENCE", "SHADE",
            "show_patch", "rectangle",
            "cover", "block", "polygon", "matrix", "cells", "boxes", "ink",
            "swatch", "emphasize", "number", "note", "arrow", "circle",
-           "on_picture", "frame", "key", "letter",
+           "on_picture", "frame", "key", "letter", "printable",
            "save"]
 
 PAGE_WIDTH = 7.1            # inches; a journal's two columns
@@ -82,8 +85,11 @@ _GROUND = "#a5562f"         # of arrows beside photographs
 _EDGE = 0.4                 # points
 _HALO = 0.9                 # points, around text and lines on photographs
 
+_FAMILY = "DejaVu Sans"
 _SETTINGS = {
-    "font.family": "DejaVu Sans",
+    "font.family": _FAMILY,
+    # Dollars in the names of images and layers are dollars; no figure needs formulas.
+    "text.parse_math": False,
     "font.size": 7,
     "axes.titlesize": 7,
     "axes.linewidth": 0.4,
@@ -435,11 +441,93 @@ def note(axes, text):
               size=SMALL)
 
 
+# --- Text -------------------------------------------------------------------------
+
+# Categories of Unicode of what has no look of its own: control and format characters,
+# halves of pairs, private and unassigned ones, separators of lines.
+_INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+
+
+@functools.lru_cache(maxsize=None)
+def _glyphs(path):
+    """Numbers of the characters that a font file has; none if it can't be used."""
+    try:
+        font = ft2font.FT2Font(path)
+        return frozenset(font.get_charmap()) if font.scalable else frozenset()
+    except (OSError, RuntimeError):
+        return frozenset()
+
+
+@functools.lru_cache(maxsize=None)
+def _own_glyphs():
+    """Characters of the figures' font, whatever its weight."""
+    paths = (font_manager.findfont(font_manager.FontProperties(family=_FAMILY, weight=weight))
+             for weight in ("normal", "bold"))
+    return frozenset.intersection(*map(_glyphs, paths))
+
+
+@functools.lru_cache(maxsize=None)
+def _other_family(character):
+    """Family of an installed font that has a character, or None.
+
+    Of TrueType fonts, which PDF files can hold, other than those that put mathematical
+    signs in the places of letters.
+    """
+    for font in sorted(font_manager.fontManager.ttflist, key=lambda font: font.name):
+        foreign = font.name.startswith(("cm", "STIXSize", "STIXNonUnicode"))
+        if (font.fname.lower().endswith(".ttf") and not foreign
+                and font.name not in (_FAMILY, "Last Resort")
+                # By its name alone, figures get the regular one.
+                and ord(character) in _glyphs(font.fname) & _glyphs(font_manager.findfont(
+                    font_manager.FontProperties(family=font.name)))):
+            return font.name
+    return None
+
+
+def printable(text):
+    """Text that figures can show, whatever a user's files and layers are called.
+
+    Parameters
+    ----------
+    text : str
+
+    Returns
+    -------
+    str
+        Characters without a look of their own, but for line feeds, and those that no
+        installed font has, are written as in ``[U+0928]``.
+    """
+    return "".join(each if each == "\n" or ord(each) in _own_glyphs()
+                   and unicodedata.category(each) not in _INVISIBLE
+                   or _shown_elsewhere(each) else f"[U+{ord(each):04X}]" for each in text)
+
+
+def _shown_elsewhere(character):
+    return (unicodedata.category(character) not in _INVISIBLE
+            and _other_family(character) is not None)
+
+
+def _make_printable(figure):
+    """Pass every text of a figure through :func:`printable`; fonts to go with it."""
+    for each in figure.findobj(plt_text.Text):
+        text = printable(each.get_text())
+        families = {_other_family(character) for character in text
+                    if character != "\n" and ord(character) not in _own_glyphs()}
+        if text != each.get_text():
+            each.set_text(text)
+        if families:
+            each.set_fontfamily([_FAMILY, *sorted(families)])
+
+
+# --- Files ------------------------------------------------------------------------
+
 def save(figure, stem, suffixes=(".png", ".pdf")):
     """Write ``stem.png`` and ``stem.pdf``, or one of them, and close the figure.
 
-    Equal figures give equal bytes: no dates are written.
+    Equal figures give equal bytes: no dates are written.  Every text is made
+    :func:`printable`.
     """
+    _make_printable(figure)
     stem = Path(stem)
     metadata = {".png": {"Software": None},
                 ".pdf": {"CreationDate": None, "Producer": None,

@@ -365,18 +365,12 @@ def usual_sigma(shape):
 
 # --- Drawing ----------------------------------------------------------------------
 
-def _printable(text):
-    """Text without characters that the figures' font may lack."""
-    return "".join(each if each.isprintable() and ord(each) < 0x2200 else "?"
-                   for each in text)
-
-
 _number = style.number
 
 
 def _panels(title, headings, count, shape):
     """A titled figure and its axes, ``(count, headings)``, for images of a shape."""
-    lines = "\n".join(textwrap.fill(_printable(line), 115)
+    lines = "\n".join(textwrap.fill(style.printable(line), 115)
                       for line in title.splitlines())
     top = _LINE * (lines.count("\n") + 1) + _HEADING + MARGIN
     width = (style.PAGE_WIDTH - LABEL_WIDTH - MARGIN) / COLUMNS - GAP
