@@ -461,3 +461,37 @@ def test_the_command_prepares_idrid_from_a_mirror(tmp_path, mirror, monkeypatch,
         record._replace(name="IDRiD_999_train") for record in chosen[part][:1]])
     assert run("--source", "idrid", "--mirror", mirror, "-o", tmp_path / "other") == 1
     assert "IDRiD_999_train.jpg: not in the mirror" in capsys.readouterr().err
+
+
+def test_the_command_keeps_to_the_eye(folder, tmp_path, capsys):
+    """One hot pixel beside the eye, or a run with the other rule before."""
+    path = folder / "2_left.png"
+    spoilt = picture(0)
+    spoilt[2, 156] = 255
+    Image.fromarray(spoilt).save(path)
+    path.rename(folder / "2_left.jpeg")  # without loss: the name says nothing
+    arguments = ("--source", "kaggle", "--folder", folder, "--partial", "-o",
+                 tmp_path / "store")
+    with pytest.warns(fundus.ImplausibleCrop, match="^2_left: by De Fauw's rule"):
+        assert run(*arguments) == 0
+    published = store.read(tmp_path / "store")
+    assert run(*arguments, "--crop", "robust") == 0
+    robust = store.read(tmp_path / "store")
+    expected = fundus.prepare(picture(0))[1]
+    np.testing.assert_array_equal(robust.dimensions[0], expected)
+    assert published.dimensions[0, 0] > expected[0]
+    np.testing.assert_array_equal(robust.dimensions[1:], published.dimensions[1:])
+    assert run("--source", "synthetic", "--crop", "robust", "-o", tmp_path / "drawn") == 1
+    assert "the option is for --source idrid and kaggle" in capsys.readouterr().err
+
+
+def test_a_run_with_other_settings_is_started_anew(folder, tmp_path, monkeypatch):
+    """So that no folder holds photographs that were cropped by two rules."""
+    target = tmp_path / "store"
+    interrupt(folder, target, 3, 1, monkeypatch)
+    loaded = []
+    store.write(target, found(folder),
+                lambda record: loaded.append(record.name) or kaggle.load(record, "robust"),
+                settings={"crop": "robust"})
+    assert loaded == NAMES
+    assert names_in(target) == sorted([store.PIXELS, store.RECORDS, store.BAD])

@@ -12,7 +12,7 @@ from cnnviz import files, overlay
 
 matplotlib.use("Agg")
 from matplotlib import font_manager, ft2font, patches, patheffects  # noqa: E402
-from matplotlib import pyplot as plt, text as plt_text  # noqa: E402
+from matplotlib import axis as plt_axis, pyplot as plt, text as plt_text  # noqa: E402
 
 __all__ = ["PAGE_WIDTH", "OUTLINE", "RECEPTIVE_FIELD", "REFERENCE", "SHADE",
            "PALETTE", "FACES", "POINT", "CHOSEN_POINT", "SMALL", "MARK", "FLOW",
@@ -509,6 +509,11 @@ def _shown_elsewhere(character):
 
 def _make_printable(figure):
     """Pass every text of a figure through :func:`printable`; fonts to go with it."""
+    for axis in figure.findobj(plt_axis.Axis):
+        # Axes write the labels of their ticks anew whenever they are drawn.
+        if any(printable(text) != text for text in (
+                tick.label1.get_text() for tick in axis.majorTicks)):
+            axis.set_ticklabels([printable(each.get_text()) for each in axis.get_ticklabels()])
     for each in figure.findobj(plt_text.Text):
         text = printable(each.get_text())
         families = {_other_family(character) for character in text
