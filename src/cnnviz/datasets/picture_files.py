@@ -22,7 +22,7 @@ __all__ = ["FORMATS", "read"]
 #: Names that Pillow gives to the formats that are read.  None of them runs anything.
 FORMATS = ("AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "MPO", "PCX", "PNG", "PPM",
            "QOI", "SGI", "TGA", "TIFF", "WEBP")
-_KNOWN = "JPEG, PNG, TIFF, BMP, GIF, WebP or other picture"
+_KNOWN = "JPEG or PNG, nor a TIFF, BMP, GIF, WebP or other picture"
 
 # Tags of TIFF files and of the notes of cameras.
 _BITS, _COMPRESSION, _PHOTOMETRIC, _ORIENTATION, _PLANES = 258, 259, 262, 274, 284
