@@ -449,6 +449,19 @@ def test_bytes_come_back_exactly(rng):
     np.testing.assert_array_equal(fundus.to_bytes(fundus.standardize(every)), every)
 
 
+@pytest.mark.parametrize("form", [torch.from_numpy, np.ndarray.tolist,
+                                  lambda array: torch.from_numpy(array).requires_grad_()])
+def test_tensors_and_lists_are_read_as_arrays(form):
+    pixels = np.random.RandomState(0).rand(3, 4, 5).astype(np.float32)
+    np.testing.assert_array_equal(fundus.destandardize(form(pixels)),
+                                  fundus.destandardize(pixels))
+    np.testing.assert_array_equal(fundus.standardize(form(pixels.T.copy())),
+                                  fundus.standardize(pixels.T))
+    transform, values = Transform((0, 0), (1, 1), (SIZE, SIZE)), np.eye(SIZE)
+    np.testing.assert_array_equal(transform.map_to_original(form(values)),
+                                  transform.map_to_original(values))
+
+
 def test_pictures_to_show_are_clipped():
     shown = fundus.destandardize(np.array([-9, 0, 99]).reshape(1, 3, 1, 1))
     assert shown.min() == 0 and shown.max() == 1

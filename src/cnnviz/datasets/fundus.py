@@ -161,7 +161,7 @@ class Transform:
         ValueError
             For a map of another shape.
         """
-        values = np.asarray(values)
+        values = arrays.numbers(values, "map: expected an array of numbers")
         if values.shape != (SIZE, SIZE):
             raise UserError(f"map of shape {values.shape} instead of "
                             f"{(SIZE, SIZE)}")
@@ -502,7 +502,8 @@ def standardize(pixels):
     -------
     float32 array, ``(..., 3, rows, columns)``
     """
-    scaled = np.moveaxis(np.asarray(pixels), -1, -3) / np.float32(255)
+    pixels = arrays.numbers(pixels, "pixels: expected uint8 (..., rows, columns, 3)")
+    scaled = np.moveaxis(pixels, -1, -3) / np.float32(255)
     return np.ascontiguousarray((scaled - np.float32(MEAN)) / np.float32(STD))
 
 
@@ -513,7 +514,8 @@ def destandardize(pixels):
     -------
     float32 array, ``(..., rows, columns, 3)``, in [0, 1]
     """
-    shown = np.asarray(pixels, np.float32) * np.float32(STD) + np.float32(MEAN)
+    pixels = arrays.numbers(pixels, "pixels: expected numbers (..., 3, rows, columns)")
+    shown = pixels.astype(np.float32) * np.float32(STD) + np.float32(MEAN)
     return np.clip(np.moveaxis(shown, -3, -1), 0, 1)
 
 
