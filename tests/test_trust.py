@@ -109,6 +109,11 @@ def normalized(values):
     return values / T.sqrt(1 + (values ** 2).sum(axis=1, keepdims=True))
 
 
+def dilated(input, filters, **options):
+    """Another convolution than the layer's attributes tell of."""
+    return T.nnet.conv2d(input, filters, filter_dilation=(2, 2))
+
+
 def source():
     return L.InputLayer((None, 2, 10, 10), name="images")
 
@@ -353,6 +358,7 @@ def test_one_map_of_a_large_network_needs_no_windows(monkeypatch):
     (lambda: convolution(Bare), (3, 3), (1, 1), (0, 0)),
     (lambda: convolution(nonlinearity=channel_softmax), (3, 3), (1, 1), (0, 0)),
     (lambda: convolution(nonlinearity=T.tanh), (3, 3), (1, 1), (0, 0)),
+    (lambda: convolution(convolution=dilated, pad=1), (5, 5), (1, 1), (-1, -1)),
     (lambda: pooled(LogSumExp), (4, 4), (2, 2), (0, 0)),
     (lambda: pooled(Modeless), (4, 4), (2, 2), (0, 0)),
 ])

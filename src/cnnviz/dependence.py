@@ -4,7 +4,7 @@ import weakref
 
 import numpy as np
 
-from cnnviz.backend import T, function, lasagne
+from cnnviz.backend import T, convolution, function, lasagne
 from cnnviz.errors import UserError
 from cnnviz.inputs import label, precision
 
@@ -25,6 +25,9 @@ def is_known(layer):
     """
     if type(layer).__module__.split(".")[0] not in _OWN or "get_output_for" in vars(layer):
         return False
+    convolving = getattr(layer, "convolution", None)
+    if getattr(convolving, "func", convolving) not in (None, convolution, T.nnet.conv2d):
+        return False  # given by the network's owner
     nonlinearity = getattr(layer, "nonlinearity", None)
     if nonlinearity is None or isinstance(nonlinearity, T.Elemwise):
         return True
@@ -128,6 +131,9 @@ def _along(compute, shape, axis, name):
     depends = _dependence(compute, shape, axis)
     first, last = depends.argmax(axis=0), len(depends) - 1 - depends[::-1].argmax(axis=0)
     inner = np.flatnonzero(depends.any(axis=0) & (first > 0) & (last < len(depends) - 1))
+    # Of windows with holes, the border may cut a part that would not show otherwise.
+    span = (last - first)[inner]
+    inner = inner[span == span.max(initial=0)]
     refused = UserError(f"layer '{name}' has no receptive field: it computes something else "
                         "than its class says, and its neurons do not look at windows of one "
                         "size")
