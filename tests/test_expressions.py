@@ -73,3 +73,21 @@ def test_what_lies_below_a_given_layer_is_left_out():
     first = inputs.input_variables(layer)[0][0]
     found = expressions.output(layer, {below: given, first: T.ones((1, 1, 7, 8))})
     assert (found.eval()[:, :2] == 1).all()
+
+
+@pytest.mark.parametrize("build", [
+    lambda source: L.LocalResponseNormalization2DLayer(source),
+    lambda source: L.NINLayer(source, 3), lambda source: L.Pool2DLayer(source, 2),
+    lambda source: L.FeaturePoolLayer(source, 2), lambda source: L.Conv2DLayer(source, 3, 3),
+    lambda source: L.GlobalPoolLayer(L.PadLayer(source, 1))])
+def test_layers_built_for_a_number_of_images_take_any(build):
+    fixed, free = (build(L.InputLayer((number, 4, 6, 6))) for number in (2, None))
+    L.set_all_param_values(fixed, L.get_all_param_values(free))
+    images = np.random.RandomState(0).randn(3, 4, 6, 6).astype(np.float32)
+    np.testing.assert_array_equal(compute(fixed, [images]), compute(free, [images]))
+
+
+def test_sequences_do_not_warn_of_lasagnes_age(recwarn):
+    layer = L.Conv1DLayer(L.InputLayer((None, 2, 9)), 3, 3)
+    compute(layer, [np.zeros((1, 2, 9), np.float32)])
+    assert not [each for each in recwarn if "image_shape" in str(each.message)]

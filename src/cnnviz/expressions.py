@@ -3,6 +3,8 @@
 Where several neurons share a maximum, Theano gives each of them the whole gradient,
 PyTorch the first one; docs/methods.md says where that matters, and how much.
 """
+import copy
+import warnings
 from itertools import product
 
 from cnnviz.backend import T, lasagne, selected
@@ -173,4 +175,20 @@ def result(layer, inputs, ties="all"):
         return _pooled_by_first(layer, inputs[0])
     if _lacks_gradient(layer):
         return _pooled_by_average(layer, inputs[0])
-    return layer.get_output_for(inputs[0], deterministic=True)
+    with warnings.catch_warnings():
+        # Of Lasagne's convolutions of sequences, about an argument renamed since.
+        warnings.filterwarnings("ignore", message="The `image_shape` keyword argument")
+        return _for_any_number(layer).get_output_for(inputs[0], deterministic=True)
+
+
+def _for_any_number(layer):
+    """One of Lasagne's layers, for any number of images whatever it was built for.
+
+    Some write that number into what they compute; layers of others may need it.
+    """
+    shape = getattr(layer, "input_shape", (None,))
+    if shape[:1] == (None,) or type(layer).__module__.split(".")[0] != "lasagne":
+        return layer
+    freed = copy.copy(layer)
+    freed.input_shape = (None, *shape[1:])
+    return freed
