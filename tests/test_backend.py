@@ -10,7 +10,7 @@ import warnings
 import numpy as np
 import pytest
 
-from cnnviz import backend, old_names
+from cnnviz import backend, errors, old_names
 from cnnviz.backend import T, lasagne
 
 needs_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None,
@@ -163,3 +163,21 @@ def test_stand_ins_for_names_that_numpy_2_lacks():
     assert names["find_common_type"](["f4", "f8"], []) == np.float64
     assert names["sctypeDict"]["int32"] is np.int32
     assert issubclass(names["ComplexWarning"], Warning)
+
+
+@needs_torch
+def test_what_the_engine_lacks_is_an_error_for_users():
+    """A loop over time, for example; the remedy works."""
+    source = lasagne.layers.InputLayer((None, 4, 3))
+    units = lasagne.layers.RecurrentLayer(source, 2)
+    x = T.tensor3()
+    given = {source: x}
+    backend.select("torch")
+    try:
+        with pytest.raises(errors.UserError, match="Scan.*CNNVIZ_ENGINE=theano"):
+            backend.function([x], lasagne.layers.get_output(units, given))
+        backend.select("theano")
+        run = backend.function([x], lasagne.layers.get_output(units, given), mode="FAST_COMPILE")
+        assert run(np.ones((1, 4, 3), np.float32)).shape == (1, 4, 2)
+    finally:
+        backend.select()

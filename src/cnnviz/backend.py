@@ -287,10 +287,33 @@ def function(inputs, outputs=None, updates=None, givens=None, mode=None, **optio
 
     Parameters are those of ``theano.function``; a ``mode`` overrides the
     selection.
+
+    Raises
+    ------
+    NotSupported
+        For what the torch engine cannot run.
     """
-    with _quiet():
+    with _quiet(), _supported():
         return theano.function(inputs, outputs, updates=updates, givens=givens,
                                mode=mode or _mode(*selected()), **options)
+
+
+class NotSupported(UserError, NotImplementedError):
+    """The torch engine cannot run a network; Theano's C code may."""
+
+
+@contextlib.contextmanager
+def _supported():
+    """What the torch engine lacks, such as loops over time, as an error for users."""
+    try:
+        yield
+    except NotImplementedError as error:
+        # The engine is imported only where it runs.
+        if type(error).__module__ != "cnnviz.engine.registry":
+            raise
+        text = str(error).partition("Add one")[0].strip()
+        raise NotSupported(f"{text} Choose the engine 'theano' (CNNVIZ_ENGINE=theano, or "
+                           "--engine theano)") from error
 
 
 @contextlib.contextmanager
