@@ -188,7 +188,7 @@ def test_theano_imported_too_early_is_refused():
     found = in_fresh_python(
         "import sys, types; sys.modules['theano'] = types.ModuleType('theano')\n"
         "import cnnviz.backend")
-    assert "import cnnviz.backend before theano" in found.stderr
+    assert "theano was imported before cnnviz.backend" in found.stderr
 
 
 def test_help_needs_no_theano():

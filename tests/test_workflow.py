@@ -36,8 +36,10 @@ def clone(folder):
     for name in PROJECT:
         source = paths.REPOSITORY / name
         if source.is_dir():
+            # What earlier versions and earlier runs left in data/ is not the project's.
+            left = ("downloads", "die360") if name == "data" else ()
             shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns(
-                "__pycache__", "*.egg-info", "downloads", "die360"))
+                "__pycache__", "*.egg-info", *left))
         else:
             shutil.copy(source, folder)
 
