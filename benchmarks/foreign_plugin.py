@@ -3,16 +3,19 @@
 Used by foreign_suites.py with ``-p foreign_plugin``.  The environment variable
 ``FOREIGN_ENGINE`` says which engine is Theano's default, torch or theano.
 """
+
 import functools
 import inspect
 import os
 
 import pytest
+from theano.compile import mode as modes
+
+from cnnviz import engine
 
 # First, since it prepares Theano.
-from cnnviz import backend, engine
-from cnnviz.backend import theano
-from theano.compile import mode as modes
+from cnnviz.runtime import backend
+from cnnviz.runtime.backend import theano
 
 OURS = os.environ.get("FOREIGN_ENGINE", "torch") == "torch"
 
@@ -33,10 +36,12 @@ if OURS:
 
 def _all_at_once(generator):
     """A test that yields its checks, as nose ran them, as one plain test."""
+
     @functools.wraps(generator)
     def test(*arguments):
         for check, *values in generator(*arguments):
             check(*values)
+
     return test
 
 
@@ -50,8 +55,9 @@ def pytest_pycollect_makeitem(collector, name, obj):
 
 def _error(report):
     """Last line of a failure that names an error."""
-    lines = [line[1:].strip() for line in str(report.longrepr).splitlines()
-             if line.startswith("E ")]
+    lines = [
+        line[1:].strip() for line in str(report.longrepr).splitlines() if line.startswith("E ")
+    ]
     named = [line for line in lines if "Error" in line or "Exception" in line]
     return (named or lines or ["unknown"])[0][:200]
 

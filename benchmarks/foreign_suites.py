@@ -14,6 +14,7 @@ and then
 Tests that fail on the torch engine are run again with Theano's C code: what
 fails there, too, is no fault of the engine.  The others are sorted by cause.
 """
+
 import argparse
 import importlib.util
 import json
@@ -40,19 +41,47 @@ SUITES = {
 
 def run(folder, engine, timeout, select):
     """Counts, and a dictionary of failures, of one pytest run."""
-    environment = {**os.environ, "FOREIGN_ENGINE": engine,
-                   "PYTHONPATH": os.pathsep.join(
-                       [str(HERE), os.environ.get("PYTHONPATH", "")])}
-    command = [sys.executable, "-m", "pytest", "-p", "foreign_plugin", "-p",
-               "no:cacheprovider", "-q", "--no-header", "-s", "--tb=short",
-               "-W", "ignore", "--rootdir", str(folder), "-c", os.devnull, *select]
-    finished = subprocess.run(command, env=environment, text=True, timeout=timeout,
-                              cwd=folder, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT)
-    failures = dict(re.findall(r"^FOREIGN FAILURE (\S+.*?) \| (.*)$",
-                               finished.stdout, re.M))
-    counts = {word: int(number) for number, word in re.findall(
-        r"(\d+) (passed|failed|skipped|error)", finished.stdout.splitlines()[-1])}
+    environment = {
+        **os.environ,
+        "FOREIGN_ENGINE": engine,
+        "PYTHONPATH": os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")]),
+    }
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "foreign_plugin",
+        "-p",
+        "no:cacheprovider",
+        "-q",
+        "--no-header",
+        "-s",
+        "--tb=short",
+        "-W",
+        "ignore",
+        "--rootdir",
+        str(folder),
+        "-c",
+        os.devnull,
+        *select,
+    ]
+    finished = subprocess.run(
+        command,
+        env=environment,
+        text=True,
+        timeout=timeout,
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    failures = dict(re.findall(r"^FOREIGN FAILURE (\S+.*?) \| (.*)$", finished.stdout, re.M))
+    counts = {
+        word: int(number)
+        for number, word in re.findall(
+            r"(\d+) (passed|failed|skipped|error)", finished.stdout.splitlines()[-1]
+        )
+    }
     if not counts:
         sys.exit(f"{folder}: pytest said:\n{finished.stdout[-2000:]}")
     return counts, failures
@@ -65,8 +94,7 @@ def classify(failures, failing_in_c):
         if test in failing_in_c:
             cause = "fails with Theano's C code as well"
         else:
-            cause = next((text for pattern, text in CAUSES
-                          if re.search(pattern, error)), error)
+            cause = next((text for pattern, text in CAUSES if re.search(pattern, error)), error)
         causes.setdefault(cause, []).append(f"{test}: {error}")
     return causes
 
@@ -88,19 +116,31 @@ def measure(name, tests, timeout):
 
 def main():
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--lasagne", type=Path, required=True,
-                        help="folder of Lasagne 0.1's unpacked source distribution")
-    parser.add_argument("--suites", nargs="+", metavar="NAME",
-                        help=f"some only; names: Lasagne 0.1, {', '.join(SUITES)}")
-    parser.add_argument("--timeout", type=int, default=3600,
-                        help="seconds for each suite (default 3600)")
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--lasagne",
+        type=Path,
+        required=True,
+        help="folder of Lasagne 0.1's unpacked source distribution",
+    )
+    parser.add_argument(
+        "--suites",
+        nargs="+",
+        metavar="NAME",
+        help=f"some only; names: Lasagne 0.1, {', '.join(SUITES)}",
+    )
+    parser.add_argument(
+        "--timeout", type=int, default=3600, help="seconds for each suite (default 3600)"
+    )
     parser.add_argument("--output", type=Path, help="JSON file to write as well")
     args = parser.parse_args()
     folder = args.lasagne / "lasagne" / "tests"
     if not folder.is_dir():
-        parser.error(f"{folder} is not there; download and unpack Lasagne 0.1's "
-                     "source distribution first (see --help)")
+        parser.error(
+            f"{folder} is not there; download and unpack Lasagne 0.1's "
+            "source distribution first (see --help)"
+        )
     installed = Path(importlib.util.find_spec("theano").origin).parent
     rows = []
     with tempfile.TemporaryDirectory() as copy:

@@ -7,21 +7,22 @@ timed, all competitors in turn in one run.
     pip install captum      # the optional group "benchmarks"
     python benchmarks/gradient.py --output benchmarks/records/gradient.json
 """
+
 import argparse
 import json
 
+import defauw_torch
 import numpy as np
 import torch
 from captum.attr import Saliency
+from occlusion import MAPS, PHOTOGRAPHS, seconds
 from tqdm import tqdm
 
-from cnnviz import backend, files, saliency
-from cnnviz.local import Stack
-from cnnviz.local.backward import Gradients, Sweep
+from cnnviz.attribution import saliency
+from cnnviz.attribution.windowed import Stack
+from cnnviz.attribution.windowed.backward import Gradients, Sweep
 from cnnviz.networks import defauw, layers
-
-import defauw_torch
-from occlusion import MAPS, PHOTOGRAPHS, seconds
+from cnnviz.runtime import backend, files
 
 
 class Windows:
@@ -64,11 +65,12 @@ class Captum:
 
     def run(self, batch):
         for first in range(0, len(self.features), batch):
-            chosen = torch.tensor(self.features[first:first + batch])
+            chosen = torch.tensor(self.features[first : first + batch])
 
             def forward(images):
                 maps = self.stack(images)[torch.arange(len(chosen)), chosen]
                 return self.aggregate(maps, dim=(1, 2))
+
             images = self.image.repeat(len(chosen), 1, 1, 1)
             Saliency(forward).attribute(images, abs=False).amax(dim=1)
 
@@ -80,9 +82,10 @@ def measure(network, name, image, aggregate, rounds):
     """Milliseconds a map of every competitor, medians over rounds in turn."""
     layer = layers.find_layer(network, name)
     features = list(range(0, MAPS[name], MAPS[name] // 32))
-    runs = {kind.__name__: kind(source, image, aggregate, features)
-            for kind, source in ((Windows, layer), (Whole, layer),
-                                 (Captum, defauw_torch.Stack(layer)))}
+    runs = {
+        kind.__name__: kind(source, image, aggregate, features)
+        for kind, source in ((Windows, layer), (Whole, layer), (Captum, defauw_torch.Stack(layer)))
+    }
     times = {key: [] for key in (*runs, "keep")}
     for run in runs.values():
         run()
@@ -94,14 +97,19 @@ def measure(network, name, image, aggregate, rounds):
     count = MAPS[name]
     # The forward pass is shared by all features of the layer.
     ours = (found["Windows"] - found["keep"]) / len(features) + found["keep"] / count
-    return {"layer": name, "aggregate": aggregate, "windows": ours,
-            **{key.lower(): found[key] / len(runs[key].features)
-               for key in ("Whole", "Captum")}, "captum_batch": runs["Captum"].batch}
+    return {
+        "layer": name,
+        "aggregate": aggregate,
+        "windows": ours,
+        **{key.lower(): found[key] / len(runs[key].features) for key in ("Whole", "Captum")},
+        "captum_batch": runs["Captum"].batch,
+    }
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--output", required=True, help="JSON file to write")
     args = parser.parse_args()
@@ -113,13 +121,20 @@ def main():
             rows.append(measure(network, name, image, aggregate, args.rounds))
             tqdm.write(json.dumps(rows[-1]))
         sweeps[aggregate] = {
-            key: sum(row[key] * MAPS[row["layer"]] for row in rows
-                     if row["aggregate"] == aggregate) * PHOTOGRAPHS / 1e3
-            for key in ("windows", "whole", "captum")}
-        sweeps[aggregate]["times faster"] = (sweeps[aggregate]["captum"]
-                                             / sweeps[aggregate]["windows"])
-    record = {"machine": backend.describe(), "threads": torch.get_num_threads(),
-              "milliseconds a map": rows, "seconds, whole sweep": sweeps}
+            key: sum(row[key] * MAPS[row["layer"]] for row in rows if row["aggregate"] == aggregate)
+            * PHOTOGRAPHS
+            / 1e3
+            for key in ("windows", "whole", "captum")
+        }
+        sweeps[aggregate]["times faster"] = (
+            sweeps[aggregate]["captum"] / sweeps[aggregate]["windows"]
+        )
+    record = {
+        "machine": backend.describe(),
+        "threads": torch.get_num_threads(),
+        "milliseconds a map": rows,
+        "seconds, whole sweep": sweeps,
+    }
     files.write_text(args.output, json.dumps(record, indent=1))
     print(json.dumps(record["seconds, whole sweep"], indent=1))
 

@@ -8,6 +8,7 @@ that of a pass, and several are run, unless a neuron's positions are fewer.
 
     python benchmarks/memory.py --output benchmarks/records/memory.json
 """
+
 import argparse
 import json
 import resource
@@ -19,8 +20,10 @@ from pathlib import Path
 
 LAYERS = tuple(f"pool{k}" for k in range(1, 6))
 #: Pixels between positions, by method and layer, so that a map takes seconds.
-STRIDES = {"occlusion, neuron": dict(zip(LAYERS, (1, 1, 1, 4, 8))),
-           "occlusion, whole map": dict.fromkeys(LAYERS, 8)}
+STRIDES = {
+    "occlusion, neuron": dict(zip(LAYERS, (1, 1, 1, 4, 8))),
+    "occlusion, whole map": dict.fromkeys(LAYERS, 8),
+}
 METHODS = ("gradient, max", "gradient, sum", *STRIDES, "deconvnet")
 FEATURE, SIZE = 7, 11
 
@@ -38,7 +41,8 @@ def resident():
 
 def compute(method, layer, image, stride):
     """One map."""
-    from cnnviz import deconvnet, occlusion, saliency
+    from cnnviz.attribution import deconvnet, occlusion, saliency
+
     kind, _, how = method.partition(", ")
     if kind == "gradient":
         return saliency.feature_saliency(layer, image, FEATURE, how, method="local")
@@ -50,21 +54,24 @@ def compute(method, layer, image, stride):
 
 def positions_at_once(method, layer):
     """Positions of the occluder in a pass."""
-    from cnnviz.local import Stack
-    from cnnviz.local.forward import Occluded
+    from cnnviz.attribution.windowed import Stack
+    from cnnviz.attribution.windowed.forward import Occluded
+
     return Occluded(Stack(layer)).batch_size((SIZE, SIZE), method.endswith("neuron"))
 
 
 def measure(method, name):
     """What one process measures."""
-    from cnnviz import backend
-    from cnnviz.networks import defauw, layers
     import numpy as np
+
+    from cnnviz.networks import defauw, layers
+    from cnnviz.runtime import backend
+
     network = defauw.build(2)
-    machine = backend.describe()   # imports PyTorch where it is
+    machine = backend.describe()  # imports PyTorch where it is
     row = {"resident before": resident(), "peak before": peak()}
     if method:
-        Path("/proc/self/clear_refs").write_text("5")   # forgets the peak
+        Path("/proc/self/clear_refs").write_text("5")  # forgets the peak
         layer = layers.find_layer(network, name)
         image = np.random.RandomState(0).randn(1, 3, 512, 512).astype(np.float32)
         stride = STRIDES.get(method, {}).get(name)
@@ -78,18 +85,26 @@ def measure(method, name):
 
 def in_a_process(*words):
     """The same, of a process of its own."""
-    finished = subprocess.run([sys.executable, "-W", "ignore", __file__, "--measure",
-                               *words], check=True, stdout=subprocess.PIPE, text=True)
+    finished = subprocess.run(
+        [sys.executable, "-W", "ignore", __file__, "--measure", *words],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     return json.loads(finished.stdout.splitlines()[-1])
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--output", help="JSON file to write")
-    parser.add_argument("--measure", nargs="*", metavar="WORD",
-                        help="in this process: method and layer, or nothing but the "
-                        "network")
+    parser.add_argument(
+        "--measure",
+        nargs="*",
+        metavar="WORD",
+        help="in this process: method and layer, or nothing but the network",
+    )
     args = parser.parse_args()
     if args.measure is not None:
         print(json.dumps(measure(*(args.measure or (None, None)))))
@@ -103,10 +118,14 @@ def main():
             print(json.dumps(rows[-1]), flush=True)
     machine = {row.pop("machine") for row in (floor, *rows)}.pop()
     # Here only, after the last process was started.
-    from cnnviz import files
-    files.write_text(args.output, json.dumps(
-        {"machine": machine, "network alone, bytes": floor, "one map, bytes": rows},
-        indent=1))
+    from cnnviz.runtime import files
+
+    files.write_text(
+        args.output,
+        json.dumps(
+            {"machine": machine, "network alone, bytes": floor, "one map, bytes": rows}, indent=1
+        ),
+    )
 
 
 if __name__ == "__main__":

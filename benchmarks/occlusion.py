@@ -7,24 +7,25 @@ maps.  A sample of the positions is timed, all competitors in turn in one run.
     pip install captum      # the optional group "benchmarks"
     python benchmarks/occlusion.py --output benchmarks/records/occlusion.json
 """
+
 import argparse
 import json
 import resource
 import time
 
+import defauw_torch
 import numpy as np
 import torch
 from captum.attr import Occlusion
 from tqdm import tqdm
 
-from cnnviz import backend, files, occlusion
-from cnnviz.local import Stack
-from cnnviz.local.backward import _work
-from cnnviz.local.forward import Occluded, multiply_adds
+from cnnviz.attribution import occlusion
+from cnnviz.attribution.receptive_field import receptive_field
+from cnnviz.attribution.windowed import Stack
+from cnnviz.attribution.windowed.backward import _work
+from cnnviz.attribution.windowed.forward import Occluded, multiply_adds
 from cnnviz.networks import defauw, layers
-from cnnviz.receptive_field import receptive_field
-
-import defauw_torch
+from cnnviz.runtime import backend, files
 
 SIZE = (11, 11)
 MAPS, PHOTOGRAPHS = {"pool1": 32, "pool2": 32, "pool3": 64, "pool4": 128, "pool5": 256}, 9
@@ -42,7 +43,7 @@ def sampled_passes(evaluate, places, neuron, count, rng):
     batch = evaluate.batch_size(SIZE, neuron)
     order = occlusion._tiles(places, batch)
     starts = rng.permutation(np.arange(0, len(order), batch))[:count]
-    return [places[order[start:start + batch]] - SIZE[0] // 2 for start in starts]
+    return [places[order[start : start + batch]] - SIZE[0] // 2 for start in starts]
 
 
 class Windows:
@@ -61,6 +62,7 @@ class Windows:
 
 class Whole:
     """This package, by whole passes."""
+
     positions = 16
 
     def __init__(self, layer, image):
@@ -78,14 +80,15 @@ class Captum:
     It cannot skip positions, and one costs a whole pass whatever the occluder's
     size: 16 large ones are timed instead of 262,144 small ones.
     """
+
     side, positions = 128, 16
 
     def __init__(self, stack, feature, neuron, image):
         def forward(images):
             return stack(images)[:, feature, neuron[0], neuron[1]]
+
         self.method, self.image = Occlusion(forward), torch.from_numpy(image)
-        self.batch = min((1, 2, 4, 8, 16), key=lambda batch: seconds(
-            lambda: self.run(batch)))
+        self.batch = min((1, 2, 4, 8, 16), key=lambda batch: seconds(lambda: self.run(batch)))
 
     def run(self, batch):
         size = (3, self.side, self.side)
@@ -109,7 +112,8 @@ def competitors(network, name, image, rng):
         "neuron": Windows(evaluate, near, neuron, rng),
         "whole map": Windows(evaluate, everywhere, None, rng),
         "whole passes": Whole(layer, image),
-        "captum": Captum(defauw_torch.Stack(layer), feature, neuron, image)}
+        "captum": Captum(defauw_torch.Stack(layer), feature, neuron, image),
+    }
     return found, len(near), evaluate.stack
 
 
@@ -127,8 +131,9 @@ def measure(network, name, image, rounds):
     row.update(layer=name, positions=positions, captum_batch=found["captum"].batch)
     row["times faster, neuron"] = row["captum"] / row["neuron"]
     row["times faster, whole map"] = row["captum"] / row["whole map"]
-    row["times fewer multiply-adds, neuron"] = (
-        _work(stack, stack.shapes) / multiply_adds(stack, SIZE, neuron=True))
+    row["times fewer multiply-adds, neuron"] = _work(stack, stack.shapes) / multiply_adds(
+        stack, SIZE, neuron=True
+    )
     row["peak memory, MB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
     return row
 
@@ -141,15 +146,20 @@ def krypton(network, image, rounds):
     places = occlusion.centres(image.shape[2:], 4)
     batch = evaluate.batch_size((16, 16))
     order = occlusion._tiles(places, batch)
-    passes = [places[order[k:k + batch]] - 8 for k in
-              np.random.RandomState(0).permutation(np.arange(0, len(order), batch))[:6]]
+    passes = [
+        places[order[k : k + batch]] - 8
+        for k in np.random.RandomState(0).permutation(np.arange(0, len(order), batch))[:6]
+    ]
 
     def windows():
         for first in passes:
             evaluate(first, (16, 16))
+
     windows(), whole()
-    ratios = [seconds(whole) / whole.positions / (seconds(windows) / sum(map(len, passes)))
-              for _ in range(rounds)]
+    ratios = [
+        seconds(whole) / whole.positions / (seconds(windows) / sum(map(len, passes)))
+        for _ in range(rounds)
+    ]
     return float(np.median(ratios))
 
 
@@ -160,15 +170,16 @@ def sweep_hours(rows):
     """
     total = 0
     for row in rows:
-        together = row["whole map"] * 512 ** 2
+        together = row["whole map"] * 512**2
         apart = row["neuron"] * row["positions"] * MAPS[row["layer"]]
         total += min(together, apart)
     return total * PHOTOGRAPHS / 3.6e6
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--output", required=True, help="JSON file to write")
     args = parser.parse_args()
@@ -178,13 +189,18 @@ def main():
     for name in tqdm(MAPS):
         rows.append(measure(network, name, image, args.rounds))
         tqdm.write(json.dumps(rows[-1]))
-    record = {"machine": backend.describe(), "threads": torch.get_num_threads(),
-              "milliseconds a position": rows,
-              "hours, whole sweep": sweep_hours(rows),
-              "days, whole sweep by whole passes": sum(
-                  row["whole passes"] * row["positions"] * MAPS[row["layer"]]
-                  for row in rows) * PHOTOGRAPHS / 8.64e7,
-              "times faster in Krypton's setting": krypton(network, image, args.rounds)}
+    record = {
+        "machine": backend.describe(),
+        "threads": torch.get_num_threads(),
+        "milliseconds a position": rows,
+        "hours, whole sweep": sweep_hours(rows),
+        "days, whole sweep by whole passes": sum(
+            row["whole passes"] * row["positions"] * MAPS[row["layer"]] for row in rows
+        )
+        * PHOTOGRAPHS
+        / 8.64e7,
+        "times faster in Krypton's setting": krypton(network, image, args.rounds),
+    }
     files.write_text(args.output, json.dumps(record, indent=1))
     print(json.dumps(record, indent=1))
 

@@ -3,15 +3,17 @@
 ``python own_network.py`` trains it, in well under a minute, to tell circles, squares
 and triangles apart.
 """
+
 import argparse
 
 import numpy as np
-from cnnviz.backend import T, function, lasagne   # prepares Theano: before all others
 from skimage import draw, io
+
+from cnnviz.runtime.backend import T, function, lasagne  # prepares Theano: before all others
 
 SIDE = 32
 SHAPES = ("circle", "square", "triangle")
-MEAN, STD = 0.5, 0.25   # of grey values, for the network's input
+MEAN, STD = 0.5, 0.25  # of grey values, for the network's input
 
 
 def build():
@@ -20,12 +22,18 @@ def build():
     network = layers.InputLayer((None, 1, SIDE, SIDE), name="input")
     for block, filters in enumerate((8, 16), 1):
         network = layers.Conv2DLayer(
-            network, filters, 5, W=lasagne.init.GlorotUniform("relu"),
-            nonlinearity=lasagne.nonlinearities.rectify, name=f"conv{block}")
+            network,
+            filters,
+            5,
+            W=lasagne.init.GlorotUniform("relu"),
+            nonlinearity=lasagne.nonlinearities.rectify,
+            name=f"conv{block}",
+        )
         network = layers.MaxPool2DLayer(network, 2, name=f"pool{block}")
     network = layers.DenseLayer(network, 32, name="dense")
-    return layers.DenseLayer(network, len(SHAPES), name="output",
-                             nonlinearity=lasagne.nonlinearities.softmax)
+    return layers.DenseLayer(
+        network, len(SHAPES), name="output", nonlinearity=lasagne.nonlinearities.softmax
+    )
 
 
 def picture(rng, kind):
@@ -39,8 +47,11 @@ def picture(rng, kind):
     else:
         corners = {"square": 4, "triangle": 3}[SHAPES[kind]]
         angles = rng.uniform(0, 2 * np.pi) + 2 * np.pi * np.arange(corners) / corners
-        inside = draw.polygon(centre[0] + radius * np.sin(angles),
-                              centre[1] + radius * np.cos(angles), shape=image.shape)
+        inside = draw.polygon(
+            centre[0] + radius * np.sin(angles),
+            centre[1] + radius * np.cos(angles),
+            shape=image.shape,
+        )
     image[inside] = shape
     return np.clip(image + rng.normal(0, 0.03, image.shape), 0, 1)
 
@@ -60,7 +71,8 @@ def train(network, steps, rng):
     output = layers.get_output(network)
     loss = lasagne.objectives.categorical_crossentropy(output, labels).mean()
     updates = lasagne.updates.adam(
-        loss, layers.get_all_params(network, trainable=True), learning_rate=0.003)
+        loss, layers.get_all_params(network, trainable=True), learning_rate=0.003
+    )
     step = function([images, labels], loss, updates=updates)
     right = function([images, labels], T.eq(output.argmax(axis=1), labels).mean())
     for _ in range(steps):

@@ -1,4 +1,5 @@
 """Arrays in every layout that NumPy allows, for property tests."""
+
 import numpy as np
 from hypothesis import strategies as st
 
@@ -41,10 +42,18 @@ def _spread(array, axis):
 
 
 CHANGES = [
-    np.asfortranarray, np.transpose, _frozen, at_odd_address, in_records,
+    np.asfortranarray,
+    np.transpose,
+    _frozen,
+    at_odd_address,
+    in_records,
     lambda array: array.astype(array.dtype.newbyteorder(">")),
-    *(lambda array, axis=axis, change=change: change(array, axis)
-      for axis in range(3) for change in (_reversed, _thinned, _spread))]
+    *(
+        lambda array, axis=axis, change=change: change(array, axis)
+        for axis in range(3)
+        for change in (_reversed, _thinned, _spread)
+    ),
+]
 
 
 @st.composite

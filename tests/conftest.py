@@ -1,4 +1,5 @@
 """Fixtures that several test modules share."""
+
 import os
 from pathlib import Path
 
@@ -27,9 +28,11 @@ def _group(nodeid):
 
 def pytest_collection_modifyitems(items):
     """What takes longest comes first, so that no process waits for it in the end."""
+
     def place(item):
         group = _group(item.nodeid)
         return _FIRST.index(group) if group in _FIRST else len(_FIRST)
+
     items.sort(key=place)
 
 
@@ -41,6 +44,7 @@ def pytest_xdist_make_scheduler(config, log):
     class ByGroup(LoadScopeScheduling):
         def _split_scope(self, nodeid):
             return _group(nodeid)
+
     config.option.loadscopereorder = False
     return ByGroup(config, log)
 

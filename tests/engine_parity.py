@@ -1,4 +1,5 @@
 """The torch engine beside Theano's own Python code, on the same graph."""
+
 import numpy as np
 import theano
 import theano.tensor as T
@@ -18,8 +19,9 @@ def classes_that_ran():
 
 def compiled(inputs, outputs):
     """The function on the engine, with a check after every node."""
-    function = theano.function(inputs, outputs, on_unused_input="ignore",
-                               mode=engine.mode("cpu", check=True))
+    function = theano.function(
+        inputs, outputs, on_unused_input="ignore", mode=engine.mode("cpu", check=True)
+    )
     return noted(function)
 
 
@@ -33,8 +35,7 @@ def noted(function):
 
 def tolerance_of(arrays):
     """That of the coarsest float among them."""
-    return max((TOLERANCE.get(str(np.asarray(each).dtype), 0) for each in arrays),
-               default=0)
+    return max((TOLERANCE.get(str(np.asarray(each).dtype), 0) for each in arrays), default=0)
 
 
 def assert_close(found, expected, tolerance=None):
@@ -57,8 +58,9 @@ def compare(variables, outputs, values):
     """Compare all outputs for these values of the input variables."""
     outputs = outputs if isinstance(outputs, (list, tuple)) else [outputs]
     found = compiled(variables, outputs)(*values)
-    expected = theano.function(variables, outputs, mode=REFERENCE,
-                               on_unused_input="ignore")(*values)
+    expected = theano.function(variables, outputs, mode=REFERENCE, on_unused_input="ignore")(
+        *values
+    )
     for ours, theirs in zip(found, expected):
         # What float64 holds may come from float32.
         assert_close(ours, theirs, tolerance_of([ours, *values]))
@@ -72,6 +74,5 @@ def compare_with_gradient(variables, output, values, wrt=None):
     """
     flat = output.flatten()
     weights = T.cos(T.arange(flat.shape[0]).astype(output.dtype))
-    gradients = T.grad(T.sum(flat * weights), wrt or variables,
-                       disconnected_inputs="ignore")
+    gradients = T.grad(T.sum(flat * weights), wrt or variables, disconnected_inputs="ignore")
     compare(variables, [output, *gradients], values)

@@ -4,6 +4,7 @@ Written from the measured description of the scene and nothing else; it shares
 no code and no table with ``cnnviz.datasets.die_scene``.  One ray per place, no
 anti-aliasing.
 """
+
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
@@ -12,22 +13,28 @@ BACKGROUND = 0.0509
 # Outward normal (axis, sign): number of the face, pip centres in the other
 # two axes, in ascending order of the axes.
 FACES = {
-    (0, +1): (2, [(-.4, -.4), (.4, .4)]),
-    (0, -1): (5, [(-.4, -.4), (-.4, .4), (.4, -.4), (.4, .4), (0, 0)]),
+    (0, +1): (2, [(-0.4, -0.4), (0.4, 0.4)]),
+    (0, -1): (5, [(-0.4, -0.4), (-0.4, 0.4), (0.4, -0.4), (0.4, 0.4), (0, 0)]),
     (1, +1): (1, [(0, 0)]),
-    (1, -1): (6, [(x, z) for x in (-.4, .4) for z in (-.4, 0, .4)]),
-    (2, +1): (3, [(-.4, -.4), (0, 0), (.4, .4)]),
-    (2, -1): (4, [(-.4, -.4), (-.4, .4), (.4, -.4), (.4, .4)]),
+    (1, -1): (6, [(x, z) for x in (-0.4, 0.4) for z in (-0.4, 0, 0.4)]),
+    (2, +1): (3, [(-0.4, -0.4), (0, 0), (0.4, 0.4)]),
+    (2, -1): (4, [(-0.4, -0.4), (-0.4, 0.4), (0.4, -0.4), (0.4, 0.4)]),
 }
 
-RHO = [float(number) for number in """
+RHO = [
+    float(number)
+    for number in """
 0 .0173 .031 .0442 .0571 .0693 .0809 .0914 .101 .1094 .1168 .1233 .1287 .1335
 .1374 .1408 .1436 .1458 .1477 .1493 .1505 .1517 .1527 .1537 .1548 .1562 .1577
-.1596 .1618 .1647 .168 .1719 .1767 .1823 .1888 .1963 .205 .2125""".split()]
-DEPTH = [float(number) for number in """
+.1596 .1618 .1647 .168 .1719 .1767 .1823 .1888 .1963 .205 .2125""".split()
+]
+DEPTH = [
+    float(number)
+    for number in """
 .0542 .0541 .0537 .0531 .0523 .0513 .0501 .0487 .047 .0452 .0432 .041 .0387
 .0363 .0337 .0311 .0285 .0258 .0232 .0206 .0181 .0157 .0134 .0113 .0094 .0077
-.0062 .005 .0039 .003 .0022 .0016 .0011 .0007 .0005 .0003 .0001 0""".split()]
+.0062 .005 .0039 .003 .0022 .0016 .0011 .0007 .0005 .0003 .0001 0""".split()
+]
 profile = PchipInterpolator(RHO, DEPTH)
 
 
@@ -38,7 +45,7 @@ def depth(rho):
 
 def body(p):
     """Implicit function of the smooth body at points ``(..., 3)``."""
-    return (p ** 10).sum(-1) + 1.18 * p.prod(-1) ** 4 - 1
+    return (p**10).sum(-1) + 1.18 * p.prod(-1) ** 4 - 1
 
 
 def on_faces(p):
@@ -61,8 +68,9 @@ def die(p):
 
 def gradient(function, p, step=1e-6):
     """Central differences."""
-    return np.stack([(function(p + step * e) - function(p - step * e)) / (2 * step)
-                     for e in np.eye(3)], axis=-1)
+    return np.stack(
+        [(function(p + step * e) - function(p - step * e)) / (2 * step) for e in np.eye(3)], axis=-1
+    )
 
 
 def unit(v):
@@ -106,7 +114,7 @@ def shade(p, d):
     half = unit(to_lamp + to_camera)
     nl, nv, nh = (np.maximum(dot(normal, v), 0) for v in (to_lamp, to_camera, half))
     attenuation = 30 / (30 + dot(6 * d - p, 6 * d - p))
-    return attenuation * (0.64 * nl + 0.5 * nh ** 50 / (0.1 + nv))
+    return attenuation * (0.64 * nl + 0.5 * nh**50 / (0.1 + nv))
 
 
 def describe(p, smooth):

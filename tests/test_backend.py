@@ -1,4 +1,5 @@
 """Choice of engine and device; names put back for newer NumPy and Python."""
+
 import importlib.util
 import os
 import pickle
@@ -10,11 +11,12 @@ import warnings
 import numpy as np
 import pytest
 
-from cnnviz import backend, errors, old_names
-from cnnviz.backend import T, lasagne
+from cnnviz.runtime import backend, compat, errors
+from cnnviz.runtime.backend import T, lasagne
 
-needs_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None,
-                                 reason="PyTorch is not installed")
+needs_torch = pytest.mark.skipif(
+    importlib.util.find_spec("torch") is None, reason="PyTorch is not installed"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -58,11 +60,15 @@ def test_the_environment_fills_in_for_auto(monkeypatch):
     assert backend.selected() == ("torch", "cpu")  # an argument wins
 
 
-@pytest.mark.parametrize("engine, device, words", [
-    ("jax", "auto", "unknown engine 'jax'; choose one of auto, theano, torch"),
-    ("theano", "cuda", "runs on the CPU only"),
-    pytest.param("torch", "gpu", "unknown device 'gpu'", marks=needs_torch),
-    pytest.param("torch", "cuda:77", "is not there", marks=needs_torch)])
+@pytest.mark.parametrize(
+    "engine, device, words",
+    [
+        ("jax", "auto", "unknown engine 'jax'; choose one of auto, theano, torch"),
+        ("theano", "cuda", "runs on the CPU only"),
+        pytest.param("torch", "gpu", "unknown device 'gpu'", marks=needs_torch),
+        pytest.param("torch", "cuda:77", "is not there", marks=needs_torch),
+    ],
+)
 def test_what_cannot_be_chosen(engine, device, words):
     before = backend.selected()
     with pytest.raises(ValueError, match=words):
@@ -90,8 +96,12 @@ def test_lasagne_s_convolution_takes_any_number_of_images_without_a_warning():
 
 def in_a_new_process(code, **variables):
     """What a program prints, in a process that has imported nothing."""
-    found = subprocess.run([sys.executable, "-c", textwrap.dedent(code)],
-                           env={**os.environ, **variables}, capture_output=True, text=True)
+    found = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+    )
     assert found.returncode == 0, found.stderr
     return found.stdout.splitlines()
 
@@ -111,38 +121,48 @@ def test_after_a_failed_import_of_theano_it_is_said_what_to_do(first):
     """As NumPy's missing names make it fail; tried twice, as in a notebook."""
     lines = in_a_new_process(
         # A fault of the user's own, lest newer machines import Theano without one.
-        TRY + f"""
+        TRY
+        + f"""
     os.environ["THEANO_FLAGS"] = "device=nonsense"
     attempt({first!r})
     del os.environ["THEANO_FLAGS"]
-    attempt("cnnviz.backend")
-    attempt("cnnviz.saliency")
-""")
+    attempt("cnnviz.runtime.backend")
+    attempt("cnnviz.attribution.saliency")
+"""
+    )
     for line in lines[-2:]:
         assert line.startswith("TheanoFirst True an earlier import of theano failed in this")
-        assert "restart Python" in line and "from cnnviz.backend import theano" in line
+        assert "restart Python" in line and "from cnnviz.runtime.backend import theano" in line
 
 
 def test_theano_before_the_backend_is_refused_with_what_to_do():
-    lines = in_a_new_process(TRY + """
+    lines = in_a_new_process(
+        TRY
+        + """
     import sys, types
     sys.modules["theano"] = types.ModuleType("theano")
-    attempt("cnnviz.backend")
-""")
-    assert lines == ["TheanoFirst True theano was imported before cnnviz.backend, whose "
-                     "flags and mends only take effect before Theano's first import; restart "
-                     "Python and import it from there, before all else: 'from cnnviz.backend "
-                     "import theano, lasagne'"]
+    attempt("cnnviz.runtime.backend")
+"""
+    )
+    assert lines == [
+        "TheanoFirst True theano was imported before cnnviz.runtime.backend, whose "
+        "flags and mends only take effect before Theano's first import; restart "
+        "Python and import it from there, before all else: 'from cnnviz.runtime.backend "
+        "import theano, lasagne'"
+    ]
 
 
 def test_a_failure_of_the_backend_itself_leaves_the_environment_alone():
-    lines = in_a_new_process(TRY + """
+    lines = in_a_new_process(
+        TRY
+        + """
     os.environ.pop("THEANORC", None)
     os.environ["THEANO_FLAGS"] = "device=nonsense"
-    attempt("cnnviz.backend")
+    attempt("cnnviz.runtime.backend")
     print(os.environ["THEANO_FLAGS"], "THEANORC" in os.environ)
-    attempt("cnnviz.backend")
-""")
+    attempt("cnnviz.runtime.backend")
+"""
+    )
     assert "nonsense" in lines[0] and lines[-2] == "device=nonsense False"
     assert lines[-1].startswith("TheanoFirst True an earlier import of theano failed")
 
@@ -151,14 +171,14 @@ def test_only_absent_names_are_put_back(monkeypatch):
     product, float_ = np.product, np.float_
     monkeypatch.delattr(np, "in1d")
     monkeypatch.delattr(np, "sctype2char")
-    assert set(old_names.put_back()) == {"in1d", "sctype2char"}
+    assert set(compat.put_back()) == {"in1d", "sctype2char"}
     assert np.product is product and np.float_ is float_
     assert np.in1d([1, 5], [5]).tolist() == [False, True]
     assert np.sctype2char("float32") == "f"
 
 
 def test_stand_ins_for_names_that_numpy_2_lacks():
-    names = old_names._numpy_names()
+    names = compat._numpy_names()
     assert names["cast"]["float32"](2).dtype == np.float32
     assert names["find_common_type"](["f4", "f8"], []) == np.float64
     assert names["sctypeDict"]["int32"] is np.int32

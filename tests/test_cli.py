@@ -1,4 +1,5 @@
 """The command line: help everywhere, one-line errors, no lost results."""
+
 import errno
 import os
 import re
@@ -10,37 +11,38 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cnnviz import cli, errors, files
-from cnnviz.commands import die360_facts
-from cnnviz.commands import train as train_command
+from cnnviz.cli import dispatch
+from cnnviz.cli.commands import die360_facts
+from cnnviz.cli.commands import train as train_command
 from cnnviz.datasets import die360
 from cnnviz.networks import weights
+from cnnviz.runtime import errors, files
 
 
-@pytest.mark.parametrize("command", cli.COMMANDS)
+@pytest.mark.parametrize("command", dispatch.COMMANDS)
 def test_every_command_explains_itself(command, capsys):
     with pytest.raises(SystemExit) as stop:
-        cli.main([command, "--help"])
+        dispatch.main([command, "--help"])
     assert stop.value.code == 0
     assert f"cnnviz {command}" in capsys.readouterr().out
 
 
 def test_help_lists_the_commands(capsys):
     with pytest.raises(SystemExit):
-        cli.main(["--help"])
+        dispatch.main(["--help"])
     text = capsys.readouterr().out
-    assert all(f"  {command} " in text for command in cli.COMMANDS)
+    assert all(f"  {command} " in text for command in dispatch.COMMANDS)
 
 
 def test_unknown_command_is_refused(capsys):
     with pytest.raises(SystemExit) as stop:
-        cli.main(["rendr"])
+        dispatch.main(["rendr"])
     assert stop.value.code == 2
     assert "invalid choice: 'rendr'" in capsys.readouterr().err
 
 
 def run(*arguments):
-    return cli.main([str(argument) for argument in arguments])
+    return dispatch.main([str(argument) for argument in arguments])
 
 
 @pytest.fixture(scope="module")
@@ -67,17 +69,47 @@ def test_no_disk_space_is_noticed_before_the_work(tmp_path, monkeypatch, capsys)
 
 
 def train(images, tmp_path, *extra):
-    return run("train", "--images", images, "--every", 600, "--network", "c1",
-               "--fold", 0, "--epochs", 2, "--alive-accuracy", 0,
-               "--history", tmp_path / "history.csv",
-               "-o", tmp_path / "random/c1_fold0.npz", *extra)
+    return run(
+        "train",
+        "--images",
+        images,
+        "--every",
+        600,
+        "--network",
+        "c1",
+        "--fold",
+        0,
+        "--epochs",
+        2,
+        "--alive-accuracy",
+        0,
+        "--history",
+        tmp_path / "history.csv",
+        "-o",
+        tmp_path / "random/c1_fold0.npz",
+        *extra,
+    )
 
 
 def test_train_then_evaluate(images, tmp_path, capsys):
     assert train(images, tmp_path) == 0
     assert (tmp_path / "history.csv").read_text().startswith("epoch,learning_rate")
-    assert run("evaluate", "--images", images, "--every", 600, "--network", "c1",
-               "--weights", tmp_path, "-o", tmp_path / "e") == 0
+    assert (
+        run(
+            "evaluate",
+            "--images",
+            images,
+            "--every",
+            600,
+            "--network",
+            "c1",
+            "--weights",
+            tmp_path,
+            "-o",
+            tmp_path / "e",
+        )
+        == 0
+    )
     found = files.load_arrays(tmp_path / "e/random/c1_fold0.npz")
     assert found["posteriors"].shape == (len(found["labels"]), 6) == (17, 6)
 
@@ -125,7 +157,7 @@ def test_the_recorded_command_trains_the_same_weights(images, tmp_path):
     before = files.sha256(output)
     words = shlex.split(weights.read_metadata(output)["command"])
     output.unlink()
-    assert words[0] == "cnnviz" and cli.main(words[1:]) == 0
+    assert words[0] == "cnnviz" and dispatch.main(words[1:]) == 0
     assert files.sha256(output) == before
 
 
@@ -136,15 +168,23 @@ def test_saliency_of_a_dense_network_is_refused(tmp_path, capsys):
 
 def test_facts_are_written_as_numbers_and_as_a_statement(images, tmp_path, monkeypatch):
     whole = tmp_path / "whole.npy"
-    facts = {name: (3, "1") for name in re.findall(
-        r"value\['(\w+)'\]", Path(die360_facts.__file__).read_text())}
+    facts = dict.fromkeys(re.findall(r"value\['(\w+)'\]", Path(die360_facts.__file__).read_text()), (3, "1"))
     facts.update({f"samples_of_face_{k}": (k, "1") for k in range(1, 7)})
-    facts.update({f"labelled_face_not_most_prominent_{end}": (4, "deg")
-                  for end in ("from", "to")})
+    facts.update({f"labelled_face_not_most_prominent_{end}": (4, "deg") for end in ("from", "to")})
     monkeypatch.setattr(die360_facts, "measure", lambda pixels: facts)
     monkeypatch.setattr(files, "load_array", lambda *_: None)
-    assert run("die360-facts", "--images", whole, "--statement",
-               tmp_path / "die360.md", "-o", tmp_path / "facts.csv") == 0
+    assert (
+        run(
+            "die360-facts",
+            "--images",
+            whole,
+            "--statement",
+            tmp_path / "die360.md",
+            "-o",
+            tmp_path / "facts.csv",
+        )
+        == 0
+    )
     assert "die360.samples,3,1," in (tmp_path / "facts.csv").read_text()
     text = (tmp_path / "die360.md").read_text()
     assert "Data statement" in text and "$" not in text
@@ -162,7 +202,8 @@ def test_only_complete_full_weights_are_shipped(images, tmp_path, capsys):
 def test_a_terminated_command_leaves_nothing_behind(tmp_path):
     process = subprocess.Popen(
         [sys.executable, "-m", "cnnviz.cli", "render", "-o", str(tmp_path / "x.npy")],
-        stderr=subprocess.PIPE)
+        stderr=subprocess.PIPE,
+    )
     process.stderr.read(1)  # the progress bar: it has begun
     process.terminate()
     assert process.wait() == 143
@@ -170,15 +211,21 @@ def test_a_terminated_command_leaves_nothing_behind(tmp_path):
 
 
 def in_fresh_python(code, **environment):
-    return subprocess.run([sys.executable, "-c", code], text=True,
-                          capture_output=True, env={**os.environ, **environment})
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        text=True,
+        capture_output=True,
+        env={**os.environ, **environment},
+    )
 
 
 def test_no_compiler_is_one_clear_line(tmp_path):
     found = in_fresh_python(
         "from cnnviz import cli; raise SystemExit(cli.main(['train', '--network',"
         " 'c1', '--epochs', '1', '--history', 'h', '-o', 'o']))",
-        PATH=str(tmp_path), CXX="g++")
+        PATH=str(tmp_path),
+        CXX="g++",
+    )
     assert found.returncode == 1
     assert "no C++ compiler: 'g++' was not found" in found.stderr
     assert "Traceback" not in found.stderr
@@ -187,19 +234,22 @@ def test_no_compiler_is_one_clear_line(tmp_path):
 def test_theano_imported_too_early_is_refused():
     found = in_fresh_python(
         "import sys, types; sys.modules['theano'] = types.ModuleType('theano')\n"
-        "import cnnviz.backend")
-    assert "theano was imported before cnnviz.backend" in found.stderr
+        "import cnnviz.runtime.backend"
+    )
+    assert "theano was imported before cnnviz.runtime.backend" in found.stderr
 
 
 def test_help_needs_no_theano():
     found = in_fresh_python(
         "import sys\nfrom cnnviz import cli\n"
         "try: cli.main(['train', '--help'])\nexcept SystemExit: pass\n"
-        "assert 'theano' not in sys.modules")
+        "assert 'theano' not in sys.modules"
+    )
     assert found.returncode == 0, found.stderr
 
 
 # --- Whose fault an error is ---------------------------------------------------
+
 
 class Failing:
     """A command that ends with an error."""
@@ -217,36 +267,51 @@ class Failing:
 @pytest.fixture
 def failing(monkeypatch):
     """Run a command that raises an error."""
+
     def run_with(error, *arguments):
-        monkeypatch.setattr(cli, "_module", lambda command: Failing(error))
+        monkeypatch.setattr(dispatch, "_module", lambda command: Failing(error))
         return run("render", *arguments)
+
     return run_with
 
 
-@pytest.mark.parametrize("error", [
-    errors.UserError("x.npy: truncated"),
-    errors.MissingFileError("x.npy: no such file"),
-    errors.StorageError("x.npy: 7 MB are needed"),
-])
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.UserError("x.npy: truncated"),
+        errors.MissingFileError("x.npy: no such file"),
+        errors.StorageError("x.npy: 7 MB are needed"),
+    ],
+)
 def test_what_a_user_can_put_right_is_one_line(failing, capsys, error):
     assert failing(error) == 1
     assert capsys.readouterr().err == f"cnnviz render: {error}\n"
 
 
-@pytest.mark.parametrize("number, says", [
-    (errno.ENOSPC, "x.npy: No space left on device; free some space on the disk"),
-    (errno.EROFS, "x.npy: Read-only file system; choose a place"),
-    (errno.EACCES, "x.npy: Permission denied; change its permissions"),
-])
+@pytest.mark.parametrize(
+    "number, says",
+    [
+        (errno.ENOSPC, "x.npy: No space left on device; free some space on the disk"),
+        (errno.EROFS, "x.npy: Read-only file system; choose a place"),
+        (errno.EACCES, "x.npy: Permission denied; change its permissions"),
+    ],
+)
 def test_refusals_of_the_system_are_one_line(failing, capsys, number, says):
     assert failing(OSError(number, os.strerror(number), "x.npy")) == 1
     assert capsys.readouterr().err.startswith(f"cnnviz render: {says}")
 
 
-@pytest.mark.parametrize("error", [
-    ValueError("operands could not be broadcast together"), RuntimeError("no graph"),
-    OSError("odd"), FileNotFoundError(errno.ENOENT, "No such file", "x.npy"),
-    KeyError("pool4"), TypeError("not callable")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("operands could not be broadcast together"),
+        RuntimeError("no graph"),
+        OSError("odd"),
+        FileNotFoundError(errno.ENOENT, "No such file", "x.npy"),
+        KeyError("pool4"),
+        TypeError("not callable"),
+    ],
+)
 def test_a_fault_of_the_package_keeps_its_traceback(failing, error):
     with pytest.raises(type(error)) as caught:
         failing(error)
@@ -268,10 +333,12 @@ def test_the_package_raises_no_bare_errors():
 
     The engine knows nothing of this package; its errors are Theano's.
     """
-    folder = Path(cli.__file__).parent
-    bare = [f"{path.relative_to(folder)}:{number}" for path in folder.rglob("*.py")
-            if path.parent.name != "engine"
-            for number, line in enumerate(path.read_text().splitlines(), 1)
-            if re.search(r"raise (ValueError|OSError|RuntimeError|FileNotFoundError)\b",
-                         line)]
+    folder = Path(dispatch.__file__).parent
+    bare = [
+        f"{path.relative_to(folder)}:{number}"
+        for path in folder.rglob("*.py")
+        if path.parent.name != "engine"
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if re.search(r"raise (ValueError|OSError|RuntimeError|FileNotFoundError)\b", line)
+    ]
     assert not bare

@@ -1,9 +1,12 @@
 """Concepts on drawn and real photographs."""
+
 import numpy as np
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
-from cnnviz.datasets import concepts, fundus, synthetic, synthetic_scene as scenes
+from cnnviz.datasets import concepts, fundus, synthetic
+from cnnviz.datasets import synthetic_scene as scenes
 from cnnviz.datasets.concepts import CONCEPTS, LESIONS, NOTHING
 
 
@@ -21,8 +24,8 @@ def test_field_of_view_of_a_disc():
     rows, columns = np.mgrid[:200, :200]
     disc = np.hypot(rows - 99.5, columns - 99.5) < 80
     picture = np.where(disc, 120, 3)[..., np.newaxis].astype(np.uint8) * np.ones(3, np.uint8)
-    picture[95:100, 95:100] = 0        # a dark spot is no hole
-    picture[3:6, 3:9] = 255            # text beside the field does not belong to it
+    picture[95:100, 95:100] = 0  # a dark spot is no hole
+    picture[3:6, 3:9] = 255  # text beside the field does not belong to it
     field = concepts.field_of_view(picture)
     # The mean over 5 x 5 pixels moves the border by up to two.
     assert (field ^ disc).sum() < 2.5 * 2 * np.pi * 80 and field[97, 97] and not field[4, 5]
@@ -30,7 +33,7 @@ def test_field_of_view_of_a_disc():
 
 def test_the_edge_lies_on_both_sides_of_the_border_and_along_the_cut():
     field = np.zeros((40, 60), bool)
-    field[10:40, 5:60] = True          # cut off below and on the right
+    field[10:40, 5:60] = True  # cut off below and on the right
     edge = concepts.edge(field, 3)
     expected = np.zeros_like(field)
     expected[7:40, 2:60] = True
@@ -41,8 +44,10 @@ def test_the_edge_lies_on_both_sides_of_the_border_and_along_the_cut():
 def test_lesions_are_those_of_the_drawing(drawn):
     scene, _, masks, marked, _ = drawn
     assert marked.known == set(CONCEPTS)
-    merged = {"haemorrhage": ("haemorrhage", "preretinal haemorrhage"),
-              "abnormal vessel": ("neovascularization", "venous beading", "venous loop")}
+    merged = {
+        "haemorrhage": ("haemorrhage", "preretinal haemorrhage"),
+        "abnormal vessel": ("neovascularization", "venous beading", "venous loop"),
+    }
     found = 0
     for name in LESIONS:
         parts = [masks[each] for each in merged.get(name, (name,)) if each in masks]
@@ -72,6 +77,7 @@ def test_text_and_glare_have_masks_of_their_own():
             if wanted in scene.artefacts:
                 return scene
         raise AssertionError(wanted)
+
     scene = first("text")
     with_text, _ = synthetic.prepared(scene)
     scene.text, text = "", scene.text
@@ -99,15 +105,16 @@ def test_a_concept_that_comes_first_hides_the_others():
         concepts.index_map({"drusen": here})
 
 
-@given(st.integers(0, 2 ** 32 - 1), st.integers(1, 4))
+@given(st.integers(0, 2**32 - 1), st.integers(1, 4))
 def test_lesions_grow_over_what_is_near_but_not_over_each_other(seed, reach):
     rng = np.random.default_rng(seed)
-    index = rng.choice([0, 1, len(LESIONS), NOTHING], (20, 20), p=[.01, .01, .1, .88])
+    index = rng.choice([0, 1, len(LESIONS), NOTHING], (20, 20), p=[0.01, 0.01, 0.1, 0.88])
     index = index.astype(np.uint8)
     grown = concepts.grown(index, reach)
     for row, column in np.ndindex(index.shape):
-        near = index[max(row - reach, 0):row + reach + 1,
-                     max(column - reach, 0):column + reach + 1]
+        near = index[
+            max(row - reach, 0) : row + reach + 1, max(column - reach, 0) : column + reach + 1
+        ]
         lesions = near[near < len(LESIONS)]
         own = index[row, column]
         expected = own if own < len(LESIONS) or not len(lesions) else lesions.min()
@@ -115,8 +122,13 @@ def test_lesions_grow_over_what_is_near_but_not_over_each_other(seed, reach):
 
 
 def photograph(**known):
-    return fundus.Photograph("1", np.zeros((3, 512, 512), np.float32), np.ones(2, np.float32),
-                             fundus.Transform((0.0, 0.0), (2.0, 4.0), (1024, 2048)), **known)
+    return fundus.Photograph(
+        "1",
+        np.zeros((3, 512, 512), np.float32),
+        np.ones(2, np.float32),
+        fundus.Transform((0.0, 0.0), (2.0, 4.0), (1024, 2048)),
+        **known,
+    )
 
 
 def test_of_a_real_photograph_only_what_was_marked_is_known():
@@ -133,12 +145,15 @@ def test_of_a_real_photograph_only_what_was_marked_is_known():
 
 
 def test_outlined_lesions_are_known_and_the_outlined_disc_counts():
-    masks = {name: np.zeros((512, 512), np.float32) for name in
-             ("microaneurysm", "haemorrhage", "hard exudate", "soft exudate", "optic disc")}
+    masks = {
+        name: np.zeros((512, 512), np.float32)
+        for name in ("microaneurysm", "haemorrhage", "hard exudate", "soft exudate", "optic disc")
+    }
     masks["optic disc"][:10] = 1
     centres = {"optic disc": (250.0, 400.0), "fovea": (250.0, 150.0)}
-    marked = concepts.of_photograph(photograph(grade=2, masks=masks, centres=centres),
-                                    np.ones((512, 512), bool))
+    marked = concepts.of_photograph(
+        photograph(grade=2, masks=masks, centres=centres), np.ones((512, 512), bool)
+    )
     assert marked.known == {*masks, "fovea", "field edge"}
     assert marked.masks["optic disc"].sum() == 5120
     known = np.array([[name in marked.known for name in CONCEPTS], [False] * len(CONCEPTS)])

@@ -1,15 +1,18 @@
 """Downward passes against hand-worked networks and a reference in plain loops."""
+
 import functools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from random_networks import PADS_EVEN
 
-from cnnviz import backend, deconvnet, saliency
-from cnnviz.backend import T, function, lasagne
+from cnnviz.attribution import deconvnet, saliency
+from cnnviz.attribution.receptive_field import receptive_field
 from cnnviz.networks import defauw, die, layers
-from cnnviz.receptive_field import receptive_field
+from cnnviz.runtime import backend
+from cnnviz.runtime.backend import T, function, lasagne
 
 L = lasagne.layers
 LEAKY = lasagne.nonlinearities.LeakyRectify(0.5)
@@ -43,12 +46,18 @@ def correlation(incoming, kernel, b=None, nonlinearity=None, **options):
     """One valid cross-correlation, with a known kernel ``(channels, rows, columns)``."""
     kernel = np.asarray(kernel, np.float32)
     return L.Conv2DLayer(
-        incoming, 1, kernel.shape[1:], W=kernel[None, :, ::-1, ::-1].copy(),
-        b=b if b is None else lasagne.init.Constant(b), nonlinearity=nonlinearity,
-        **options)  # Lasagne 0.1 flips
+        incoming,
+        1,
+        kernel.shape[1:],
+        W=kernel[None, :, ::-1, ::-1].copy(),
+        b=b if b is None else lasagne.init.Constant(b),
+        nonlinearity=nonlinearity,
+        **options,
+    )  # Lasagne 0.1 flips
 
 
 # Worked by hand.
+
 
 def rectifier_under_signal():
     """A leaky rectifier to which [1, -1] comes down, whatever the method.
@@ -79,7 +88,8 @@ def test_unpooling_of_the_thesis(engine):
     image = image_of([1, 2, 3, 4], [5, 6, 7, 8], [9, 0, 1, 2], [3, 4, 5, 6])
     found = raw(L.MaxPool2DLayer(inputs, 2), image)
     np.testing.assert_array_equal(
-        found[0], [[0, 0, 0, 0], [0, 6, 0, 8], [9, 0, 0, 0], [0, 0, 0, 6]])
+        found[0], [[0, 0, 0, 0], [0, 6, 0, 8], [9, 0, 0, 0], [0, 0, 0, 6]]
+    )
 
 
 def test_windows_that_share_a_switch_add_up():
@@ -109,8 +119,7 @@ def test_of_equal_activations_the_first_is_the_maximal_neuron():
 def test_theanos_gradient_goes_to_all_equal_maxima_and_the_guided_to_the_first():
     inputs = L.InputLayer((None, 1, 2, 2), name="input")
     layer, flat = L.MaxPool2DLayer(inputs, 2), np.ones((1, 1, 2, 2), np.float32)
-    np.testing.assert_array_equal(saliency.feature_saliency(layer, flat)[0, 0],
-                                  [[1, 1], [1, 1]])
+    np.testing.assert_array_equal(saliency.feature_saliency(layer, flat)[0, 0], [[1, 1], [1, 1]])
     np.testing.assert_array_equal(raw(layer, flat, method="guided")[0], [[1, 0], [0, 0]])
 
 
@@ -118,12 +127,13 @@ def test_a_linear_neuron_gives_its_filter_times_its_activation():
     inputs = L.InputLayer((None, 1, 5, 5), name="input")
     layer = correlation(inputs, [[[1, 2], [3, 4]]])
     image = np.zeros((1, 1, 5, 5), np.float32)
-    image[0, 0, 3, 2] = 2          # the last entry of the kernel meets it
+    image[0, 0, 3, 2] = 2  # the last entry of the kernel meets it
     expected = np.zeros((5, 5))
     expected[2:4, 1:3] = [[8, 16], [24, 32]]
     np.testing.assert_array_equal(raw(layer, image, position="max")[0], expected)
     np.testing.assert_array_equal(
-        raw(layer, image, position="max", method="guided")[0], expected / 8)
+        raw(layer, image, position="max", method="guided")[0], expected / 8
+    )
 
 
 def test_the_rectifier_of_the_layer_itself_is_undone_too():
@@ -135,12 +145,15 @@ def test_the_rectifier_of_the_layer_itself_is_undone_too():
     np.testing.assert_array_equal(raw(layer, x, method="guided")[0, 0], [1, 2])
 
 
-@pytest.mark.parametrize("weight, bias, method, expected", [
-    (1, 0, "deconvnet", 0.5),    # not sigmoid(0.5)
-    (1, -2, "deconvnet", 0),     # the activation -1.5 is cut off
-    (1, 0, "guided", 0.25),      # the sigmoid's slope
-    (-1, 0, "guided", 0),        # -0.25 is cut off
-])
+@pytest.mark.parametrize(
+    "weight, bias, method, expected",
+    [
+        (1, 0, "deconvnet", 0.5),  # not sigmoid(0.5)
+        (1, -2, "deconvnet", 0),  # the activation -1.5 is cut off
+        (1, 0, "guided", 0.25),  # the sigmoid's slope
+        (-1, 0, "guided", 0),  # -0.25 is cut off
+    ],
+)
 def test_signals_pass_other_nonlinearities_rectified(weight, bias, method, expected):
     inputs = L.InputLayer((None, 1, 1, 1), name="input")
     below = L.NonlinearityLayer(inputs, lasagne.nonlinearities.sigmoid)
@@ -159,13 +172,13 @@ def test_channels_reduce_by_the_signed_maximum():
 
 # The definition, in loops over one image, in float64.
 
+
 def windows(layer, shape):
     """Place of every window in the padded maps, and the shape of its output."""
     size = getattr(layer, "pool_size", None) or layer.filter_size
     for row, column in np.ndindex(*shape):
         top, left = row * layer.stride[0], column * layer.stride[1]
-        yield (row, column), (slice(None), slice(top, top + size[0]),
-                              slice(left, left + size[1]))
+        yield (row, column), (slice(None), slice(top, top + size[0]), slice(left, left + size[1]))
 
 
 def padding(layer):
@@ -198,7 +211,7 @@ def deconvolved(layer, signal):
         for feature, kernel in enumerate(filters):
             padded[window] += signal[feature, row, column] * kernel
     rows, columns = layer.input_shape[2:]
-    return padded[:, pad[1][0]:, pad[2][0]:][:, :rows, :columns]
+    return padded[:, pad[1][0] :, pad[2][0] :][:, :rows, :columns]
 
 
 def switches(layer, maps):
@@ -208,8 +221,11 @@ def switches(layer, maps):
     for place, window in windows(layer, layer.output_shape[2:]):
         for feature, values in enumerate(padded[window]):
             row, column = np.unravel_index(values.argmax(), values.shape)
-            found[(feature, *place)] = (feature, window[1].start + row - up,
-                                        window[2].start + column - left)
+            found[(feature, *place)] = (
+                feature,
+                window[1].start + row - up,
+                window[2].start + column - left,
+            )
     return found
 
 
@@ -256,7 +272,7 @@ def reference(layer, image, feature, method, position):
     if position == "max":
         # The first: windows that overlap often share the maximum.
         ours.flat[np.arange(ours.size) != np.where(ours, maps, -np.inf).argmax()] = False
-    signal = ours * (maps if method == "deconvnet" else 1.)
+    signal = ours * (maps if method == "deconvnet" else 1.0)
     for each, known in reversed(passed):
         signal = downward(each, signal, known, method)
     return signal
@@ -274,8 +290,9 @@ def like_defauw(side=13):
     """Strides, overlapping windows, untied biases, leaky rectifiers."""
     network = L.InputLayer((None, 2, 2 * side + 1, 2 * side - 1), name="input")
     for number, (filters, size, stride) in enumerate([(3, 5, 2), (1, 3, 1), (3, 3, 1)]):
-        network = layers.SameConv2DLayer(network, filters, size, stride=stride,
-                                         nonlinearity=LEAKY, untie_biases=True)
+        network = layers.SameConv2DLayer(
+            network, filters, size, stride=stride, nonlinearity=LEAKY, untie_biases=True
+        )
         if number != 1:
             network = L.MaxPool2DLayer(network, 3, stride=2, name=f"pool{number}")
     return network
@@ -295,14 +312,15 @@ def of_everything():
 
 @both_engines
 @pytest.mark.parametrize("build", [like_defauw, of_everything])
-@pytest.mark.parametrize("method, position", [
-    ("deconvnet", "all"), ("deconvnet", "max"), ("guided", "all"), ("guided", "max")])
+@pytest.mark.parametrize(
+    "method, position",
+    [("deconvnet", "all"), ("deconvnet", "max"), ("guided", "all"), ("guided", "max")],
+)
 def test_downward_passes_equal_the_definition(engine, build, method, position):
     layer = drawn(build(), seed=1)  # leaves no map dead
     shape = L.get_all_layers(layer)[0].shape[1:]
     images = np.random.RandomState(1).randn(2, *shape).astype(np.float32)
-    found = deconvnet.reconstruction(layer, images, method=method, position=position,
-                                     raw=True)
+    found = deconvnet.reconstruction(layer, images, method=method, position=position, raw=True)
     for feature, row in np.ndindex(*found.shape[:2]):
         expected = reference(layer, images[row], feature, method, position)
         scale = np.abs(expected).max()
@@ -311,6 +329,7 @@ def test_downward_passes_equal_the_definition(engine, build, method, position):
 
 
 # Properties.
+
 
 def branches():
     """Every linear layer that has a downward pass, and no rectifier."""
@@ -327,8 +346,7 @@ def branches():
 def test_without_rectifiers_guided_is_the_gradient(position, aggregate):
     layer = branches()
     images = np.random.RandomState(0).randn(3, 2, 8, 8).astype(np.float32)
-    found = deconvnet.reconstruction(layer, images, method="guided", raw=True,
-                                     position=position)
+    found = deconvnet.reconstruction(layer, images, method="guided", raw=True, position=position)
     expected = saliency.feature_saliency(layer, images, aggregate=aggregate, raw=True)
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
@@ -351,8 +369,9 @@ def test_scaling_the_image_scales_the_reconstruction(factor, seed):
         once = compiled(method)(image, *pairs)
         scaled = compiled(method)(np.float32(factor) * image, *pairs)
         expected = np.float32(factor) ** power[method] * once
-        np.testing.assert_allclose(scaled, expected, rtol=0,
-                                   atol=1e-4 * np.abs(expected).max() + 1e-30)
+        np.testing.assert_allclose(
+            scaled, expected, rtol=0, atol=1e-4 * np.abs(expected).max() + 1e-30
+        )
 
 
 @pytest.mark.parametrize("method", deconvnet.METHODS)
@@ -370,6 +389,7 @@ def test_one_neuron_reaches_its_receptive_field_only(method):
 
 # Batches, inputs, types.
 
+
 def test_batches_and_features_do_not_change_the_result(monkeypatch):
     layer = drawn(like_defauw(), seed=3)
     images = np.random.RandomState(1).randn(5, 2, 27, 25).astype(np.float32)
@@ -379,10 +399,10 @@ def test_batches_and_features_do_not_change_the_result(monkeypatch):
     def check(expected, images=images, **arguments):
         found = deconvnet.reconstruction(layer, images, **arguments)
         # Kernels order their sums by the batch, so last digits may differ.
-        np.testing.assert_allclose(found, expected, rtol=0,
-                                   atol=1e-6 * np.abs(whole).max())
-    check(whole, batch_size=2)      # fewer than features
-    check(whole, batch_size=7)      # two images and all features
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6 * np.abs(whole).max())
+
+    check(whole, batch_size=2)  # fewer than features
+    check(whole, batch_size=7)  # two images and all features
     check(whole[[2, 0]], features=[2, 0])
     check(whole[:, 3:4], images=images[3:4])  # no image influences another's
     monkeypatch.setattr(deconvnet, "_PASS_NUMBERS", 1)
@@ -393,20 +413,19 @@ def test_batches_and_features_do_not_change_the_result(monkeypatch):
 def test_networks_with_several_inputs(wrt, expected):
     left, right = (L.InputLayer((None, 1, 4, 4), name=name) for name in "lr")
     layer = L.ElemwiseSumLayer([left, right], coeffs=[2, 3])
-    images = [np.random.RandomState(k).randn(2, 1, 4, 4).astype(np.float32)
-              for k in range(2)]
+    images = [np.random.RandomState(k).randn(2, 1, 4, 4).astype(np.float32) for k in range(2)]
     found = deconvnet.reconstruction(layer, images, wrt=wrt, method="guided")
     assert found.shape == (1, 2, 4, 4) and (found == expected).all()
     found = deconvnet.reconstruction(layer, images, wrt=wrt)
     np.testing.assert_allclose(
-        found[0], expected * (2 * images[0] + 3 * images[1])[:, 0], rtol=1e-6)
+        found[0], expected * (2 * images[0] + 3 * images[1])[:, 0], rtol=1e-6
+    )
 
 
 def test_a_layer_that_two_read_is_sent_both_signals():
     inputs = L.InputLayer((None, 1, 1, 2), name="input")
     rectifier = L.NonlinearityLayer(inputs, RECTIFY)
-    branch = [correlation(rectifier, [[[weight]]], nonlinearity=RECTIFY)
-              for weight in (3, -1)]
+    branch = [correlation(rectifier, [[[weight]]], nonlinearity=RECTIFY) for weight in (3, -1)]
     layer = L.ElemwiseSumLayer(branch)
     # From 3 max(0, x) the signals 3 * 3 x and, rectified before it is, -3 x.
     np.testing.assert_array_equal(raw(layer, image_of([1, -1]))[0, 0], [6, 0])
@@ -440,13 +459,22 @@ def pooled_twice(number):
     return drawn(network, seed=2)
 
 
-@pytest.mark.parametrize("engine, number, method", [
-    ("torch", 4, "guided"), ("torch", 2, "deconvnet"), ("theano", 4, "deconvnet"),
-    ("theano", 2, "guided")], indirect=["engine"])
+@pytest.mark.parametrize(
+    "engine, number, method",
+    [
+        ("torch", 4, "guided"),
+        ("torch", 2, "deconvnet"),
+        ("theano", 4, "deconvnet"),
+        ("theano", 2, "guided"),
+    ],
+    indirect=["engine"],
+)
 def test_pooling_layers_built_for_a_number_of_images_take_one(engine, number, method):
     image = np.random.RandomState(3).randn(1, 2, 12, 10).astype(np.float32)
-    found, expected = (deconvnet.reconstruction(pooled_twice(each), image, method=method)
-                       for each in (number, None))
+    found, expected = (
+        deconvnet.reconstruction(pooled_twice(each), image, method=method)
+        for each in (number, None)
+    )
     assert found.shape == (2, 1, 12, 10) and found.any()
     np.testing.assert_allclose(found, expected, atol=1e-6 * np.abs(expected).max())
 
@@ -469,17 +497,21 @@ def test_progress_is_shown_on_request(capsys):
 
 # What is refused.
 
-@pytest.mark.parametrize("arguments, message", [
-    (dict(method="gradient"), "unknown method 'gradient'; choose one of deconvnet, g"),
-    (dict(position="sum"), "unknown position 'sum'; choose one of all, max"),
-    (dict(features=3), "features 0 to 2, not 3"),
-    (dict(features=-1), "features 0 to 2, not -1"),
-    (dict(batch_size=0), "batch_size must be at least 1, not 0"),
-    (dict(wrt=1), "inputs 0 to 0, not 1"),
-    (dict(images=np.full((1, 1, 32, 32), np.nan, np.float32)), "not finite"),
-    (dict(images=np.zeros((1, 1, 32, 31), np.float32)), "has shape .*not"),
-    (dict(images=np.zeros((0, 1, 32, 32), np.float32)), "no images"),
-])
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (dict(method="gradient"), "unknown method 'gradient'; choose one of deconvnet, g"),
+        (dict(position="sum"), "unknown position 'sum'; choose one of all, max"),
+        (dict(features=3), "features 0 to 2, not 3"),
+        (dict(features=-1), "features 0 to 2, not -1"),
+        (dict(batch_size=0), "batch_size must be at least 1, not 0"),
+        (dict(wrt=1), "inputs 0 to 0, not 1"),
+        (dict(images=np.full((1, 1, 32, 32), np.nan, np.float32)), "not finite"),
+        (dict(images=np.zeros((1, 1, 32, 31), np.float32)), "has shape .*not"),
+        (dict(images=np.zeros((0, 1, 32, 32), np.float32)), "no images"),
+    ],
+)
 def test_bad_arguments_are_refused(arguments, message):
     layer = layers.find_layer(die.build("c1"), "pool1")
     usual = dict(images=np.zeros((1, 1, 32, 32), np.float32))
@@ -487,8 +519,9 @@ def test_bad_arguments_are_refused(arguments, message):
         deconvnet.reconstruction(layer, **{**usual, **arguments})
 
 
-@pytest.mark.parametrize("name, shown", [("norm", "norm"),
-                                         (None, "LocalResponseNormalization2DLayer")])
+@pytest.mark.parametrize(
+    "name, shown", [("norm", "norm"), (None, "LocalResponseNormalization2DLayer")]
+)
 def test_layers_without_a_downward_pass_are_named(name, shown):
     inputs = L.InputLayer((None, 3, 8, 8), name="input")
     network = L.LocalResponseNormalization2DLayer(inputs, name=name)
@@ -504,18 +537,21 @@ def test_dense_layers_have_no_feature_maps():
 
 # --- What layers are, by measurement ------------------------------------------------
 
+
 def of_one(*nonlinearities, weight=2.0, dtype="float32"):
     """Layers of one pixel and one weight, each with a non-linearity."""
     network = L.InputLayer((None, 1, 1, 1))
     for each in nonlinearities:
-        network = L.Conv2DLayer(network, 1, 1, W=lasagne.init.Constant(weight), b=None,
-                                nonlinearity=each)
+        network = L.Conv2DLayer(
+            network, 1, 1, W=lasagne.init.Constant(weight), b=None, nonlinearity=each
+        )
     return network
 
 
 def of_value(layer, value, method):
     return deconvnet.reconstruction(
-        layer, np.full((1, 1, 1, 1), value, np.float32), method=method, raw=True).item()
+        layer, np.full((1, 1, 1, 1), value, np.float32), method=method, raw=True
+    ).item()
 
 
 @pytest.mark.parametrize("ceiling", [3, 6, 20, 500])
@@ -551,8 +587,7 @@ def test_forms_of_non_linearities(name, method):
     nonlinearity, downwards, affine = FORMS[name]
     for sign in (-3, 3):
         below = of_one(nonlinearity, weight=1.0)
-        layer = L.Conv2DLayer(below, 1, 1, W=lasagne.init.Constant(sign), b=None,
-                              nonlinearity=None)
+        layer = L.Conv2DLayer(below, 1, 1, W=lasagne.init.Constant(sign), b=None, nonlinearity=None)
         x = T.scalar()
         value, slope = function([x], [nonlinearity(x), T.grad(nonlinearity(x), x)])(0.7)
         start = sign * value if method == "deconvnet" else 1
@@ -563,12 +598,20 @@ def test_forms_of_non_linearities(name, method):
 @pytest.mark.parametrize("method", deconvnet.METHODS)
 def test_a_rectifier_may_have_a_slope_for_each_channel(method):
     slopes = np.array([0.1, 0.5], np.float32)
+
     def parametric(values):
         return T.switch(values > 0, values, slopes.reshape(1, 2, 1, 1) * values)
+
     source = L.InputLayer((None, 2, 1, 1))
     network = L.NonlinearityLayer(source, parametric)
-    layer = L.Conv2DLayer(network, 1, 1, W=np.array([-1, 1], np.float32).reshape(1, 2, 1, 1),
-                          b=None, nonlinearity=None)
+    layer = L.Conv2DLayer(
+        network,
+        1,
+        1,
+        W=np.array([-1, 1], np.float32).reshape(1, 2, 1, 1),
+        b=None,
+        nonlinearity=None,
+    )
     image = np.array([2, 5], np.float32).reshape(1, 2, 1, 1)
     found = deconvnet.reconstruction(layer, image, method=method, raw=True).ravel()
     start = 3 if method == "deconvnet" else 1
@@ -579,8 +622,9 @@ class Normalization(L.Layer):
     """Fixed statistics, as BatchNormLayer has them once trained."""
 
     def get_output_for(self, input, **kwargs):
-        mean, scale = (np.array(each, np.float32).reshape(1, 2, 1, 1)
-                       for each in ((1, -2), (3, 0.5)))
+        mean, scale = (
+            np.array(each, np.float32).reshape(1, 2, 1, 1) for each in ((1, -2), (3, 0.5))
+        )
         return (input - mean) * scale
 
 
@@ -594,12 +638,17 @@ class Enlarging(L.Layer):
         return (*shape[:2], 2 * shape[2], 2 * shape[3])
 
 
-@pytest.mark.parametrize("build", [
-    lambda source: Normalization(source), lambda source: Enlarging(source),
-    lambda source: L.DimshuffleLayer(source, (0, 1, 3, 2)),
-    lambda source: L.ReshapeLayer(L.DenseLayer(source, 12, nonlinearity=None), ([0], 3, 2, 2)),
-    lambda source: L.NonlinearityLayer(source, lambda v: (v - 0.5) / 0.25),
-    lambda source: L.Pool2DLayer(source, 2, mode="average_inc_pad")])
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda source: Normalization(source),
+        lambda source: Enlarging(source),
+        lambda source: L.DimshuffleLayer(source, (0, 1, 3, 2)),
+        lambda source: L.ReshapeLayer(L.DenseLayer(source, 12, nonlinearity=None), ([0], 3, 2, 2)),
+        lambda source: L.NonlinearityLayer(source, lambda v: (v - 0.5) / 0.25),
+        lambda source: L.Pool2DLayer(source, 2, mode="average_inc_pad"),
+    ],
+)
 def test_a_linear_layer_of_any_kind_is_transposed(build):
     """So guided back-propagation is the gradient, whole map by whole map."""
     lasagne.random.set_rng(np.random.RandomState(0))
@@ -608,7 +657,8 @@ def test_a_linear_layer_of_any_kind_is_transposed(build):
     np.testing.assert_allclose(
         deconvnet.reconstruction(layer, images, method="guided", raw=True),
         saliency.feature_saliency(layer, images, aggregate="sum", raw=True, method="whole"),
-        atol=1e-5)
+        atol=1e-5,
+    )
 
 
 class SquaredInput(L.Conv2DLayer):
@@ -621,15 +671,25 @@ class TwiceTheMaximum(L.MaxPool2DLayer):
         return 2 * super().get_output_for(input, **kwargs)
 
 
-@pytest.mark.parametrize("build, why", [
-    (lambda source: SquaredInput(source, 2, 2, name="odd"), "is not linear in its input"),
-    (lambda source: TwiceTheMaximum(source, 2, name="odd"),
-     "does not give the maximum of its windows"),
-    (lambda source: L.LocalResponseNormalization2DLayer(source, name="odd"),
-     "is not linear in its input"),
-    (lambda source: L.FeaturePoolLayer(source, 2, name="odd"), "is not linear in its input"),
-    (lambda source: L.ElemwiseMergeLayer([source, source], T.mul, name="odd"),
-     "is not linear in its input")])
+@pytest.mark.parametrize(
+    "build, why",
+    [
+        (lambda source: SquaredInput(source, 2, 2, name="odd"), "is not linear in its input"),
+        (
+            lambda source: TwiceTheMaximum(source, 2, name="odd"),
+            "does not give the maximum of its windows",
+        ),
+        (
+            lambda source: L.LocalResponseNormalization2DLayer(source, name="odd"),
+            "is not linear in its input",
+        ),
+        (lambda source: L.FeaturePoolLayer(source, 2, name="odd"), "is not linear in its input"),
+        (
+            lambda source: L.ElemwiseMergeLayer([source, source], T.mul, name="odd"),
+            "is not linear in its input",
+        ),
+    ],
+)
 def test_what_is_neither_linear_nor_a_maximum_is_refused(build, why):
     layer = L.Conv2DLayer(build(L.InputLayer((None, 2, 6, 6))), 3, 2)
     with pytest.raises(ValueError, match=f"layer 'odd' .* has no downward pass: it {why}"):
@@ -645,7 +705,9 @@ def test_channels_may_come_last():
     images = np.random.RandomState(0).randn(2, 5, 6, 3).astype(np.float32)
     np.testing.assert_allclose(
         deconvnet.reconstruction(layer, images),
-        deconvnet.reconstruction(first, images.transpose(0, 3, 1, 2)), atol=1e-6)
+        deconvnet.reconstruction(first, images.transpose(0, 3, 1, 2)),
+        atol=1e-6,
+    )
     raw = deconvnet.reconstruction(layer, images, raw=True)
     assert raw.shape == (2, 2, 5, 6, 3)
 

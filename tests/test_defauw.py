@@ -1,4 +1,5 @@
 """De Fauw's network against a slow one, and the reading of his parameters."""
+
 import os
 import pickle
 import re
@@ -7,13 +8,14 @@ import struct
 import numpy as np
 import pytest
 
-from cnnviz import backend, cli, files
-from cnnviz.backend import lasagne, theano
+from cnnviz.attribution.receptive_field import depth, receptive_field
+from cnnviz.cli import dispatch
 from cnnviz.networks import defauw, defauw_dump, layers, weights
-from cnnviz.receptive_field import depth, receptive_field
+from cnnviz.runtime import backend, files
+from cnnviz.runtime.backend import lasagne, theano
 
 L = lasagne.layers
-NAMES = ([f"conv{k}" for k in range(1, 14)] + ["dense1", "dense2", "grades"])
+NAMES = [f"conv{k}" for k in range(1, 14)] + ["dense1", "dense2", "grades"]
 
 
 # --- Architecture -----------------------------------------------------------
@@ -21,8 +23,7 @@ NAMES = ([f"conv{k}" for k in range(1, 14)] + ["dense1", "dense2", "grades"])
 def whole():
     """The network at full size, with zeros, which need no orthogonalization."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lasagne.init, "Orthogonal",
-                      lambda gain: lasagne.init.Constant(0))
+        patch.setattr(lasagne.init, "Orthogonal", lambda gain: lasagne.init.Constant(0))
         return defauw.build()
 
 
@@ -39,7 +40,8 @@ def test_with_tied_biases_it_would_have_a_fifth_fewer(whole):
 
 def test_parameters_come_in_the_order_of_the_published_ones(whole):
     assert [parameter.name for parameter in L.get_all_params(whole)] == [
-        f"{name}.{kind}" for name in NAMES for kind in "Wb"]
+        f"{name}.{kind}" for name in NAMES for kind in "Wb"
+    ]
 
 
 def test_shapes_from_512_pixels_to_five_grades(whole):
@@ -56,16 +58,23 @@ def test_pooling_layers_are_those_of_table_4_1(whole):
     pooling = layers.pooling_layers(whole)
     assert [layer.name for layer in pooling] == [f"pool{k}" for k in range(1, 6)]
     assert [layer.output_shape[1:] for layer in pooling] == [
-        (32, 127, 127), (32, 63, 63), (64, 31, 31), (128, 15, 15), (256, 7, 7)]
+        (32, 127, 127),
+        (32, 63, 63),
+        (64, 31, 31),
+        (128, 15, 15),
+        (256, 7, 7),
+    ]
     assert [depth(layer) for layer in pooling] == [1, 4, 7, 12, 17]
     assert [receptive_field(layer).size for layer in pooling] == [
-        (size, size) for size in (11, 35, 83, 243, 563)]
+        (size, size) for size in (11, 35, 83, 243, 563)
+    ]
 
 
 def equation_2_10(sizes, strides):
     """Thesis eq. 2.10 as printed, of the last of these layers."""
-    return (sum(size * np.prod(strides[:i], dtype=int)
-                for i, size in enumerate(sizes)) - sum(strides[:-1]))
+    return sum(size * np.prod(strides[:i], dtype=int) for i, size in enumerate(sizes)) - sum(
+        strides[:-1]
+    )
 
 
 def test_equation_2_10_is_not_what_table_4_1_was_computed_by(whole):
@@ -79,10 +88,17 @@ def test_equation_2_10_is_not_what_table_4_1_was_computed_by(whole):
     assert found == [11, 43, 111, 345, 819]  # true: 11, 35, 83, 243, 563
 
 
-@pytest.mark.parametrize("arguments, message", [
-    (dict(batch_size=3), "even"), (dict(batch_size=0), "even"),
-    (dict(size=124), "at least 125"), (dict(reduction=0), "must divide 32"),
-    (dict(reduction=3), "must divide 32"), (dict(reduction=64), "must divide 32")])
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (dict(batch_size=3), "even"),
+        (dict(batch_size=0), "even"),
+        (dict(size=124), "at least 125"),
+        (dict(reduction=0), "must divide 32"),
+        (dict(reduction=3), "must divide 32"),
+        (dict(reduction=64), "must divide 32"),
+    ],
+)
 def test_what_it_cannot_be_is_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         defauw.build(**arguments)
@@ -120,8 +136,9 @@ def slow_convolution(images, W, b, stride):
     for f in range(b.shape[0]):
         for i in range(b.shape[1]):
             for j in range(b.shape[2]):
-                window = padded[:, :, i * stride:i * stride + W.shape[2],
-                                j * stride:j * stride + W.shape[3]]
+                window = padded[
+                    :, :, i * stride : i * stride + W.shape[2], j * stride : j * stride + W.shape[3]
+                ]
                 out[:, f, i, j] = (window * W[f]).sum(axis=(1, 2, 3)) + b[f, i, j]
     return out
 
@@ -136,7 +153,7 @@ def slow_pooling(x):
     out = np.empty((*x.shape[:2], *map(len, starts)))
     for i, row in enumerate(starts[0]):
         for j, column in enumerate(starts[1]):
-            out[:, :, i, j] = x[:, :, row:row + 3, column:column + 3].max(axis=(2, 3))
+            out[:, :, i, j] = x[:, :, row : row + 3, column : column + 3].max(axis=(2, 3))
     return out
 
 
@@ -166,10 +183,10 @@ def slow_network(values, images, dimensions):
 
 def compiled(network):
     """Function from images and dimensions to posteriors and the last pooling."""
-    inputs = [layers.find_layer(network, name).input_var
-              for name in ("images", "dimensions")]
-    return backend.function(inputs, L.get_output(
-        [network, layers.find_layer(network, "pool5")], deterministic=True))
+    inputs = [layers.find_layer(network, name).input_var for name in ("images", "dimensions")]
+    return backend.function(
+        inputs, L.get_output([network, layers.find_layer(network, "pool5")], deterministic=True)
+    )
 
 
 def randomize(network, rng):
@@ -177,8 +194,7 @@ def randomize(network, rng):
     for parameter in L.get_all_params(network):
         shape = parameter.get_value().shape
         fan_in = {1: 4, 2: shape[0], 3: 4}.get(len(shape), np.prod(shape[1:]))
-        parameter.set_value((rng.randn(*shape) / np.sqrt(fan_in))
-                            .astype(parameter.dtype))
+        parameter.set_value((rng.randn(*shape) / np.sqrt(fan_in)).astype(parameter.dtype))
 
 
 @pytest.fixture(scope="module")
@@ -193,8 +209,11 @@ def double():
         rng = np.random.RandomState(2)
         network = defauw.build(4, size=192, reduction=8)
         randomize(network, rng)
-        return (L.get_all_param_values(network), compiled(network),
-                [rng.randn(4, 3, 192, 192), rng.rand(4, 2)])
+        return (
+            L.get_all_param_values(network),
+            compiled(network),
+            [rng.randn(4, 3, 192, 192), rng.rand(4, 2)],
+        )
 
 
 def test_forward_pass_equals_a_slow_one(double):
@@ -221,6 +240,7 @@ def test_an_eye_changes_what_is_said_of_the_other_eye_alone(double, which):
 # --- Published parameters ---------------------------------------------------
 def python_2_pickle(arrays):
     """What Python 2 writes, opcode by opcode: arrays' bytes are plain strings."""
+
     def text(data):
         return b"T" + struct.pack("<i", len(data)) + data
 
@@ -230,13 +250,21 @@ def python_2_pickle(arrays):
     out = b"\x80\x02]("
     for array in arrays:
         code = text(array.dtype.str[1:].encode())
-        out += (b"cnumpy.core.multiarray\n_reconstruct\n"
-                b"cnumpy\nndarray\n" + integer(0) + b"\x85" + text(b"b") + b"\x87R"
-                b"(" + integer(1) +
-                b"(" + b"".join(map(integer, array.shape)) + b"t"
-                b"cnumpy\ndtype\n" + code + integer(0) + integer(1) + b"\x87R"
-                b"(" + integer(3) + text(b"<") + b"NNN" + integer(-1) * 2 + integer(0)
-                + b"tb\x89" + text(array.tobytes()) + b"tb")
+        out += (
+            b"cnumpy.core.multiarray\n_reconstruct\n"
+            b"cnumpy\nndarray\n" + integer(0) + b"\x85" + text(b"b") + b"\x87R"
+            b"(" + integer(1) + b"(" + b"".join(map(integer, array.shape)) + b"t"
+            b"cnumpy\ndtype\n" + code + integer(0) + integer(1) + b"\x87R"
+            b"("
+            + integer(3)
+            + text(b"<")
+            + b"NNN"
+            + integer(-1) * 2
+            + integer(0)
+            + b"tb\x89"
+            + text(array.tobytes())
+            + b"tb"
+        )
     return out + b"e."
 
 
@@ -250,10 +278,12 @@ def python_3_pickle(arrays):
 @pytest.fixture
 def dump(tmp_path):
     """Writes bytes to a file; returns it with its hash."""
+
     def write(content):
         path = tmp_path / "PARAMSDUMP.pkl"
         path.write_bytes(content)
         return path, defauw_dump.git_blob_sha1(path)
+
     return write
 
 
@@ -265,13 +295,19 @@ def network():
 @pytest.fixture
 def arrays(network, rng):
     """Random parameters that fit the network."""
-    return [rng.randn(*parameter.get_value().shape).astype(np.float32) / 10
-            for parameter in L.get_all_params(network)]
+    return [
+        rng.randn(*parameter.get_value().shape).astype(np.float32) / 10
+        for parameter in L.get_all_params(network)
+    ]
 
 
-@pytest.mark.parametrize("content, expected", [
-    (b"", "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"),
-    (b"hello\n", "ce013625030ba8dba906f756967f9e9ca394464a")])
+@pytest.mark.parametrize(
+    "content, expected",
+    [
+        (b"", "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"),
+        (b"hello\n", "ce013625030ba8dba906f756967f9e9ca394464a"),
+    ],
+)
 def test_the_hash_is_that_of_git(dump, content, expected):
     assert dump(content)[1] == expected
 
@@ -287,27 +323,28 @@ def test_arrays_are_read_bit_by_bit(dump, arrays, write, dtype):
 
 
 def test_array_layouts_that_numpy_writes_are_read(dump, rng):
-    expected = (np.asfortranarray(rng.randn(3, 4)), rng.randn(2, 5).astype(">f4"),
-                rng.randn(4, 4)[::2, 1:])
-    for left, right in zip(defauw_dump.read(*dump(python_3_pickle(expected))),
-                           expected, strict=True):
+    expected = (
+        np.asfortranarray(rng.randn(3, 4)),
+        rng.randn(2, 5).astype(">f4"),
+        rng.randn(4, 4)[::2, 1:],
+    )
+    for left, right in zip(
+        defauw_dump.read(*dump(python_3_pickle(expected))), expected, strict=True
+    ):
         np.testing.assert_array_equal(left, right)
 
 
 def test_converted_parameters_give_the_same_outputs(dump, arrays, network, rng, tmp_path):
     compute = compiled(network)
-    batch = [rng.randn(2, 3, 125, 125).astype(np.float32),
-             rng.rand(2, 2).astype(np.float32)]
+    batch = [rng.randn(2, 3, 125, 125).astype(np.float32), rng.rand(2, 2).astype(np.float32)]
     L.set_all_param_values(network, arrays)
     expected = compute(*batch)[0]
     path, blob = dump(python_2_pickle(arrays))
     defauw_dump.convert(path, tmp_path / "defauw.npz", small(2), blob)
     randomize(network, rng)
     assert not np.array_equal(compute(*batch)[0], expected)
-    metadata = weights.load(tmp_path / "defauw.npz", network,
-                            expected={"network": "defauw"})
-    assert metadata == {"network": "defauw", "source": defauw_dump.SOURCE,
-                        "git_blob": blob}
+    metadata = weights.load(tmp_path / "defauw.npz", network, expected={"network": "defauw"})
+    assert metadata == {"network": "defauw", "source": defauw_dump.SOURCE, "git_blob": blob}
     np.testing.assert_array_equal(compute(*batch)[0], expected)
 
 
@@ -320,19 +357,26 @@ def test_double_precision_is_rounded_to_the_network_s(dump, arrays, network):
 
 
 def test_the_published_hash_is_asked_for_and_looked_at_first(dump, arrays, monkeypatch):
-    monkeypatch.setattr(defauw_dump, "_Unpickler",
-                        lambda *_, **__: pytest.fail("unpickled"))
+    monkeypatch.setattr(defauw_dump, "_Unpickler", lambda *_, **__: pytest.fail("unpickled"))
     path, blob = dump(python_2_pickle(arrays))
-    with pytest.raises(ValueError, match=(
+    with pytest.raises(
+        ValueError,
+        match=(
             f"PARAMSDUMP.pkl: git blob hash {blob} instead of "
-            "919bd6cc47b3c46c35d63a3732f207ef3916b6ce.*about 84 MB.*77c5781/dumps/")):
+            "919bd6cc47b3c46c35d63a3732f207ef3916b6ce.*about 84 MB.*77c5781/dumps/"
+        ),
+    ):
         defauw_dump.read(path)
 
 
-@pytest.mark.parametrize("content, message", [
-    (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "Git LFS pointer"),
-    (b"\n<!DOCTYPE html>\n<html>", "web page; save the file itself"),
-    (b"\x80\x02]", "truncated or altered")])
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "Git LFS pointer"),
+        (b"\n<!DOCTYPE html>\n<html>", "web page; save the file itself"),
+        (b"\x80\x02]", "truncated or altered"),
+    ],
+)
 def test_what_came_instead_of_the_file_is_named(dump, content, message):
     with pytest.raises(ValueError, match=f"instead of 919bd6cc.*{message}"):
         defauw_dump.read(dump(content)[0])
@@ -364,8 +408,11 @@ class Command:
 def test_a_hostile_file_runs_nothing(dump, tmp_path, place):
     marker = tmp_path / "marker"
     command = Command(f"touch {marker}")
-    value = {"alone": command, "among arrays": [np.zeros(3), command],
-             "in an array": [np.array([command], object)]}[place]
+    value = {
+        "alone": command,
+        "among arrays": [np.zeros(3), command],
+        "in an array": [np.array([command], object)],
+    }[place]
     content = pickle.dumps(value, protocol=2)
     message = "type 'O8'" if place == "in an array" else "asks for 'posix.system'"
     with pytest.raises(ValueError, match=f"PARAMSDUMP.pkl: .*{message}"):
@@ -375,42 +422,73 @@ def test_a_hostile_file_runs_nothing(dump, tmp_path, place):
     assert marker.exists()  # so the command would have run
 
 
-@pytest.mark.parametrize("name", [
-    "builtins eval", "__builtin__ eval", "os system", "numpy load", "numpy core.multiarray",
-    "numpy.core.multiarray scalar", "numpy.testing._private.utils runstring",
-    "_codecs decode", "copyreg _reconstructor", "functools partial"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "builtins eval",
+        "__builtin__ eval",
+        "os system",
+        "numpy load",
+        "numpy core.multiarray",
+        "numpy.core.multiarray scalar",
+        "numpy.testing._private.utils runstring",
+        "_codecs decode",
+        "copyreg _reconstructor",
+        "functools partial",
+    ],
+)
 @pytest.mark.parametrize("opcode", ["GLOBAL", "STACK_GLOBAL", "INST"])
 def test_every_other_name_is_refused(dump, name, opcode):
     module, attribute = (part.encode() for part in name.split())
-    content = {"GLOBAL": b"\x80\x02c%s\n%s\n.",
-               "STACK_GLOBAL": b"\x80\x04\x8c" + bytes([len(module)]) + b"%s\x8c"
-               + bytes([len(attribute)]) + b"%s\x93.",
-               "INST": b"(i%s\n%s\n."}[opcode] % (module, attribute)
+    content = {
+        "GLOBAL": b"\x80\x02c%s\n%s\n.",
+        "STACK_GLOBAL": b"\x80\x04\x8c"
+        + bytes([len(module)])
+        + b"%s\x8c"
+        + bytes([len(attribute)])
+        + b"%s\x93.",
+        "INST": b"(i%s\n%s\n.",
+    }[opcode] % (module, attribute)
     with pytest.raises(ValueError, match=re.escape(f"asks for '{name.replace(' ', '.')}'")):
         defauw_dump.read(*dump(content))
 
 
-@pytest.mark.parametrize("array", [
-    np.array([None, "a"], object), np.zeros(3, [("a", "f4")]), np.zeros(3, np.int64),
-    np.array(["text"]), np.zeros(3, np.float16)], ids=str)
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.array([None, "a"], object),
+        np.zeros(3, [("a", "f4")]),
+        np.zeros(3, np.int64),
+        np.array(["text"]),
+        np.zeros(3, np.float16),
+    ],
+    ids=str,
+)
 def test_arrays_of_anything_but_floats_are_refused(dump, array):
     with pytest.raises(ValueError, match="holds an array of type"):
         defauw_dump.read(*dump(pickle.dumps([array], protocol=2)))
 
 
-@pytest.mark.parametrize("value, message", [
-    ({"l_out": 1}, "object of type dict instead of a list"), (3, "of type int instead"),
-    ([np.zeros(2), 5], "item 1 of the list is not an array"),
-    ([[np.zeros(2)]], "item 0 of the list is not an array"),
-    ([np.dtype("f4")], "item 0 of the list is not an array")])
+@pytest.mark.parametrize(
+    "value, message",
+    [
+        ({"l_out": 1}, "object of type dict instead of a list"),
+        (3, "of type int instead"),
+        ([np.zeros(2), 5], "item 1 of the list is not an array"),
+        ([[np.zeros(2)]], "item 0 of the list is not an array"),
+        ([np.dtype("f4")], "item 0 of the list is not an array"),
+    ],
+)
 def test_anything_but_a_list_of_arrays_is_refused(dump, value, message):
     with pytest.raises(ValueError, match=message):
         defauw_dump.read(*dump(pickle.dumps(value, protocol=2)))
 
 
-@pytest.mark.parametrize("content", [
-    b"](cnumpy\nndarray\n)Re.", b"](cnumpy\nndarray\n)\x81e.", b"](cnumpy\nndarray\ne."],
-    ids=["called", "made", "named"])
+@pytest.mark.parametrize(
+    "content",
+    [b"](cnumpy\nndarray\n)Re.", b"](cnumpy\nndarray\n)\x81e.", b"](cnumpy\nndarray\ne."],
+    ids=["called", "made", "named"],
+)
 def test_an_array_without_values_is_refused(dump, content):
     with pytest.raises(ValueError, match="item 0 of the list is not an array"):
         defauw_dump.read(*dump(b"\x80\x02" + content))
@@ -426,7 +504,7 @@ def test_text_in_other_encodings_is_refused(dump):
 def test_truncated_files_are_refused_even_with_their_own_hash(dump, arrays, share):
     content = python_2_pickle(arrays)
     with pytest.raises(ValueError, match="truncated or not a pickle of arrays.*download"):
-        defauw_dump.read(*dump(content[:int(share * len(content))]))
+        defauw_dump.read(*dump(content[: int(share * len(content))]))
 
 
 def test_arrays_with_too_few_bytes_are_refused(dump):
@@ -440,19 +518,27 @@ def test_arrays_with_too_few_bytes_are_refused(dump):
 def with_value(value):
     def change(arrays):
         arrays[3].flat[7] = value
+
     return change
 
 
-@pytest.mark.parametrize("change, message", [
-    (lambda arrays: arrays.pop(), "holds 31 arrays, and the network has 32"),
-    (lambda arrays: arrays.append(arrays[0]), "holds 33 arrays"),
-    (lambda arrays: arrays.insert(4, arrays.pop(2)),
-     r"array 2, for parameter conv2.W, has shape \(2, 31, 31\) instead of \(2, 2, 3, 3\)"),
-    (with_value(np.nan), "array 3, for parameter conv2.b, holds values that are not"),
-    (with_value(-np.inf), "array 3, for parameter conv2.b, holds values that are not"),
-    (with_value(1e300), "array 3, for parameter conv2.b, holds values that are not")])
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda arrays: arrays.pop(), "holds 31 arrays, and the network has 32"),
+        (lambda arrays: arrays.append(arrays[0]), "holds 33 arrays"),
+        (
+            lambda arrays: arrays.insert(4, arrays.pop(2)),
+            r"array 2, for parameter conv2.W, has shape \(2, 31, 31\) instead of \(2, 2, 3, 3\)",
+        ),
+        (with_value(np.nan), "array 3, for parameter conv2.b, holds values that are not"),
+        (with_value(-np.inf), "array 3, for parameter conv2.b, holds values that are not"),
+        (with_value(1e300), "array 3, for parameter conv2.b, holds values that are not"),
+    ],
+)
 def test_the_first_misfit_is_named_and_nothing_is_loaded(
-        dump, arrays, network, change, message, tmp_path):
+    dump, arrays, network, change, message, tmp_path
+):
     arrays = [array.astype("f8") for array in arrays]
     change(arrays)
     before = [value.copy() for value in L.get_all_param_values(network)]
@@ -471,7 +557,7 @@ def test_the_command_converts(dump, arrays, monkeypatch, tmp_path, capsys):
     network = small()
     monkeypatch.setattr(defauw, "build", lambda: network)
     output = tmp_path / "out" / "defauw.npz"
-    assert cli.main(["convert-defauw", "--dump", str(path), "--output", str(output)]) == 0
+    assert dispatch.main(["convert-defauw", "--dump", str(path), "--output", str(output)]) == 0
     assert f" parameters in {output}" in capsys.readouterr().out
     np.testing.assert_array_equal(files.load_arrays(output)["grades.W"], arrays[-2])
 
@@ -479,7 +565,7 @@ def test_the_command_converts(dump, arrays, monkeypatch, tmp_path, capsys):
 def test_the_command_refuses_another_file_in_one_line(dump, tmp_path, capsys):
     path, _ = dump(b"another")
     output = tmp_path / "defauw.npz"
-    assert cli.main(["convert-defauw", "--dump", str(path), "--output", str(output)]) == 1
+    assert dispatch.main(["convert-defauw", "--dump", str(path), "--output", str(output)]) == 1
     error = capsys.readouterr().err.strip()
     assert error.startswith(f"cnnviz convert-defauw: {path}: git blob hash")
     assert "\n" not in error and not output.exists()

@@ -1,11 +1,12 @@
 """The data set: its views and labels, its renders, and reading it back."""
+
 import numpy as np
 import pytest
 from scipy import ndimage
 
-from cnnviz import files
 from cnnviz.datasets import die360
 from cnnviz.datasets.die360 import BACKGROUND, EDGE, PIP
+from cnnviz.runtime import files
 
 STRIDE = 1200
 REGIONS = [BACKGROUND, *range(1, 7), EDGE, *range(PIP + 1, PIP + 7)]
@@ -13,11 +14,18 @@ REGIONS = [BACKGROUND, *range(1, 7), EDGE, *range(PIP + 1, PIP + 7)]
 
 # --- Views and labels -------------------------------------------------------
 
+
 def test_there_are_49200_views_with_the_thesis_shares_of_classes():
     a, b, label = die360.angles()
     assert len(a) == len(b) == len(label) == 49200
     assert dict(zip(*np.unique(label, return_counts=True))) == {
-        1: 4920, 2: 4920, 3: 14760, 4: 14760, 5: 4920, 6: 4920}
+        1: 4920,
+        2: 4920,
+        3: 14760,
+        4: 14760,
+        5: 4920,
+        6: 4920,
+    }
     for column in (a, b, label):
         assert np.issubdtype(column.dtype, np.integer)
 
@@ -25,17 +33,19 @@ def test_there_are_49200_views_with_the_thesis_shares_of_classes():
 def test_first_and_last_views():
     rows = np.transpose(die360.angles())
     assert rows[:2].tolist() == [[0, 50, 2], [0, 51, 2]]
-    assert rows[40:42].tolist() == [[0, 90, 2], [1, 50, 2]]        # b, then a
+    assert rows[40:42].tolist() == [[0, 90, 2], [1, 50, 2]]  # b, then a
     assert rows[1229:1231].tolist() == [[29, 90, 2], [0, 140, 4]]  # next cell
     assert rows[-2:].tolist() == [[359, 359, 3], [359, 0, 3]]
 
 
 def test_views_go_cell_by_cell_then_by_a_then_by_b():
     a, b, label = die360.angles()
-    expected = [(x, y % 360, number)
-                for start_a, start_b, number in die360.cells()
-                for x in range(start_a, start_a + 30)
-                for y in range(start_b, start_b + 41)]
+    expected = [
+        (x, y % 360, number)
+        for start_a, start_b, number in die360.cells()
+        for x in range(start_a, start_a + 30)
+        for y in range(start_b, start_b + 41)
+    ]
     np.testing.assert_array_equal(np.transpose([a, b, label]), expected)
 
 
@@ -44,7 +54,8 @@ def test_no_view_occurs_twice_and_b_360_is_given_as_0():
     assert len(set(zip(a, b))) == 49200
     assert a.min() == 0 and a.max() == 359
     assert sorted(set(b)) == sorted(
-        [*range(50, 91), *range(140, 181), *range(230, 271), *range(320, 360), 0])
+        [*range(50, 91), *range(140, 181), *range(230, 271), *range(320, 360), 0]
+    )
     assert (b == 0).sum() == 12 * 30
 
 
@@ -55,11 +66,20 @@ def test_cells():
     assert cells[-3:] == [(330, 140, 4), (330, 230, 5), (330, 320, 3)]
     places = {cell[:2] for cell in cells}
     dropped = {(a, b) for a in range(0, 360, 30) for b in (50, 140, 230, 320)} - places
-    assert dropped == {(60, 50), (150, 50), (240, 50), (330, 50),
-                       (30, 230), (120, 230), (210, 230), (300, 230)}
+    assert dropped == {
+        (60, 50),
+        (150, 50),
+        (240, 50),
+        (330, 50),
+        (30, 230),
+        (120, 230),
+        (210, 230),
+        (300, 230),
+    }
 
 
 # --- Rendering --------------------------------------------------------------
+
 
 @pytest.mark.parametrize("size", [32, 64, 128, 101])
 def test_render_gives_float32_images_in_range(size):
@@ -133,8 +153,9 @@ def test_zoom_matrix_equals_the_authors_zoom(rng):
     assert matrix.shape == (32, 128)
     image = rng.rand(128, 128)
     # Equal up to double rounding in a different order of sums.
-    np.testing.assert_allclose(matrix @ image @ matrix.T, ndimage.zoom(image, 0.25),
-                               rtol=0, atol=1e-12)
+    np.testing.assert_allclose(
+        matrix @ image @ matrix.T, ndimage.zoom(image, 0.25), rtol=0, atol=1e-12
+    )
 
 
 def test_small_images_are_the_authors_zoom_of_large_ones():
@@ -142,15 +163,16 @@ def test_small_images_are_the_authors_zoom_of_large_ones():
     small = die360.render([33, 200], [60.5, 140])
     for image, reduced in zip(large, small):
         # 1e-5: float32 sums over 128 products, values to 1.
-        np.testing.assert_allclose(ndimage.zoom(image.astype(float), 0.25), reduced,
-                                   rtol=0, atol=1e-5)
+        np.testing.assert_allclose(
+            ndimage.zoom(image.astype(float), 0.25), reduced, rtol=0, atol=1e-5
+        )
 
 
 # --- Against Blender's renders of the author's scene ------------------------
 
+
 # Measured: 0.61/255 at 32 pixels, 0.62/255 at 128; correlation 0.9996 (32).
-@pytest.mark.parametrize("size, worst, correlation", [(32, 0.70, 0.9995),
-                                                      (128, 1.0, 0.9995)])
+@pytest.mark.parametrize("size, worst, correlation", [(32, 0.70, 0.9995), (128, 1.0, 0.9995)])
 def test_renders_equal_the_reference_renders(mirror, size, worst, correlation):
     reference = files.load_arrays(mirror / "die360" / f"reference_{size}.npz")
     expected = reference["images"]
@@ -172,6 +194,7 @@ def test_labels_equal_those_of_the_reference_renders(mirror, size):
 
 # --- Regions ----------------------------------------------------------------
 
+
 @pytest.mark.parametrize("size", [32, 64, 128])
 def test_regions_are_small_integers_of_the_documented_kind(size):
     region = die360.regions([0, 45.5], [90, 140], size)
@@ -186,8 +209,7 @@ def test_small_regions_are_large_ones_sampled_at_aligned_corners():
     np.testing.assert_array_equal(small[:, ::31, ::31], large[:, ::127, ::127])
     place = np.arange(32) * 127 / 31
     low, high = np.floor(place).astype(int), np.ceil(place).astype(int)
-    around = [large[:, rows][:, :, columns] for rows in (low, high)
-              for columns in (low, high)]
+    around = [large[:, rows][:, :, columns] for rows in (low, high) for columns in (low, high)]
     # In between, what is seen is seen at a neighbouring place of the large
     # grid too, except for slivers thinner than its pitch.
     assert (small == around).any(0).mean() > 0.999
@@ -195,7 +217,7 @@ def test_small_regions_are_large_ones_sampled_at_aligned_corners():
 
 
 def test_labelled_face_is_in_sight_in_every_view():
-    a, b, label = (column[::STRIDE // 4] for column in die360.angles())
+    a, b, label = (column[:: STRIDE // 4] for column in die360.angles())
     for region, number in zip(die360.regions(a, b), label):
         assert np.isin(region, (number, PIP + number)).mean() > 0.05
 
@@ -208,6 +230,7 @@ def test_regions_lie_where_the_picture_has_them():
 
 
 # --- Reading the data set ---------------------------------------------------
+
 
 @pytest.fixture(scope="module")
 def rendered():
@@ -232,8 +255,9 @@ def test_load_gives_back_what_was_rendered(path, rendered):
     assert data.mean == pytest.approx(rendered.mean(dtype=float), rel=1e-12)
     assert data.std == pytest.approx(rendered.std(dtype=float), rel=1e-12)
     # 1e-6: float32 rounding of values up to 3, times a deviation of 0.15.
-    np.testing.assert_allclose(data.images[:, 0] * data.std + data.mean, rendered,
-                               rtol=0, atol=1e-6)
+    np.testing.assert_allclose(
+        data.images[:, 0] * data.std + data.mean, rendered, rtol=0, atol=1e-6
+    )
 
 
 def change(images, what):
@@ -244,20 +268,22 @@ def change(images, what):
         return images[:, np.newaxis]
     if what == "float64":
         return images.astype(np.float64)
-    images[3, 2, 1] = {"nan": np.nan, "inf": np.inf, "too dark": -0.01,
-                       "too bright": 1.01}[what]
+    images[3, 2, 1] = {"nan": np.nan, "inf": np.inf, "too dark": -0.01, "too bright": 1.01}[what]
     return images
 
 
-@pytest.mark.parametrize("what, reason", [
-    ("missing view", r"shape \(40, 32, 32\) instead of \(41, 32, 32\)"),
-    ("channel axis", "shape"),
-    ("float64", "float64 instead of float32"),
-    ("nan", "not finite"),
-    ("inf", "not finite"),
-    ("too dark", "outside"),
-    ("too bright", "outside"),
-])
+@pytest.mark.parametrize(
+    "what, reason",
+    [
+        ("missing view", r"shape \(40, 32, 32\) instead of \(41, 32, 32\)"),
+        ("channel axis", "shape"),
+        ("float64", "float64 instead of float32"),
+        ("nan", "not finite"),
+        ("inf", "not finite"),
+        ("too dark", "outside"),
+        ("too bright", "outside"),
+    ],
+)
 def test_load_names_file_reason_and_remedy(path, rendered, what, reason):
     np.save(path, change(rendered, what))
     with pytest.raises(ValueError, match=reason) as error:

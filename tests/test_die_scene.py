@@ -1,4 +1,5 @@
 """The traced die against a slow reference, and against cases worked by hand."""
+
 import hashlib
 import os
 import subprocess
@@ -15,10 +16,18 @@ from cnnviz.datasets import die_scene
 from cnnviz.datasets.die_scene import BACKGROUND, EDGE, PIP
 
 # Head-on view of each face: the camera on its outward normal.
-HEAD_ON = {1: (90, 90), 2: (0, 90), 3: (0, 0), 4: (0, 180), 5: (180, 90),
-           6: (270, 90)}
-OBLIQUE = [(45, 60), (12.3, 71.7), (200, 140), (330, 255), (77.7, 340.2),
-           (33, 270), (120, 50), (0, 50), (133, 333.3)]
+HEAD_ON = {1: (90, 90), 2: (0, 90), 3: (0, 0), 4: (0, 180), 5: (180, 90), 6: (270, 90)}
+OBLIQUE = [
+    (45, 60),
+    (12.3, 71.7),
+    (200, 140),
+    (330, 255),
+    (77.7, 340.2),
+    (33, 270),
+    (120, 50),
+    (0, 50),
+    (133, 333.3),
+]
 # Centres of 24 x 24 pixels, on the image plane from -1 to 1.
 PLACES = (np.arange(24) + 0.5) / 12 - 1
 LEVEL = 1 / 255
@@ -50,6 +59,7 @@ def render(a, b, size=64):
 
 # --- Against the slow reference ---------------------------------------------
 
+
 @pytest.mark.parametrize("a, b", [*HEAD_ON.values(), *OBLIQUE])
 def test_radiance_equals_the_slow_reference(a, b):
     expected, _ = reference_renderer.trace(a, b, PLACES, -PLACES)
@@ -72,6 +82,7 @@ def test_regions_equal_the_slow_reference(a, b):
 
 # --- Regions worked by hand -------------------------------------------------
 
+
 @pytest.mark.parametrize("number", HEAD_ON)
 def test_every_face_has_as_many_pips_as_its_number(number):
     region = regions(*HEAD_ON[number])
@@ -89,8 +100,12 @@ def test_face_one_has_its_pip_in_the_middle_and_is_flat_around():
     # The image's border pixels show the rounded edge: the flat part ends
     # where the normal leans 15 degrees, at v^9 = tan 15, v = 0.864, pixel 60.
     for offset in (16, 36, 55):
-        for row, column in [(64 + offset, 64), (64 - offset, 64),
-                            (64, 64 + offset), (64, 64 - offset)]:
+        for row, column in [
+            (64 + offset, 64),
+            (64 - offset, 64),
+            (64, 64 + offset),
+            (64, 64 - offset),
+        ]:
             assert region[row, column] == 1
     for row, column in [(64, 127), (64, 0), (0, 64), (127, 64)]:
         assert region[row, column] == EDGE
@@ -124,12 +139,14 @@ def test_pip_of_face_two_lies_where_the_pinhole_camera_puts_it():
 def test_trace_without_regions_gives_the_same_radiance():
     radiance = np.empty((24, 24), np.float32)
     places = PLACES.astype(np.float32)
-    die_scene.trace(die_scene.camera_frame(45, 60), places, -places, radiance,
-                    np.empty((0, 0), np.uint8))
+    die_scene.trace(
+        die_scene.camera_frame(45, 60), places, -places, radiance, np.empty((0, 0), np.uint8)
+    )
     np.testing.assert_array_equal(radiance, trace(45, 60)[0])
 
 
 # --- Symmetries -------------------------------------------------------------
+
 
 @few
 @given(st.floats(0, 360))
@@ -172,6 +189,7 @@ def test_whole_turns_change_nothing(a, b):
 
 # --- Rendering --------------------------------------------------------------
 
+
 def test_equal_calls_give_equal_bits():
     views = frames(*OBLIQUE)
     np.testing.assert_array_equal(die_scene.render(views, 64), die_scene.render(views, 64))
@@ -190,6 +208,7 @@ def test_corner_of_a_head_on_view_is_the_background_grey():
 
 # --- Camera, transfer curve, tables -----------------------------------------
 
+
 @given(degrees, degrees)
 def test_camera_frame_is_orthonormal_and_right_handed(a, b):
     towards, right, up = frame = die_scene.camera_frame(a, b)
@@ -198,26 +217,33 @@ def test_camera_frame_is_orthonormal_and_right_handed(a, b):
     np.testing.assert_allclose(np.cross(right, up), towards, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("a, b, towards, right, up", [
-    (0, 90, (1, 0, 0), (0, 0, -1), (0, 1, 0)),
-    (90, 90, (0, 1, 0), (0, 0, -1), (-1, 0, 0)),
-    (180, 90, (-1, 0, 0), (0, 0, -1), (0, -1, 0)),
-    (270, 90, (0, -1, 0), (0, 0, -1), (1, 0, 0)),
-    (0, 0, (0, 0, 1), (1, 0, 0), (0, 1, 0)),
-    (0, 180, (0, 0, -1), (-1, 0, 0), (0, 1, 0)),
-])
+@pytest.mark.parametrize(
+    "a, b, towards, right, up",
+    [
+        (0, 90, (1, 0, 0), (0, 0, -1), (0, 1, 0)),
+        (90, 90, (0, 1, 0), (0, 0, -1), (-1, 0, 0)),
+        (180, 90, (-1, 0, 0), (0, 0, -1), (0, -1, 0)),
+        (270, 90, (0, -1, 0), (0, 0, -1), (1, 0, 0)),
+        (0, 0, (0, 0, 1), (1, 0, 0), (0, 1, 0)),
+        (0, 180, (0, 0, -1), (-1, 0, 0), (0, 1, 0)),
+    ],
+)
 def test_camera_frame_along_the_axes(a, b, towards, right, up):
-    np.testing.assert_allclose(die_scene.camera_frame(a, b), [towards, right, up],
-                               rtol=0, atol=1e-15)
+    np.testing.assert_allclose(
+        die_scene.camera_frame(a, b), [towards, right, up], rtol=0, atol=1e-15
+    )
 
 
-@pytest.mark.parametrize("linear, grey, tolerance", [
-    (0, 0, 0),
-    (1, 1, 1e-12),
-    (0.0509, 0.25, 0.001),      # as the scene's description rounds it
-    (0.002, 0.02584, 1e-12),    # straight part: 12.92 x
-    (0.2140411, 0.5, 1e-6),     # inverse of 0.5 by the standard's formula
-])
+@pytest.mark.parametrize(
+    "linear, grey, tolerance",
+    [
+        (0, 0, 0),
+        (1, 1, 1e-12),
+        (0.0509, 0.25, 0.001),  # as the scene's description rounds it
+        (0.002, 0.02584, 1e-12),  # straight part: 12.92 x
+        (0.2140411, 0.5, 1e-6),  # inverse of 0.5 by the standard's formula
+    ],
+)
 def test_srgb_known_values(linear, grey, tolerance):
     assert die_scene.srgb(linear) == pytest.approx(grey, abs=tolerance)
 
@@ -239,22 +265,23 @@ def test_pip_tables_equal_the_measured_profile():
 def test_fine_pip_table_follows_the_profile_and_its_slope():
     rho = np.linspace(0, 0.2125, len(die_scene._DEPTH_TABLE))
     # 1e-7: float32 rounding of a depth of 0.05.
-    np.testing.assert_allclose(die_scene._DEPTH_TABLE, reference_renderer.depth(rho),
-                               rtol=0, atol=1e-7)
+    np.testing.assert_allclose(
+        die_scene._DEPTH_TABLE, reference_renderer.depth(rho), rtol=0, atol=1e-7
+    )
     assert (np.diff(die_scene._DEPTH_TABLE) <= 0).all()
     slope = np.gradient(die_scene._DEPTH_TABLE.astype(float), rho)
     # Differences over 1e-4 round the kinks of slope between pieces.
     assert np.abs(slope - die_scene._SLOPE_TABLE).mean() < 0.002
 
 
-@pytest.mark.parametrize("normal, sign, axis", [
-    ("+x", 1, 0), ("-x", -1, 0), ("+y", 1, 1), ("-y", -1, 1), ("+z", 1, 2),
-    ("-z", -1, 2)])
+@pytest.mark.parametrize(
+    "normal, sign, axis",
+    [("+x", 1, 0), ("-x", -1, 0), ("+y", 1, 1), ("-y", -1, 1), ("+z", 1, 2), ("-z", -1, 2)],
+)
 def test_pip_centres_equal_the_measured_ones(normal, sign, axis):
     number, centres = reference_renderer.FACES[axis, sign]
     assert die_scene.PIPS[normal][0] == number == len(centres)
-    places = {(v * die_scene.PITCH, w * die_scene.PITCH)
-              for v, w in die_scene.PIPS[normal][1]}
+    places = {(v * die_scene.PITCH, w * die_scene.PITCH) for v, w in die_scene.PIPS[normal][1]}
     assert places == {tuple(map(float, centre)) for centre in centres}
 
 
@@ -265,17 +292,24 @@ def test_every_process_renders_the_same_bits(before, tmp_path):
     Compiled code kept on disk broke this once: it rounded differently from
     the same code freshly compiled.  The first process compiles, the others do not.
     """
-    code = ("import hashlib, numpy as np\n"
-            "from cnnviz.datasets import die_scene\n"
-            "frames = np.array([die_scene.camera_frame(a, 7 * a) "
-            "for a in range(0, 360, 24)])\n"
-            f"{before}\n"
-            "print(hashlib.sha256(die_scene.render(frames, 96).tobytes()).hexdigest())")
-    runs = [subprocess.run([sys.executable, "-c", code], text=True, check=True,
-                           stdout=subprocess.PIPE,
-                           env={**os.environ, "OMP_NUM_THREADS": threads,
-                                "NUMBA_CACHE_DIR": str(tmp_path)}).stdout
-            for threads in ("1", "2", "1")]
+    code = (
+        "import hashlib, numpy as np\n"
+        "from cnnviz.datasets import die_scene\n"
+        "frames = np.array([die_scene.camera_frame(a, 7 * a) "
+        "for a in range(0, 360, 24)])\n"
+        f"{before}\n"
+        "print(hashlib.sha256(die_scene.render(frames, 96).tobytes()).hexdigest())"
+    )
+    runs = [
+        subprocess.run(
+            [sys.executable, "-c", code],
+            text=True,
+            check=True,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "OMP_NUM_THREADS": threads, "NUMBA_CACHE_DIR": str(tmp_path)},
+        ).stdout
+        for threads in ("1", "2", "1")
+    ]
     assert list(tmp_path.rglob("*.nbc"))
     frames = np.array([die_scene.camera_frame(a, 7 * a) for a in range(0, 360, 24)])
     here = hashlib.sha256(die_scene.render(frames, 96).tobytes()).hexdigest()

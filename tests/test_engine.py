@@ -1,4 +1,5 @@
 """The torch engine's linker: where values live, what is overwritten, errors."""
+
 import copy
 import functools
 import pickle
@@ -8,9 +9,10 @@ import weakref
 import array_layouts
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from cnnviz.backend import T, lasagne, theano
+from cnnviz.runtime.backend import T, lasagne, theano
 
 torch = pytest.importorskip("torch")
 
@@ -31,6 +33,7 @@ def shared(values, name=None):
 
 
 # Shared variables
+
 
 def test_updates_and_values(mode):
     counter = shared([1, 2, 3], "counter")
@@ -72,20 +75,22 @@ def test_updates_write_in_place(mode):
     weight = shared(np.ones((4, 4)))
     rate = shared(0.5)
     x = T.matrix()
-    step = theano.function([x], updates={
-        weight: weight - rate * T.dot(x.T, T.dot(x, weight))}, mode=mode)
+    step = theano.function(
+        [x], updates={weight: weight - rate * T.dot(x.T, T.dot(x, weight))}, mode=mode
+    )
     step(np.eye(4, dtype=np.float32))
     cell = weight.container.storage
 
     def address():
         value = cell[0]
         return value.data_ptr() if isinstance(value, torch.Tensor) else value.ctypes.data
+
     before = address()
     for _ in range(3):
         step(np.eye(4, dtype=np.float32))
     assert address() == before
     assert "out=" in step.fn.source and "store" not in step.fn.source
-    np.testing.assert_allclose(weight.get_value(), 0.5 ** 4)
+    np.testing.assert_allclose(weight.get_value(), 0.5**4)
 
 
 def test_momentum_updates_write_in_place(mode):
@@ -93,9 +98,14 @@ def test_momentum_updates_write_in_place(mode):
     images, labels = T.tensor4(), T.ivector()
     posterior = lasagne.layers.get_output(network, images)
     loss = lasagne.objectives.categorical_crossentropy(posterior, labels).mean()
-    step = theano.function([images, labels], loss, mode=mode,
-                           updates=lasagne.updates.nesterov_momentum(
-                               loss, lasagne.layers.get_all_params(network), 0.1, 0.9))
+    step = theano.function(
+        [images, labels],
+        loss,
+        mode=mode,
+        updates=lasagne.updates.nesterov_momentum(
+            loss, lasagne.layers.get_all_params(network), 0.1, 0.9
+        ),
+    )
     assert "store" not in step.fn.source
 
 
@@ -108,16 +118,27 @@ def test_swapped_variables(mode):
     np.testing.assert_array_equal(b.get_value(), [1, 2])
 
 
-@pytest.mark.parametrize("update", [
-    lambda w: w.T, lambda w: w + w.T, lambda w: w[::-1], lambda w: 2 * w - w[:, ::-1],
-    lambda w: T.dot(w, w), lambda w: w * w.sum(), lambda w: T.set_subtensor(w[0], w[1]),
-    lambda w: T.inc_subtensor(w[1:], w[:-1]), lambda w: T.ones_like(w),
-    lambda w: T.alloc(w[0, 0], 3, 3)])
+@pytest.mark.parametrize(
+    "update",
+    [
+        lambda w: w.T,
+        lambda w: w + w.T,
+        lambda w: w[::-1],
+        lambda w: 2 * w - w[:, ::-1],
+        lambda w: T.dot(w, w),
+        lambda w: w * w.sum(),
+        lambda w: T.set_subtensor(w[0], w[1]),
+        lambda w: T.inc_subtensor(w[1:], w[:-1]),
+        lambda w: T.ones_like(w),
+        lambda w: T.alloc(w[0, 0], 3, 3),
+    ],
+)
 def test_an_update_reads_only_old_values(mode, update):
     start = np.arange(9, dtype=np.float32).reshape(3, 3)
     weight = theano.shared(start.copy())
-    results = theano.function([], [update(weight), weight], mode=mode,
-                              updates={weight: update(weight)})()
+    results = theano.function(
+        [], [update(weight), weight], mode=mode, updates={weight: update(weight)}
+    )()
     w = T.matrix()
     expected = theano.function([w], update(w), mode=theano.Mode("py", None))(start)
     np.testing.assert_array_equal(results[0], expected)
@@ -125,16 +146,23 @@ def test_an_update_reads_only_old_values(mode, update):
     np.testing.assert_array_equal(weight.get_value(), expected)
 
 
-@pytest.mark.parametrize("expression", [
-    lambda y: y * y.T, lambda y: y + y[::-1], lambda y: T.exp(y) * T.exp(y).T,
-    lambda y: T.set_subtensor(y[0], y[:, 0]), lambda y: T.inc_subtensor(y[:, 0], y[0]),
-    lambda y: (y + 1) * (y + 1).reshape((9,))[:3], lambda y: y.T.T + y.T])
+@pytest.mark.parametrize(
+    "expression",
+    [
+        lambda y: y * y.T,
+        lambda y: y + y[::-1],
+        lambda y: T.exp(y) * T.exp(y).T,
+        lambda y: T.set_subtensor(y[0], y[:, 0]),
+        lambda y: T.inc_subtensor(y[:, 0], y[0]),
+        lambda y: (y + 1) * (y + 1).reshape((9,))[:3],
+        lambda y: y.T.T + y.T,
+    ],
+)
 def test_an_intermediate_is_not_overwritten_while_it_is_read(mode, expression):
     x = T.matrix()
     value = np.random.RandomState(0).randn(3, 3).astype(np.float32)
     found = theano.function([x], expression(T.tanh(x) * 2), mode=mode)(value)
-    expected = theano.function([x], expression(T.tanh(x) * 2),
-                               mode=theano.Mode("py", None))(value)
+    expected = theano.function([x], expression(T.tanh(x) * 2), mode=theano.Mode("py", None))(value)
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
@@ -144,8 +172,23 @@ def test_results_belong_to_the_caller(mode):
     given = np.ones((3, 3), np.float32)
     y = T.exp(x)
     function = theano.function(
-        [x], [x, x.T, weight, weight.T, weight[:2], y, y, y.T, y.reshape((9,)),
-              T.constant(given), weight + x], updates={weight: weight + x}, mode=mode)
+        [x],
+        [
+            x,
+            x.T,
+            weight,
+            weight.T,
+            weight[:2],
+            y,
+            y,
+            y.T,
+            y.reshape((9,)),
+            T.constant(given),
+            weight + x,
+        ],
+        updates={weight: weight + x},
+        mode=mode,
+    )
     results = function(given)
     storage = weight.container.storage[0]
     owners = [given, np.asarray(storage), *results]
@@ -160,8 +203,9 @@ def test_results_belong_to_the_caller(mode):
 
 def test_borrowed_values():
     variable = shared([1, 2])
-    step = theano.function([], updates={variable: variable + 1},
-                           mode=engine.mode("cpu", resident=True))
+    step = theano.function(
+        [], updates={variable: variable + 1}, mode=engine.mode("cpu", resident=True)
+    )
     borrowed = variable.get_value(borrow=True)
     with pytest.raises(ValueError, match="read-only"):
         borrowed[0] = 7  # it could not reach the device
@@ -183,16 +227,16 @@ def test_read_only_memory_is_never_written():
     np.testing.assert_array_equal(variable.get_value(), 2)
 
 
-@pytest.mark.parametrize("duplicate", [
-    copy.deepcopy, lambda variable: pickle.loads(pickle.dumps(variable))],
-    ids=["copied", "pickled"])
+@pytest.mark.parametrize(
+    "duplicate",
+    [copy.deepcopy, lambda variable: pickle.loads(pickle.dumps(variable))],
+    ids=["copied", "pickled"],
+)
 def test_a_resident_variable_is_copied_with_its_value(duplicate):
     variable = shared([1, 2], "w")
-    theano.function([], updates={variable: variable + 1},
-                    mode=engine.mode("cpu", resident=True))()
+    theano.function([], updates={variable: variable + 1}, mode=engine.mode("cpu", resident=True))()
     other = duplicate(variable)
-    theano.function([], updates={variable: variable + 1},
-                    mode=engine.mode("cpu", resident=True))()
+    theano.function([], updates={variable: variable + 1}, mode=engine.mode("cpu", resident=True))()
     np.testing.assert_array_equal(other.get_value(), [2, 3])
     other.set_value(np.zeros(2, np.float32))
     np.testing.assert_array_equal(variable.get_value(), [3, 4])
@@ -207,6 +251,7 @@ def test_a_variable_lives_on_one_device():
 
 
 # Arguments
+
 
 def test_arguments_may_be_tensors(mode):
     x = T.matrix("x")
@@ -234,8 +279,9 @@ def doubling(ndim, resident):
 
 @settings(max_examples=60)
 @given(st.data())
-@pytest.mark.parametrize("resident", [False, True, None],
-                         ids=["arrays", "resident tensors", "C code"])
+@pytest.mark.parametrize(
+    "resident", [False, True, None], ids=["arrays", "resident tensors", "C code"]
+)
 def test_arrays_of_any_layout(resident, data):
     """As arguments and as values of shared variables; they are never written."""
     # A compiler for each number of dimensions would take long.
@@ -297,6 +343,7 @@ def test_a_function_can_be_copied(mode):
 
 # Memory
 
+
 def test_intermediate_results_die_after_their_last_use(monkeypatch):
     """At no time more than two of a chain's tensors are alive."""
     made, most = [], []
@@ -307,8 +354,11 @@ def test_intermediate_results_die_after_their_last_use(monkeypatch):
         made.append(weakref.ref(result))
         most.append(sum(each() is not None for each in made))
         return result
-    from cnnviz.engine import elementwise
+
     from theano import scalar
+
+    from cnnviz.engine import elementwise
+
     monkeypatch.setitem(elementwise._IN_RESULT_DTYPE, scalar.Cosh, watched)
     x = T.matrix()
     y = x
@@ -331,6 +381,7 @@ def test_elementwise_chains_write_over_their_own_results():
 
 # Shapes and indices
 
+
 def test_shapes_stay_on_the_host(mode):
     x = T.tensor4()
     half = x.shape[2] // 2
@@ -338,8 +389,7 @@ def test_shapes_stay_on_the_host(mode):
     function = theano.function([x], [y, x.shape, half], mode=mode)
     value = np.random.RandomState(0).rand(2, 3, 5, 4).astype(np.float32)
     found = function(value)
-    np.testing.assert_allclose(found[0], value[:, :, :2].reshape(2, -1).sum(1) / 2,
-                               rtol=1e-6)
+    np.testing.assert_allclose(found[0], value[:, :, :2].reshape(2, -1).sum(1) / 2, rtol=1e-6)
     np.testing.assert_array_equal(found[1], value.shape)
     assert found[1].dtype == np.int64 and found[2] == 2
     assert ".tolist" not in function.fn.source and "as_host" not in function.fn.source
@@ -364,6 +414,7 @@ def test_an_index_computed_on_the_device(mode):
 
 # Errors
 
+
 class Strange(theano.Op):
     __props__ = ()
 
@@ -386,18 +437,22 @@ def test_an_op_can_be_added():
     @engine.implements(Strange)
     def strange(node):
         return lambda value: value + 1
+
     try:
         x = T.vector()
         function = theano.function([x], Strange()(x) * 2, mode=engine.mode("cpu"))
         np.testing.assert_array_equal(function([1, 2]), [4, 6])
     finally:
         from cnnviz.engine import registry
+
         del registry._IMPLEMENTATIONS[Strange]
 
 
-@pytest.mark.parametrize("kind, words", [
-    (T.zvector, "complex128"), (T.wvector, None), (lambda: T.vector(dtype="uint16"), "uint16")],
-    ids=["complex", "int16", "uint16"])
+@pytest.mark.parametrize(
+    "kind, words",
+    [(T.zvector, "complex128"), (T.wvector, None), (lambda: T.vector(dtype="uint16"), "uint16")],
+    ids=["complex", "int16", "uint16"],
+)
 def test_dtypes_that_pytorch_lacks(kind, words):
     x = kind()
     if words is None:
@@ -409,6 +464,7 @@ def test_dtypes_that_pytorch_lacks(kind, words):
 
 def test_random_generators_of_numpy_are_refused_with_advice():
     from theano.tensor.shared_randomstreams import RandomStreams
+
     with pytest.raises(engine.UnsupportedOp, match="MRG_RandomStreams"):
         theano.function([], RandomStreams(1).uniform((2,)), mode=engine.mode("cpu"))
 
@@ -432,13 +488,21 @@ class Particular(Exception):
 def failing(error):
     def fail(*arguments):
         raise error
+
     return fail
 
 
 @pytest.mark.parametrize("step", ["read", "add", "to_array", "store"])
-@pytest.mark.parametrize("error", [
-    RuntimeError("no memory"), AttributeError("no such name"), KeyError("quoted \"'\""),
-    UnicodeDecodeError("ascii", b"x", 0, 1, "not in range"), Particular(7)])
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("no memory"),
+        AttributeError("no such name"),
+        KeyError('quoted "\'"'),
+        UnicodeDecodeError("ascii", b"x", 0, 1, "not in range"),
+        Particular(7),
+    ],
+)
 def test_no_error_is_masked_wherever_it_is_raised(monkeypatch, step, error):
     """Also where arguments are read and results are stored, which are no nodes."""
     x, kept = T.matrix("x"), shared([[1]])
@@ -467,18 +531,24 @@ def test_an_error_is_told_without_what_explains_it(lost):
 
 
 def test_the_check_notices_a_wrong_dtype(monkeypatch):
-    from cnnviz.engine import elementwise
     from theano import scalar
-    monkeypatch.setitem(elementwise._IN_RESULT_DTYPE, scalar.Cosh,
-                        lambda value, out=None: torch.cosh(value.double()))
+
+    from cnnviz.engine import elementwise
+
+    monkeypatch.setitem(
+        elementwise._IN_RESULT_DTYPE,
+        scalar.Cosh,
+        lambda value, out=None: torch.cosh(value.double()),
+    )
     x = T.vector()
     function = theano.function([x], T.cosh(x), mode=engine.mode("cpu", check=True))
     with pytest.raises(TypeError, match="torch.float64"):
         function(np.ones(2, np.float32))
 
 
-@pytest.mark.parametrize("name, words", [
-    ("gpu", "unknown device 'gpu'"), ("cuda:99", "is not there")])
+@pytest.mark.parametrize(
+    "name, words", [("gpu", "unknown device 'gpu'"), ("cuda:99", "is not there")]
+)
 def test_devices_that_are_not_there(name, words):
     with pytest.raises(ValueError, match=words):
         engine.mode(name)

@@ -1,18 +1,20 @@
 """Reductions, indices, shapes and random numbers of the torch engine."""
+
 import numpy as np
 import pytest
-from cnnviz.backend import T, theano
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from theano import scalar
-from theano.sandbox.rng_mrg import DotModulo, MRG_RandomStreams
 from theano.compile.ops import ViewOp
+from theano.sandbox.rng_mrg import DotModulo, MRG_RandomStreams
 from theano.tensor import extra_ops
 from theano.tensor.elemwise import CAReduce, ProdWithoutZeros
 
+from cnnviz.runtime.backend import T, theano
+
 torch = pytest.importorskip("torch")
 
-from engine_parity import (REFERENCE, assert_close, compare,  # noqa: E402
-                           compare_with_gradient, compiled, noted)
+from engine_parity import REFERENCE, assert_close, compare, compare_with_gradient, compiled, noted  # noqa: E402
 
 from cnnviz import engine  # noqa: E402
 from cnnviz.engine import random as engine_random  # noqa: E402
@@ -40,12 +42,12 @@ AXES = st.sampled_from([None, 0, 1, 2, -1, (0, 1), (0, 2), (1, 2), (0, 1, 2), (2
 
 @pytest.mark.parametrize("reduce", [T.sum, T.prod, T.max, T.min, T.mean, T.var])
 @EXAMPLES
-@given(axis=AXES, dtype=st.sampled_from(FLOATS), keepdims=st.booleans(),
-       seed=st.integers(0, 99))
+@given(axis=AXES, dtype=st.sampled_from(FLOATS), keepdims=st.booleans(), seed=st.integers(0, 99))
 def test_reductions(reduce, axis, dtype, keepdims, seed):
     x = variable(dtype)
-    compare_with_gradient([x], reduce(x, axis=axis, keepdims=keepdims),
-                          [values(dtype=dtype, seed=seed)])
+    compare_with_gradient(
+        [x], reduce(x, axis=axis, keepdims=keepdims), [values(dtype=dtype, seed=seed)]
+    )
 
 
 @pytest.mark.parametrize("dtype", ["bool", "int8", "int32", "int64"])
@@ -53,12 +55,16 @@ def test_reductions(reduce, axis, dtype, keepdims, seed):
 @given(axis=AXES)
 def test_reductions_of_integers(dtype, axis):
     x = variable(dtype)
-    compare([x], [T.sum(x, axis=axis), T.prod(x, axis=axis), T.all(x, axis=axis),
-                  T.any(x, axis=axis)], [values(dtype=dtype)])
+    compare(
+        [x],
+        [T.sum(x, axis=axis), T.prod(x, axis=axis), T.all(x, axis=axis), T.any(x, axis=axis)],
+        [values(dtype=dtype)],
+    )
 
 
-@pytest.mark.parametrize("op", [scalar.and_, scalar.or_, scalar.xor, scalar.maximum,
-                                scalar.minimum])
+@pytest.mark.parametrize(
+    "op", [scalar.and_, scalar.or_, scalar.xor, scalar.maximum, scalar.minimum]
+)
 def test_reductions_by_other_ops(op):
     x = variable("int32")
     compare([x], CAReduce(op, axis=(0, 2))(x), [values(dtype="int32")])
@@ -72,16 +78,16 @@ def test_a_reduction_that_pytorch_lacks():
 
 def test_products_without_zeros():
     x = variable(ndim=2)
-    compare([x], ProdWithoutZeros(axis=1)(x),
-            [np.array([[0, 2, 3], [0, 0, 0], [1, 2, 3]], "float32")])
+    compare(
+        [x], ProdWithoutZeros(axis=1)(x), [np.array([[0, 2, 3], [0, 0, 0], [1, 2, 3]], "float32")]
+    )
 
 
 def test_empty_reductions():
     """Sum zero, product one; no maximum, in either."""
     x = variable(ndim=2)
     empty = np.zeros((0, 3), "float32")
-    compare([x], [T.sum(x, axis=0), T.prod(x, axis=0), T.sum(x), T.all(x, axis=0)],
-            [empty])
+    compare([x], [T.sum(x, axis=0), T.prod(x, axis=0), T.sum(x), T.all(x, axis=0)], [empty])
     with pytest.raises(Exception, match="[Rr]eduction|zero-size"):
         compiled([x], T.max(x, axis=0))(empty)
 
@@ -93,8 +99,9 @@ def test_the_first_of_equal_maxima(axis, seed):
     x = variable()
     tied = np.random.RandomState(seed).randint(0, 2, SHAPE).astype("float32")
     maximum, position = T.max_and_argmax(x, axis=axis)
-    found = compare([x], [maximum, position, T.argmax(x, axis=axis),
-                          T.argmin(x, axis=axis)], [tied])
+    found = compare(
+        [x], [maximum, position, T.argmax(x, axis=axis), T.argmin(x, axis=axis)], [tied]
+    )
     if not isinstance(axis, tuple):
         np.testing.assert_array_equal(found[1], np.argmax(tied, axis))
 
@@ -114,10 +121,13 @@ def test_sorting(axis):
 
 # Products
 
-@pytest.mark.parametrize("shapes", [((3,), (3,)), ((2, 3), (3,)), ((3,), (3, 2)),
-                                    ((2, 3), (3, 4)), ((2, 0), (0, 3))])
-@pytest.mark.parametrize("dtypes", [("float32",) * 2, ("float64",) * 2,
-                                    ("float32", "float64"), ("int32", "int64")])
+
+@pytest.mark.parametrize(
+    "shapes", [((3,), (3,)), ((2, 3), (3,)), ((3,), (3, 2)), ((2, 3), (3, 4)), ((2, 0), (0, 3))]
+)
+@pytest.mark.parametrize(
+    "dtypes", [("float32",) * 2, ("float64",) * 2, ("float32", "float64"), ("int32", "int64")]
+)
 def test_dot(shapes, dtypes):
     pair = [variable(dtype, len(shape)) for dtype, shape in zip(dtypes, shapes)]
     arrays = [values(shape, dtype) for dtype, shape in zip(dtypes, shapes)]
@@ -138,8 +148,10 @@ def test_batched_and_tensor_products():
 
 # Shapes
 
-@pytest.mark.parametrize("order", [(2, 0, 1), ("x", 0, 1, 2), (0, "x", 2, 1),
-                                   (0, 1, 2, "x", "x"), (1, 2, 0)])
+
+@pytest.mark.parametrize(
+    "order", [(2, 0, 1), ("x", 0, 1, 2), (0, "x", 2, 1), (0, 1, 2, "x", "x"), (1, 2, 0)]
+)
 def test_dimshuffle(order):
     x = variable()
     compare_with_gradient([x], x.dimshuffle(*order), [values()])
@@ -148,8 +160,7 @@ def test_dimshuffle(order):
 def test_dropped_axes():
     x = variable(broadcastable=(True, False, True))
     compare_with_gradient([x], x.dimshuffle(1), [values((1, 3, 1))])
-    compare_with_gradient([x], T.patternbroadcast(x, (False, False, True)) * 2,
-                          [values((1, 3, 1))])
+    compare_with_gradient([x], T.patternbroadcast(x, (False, False, True)) * 2, [values((1, 3, 1))])
 
 
 @pytest.mark.parametrize("shape", [(6, 4), (-1, 2), (24,), (1, 2, 3, 4)])
@@ -167,13 +178,22 @@ def test_reshape_to_a_computed_shape():
 
 def test_promises_about_shapes():
     x = variable(ndim=2)
-    compare([x], [T.unbroadcast(T.addbroadcast(x, 0), 0), T.specify_shape(x, (1, 3)),
-                  T.opt.assert_op(x, T.eq(x.shape[0], 1)) * 2,
-                  T.opt.assert_op(x, T.eq(x.sum(), x.sum())) * 2],
-            [values((1, 3))])
-    for promise in (T.addbroadcast(x, 0), T.specify_shape(x, (1, 3)),
-                    T.opt.assert_op(x, T.eq(x.shape[0], 1)),
-                    T.opt.assert_op(x, T.all(x > 99))):
+    compare(
+        [x],
+        [
+            T.unbroadcast(T.addbroadcast(x, 0), 0),
+            T.specify_shape(x, (1, 3)),
+            T.opt.assert_op(x, T.eq(x.shape[0], 1)) * 2,
+            T.opt.assert_op(x, T.eq(x.sum(), x.sum())) * 2,
+        ],
+        [values((1, 3))],
+    )
+    for promise in (
+        T.addbroadcast(x, 0),
+        T.specify_shape(x, (1, 3)),
+        T.opt.assert_op(x, T.eq(x.shape[0], 1)),
+        T.opt.assert_op(x, T.all(x > 99)),
+    ):
         with pytest.raises((ValueError, AssertionError)):
             compiled([x], promise * 2)(values((2, 3)))
 
@@ -181,12 +201,28 @@ def test_promises_about_shapes():
 def test_new_arrays():
     x, n = T.fscalar(), T.lscalar()
     given = [np.float32(1.5), np.int64(3)]
-    compare([x, n], [T.alloc(x, n, 2), T.zeros((n, 2)), T.ones_like(T.alloc(x, n)),
-                     T.alloc(np.float64(2), n), T.eye(n), T.eye(n, 4, 1),
-                     T.eye(4, n, -2), T.tri(n), T.tri(n, 5, 1), T.arange(n),
-                     T.arange(n, 9, 2), T.arange(9, n, -2), T.arange(n, 0),
-                     T.arange(x, 9, 0.7), T.stack([x, x * 2, n]), T.stack([n, n + 1])],
-            given)
+    compare(
+        [x, n],
+        [
+            T.alloc(x, n, 2),
+            T.zeros((n, 2)),
+            T.ones_like(T.alloc(x, n)),
+            T.alloc(np.float64(2), n),
+            T.eye(n),
+            T.eye(n, 4, 1),
+            T.eye(4, n, -2),
+            T.tri(n),
+            T.tri(n, 5, 1),
+            T.arange(n),
+            T.arange(n, 9, 2),
+            T.arange(9, n, -2),
+            T.arange(n, 0),
+            T.arange(x, 9, 0.7),
+            T.stack([x, x * 2, n]),
+            T.stack([n, n + 1]),
+        ],
+        given,
+    )
     empty = compiled([n], T.basic.AllocEmpty("float32")(n, 2))(3)
     assert empty.shape == (3, 2) and empty.dtype == np.float32
 
@@ -227,10 +263,19 @@ def test_repeat_and_tile(axis):
 # Indices
 
 INDICES = [
-    lambda x: x[1], lambda x: x[-1], lambda x: x[:, 1:], lambda x: x[..., ::2],
-    lambda x: x[::-1], lambda x: x[:, ::-2], lambda x: x[:, 0, ::-1],
-    lambda x: x[1:0], lambda x: x[:, 5:1:-1], lambda x: x[0, :, 1:3],
-    lambda x: x[:, ::-1, ::-1], lambda x: x[x.shape[0] - 1, :x.shape[1] - 1]]
+    lambda x: x[1],
+    lambda x: x[-1],
+    lambda x: x[:, 1:],
+    lambda x: x[..., ::2],
+    lambda x: x[::-1],
+    lambda x: x[:, ::-2],
+    lambda x: x[:, 0, ::-1],
+    lambda x: x[1:0],
+    lambda x: x[:, 5:1:-1],
+    lambda x: x[0, :, 1:3],
+    lambda x: x[:, ::-1, ::-1],
+    lambda x: x[x.shape[0] - 1, : x.shape[1] - 1],
+]
 
 
 @pytest.mark.parametrize("index", INDICES)
@@ -273,8 +318,7 @@ def test_changed_rows_that_come_twice_count_twice():
     compare_with_gradient([x, y, i], T.inc_subtensor(x[i], y), given, wrt=[x, y])
     compare([x, y, i], T.set_subtensor(x[i], y), [*given[:2], np.array([2, 1, 0])])
     compare_with_gradient([x, y, i], T.inc_subtensor(x[i, i], y[0]), given, wrt=[x, y])
-    compare_with_gradient([x, y, i], T.inc_subtensor(x[:, T.abs_(i)], y[0]), given,
-                          wrt=[x, y])
+    compare_with_gradient([x, y, i], T.inc_subtensor(x[:, T.abs_(i)], y[0]), given, wrt=[x, y])
 
 
 @pytest.mark.parametrize("bad", [[4], [-5]])
@@ -310,6 +354,7 @@ def test_what_only_looks_at_a_value():
 
 # Random numbers
 
+
 def drawn(make, mode, calls=3):
     """What a few calls draw, and the generator's state after them."""
     generator = MRG_RandomStreams(5)
@@ -322,13 +367,16 @@ def drawn(make, mode, calls=3):
 @pytest.mark.parametrize("shape", [(3,), (5, 7), (2, 3, 4, 5), (40, 41)])
 def test_the_same_random_numbers_to_the_bit(dtype, shape):
     """Fewer numbers than streams, as many, and more, over several calls."""
+
     def make(generator):
         # Seven streams, so that larger samples take several rounds.
         return generator.uniform(shape, dtype=dtype, nstreams=7)
+
     # C code, which rounds as the engine does; Theano's Python code multiplies
     # in double precision and may differ by one unit in the last place.
-    ours, theirs = (drawn(make, mode) for mode in
-                    (engine.mode("cpu", check=True), theano.compile.Mode()))
+    ours, theirs = (
+        drawn(make, mode) for mode in (engine.mode("cpu", check=True), theano.compile.Mode())
+    )
     assert len(ours) == 4
     for found, expected in zip(ours, theirs):
         assert found.dtype == expected.dtype
@@ -336,12 +384,16 @@ def test_the_same_random_numbers_to_the_bit(dtype, shape):
     assert not np.array_equal(ours[0], ours[1])
 
 
-@pytest.mark.parametrize("draw", [
-    lambda rng: rng.binomial((6, 5), p=0.3, dtype="float32"),
-    lambda rng: rng.normal((6, 5)), lambda rng: rng.uniform((6, 5), -1, 2)])
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda rng: rng.binomial((6, 5), p=0.3, dtype="float32"),
+        lambda rng: rng.normal((6, 5)),
+        lambda rng: rng.uniform((6, 5), -1, 2),
+    ],
+)
 def test_distributions(draw):
-    ours, theirs = (drawn(draw, mode, 1) for mode in
-                    (engine.mode("cpu", check=True), REFERENCE))
+    ours, theirs = (drawn(draw, mode, 1) for mode in (engine.mode("cpu", check=True), REFERENCE))
     for found, expected in zip(ours, theirs):
         assert_close(found, expected)
 
@@ -351,8 +403,8 @@ def test_the_generator_s_largest_states():
     state = torch.tensor([[engine_random.M1 - 1] * 3 + [engine_random.M2 - 1] * 3])
     stepped, drawn = engine_random.step(state)
     a, b = engine_random.M1 - 1, engine_random.M2 - 1
-    x = (2 ** 22 * a + (2 ** 7 + 1) * a) % engine_random.M1
-    y = (2 ** 15 * b + (2 ** 15 + 1) * b) % engine_random.M2
+    x = (2**22 * a + (2**7 + 1) * a) % engine_random.M1
+    y = (2**15 * b + (2**15 + 1) * b) % engine_random.M2
     assert stepped.tolist() == [[x, a, a, y, b, b]]
     assert drawn.tolist() == [x - y + (engine_random.M1 if x <= y else 0)]
 
@@ -361,8 +413,14 @@ def test_streams_are_set_apart_by_products_modulo_a_number():
     matrices = [T.lmatrix() for _ in range(2)]
     vectors, moduli = [T.ivector() for _ in range(2)], [T.iscalar() for _ in range(2)]
     top = 2147483646
-    given = [np.full((3, 3), top), np.full(3, top, "int32"), np.int32(2147483647),
-             np.full((3, 3), top), np.arange(3, dtype="int32"), np.int32(2147462579)]
+    given = [
+        np.full((3, 3), top),
+        np.full(3, top, "int32"),
+        np.int32(2147483647),
+        np.full((3, 3), top),
+        np.arange(3, dtype="int32"),
+        np.int32(2147462579),
+    ]
     order = [matrices[0], vectors[0], moduli[0], matrices[1], vectors[1], moduli[1]]
     compare(order, DotModulo()(*order), given)
 

@@ -1,10 +1,12 @@
 """The torch engine against Theano's C code, for every network of the package."""
+
 import numpy as np
 import pytest
 
-from cnnviz import backend, objectives
-from cnnviz.backend import T, lasagne, theano
 from cnnviz.networks import defauw, die
+from cnnviz.runtime import backend
+from cnnviz.runtime.backend import T, lasagne, theano
+from cnnviz.training import objectives
 
 pytest.importorskip("torch")
 
@@ -29,8 +31,14 @@ def die_case(name):
     loss = lasagne.objectives.categorical_crossentropy(posterior, labels).mean()
     # Dark background and few grey levels: ties in most pooling windows.
     pictures = np.maximum(rng.randint(-4, 4, (8, 1, 32, 32)), 0) / 4
-    return (network, [images], labels, posterior, loss,
-            [pictures.astype(theano.config.floatX), rng.randint(0, 6, 8).astype("int32")])
+    return (
+        network,
+        [images],
+        labels,
+        posterior,
+        loss,
+        [pictures.astype(theano.config.floatX), rng.randint(0, 6, 8).astype("int32")],
+    )
 
 
 def defauw_case():
@@ -38,18 +46,33 @@ def defauw_case():
     rng = np.random.RandomState(0)
     network = defauw.build(2, seed=1, size=DEFAUW_SIZE)
     lasagne.random.set_rng(np.random.RandomState(3))
-    inputs = [layer.input_var for layer in lasagne.layers.get_all_layers(network)
-              if isinstance(layer, lasagne.layers.InputLayer)]
+    inputs = [
+        layer.input_var
+        for layer in lasagne.layers.get_all_layers(network)
+        if isinstance(layer, lasagne.layers.InputLayer)
+    ]
     targets = T.matrix("targets")
     posterior = lasagne.layers.get_output(network)
     entropy = lasagne.objectives.categorical_crossentropy(posterior, targets).mean()
-    loss = (objectives.kappa_loss(posterior, targets) + 0.5 * T.maximum(entropy, 0.8)
-            + 2e-4 * lasagne.regularization.regularize_network_params(
-                network, lasagne.regularization.l2))
+    loss = (
+        objectives.kappa_loss(posterior, targets)
+        + 0.5 * T.maximum(entropy, 0.8)
+        + 2e-4
+        * lasagne.regularization.regularize_network_params(network, lasagne.regularization.l2)
+    )
     kind = theano.config.floatX
-    return (network, inputs, targets, posterior, loss,
-            [rng.randn(2, 3, DEFAUW_SIZE, DEFAUW_SIZE).astype(kind),
-             rng.rand(2, 2).astype(kind), np.eye(5, dtype=kind)[[1, 4]]])
+    return (
+        network,
+        inputs,
+        targets,
+        posterior,
+        loss,
+        [
+            rng.randn(2, 3, DEFAUW_SIZE, DEFAUW_SIZE).astype(kind),
+            rng.rand(2, 2).astype(kind),
+            np.eye(5, dtype=kind)[[1, 4]],
+        ],
+    )
 
 
 def run(make, engine, update):
@@ -59,8 +82,9 @@ def run(make, engine, update):
     parameters = lasagne.layers.get_all_params(network, trainable=True)
     images = inputs[0]
     # Dropout draws the same numbers for the outputs and for their gradients.
-    look = backend.function([*inputs, labels], [
-        posterior, loss, T.grad(loss, images), *T.grad(loss, parameters)])
+    look = backend.function(
+        [*inputs, labels], [posterior, loss, T.grad(loss, images), *T.grad(loss, parameters)]
+    )
     step = backend.function([*inputs, labels], loss, updates=update(loss, parameters))
     first = look(*batch)
     losses = np.array([step(*batch) for _ in range(STEPS)])
@@ -99,16 +123,23 @@ def double_precision():
     theano.config.floatX = "float32"
 
 
-@pytest.mark.parametrize("make", [lambda: die_case("c9"), lambda: die_case("d5"),
-                                  defauw_case], ids=["c9", "d5", "defauw"])
+@pytest.mark.parametrize(
+    "make",
+    [lambda: die_case("c9"), lambda: die_case("d5"), defauw_case],
+    ids=["c9", "d5", "defauw"],
+)
 def test_in_double_precision_to_ten_digits(make, double_precision):
     check(make, nesterov, 1e-10)
 
 
-@pytest.mark.parametrize("update", [
-    lambda loss, parameters: lasagne.updates.sgd(loss, parameters, 0.01),
-    lambda loss, parameters: lasagne.updates.momentum(loss, parameters, 0.01),
-    lambda loss, parameters: lasagne.updates.adam(loss, parameters, 0.001),
-], ids=["sgd", "momentum", "adam"])
+@pytest.mark.parametrize(
+    "update",
+    [
+        lambda loss, parameters: lasagne.updates.sgd(loss, parameters, 0.01),
+        lambda loss, parameters: lasagne.updates.momentum(loss, parameters, 0.01),
+        lambda loss, parameters: lasagne.updates.adam(loss, parameters, 0.001),
+    ],
+    ids=["sgd", "momentum", "adam"],
+)
 def test_update_rules(update):
     check(lambda: die_case("c1"), update, 1e-5)

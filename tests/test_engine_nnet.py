@@ -1,21 +1,25 @@
 """Convolution, pooling and softmax of the torch engine."""
+
 import itertools
 
 import numpy as np
 import pytest
-from cnnviz.backend import T
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from theano import scalar
 from theano.tensor.nnet import abstract_conv
-from theano.tensor.nnet.nnet import (CrossentropyCategorical1Hot,
-                                     CrossentropySoftmaxArgmax1HotWithBias,
-                                     SoftmaxWithBias)
+from theano.tensor.nnet.nnet import (
+    CrossentropyCategorical1Hot,
+    CrossentropySoftmaxArgmax1HotWithBias,
+    SoftmaxWithBias,
+)
 from theano.tensor.signal.pool import Pool, pool_2d, pool_3d
+
+from cnnviz.runtime.backend import T
 
 torch = pytest.importorskip("torch")
 
-from engine_parity import (assert_close, classes_that_ran, compare,  # noqa: E402
-                           compare_with_gradient, compiled)
+from engine_parity import assert_close, classes_that_ran, compare, compare_with_gradient, compiled  # noqa: E402
 
 from cnnviz import engine  # noqa: E402
 
@@ -29,12 +33,15 @@ def values(shape, dtype="float64", seed=0):
 # Convolution.  Theano's Python code for it needs functions that SciPy dropped,
 # so the reference is written here, from the definition.
 
+
 def padding(border, sizes, dilation):
     """Zeros before and after each axis."""
     spans = [(size - 1) * step + 1 for size, step in zip(sizes, dilation)]
     if isinstance(border, str):
-        return [{"valid": (0, 0), "full": (span - 1,) * 2, "half": (span // 2,) * 2}[border]
-                for span in spans]
+        return [
+            {"valid": (0, 0), "full": (span - 1,) * 2, "half": (span // 2,) * 2}[border]
+            for span in spans
+        ]
     border = (border,) * len(sizes) if isinstance(border, int) else border
     return [(each, each) if isinstance(each, int) else each for each in border]
 
@@ -47,18 +54,26 @@ def slow_convolution(image, filters, border, stride, dilation, flip, groups=1):
     if flip:
         filters = np.flip(filters, axes)
     spans = [(size - 1) * step + 1 for size, step in zip(sizes, dilation)]
-    lengths = [(have - span) // step + 1 for have, span, step
-               in zip(image.shape[2:], spans, stride)]
+    lengths = [
+        (have - span) // step + 1 for have, span, step in zip(image.shape[2:], spans, stride)
+    ]
     output = np.zeros((len(image), len(filters), *lengths), image.dtype)
     inputs, outputs = image.shape[1] // groups, len(filters) // groups
     for place in np.ndindex(*lengths):
-        window = (Ellipsis, *(slice(at * step, at * step + span, gap) for at, step, span, gap
-                              in zip(place, stride, spans, dilation)))
+        window = (
+            Ellipsis,
+            *(
+                slice(at * step, at * step + span, gap)
+                for at, step, span, gap in zip(place, stride, spans, dilation)
+            ),
+        )
         for group in range(groups):
-            part = image[:, group * inputs:(group + 1) * inputs][window]
-            output[(slice(None), slice(group * outputs, (group + 1) * outputs), *place)] = \
-                np.tensordot(part, filters[group * outputs:(group + 1) * outputs],
-                             ([1, *axes], [1, *axes]))
+            part = image[:, group * inputs : (group + 1) * inputs][window]
+            output[(slice(None), slice(group * outputs, (group + 1) * outputs), *place)] = (
+                np.tensordot(
+                    part, filters[group * outputs : (group + 1) * outputs], ([1, *axes], [1, *axes])
+                )
+            )
     return output
 
 
@@ -70,10 +85,17 @@ def check_convolution(shape, filters, dtype="float64", known=True, **options):
     """
     image, weights = (T.TensorType(dtype, (False,) * len(shape))() for _ in range(2))
     function = T.nnet.conv2d if len(shape) == 4 else T.nnet.conv3d
-    output = function(image, weights, shape if known else None,
-                      filters if known else None, border_mode=options["border"],
-                      subsample=options["stride"], filter_flip=options["flip"],
-                      filter_dilation=options["dilation"], num_groups=options.get("groups", 1))
+    output = function(
+        image,
+        weights,
+        shape if known else None,
+        filters if known else None,
+        border_mode=options["border"],
+        subsample=options["stride"],
+        filter_flip=options["flip"],
+        filter_dilation=options["dilation"],
+        num_groups=options.get("groups", 1),
+    )
     g = T.TensorType(dtype, (False,) * len(shape))()
     gradients = T.grad(T.sum(output * g), [image, weights])
     x, w = values(shape, dtype), values(filters, dtype, 1)
@@ -84,51 +106,86 @@ def check_convolution(shape, filters, dtype="float64", known=True, **options):
     change, change_of_weights = values(shape, dtype, 3), values(filters, dtype, 4)
     assert of_image.shape == shape and of_weights.shape == filters
     for gradient, step, moved in (
-            (of_image, change, slow_convolution(change, w, **options)),
-            (of_weights, change_of_weights, slow_convolution(x, change_of_weights, **options))):
+        (of_image, change, slow_convolution(change, w, **options)),
+        (of_weights, change_of_weights, slow_convolution(x, change_of_weights, **options)),
+    ):
         scale = np.abs(top * moved).sum() + 1
-        assert abs((gradient * step).sum() - (top * moved).sum()) <= (
-            1e-5 if dtype == "float32" else 1e-12) * scale
+        assert (
+            abs((gradient * step).sum() - (top * moved).sum())
+            <= (1e-5 if dtype == "float32" else 1e-12) * scale
+        )
 
 
 @pytest.mark.parametrize("border", BORDERS, ids=str)
 @settings(max_examples=12)
-@given(stride=st.sampled_from([(1, 1), (2, 1), (2, 3)]), flip=st.booleans(),
-       dilation=st.sampled_from([(1, 1), (2, 1), (1, 3)]),
-       kernel=st.sampled_from([(1, 1), (3, 3), (2, 3)]), known=st.booleans(),
-       dtype=st.sampled_from(["float32", "float64"]))
-def test_convolution_in_two_dimensions(border, stride, flip, dilation, kernel, known,
-                                       dtype):
-    check_convolution((2, 3, 8, 9), (4, 3, *kernel), dtype, known, border=border,
-                      stride=stride, dilation=dilation, flip=flip)
+@given(
+    stride=st.sampled_from([(1, 1), (2, 1), (2, 3)]),
+    flip=st.booleans(),
+    dilation=st.sampled_from([(1, 1), (2, 1), (1, 3)]),
+    kernel=st.sampled_from([(1, 1), (3, 3), (2, 3)]),
+    known=st.booleans(),
+    dtype=st.sampled_from(["float32", "float64"]),
+)
+def test_convolution_in_two_dimensions(border, stride, flip, dilation, kernel, known, dtype):
+    check_convolution(
+        (2, 3, 8, 9),
+        (4, 3, *kernel),
+        dtype,
+        known,
+        border=border,
+        stride=stride,
+        dilation=dilation,
+        flip=flip,
+    )
 
 
 @pytest.mark.parametrize("groups", [2, 3])
 def test_grouped_convolution(groups):
-    check_convolution((2, 6, 5, 5), (6, 6 // groups, 3, 3), border="half", stride=(1, 1),
-                      dilation=(1, 1), flip=True, groups=groups)
+    check_convolution(
+        (2, 6, 5, 5),
+        (6, 6 // groups, 3, 3),
+        border="half",
+        stride=(1, 1),
+        dilation=(1, 1),
+        flip=True,
+        groups=groups,
+    )
 
 
 @pytest.mark.parametrize("border", ["valid", "full", "half", (1, 0, 2)], ids=str)
 @pytest.mark.parametrize("stride", [(1, 1, 1), (2, 1, 2)], ids=str)
 def test_convolution_in_three_dimensions(border, stride):
-    check_convolution((1, 2, 4, 5, 4), (2, 2, 3, 3, 3), border=border, stride=stride,
-                      dilation=(1, 1, 1), flip=True)
+    check_convolution(
+        (1, 2, 4, 5, 4),
+        (2, 2, 3, 3, 3),
+        border=border,
+        stride=stride,
+        dilation=(1, 1, 1),
+        flip=True,
+    )
 
 
 def test_results_are_contiguous_whatever_the_kernels_prefer():
     image, weights = T.ftensor4s(2)
     found = compiled([image, weights], T.nnet.conv2d(image, weights))(
-        values((2, 3, 5, 5), "float32"), values((4, 3, 3, 3), "float32"))
+        values((2, 3, 5, 5), "float32"), values((4, 3, 3, 3), "float32")
+    )
     assert found.flags.c_contiguous
 
 
 def test_filters_that_differ_from_place_to_place_are_refused():
     image, weights = T.dtensor4(), T.TensorType("float64", (False,) * 6)()
     with pytest.raises(engine.UnsupportedOp, match="place to place"):
-        compiled([image, weights], abstract_conv.conv2d(
-            image, weights, input_shape=(1, 1, 5, 5),
-            filter_shape=(2, 3, 3, 1, 3, 3), unshared=True))
+        compiled(
+            [image, weights],
+            abstract_conv.conv2d(
+                image,
+                weights,
+                input_shape=(1, 1, 5, 5),
+                filter_shape=(2, 3, 3, 1, 3, 3),
+                unshared=True,
+            ),
+        )
 
 
 # Pooling
@@ -143,20 +200,27 @@ def slow_pool(image, g, size, ignore_border, stride, pad, mode):
     """
     count = len(size)
     lead = image.ndim - count
-    lengths = [int(each) for each in Pool.out_shape(
-        image.shape, size, ignore_border, stride, pad, count)[lead:]]
+    lengths = [
+        int(each)
+        for each in Pool.out_shape(image.shape, size, ignore_border, stride, pad, count)[lead:]
+    ]
     output = np.zeros((*image.shape[:lead], *lengths), image.dtype)
     weights, gradient = g(output.shape), np.zeros_like(image)
     for place in np.ndindex(*output.shape):
-        starts = [at * step - before for at, step, before
-                  in zip(place[lead:], stride, pad)]
+        starts = [at * step - before for at, step, before in zip(place[lead:], stride, pad)]
         # The window on the image, and on the image with its padding.
         ends = [start + span for start, span in zip(starts, size)]
-        inside = (*place[:lead], *(slice(max(start, 0), max(end, 0))
-                                   for start, end in zip(starts, ends)))
+        inside = (
+            *place[:lead],
+            *(slice(max(start, 0), max(end, 0)) for start, end in zip(starts, ends)),
+        )
         window = image[inside]
-        padded = np.prod([min(end, have + before) - start for start, end, have, before
-                          in zip(starts, ends, image.shape[lead:], pad)])
+        padded = np.prod(
+            [
+                min(end, have + before) - start
+                for start, end, have, before in zip(starts, ends, image.shape[lead:], pad)
+            ]
+        )
         if mode == "max":
             output[place] = window.max()
             gradient[inside] += weights[place] * (window == window.max())
@@ -171,10 +235,9 @@ def check_pooling(pool, image, size, ignore_border, stride, pad, mode):
     x, g = (T.TensorType(str(image.dtype), (False,) * image.ndim)() for _ in range(2))
     output = pool(x, size, ignore_border, stride, pad, mode)
     expected, weights, gradient = slow_pool(
-        image, lambda shape: values(shape, image.dtype, 1), size, ignore_border,
-        stride, pad, mode)
-    found, of_image = compiled([x, g], [output, T.grad(T.sum(output * g), x)])(
-        image, weights)
+        image, lambda shape: values(shape, image.dtype, 1), size, ignore_border, stride, pad, mode
+    )
+    found, of_image = compiled([x, g], [output, T.grad(T.sum(output * g), x)])(image, weights)
     assert_close(found, expected)
     assert_close(of_image, gradient)
 
@@ -182,11 +245,15 @@ def check_pooling(pool, image, size, ignore_border, stride, pad, mode):
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("ignore_border", (True, False))
 @settings(max_examples=15)
-@given(window=st.tuples(*[st.integers(1, 4)] * 2), stride=st.tuples(*[st.integers(1, 5)] * 2),
-       pad=st.tuples(*[st.integers(0, 2)] * 2), dtype=st.sampled_from(["float32", "float64"]),
-       ties=st.booleans(), shape=st.sampled_from([(2, 2, 6, 7), (1, 3, 4, 4), (5, 6)]))
-def test_pooling_in_two_dimensions(mode, ignore_border, window, stride, pad, dtype, ties,
-                                   shape):
+@given(
+    window=st.tuples(*[st.integers(1, 4)] * 2),
+    stride=st.tuples(*[st.integers(1, 5)] * 2),
+    pad=st.tuples(*[st.integers(0, 2)] * 2),
+    dtype=st.sampled_from(["float32", "float64"]),
+    ties=st.booleans(),
+    shape=st.sampled_from([(2, 2, 6, 7), (1, 3, 4, 4), (5, 6)]),
+)
+def test_pooling_in_two_dimensions(mode, ignore_border, window, stride, pad, dtype, ties, shape):
     pad = tuple(min(p, w - 1) for p, w in zip(pad, window))
     # Theano keeps padding outside exclusive averages apart by refusing it.
     if not ignore_border or mode in ("sum", "average_exc_pad"):
@@ -200,8 +267,9 @@ def test_pooling_in_two_dimensions(mode, ignore_border, window, stride, pad, dty
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("ignore_border", (True, False))
 def test_pooling_in_three_dimensions(mode, ignore_border):
-    check_pooling(pool_3d, values((1, 2, 4, 5, 4)), (2, 3, 2), ignore_border, (2, 2, 1),
-                  (0, 0, 0), mode)
+    check_pooling(
+        pool_3d, values((1, 2, 4, 5, 4)), (2, 3, 2), ignore_border, (2, 2, 1), (0, 0, 0), mode
+    )
 
 
 @pytest.mark.parametrize("window, stride", [((2, 2), (2, 2)), ((3, 3), (2, 2))])
@@ -215,7 +283,7 @@ def test_all_tied_maxima_get_the_full_gradient(window, stride):
     flat = np.zeros((1, 1, 5, 5), np.float32)
     windows = np.zeros((5, 5))
     for row, column in itertools.product(range(0, 6 - window[0], stride[0]), repeat=2):
-        windows[row:row + window[0], column:column + window[1]] += 1
+        windows[row : row + window[0], column : column + window[1]] += 1
     found = compiled([x], gradient)(flat)
     np.testing.assert_array_equal(found[0, 0], windows)
     tensor = torch.zeros(1, 1, 5, 5, requires_grad=True)
@@ -229,9 +297,12 @@ def test_neighbouring_floats_do_not_tie(dtype):
     x = T.TensorType(dtype, (False,) * 4)()
     gradient = T.grad(pool_2d(x, (1, 2), True).sum(), x)
     tiny = np.finfo(dtype).tiny
-    pairs = [(1, np.nextafter(np.array(1, dtype), np.array(2, dtype))),
-             (tiny, np.nextafter(np.array(tiny, dtype), np.array(1, dtype))),
-             (0, np.nextafter(np.array(0, dtype), np.array(1, dtype))), (3, 3)]
+    pairs = [
+        (1, np.nextafter(np.array(1, dtype), np.array(2, dtype))),
+        (tiny, np.nextafter(np.array(tiny, dtype), np.array(1, dtype))),
+        (0, np.nextafter(np.array(0, dtype), np.array(1, dtype))),
+        (3, 3),
+    ]
     found = compiled([x], gradient)(np.array(pairs, dtype).reshape(4, 1, 1, 2))
     np.testing.assert_array_equal(found.reshape(4, 2), [[0, 1], [0, 1], [0, 1], [1, 1]])
 
@@ -241,14 +312,16 @@ def test_an_infinite_maximum_gets_its_gradient():
     output = pool_2d(x, (2, 2), True)
     odd = np.array([[1, np.inf], [-np.inf, 2]], np.float32)[None, None]
     assert compiled([x], output)(odd) == np.inf
-    np.testing.assert_array_equal(compiled([x], T.grad(output.sum(), x))(odd)[0, 0],
-                                  [[0, 1], [0, 0]])
+    np.testing.assert_array_equal(
+        compiled([x], T.grad(output.sum(), x))(odd)[0, 0], [[0, 1], [0, 0]]
+    )
 
 
 def test_pooling_of_integers_and_of_nothing():
     x = T.TensorType("int32", (False,) * 4)()
     found = compiled([x], pool_2d(x, (2, 2), True))(
-        np.arange(16, dtype="int32").reshape(1, 1, 4, 4))
+        np.arange(16, dtype="int32").reshape(1, 1, 4, 4)
+    )
     np.testing.assert_array_equal(found[0, 0], [[5, 7], [13, 15]])
     y = T.ftensor4()
     for mode in MODES:
@@ -268,12 +341,14 @@ def test_second_derivative_of_pooling():
     found = compiled([x, v], T.grad(T.sum(first * v), x))(image, direction)
     step = 1e-6
     gradient = compiled([x], first)
-    expected = (gradient(image + step * direction)
-                - gradient(image - step * direction)) / (2 * step)
+    expected = (gradient(image + step * direction) - gradient(image - step * direction)) / (
+        2 * step
+    )
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
 # Softmax and cross-entropy
+
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("scale", [1, 300])
@@ -296,8 +371,10 @@ def test_cross_entropy_of_labels(dtype, kind):
     posterior = T.nnet.softmax(x + b)
     losses = [CrossentropySoftmaxArgmax1HotWithBias()(x, b, labels)[0]]
     if kind.startswith("int"):
-        losses += [T.nnet.categorical_crossentropy(posterior, labels),
-                   CrossentropyCategorical1Hot()(T.nnet.sigmoid(x), labels)]
+        losses += [
+            T.nnet.categorical_crossentropy(posterior, labels),
+            CrossentropyCategorical1Hot()(T.nnet.sigmoid(x), labels),
+        ]
     for loss in losses:
         compare_with_gradient([x, b, labels], loss, given, wrt=[x, b])
     compare([x, b, labels], CrossentropySoftmaxArgmax1HotWithBias()(x, b, labels), given)
@@ -306,8 +383,12 @@ def test_cross_entropy_of_labels(dtype, kind):
 def test_cross_entropy_of_distributions():
     x, t = T.dmatrices("xt")
     target = np.random.RandomState(1).dirichlet(np.ones(5), 4)
-    compare_with_gradient([x, t], T.nnet.categorical_crossentropy(T.nnet.softmax(x), t),
-                          [values((4, 5)), target], wrt=[x])
+    compare_with_gradient(
+        [x, t],
+        T.nnet.categorical_crossentropy(T.nnet.softmax(x), t),
+        [values((4, 5)), target],
+        wrt=[x],
+    )
 
 
 @pytest.mark.parametrize("bad", [-1, 5])
@@ -319,6 +400,7 @@ def test_labels_out_of_range(bad):
 
 
 # Completeness
+
 
 def test_every_supported_op_was_compared():
     """A new implementation needs a test."""
@@ -333,8 +415,10 @@ def test_every_supported_op_was_compared():
 def test_filters_of_one_pixel_with_strides_leave_the_memory_whole():
     """PyTorch's own layout for this corrupted it on some processors, now and then."""
     image, top = T.TensorType("float32", (False,) * 4)(), T.TensorType("float32", (False,) * 4)()
-    gradient = compiled([image, top], T.nnet.abstract_conv.conv2d_grad_wrt_weights(
-        image, top, (4, 3, 1, 1), subsample=(2, 1)))
+    gradient = compiled(
+        [image, top],
+        T.nnet.abstract_conv.conv2d_grad_wrt_weights(image, top, (4, 3, 1, 1), subsample=(2, 1)),
+    )
     x, g = values((2, 3, 8, 9), "float32"), values((2, 4, 4, 9), "float32", 1)
     # Without flipping each other's rows: a filter of one pixel is its own mirror.
     expected = np.einsum("bihw,bohw->oi", x[:, :, ::2], g)[..., np.newaxis, np.newaxis]

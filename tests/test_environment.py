@@ -1,4 +1,5 @@
 """The two ways to an environment agree, and the lock file is complete."""
+
 import os
 import pty
 import re
@@ -11,7 +12,7 @@ from importlib import metadata
 import pytest
 import yaml
 
-from cnnviz import paths
+from cnnviz.runtime import paths
 
 ROOT = paths.REPOSITORY
 
@@ -55,9 +56,11 @@ def test_every_dependency_is_locked(lock, project):
 
 
 def test_the_running_environment_is_the_locked_one(lock):
-    wrong = [f"{name} {metadata.version(name)} instead of {version}"
-             for name, version in re.findall(r"(?m)^([a-z0-9._-]+)==(\S+)", lock)
-             if metadata.version(name) != version]
+    wrong = [
+        f"{name} {metadata.version(name)} instead of {version}"
+        for name, version in re.findall(r"(?m)^([a-z0-9._-]+)==(\S+)", lock)
+        if metadata.version(name) != version
+    ]
     assert not wrong
 
 
@@ -67,23 +70,20 @@ def test_build_lock_agrees_with_the_lock_file(lock):
     versions = dict(re.findall(r"(?m)^([a-z0-9._-]+)==(\S+)", build))
     assert set(versions) >= {"setuptools", "wheel"}
     locked = dict(re.findall(r"(?m)^([a-z0-9._-]+)==(\S+)", lock))
-    assert all(locked.get(name, version) == version
-               for name, version in versions.items())
+    assert all(locked.get(name, version) == version for name, version in versions.items())
     assert "--hash=sha256:" in build and "://" not in build
 
 
 def project_files():
     """Text files of the project itself."""
     yield from ROOT.glob("*.*")
-    for folder in ("src", "tests", "workflow", "config", "data", "weights",
-                   "thesis_tables", ".ci"):
+    for folder in ("src", "tests", "workflow", "config", "data", "weights", "thesis_tables", ".ci"):
         yield from (ROOT / folder).glob("**/*")
 
 
 def test_no_file_names_a_registry_host_or_a_private_folder():
     for path in project_files():
-        if path.suffix in {".py", ".md", ".yml", ".yaml", ".toml", ".smk",
-                           ".lock", ".csv", ".rst"}:
+        if path.suffix in {".py", ".md", ".yml", ".yaml", ".toml", ".smk", ".lock", ".csv", ".rst"}:
             text = path.read_text(encoding="utf-8")
             for word in ("pypi" + ".org", "python" + "hosted", "/ro" + "ot/"):
                 assert word not in text, path
@@ -91,13 +91,19 @@ def test_no_file_names_a_registry_host_or_a_private_folder():
 
 # --- make -------------------------------------------------------------------------
 
+
 @pytest.fixture
 def project_folder(tmp_path):
     """The Makefile with an environment whose Python only notes how pip was called."""
     folder = tmp_path / "project"
     (folder / ".venv" / "bin").mkdir(parents=True)
-    for name in ("Makefile", "pyproject.toml", "requirements.lock", "requirements-build.lock",
-                 "requirements-torch.txt"):
+    for name in (
+        "Makefile",
+        "pyproject.toml",
+        "requirements.lock",
+        "requirements-build.lock",
+        "requirements-torch.txt",
+    ):
         shutil.copy(ROOT / name, folder)
     python = folder / ".venv/bin/python"
     python.write_text('#!/bin/sh\necho "$@" >> "$(dirname "$0")/calls"\n')
@@ -114,9 +120,14 @@ def make(folder, target=".venv/ready", terminal=None):
     environment.pop("MAKEFLAGS", None)
     calls = folder / ".venv/bin/calls"
     calls.write_text("")
-    run = subprocess.run(["make", f"PYTHON={sys.executable}", "VENV=.venv", target],
-                         cwd=folder, env=environment, text=True, stdout=subprocess.PIPE,
-                         stderr=subprocess.PIPE if terminal is None else terminal)
+    run = subprocess.run(
+        ["make", f"PYTHON={sys.executable}", "VENV=.venv", target],
+        cwd=folder,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE if terminal is None else terminal,
+    )
     assert run.returncode == 0, run.stdout
     return run.stdout, calls.read_text().splitlines()
 
@@ -145,8 +156,9 @@ def test_an_environment_that_was_copied_is_made_to_fit(project_folder, tmp_path,
     """Its scripts name the Python of the folder where it was made."""
     make(project_folder)
     place = tmp_path / "elsewhere"
-    shutil.copytree(project_folder, place,
-                    copy_function=shutil.copy2 if keep_dates else shutil.copy)
+    shutil.copytree(
+        project_folder, place, copy_function=shutil.copy2 if keep_dates else shutil.copy
+    )
     output, calls = make(place)
     assert f"was made as {project_folder}/.venv and has been moved or copied" in output
     assert (place / ".venv/bin/pip").read_text() == f"#!{place}/.venv/bin/python\n"
@@ -154,7 +166,8 @@ def test_an_environment_that_was_copied_is_made_to_fit(project_folder, tmp_path,
     assert make(place)[1] == []
     # The other one stays as it was.
     assert (project_folder / ".venv/bin/pip").read_text() == (
-        f"#!{project_folder}/.venv/bin/python\n")
+        f"#!{project_folder}/.venv/bin/python\n"
+    )
 
 
 def test_an_environment_of_another_folder_gets_this_project(project_folder, tmp_path):
@@ -175,8 +188,10 @@ def test_reproduce_looks_for_a_lock_and_ends_with_the_agreement(project_folder, 
     shutil.copy(ROOT / "config/default.yaml", project_folder / "config")
     for name in ("cnnviz", "snakemake"):
         script = project_folder / ".venv/bin" / name
-        script.write_text(f'#!/bin/sh\necho {name} "$@" >> "$(dirname "$0")/calls"\n'
-                          f'test "$1" != lock || exit {int(locked)}\n')
+        script.write_text(
+            f'#!/bin/sh\necho {name} "$@" >> "$(dirname "$0")/calls"\n'
+            f'test "$1" != lock || exit {int(locked)}\n'
+        )
         script.chmod(0o755)
     if locked:
         with pytest.raises(AssertionError):
@@ -185,4 +200,5 @@ def test_reproduce_looks_for_a_lock_and_ends_with_the_agreement(project_folder, 
         make(project_folder, "reproduce")
     calls = (project_folder / ".venv/bin/calls").read_text().splitlines()
     assert [" ".join(call.split()[:2]) for call in calls] == ["cnnviz lock"] + (
-        [] if locked else ["snakemake --configfile", "cnnviz agreement"])
+        [] if locked else ["snakemake --configfile", "cnnviz agreement"]
+    )

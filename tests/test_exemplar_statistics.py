@@ -1,18 +1,22 @@
 """Exemplars beside data: measures by hand, verdicts from numbers, table and figure."""
+
 import matplotlib.image
 import matplotlib.text
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
-from cnnviz import cli, exemplars, files, paths
-from cnnviz import exemplar_statistics as statistics
-from cnnviz.backend import lasagne
-from cnnviz.commands import exemplar_statistics as command
-from cnnviz.figures import figure_exemplars, style
+from cnnviz.cli import dispatch
+from cnnviz.cli.commands import exemplar_statistics as command
+from cnnviz.feature_visualization import exemplar_statistics as statistics
+from cnnviz.feature_visualization import exemplars
 from cnnviz.networks import die, layers
-from cnnviz.tables import exemplars as table
+from cnnviz.runtime import files, paths
+from cnnviz.runtime.backend import lasagne
+from cnnviz.thesis.figures import figure_exemplars, style
+from cnnviz.thesis.tables import exemplars as table
 
 L = lasagne.layers
 SETTINGS = statistics.Settings(steps=30, regularized_steps=12, seeds=2)
@@ -22,11 +26,18 @@ def linear_layer(kernel, nonlinearity, side=(2, 2)):
     """A convolution of one linear map, with a non-linearity."""
     kernel = np.asarray(kernel, np.float32)
     inputs = L.InputLayer((None, 1, *side), name="input")
-    return L.Conv2DLayer(inputs, 1, kernel.shape, nonlinearity=nonlinearity, name="conv",
-                         W=kernel[np.newaxis, np.newaxis, ::-1, ::-1].copy())  # it flips
+    return L.Conv2DLayer(
+        inputs,
+        1,
+        kernel.shape,
+        nonlinearity=nonlinearity,
+        name="conv",
+        W=kernel[np.newaxis, np.newaxis, ::-1, ::-1].copy(),
+    )  # it flips
 
 
 # --- Measures ---------------------------------------------------------------------
+
 
 def test_a_stratified_sample_is_evenly_spaced_within_each_class():
     labels = np.array([0, 0, 0, 0, 0, 1, -1, 2, 2])
@@ -36,8 +47,7 @@ def test_a_stratified_sample_is_evenly_spaced_within_each_class():
         statistics.stratified(labels, 0)
 
 
-@given(st.lists(st.integers(-1, 4), min_size=1).filter(lambda x: max(x) >= 0),
-       st.integers(1, 9))
+@given(st.lists(st.integers(-1, 4), min_size=1).filter(lambda x: max(x) >= 0), st.integers(1, 9))
 def test_a_sample_has_as_many_of_each_class_as_there_are(labels, count):
     labels = np.array(labels)
     found = statistics.stratified(labels, count)
@@ -48,25 +58,26 @@ def test_a_sample_has_as_many_of_each_class_as_there_are(labels, count):
 
 
 def test_distances_by_hand():
-    patches = np.array([[[3., -4]], [[0, 0]]])
+    patches = np.array([[[3.0, -4]], [[0, 0]]])
     np.testing.assert_allclose(statistics.root_mean_square(patches), [np.sqrt(12.5), 0])
     assert statistics.outside(patches, -3.5, 3).tolist() == [0.5, 0]
     assert statistics.outside(patches, 0, 2).tolist() == [1, 0]
 
 
 def test_likeness_is_the_correlation(rng):
-    wave, other = np.array([[1., -1, 1, -1]]), np.array([[1., 1, -1, -1]])
+    wave, other = np.array([[1.0, -1, 1, -1]]), np.array([[1.0, 1, -1, -1]])
     for second, expected in ((wave, 1), (-3 * wave + 7, -1), (other, 0)):
         assert statistics.likeness(wave, second) == pytest.approx(expected)
     first, second = rng.randn(2, 5, 3, 4, 4)
     np.testing.assert_allclose(
         statistics.likeness(first, second),
-        [np.corrcoef(one.ravel(), two.ravel())[0, 1] for one, two in zip(first, second)])
+        [np.corrcoef(one.ravel(), two.ravel())[0, 1] for one, two in zip(first, second)],
+    )
     assert np.isnan(statistics.likeness(wave, np.ones((1, 4)))).all()
 
 
 def test_data_are_summed_up():
-    data = statistics.data_of(np.array([[[[1., 3]]], [[[-1, 5]]]]))
+    data = statistics.data_of(np.array([[[[1.0, 3]]], [[[-1, 5]]]]))
     assert data.mean.tolist() == [[[0, 4]]]
     assert (data.low, data.high, data.square) == (-1, 5, 3)
 
@@ -76,14 +87,18 @@ def test_transfer_is_averaged_over_directions():
     network = exemplars.patch_network(linear_layer([[1, 1], [1, 1]], None))
     found = statistics.transfer_by_distance(network, np.ones((1, 1, 2, 2)), [0])
     assert found[0] == pytest.approx(0.5)
-    assert np.isnan(found[1:]).all()       # nothing of it is left
+    assert np.isnan(found[1:]).all()  # nothing of it is left
 
 
-@pytest.mark.parametrize("nonlinearity, expected", [
-    (lasagne.nonlinearities.sigmoid, [1 / (1 + np.e), 0.5, 1 / (1 + np.exp(-2))]),
-    (lasagne.nonlinearities.rectify, [0, 0, 2]),
-    (lasagne.nonlinearities.LeakyRectify(0.5), [-0.5, 0, 2]),
-    (None, [-1, 0, 2])])
+@pytest.mark.parametrize(
+    "nonlinearity, expected",
+    [
+        (lasagne.nonlinearities.sigmoid, [1 / (1 + np.e), 0.5, 1 / (1 + np.exp(-2))]),
+        (lasagne.nonlinearities.rectify, [0, 0, 2]),
+        (lasagne.nonlinearities.LeakyRectify(0.5), [-0.5, 0, 2]),
+        (None, [-1, 0, 2]),
+    ],
+)
 def test_what_units_make_of_linear_activations(nonlinearity, expected):
     layer = linear_layer([[1]], nonlinearity)
     output = statistics.unit_output(L.MaxPool2DLayer(layer, 2, name="pool"))
@@ -91,6 +106,7 @@ def test_what_units_make_of_linear_activations(nonlinearity, expected):
 
 
 # --- The way up -------------------------------------------------------------------
+
 
 def test_kept_steps_are_dense_at_first():
     assert statistics.kept_steps(0) == (0,)
@@ -100,23 +116,25 @@ def test_kept_steps_are_dense_at_first():
 
 
 def test_where_levels_are_first_reached():
-    activations = np.array([[1., 5, 3, 9], [1, 2, np.nan, np.nan], [4, 5, 6, 7]])
+    activations = np.array([[1.0, 5, 3, 9], [1, 2, np.nan, np.nan], [4, 5, 6, 7]])
     assert statistics.first_reaching(activations, [4, 4, np.nan]).tolist() == [1, -1, -1]
 
 
 def test_stopped_ascents_by_hand():
     """Steps 0, 2 and 4 are kept; the second feature never reaches twice its maximum."""
-    start = np.array([[[[1., 0]]], [[[0, 1]]]])
+    start = np.array([[[[1.0, 0]]], [[[0, 1]]]])
     iterates = np.stack([start, -start, start + [[[1, -1]]]], axis=1)
-    activations = np.array([[1., 1, 2.5, 9, 30], [1, 1, 1.5, 1.5, 1.5]])
-    found = statistics.early_measures(activations, iterates, np.array([0, 2, 4]), start,
-                                      np.array([1., 1]))
+    activations = np.array([[1.0, 1, 2.5, 9, 30], [1, 1, 1.5, 1.5, 1.5]])
+    found = statistics.early_measures(
+        activations, iterates, np.array([0, 2, 4]), start, np.array([1.0, 1])
+    )
     np.testing.assert_array_equal(found["reached"], [[1, 1], [2.5, np.nan], [30, np.nan]])
     np.testing.assert_allclose(found["likeness"], [[1, 1], [-1, np.nan], [1, np.nan]])
     np.testing.assert_array_equal(found["patches"][1, 0], -start[0])
 
 
 # --- A layer ----------------------------------------------------------------------
+
 
 @pytest.fixture(scope="module")
 def data():
@@ -129,12 +147,23 @@ def measured(data):
     found = {}
     for name in ("c2", "c2_sigmoid"):
         network = die.build(name, seed=1)
-        arrays = {"network": name, "choice": "", "kind": "die", "accuracy": 0.5,
-                  "layers": ["pool1", "pool2"], "sample": 6, "seeds": 2,
-                  **SETTINGS._asdict()}
+        arrays = {
+            "network": name,
+            "choice": "",
+            "kind": "die",
+            "accuracy": 0.5,
+            "layers": ["pool1", "pool2"],
+            "sample": 6,
+            "seeds": 2,
+            **SETTINGS._asdict(),
+        }
         for layer in layers.pooling_layers(network):
-            arrays.update({f"{layer.name}_{key}": value for key, value in
-                           statistics.of_layer(layer, data, settings=SETTINGS).items()})
+            arrays.update(
+                {
+                    f"{layer.name}_{key}": value
+                    for key, value in statistics.of_layer(layer, data, settings=SETTINGS).items()
+                }
+            )
         found[name] = {key: np.asarray(value) for key, value in arrays.items()}
     return found
 
@@ -147,18 +176,22 @@ def test_a_layer_is_measured_as_the_methods_say(measured, data):
     assert found["pool2_regularized_patches"].shape == (2, 3, 1, 10, 10)
     assert found["pool2_plain_transfer"].shape == (3, 4, 3)
     for method in statistics.METHODS:
-        for patches, reached in zip(found[f"pool2_{method}_patches"],
-                                    found[f"pool2_{method}_reached"]):
-            np.testing.assert_allclose(network.evaluate(patches, range(3))[0], reached,
-                                       rtol=1e-4, atol=1e-5)
+        for patches, reached in zip(
+            found[f"pool2_{method}_patches"], found[f"pool2_{method}_reached"]
+        ):
+            np.testing.assert_allclose(
+                network.evaluate(patches, range(3))[0], reached, rtol=1e-4, atol=1e-5
+            )
     # From noise, on its own: the same as among the other starts.
-    alone = exemplars.maximize(network, exemplars.start_noise(network, seed=1),
-                               rule=exemplars.Rule(steps=30))
+    alone = exemplars.maximize(
+        network, exemplars.start_noise(network, seed=1), rule=exemplars.Rule(steps=30)
+    )
     np.testing.assert_allclose(found["pool2_plain_patches"][-1], alone.patches, atol=1e-5)
     np.testing.assert_allclose(found["pool2_sphere_square"], 1, rtol=1e-4)
     np.testing.assert_allclose(found["pool2_regularized_square"], 1, rtol=1e-4)
-    np.testing.assert_allclose(found["pool2_maximum"],
-                               network.maps(data.images).max(axis=(0, 2, 3)), rtol=1e-5)
+    np.testing.assert_allclose(
+        found["pool2_maximum"], network.maps(data.images).max(axis=(0, 2, 3)), rtol=1e-5
+    )
     # The strongest patch is as likely as can be at the start.
     np.testing.assert_allclose(found["pool2_early_likeness"][0], 1, atol=0.05)
 
@@ -166,8 +199,7 @@ def test_a_layer_is_measured_as_the_methods_say(measured, data):
 def test_outputs_of_sigmoid_units_are_bounded_and_activations_are_not(measured):
     found = measured["c2_sigmoid"]
     linear = found["pool1_plain_reached"]
-    np.testing.assert_allclose(found["pool1_plain_output"], 1 / (1 + np.exp(-linear)),
-                               rtol=1e-5)
+    np.testing.assert_allclose(found["pool1_plain_output"], 1 / (1 + np.exp(-linear)), rtol=1e-5)
     assert (linear[0] > found["pool1_maximum"]).all()
 
 
@@ -185,55 +217,92 @@ def test_steps_on_the_sphere_do_not_shrink_with_the_gradient():
 def test_one_seed_has_no_diversity(data):
     layer = layers.find_layer(die.build("c1"), "pool1")
     with pytest.raises(ValueError, match="two seeds at least"):
-        statistics.of_layer(layer, data, settings=SETTINGS._replace(
-            steps=1, regularized_steps=1, seeds=1))
+        statistics.of_layer(
+            layer, data, settings=SETTINGS._replace(steps=1, regularized_steps=1, seeds=1)
+        )
 
 
 # --- The table --------------------------------------------------------------------
 
+
 def rows(network, method, layer="pool1", **measures):
     """Rows of two features from the three starts, alike but for what is given."""
-    starts = ["maximum", "mean", "noise 0"] if method in ("plain", "sphere") else (
-        ["2×"] if method == "stopped" else ["noise 0"])
-    usual = {"maximum": 2.0, "output_maximum": 0.5, "reached": 20.0, "over_maximum": 10.0,
-             "output": 1.0, "square": 1.0, "outside": 0.1, "likeness": 0.2,
-             "transfer_1": 0.5, "transfer_2": 0.5, "transfer_4": 0.5, "diversity": 1.0}
-    return [{"network": network, "layer": layer, "patch": "4 × 4", "feature": feature,
-             "method": method, "start": start, **usual, **measures}
-            for start in starts for feature in (0, 1)]
+    starts = (
+        ["maximum", "mean", "noise 0"]
+        if method in ("plain", "sphere")
+        else (["2×"] if method == "stopped" else ["noise 0"])
+    )
+    usual = {
+        "maximum": 2.0,
+        "output_maximum": 0.5,
+        "reached": 20.0,
+        "over_maximum": 10.0,
+        "output": 1.0,
+        "square": 1.0,
+        "outside": 0.1,
+        "likeness": 0.2,
+        "transfer_1": 0.5,
+        "transfer_2": 0.5,
+        "transfer_4": 0.5,
+        "diversity": 1.0,
+    }
+    return [
+        {
+            "network": network,
+            "layer": layer,
+            "patch": "4 × 4",
+            "feature": feature,
+            "method": method,
+            "start": start,
+            **usual,
+            **measures,
+        }
+        for start in starts
+        for feature in (0, 1)
+    ]
 
 
 def every_row(changes=None):
     """Rows of a rectified network and its twin; measures by (network, method)."""
     changes = changes or {}
-    return pd.DataFrame([row for network in ("c4", "c4_sigmoid")
-                         for method in ("plain", "sphere", "regularized", "stopped")
-                         for layer in ("pool1", "pool2")
-                         for row in rows(network, method, layer,
-                                         **changes.get((network, method), {}))])
+    return pd.DataFrame(
+        [
+            row
+            for network in ("c4", "c4_sigmoid")
+            for method in ("plain", "sphere", "regularized", "stopped")
+            for layer in ("pool1", "pool2")
+            for row in rows(network, method, layer, **changes.get((network, method), {}))
+        ]
+    )
 
 
 def verdict(frame, claim, network):
-    found, = (each for each in table.verdicts(frame)
-              if claim in each.claim and each.network == network)
+    (found,) = (
+        each for each in table.verdicts(frame) if claim in each.claim and each.network == network
+    )
     return found
 
 
 @pytest.mark.parametrize("ratio, expected", [(400, "supported"), (9, "not supported")])
 def test_ten_times_the_data_is_far(ratio, expected):
-    found = verdict(every_row({("c4", "plain"): {"over_maximum": ratio}}),
-                    "far more than data", "c4")
+    found = verdict(
+        every_row({("c4", "plain"): {"over_maximum": ratio}}), "far more than data", "c4"
+    )
     assert found.verdict == expected and found.evidence.startswith(f"{ratio}, {ratio} times")
 
 
-@pytest.mark.parametrize("better, expected", [
-    (dict(transfer_1=0.9, transfer_2=0.9, transfer_4=0.9, diversity=0.2, likeness=0.5),
-     "supported"),
-    (dict(transfer_1=0.9, transfer_2=0.9, transfer_4=0.9, diversity=0.2),
-     "partly supported"),
-    (dict(transfer_1=0.9, transfer_2=0.9, transfer_4=0.9, diversity=0.95),
-     "not supported"),
-    (dict(), "not supported")])
+@pytest.mark.parametrize(
+    "better, expected",
+    [
+        (
+            dict(transfer_1=0.9, transfer_2=0.9, transfer_4=0.9, diversity=0.2, likeness=0.5),
+            "supported",
+        ),
+        (dict(transfer_1=0.9, transfer_2=0.9, transfer_4=0.9, diversity=0.2), "partly supported"),
+        (dict(transfer_1=0.9, transfer_2=0.9, transfer_4=0.9, diversity=0.95), "not supported"),
+        (dict(), "not supported"),
+    ],
+)
 def test_readable_asks_for_transfer_diversity_and_likeness(better, expected):
     changes = {("c4", "regularized"): better, ("c4_sigmoid", "plain"): better}
     frame = every_row(changes)
@@ -243,21 +312,23 @@ def test_readable_asks_for_transfer_diversity_and_likeness(better, expected):
 
 
 def test_the_hypothesis_stands_or_falls_with_what_would_follow_from_it():
-    readable = dict(transfer_1=0.9, transfer_2=0.9, transfer_4=0.9, diversity=0.2,
-                    likeness=0.5)
+    readable = dict(transfer_1=0.9, transfer_2=0.9, transfer_4=0.9, diversity=0.2, likeness=0.5)
     claim = "is why their exemplars cannot be read"
     assert verdict(every_row(), claim, "all").verdict == "not supported"
     follows = {("c4", "sphere"): readable, ("c4_sigmoid", "plain"): readable}
     found = verdict(every_row(follows), claim, "all")
     assert found.verdict == "partly supported"  # of saturating units' two
     assert found.evidence.count(": supported") == 2
-    best = dict.fromkeys(readable, 0.99) | {"transfer_1": 1.4, "transfer_2": 1.4,
-                                            "transfer_4": 1.4, "diversity": 0.0}
+    best = dict.fromkeys(readable, 0.99) | {
+        "transfer_1": 1.4,
+        "transfer_2": 1.4,
+        "transfer_4": 1.4,
+        "diversity": 0.0,
+    }
     follows[("c4_sigmoid", "sphere")] = best
     assert verdict(every_row(follows), claim, "all").verdict == "supported"
     alone = every_row()
-    assert not any(claim in each.claim for each in
-                   table.verdicts(alone[alone["network"] == "c4"]))
+    assert not any(claim in each.claim for each in table.verdicts(alone[alone["network"] == "c4"]))
 
 
 def test_outputs_over_those_of_data_say_whether_units_are_bounded():
@@ -270,8 +341,11 @@ def test_outputs_over_those_of_data_say_whether_units_are_bounded():
 def test_nearer_to_data_means_both_distances_in_every_layer():
     claim, both = "nearer to data", "c4 → c4_sigmoid"
     near = {"square": 0.5, "outside": 0.05}
-    for changed, expected in ((near, "supported"), ({"square": 0.5}, "not supported"),
-                              ({}, "not supported")):
+    for changed, expected in (
+        (near, "supported"),
+        ({"square": 0.5}, "not supported"),
+        ({}, "not supported"),
+    ):
         frame = every_row({("c4_sigmoid", "plain"): changed})
         assert verdict(frame, claim, both).verdict == expected
 
@@ -280,8 +354,9 @@ def test_local_maxima_of_the_three_starts():
     frame = every_row()
     plain = (frame["network"] == "c4") & (frame["method"] == "plain")
     frame.loc[plain & (frame["start"] == "mean"), "reached"] = 40.0
-    frame.loc[plain & (frame["layer"] == "pool2") & (frame["start"] == "noise 0"),
-              "reached"] = -1.0   # no ratio
+    frame.loc[
+        plain & (frame["layer"] == "pool2") & (frame["start"] == "noise 0"), "reached"
+    ] = -1.0  # no ratio
     found = table.local_maxima(frame[frame["network"] == "c4"], "plain")
     assert found["best"].tolist() == ["mean"] * 4
     assert found["ratio"].tolist()[:2] == [2, 2] and found["ratio"][2:].isna().all()
@@ -303,8 +378,7 @@ def test_exemplars_that_start_from_data_and_remain_like_it():
     claim, both = "remain like it", "c4 → c4_sigmoid"
     assert verdict(every_row(), claim, both).verdict == "not supported"
     frame = every_row()
-    frame.loc[(frame["network"] == "c4_sigmoid") & (frame["start"] == "maximum"),
-              "likeness"] = 0.9
+    frame.loc[(frame["network"] == "c4_sigmoid") & (frame["start"] == "maximum"), "likeness"] = 0.9
     found = verdict(frame, claim, both)
     assert found.verdict == "supported" and "0.20, 0.20 → 0.90, 0.90" in found.evidence
 
@@ -313,7 +387,7 @@ def test_the_text_says_what_the_frame_says(measured):
     found = list(measured.values())
     frame = pd.concat(map(table.frame, found), ignore_index=True)
     c2 = frame[(frame["network"] == "c2") & (frame["layer"] == "pool2")]
-    assert len(c2) == 3 * (4 + 4 + 2 + 3)   # features by starts and levels
+    assert len(c2) == 3 * (4 + 4 + 2 + 3)  # features by starts and levels
     one = c2[(c2["method"] == "plain") & (c2["start"] == "mean") & (c2["feature"] == 1)]
     assert one["reached"].item() == measured["c2"]["pool2_plain_reached"][1, 1]
     text = table.text(frame, table.words(found))
@@ -328,28 +402,64 @@ def test_the_text_says_what_the_frame_says(measured):
 
 # --- Command and figure -----------------------------------------------------------
 
+
 def test_the_command_measures_shipped_weights(tmp_path, capsys):
     images = tmp_path / "die.npy"
-    assert cli.main(["render", "--every", "600", "-o", str(images)]) == 0
+    assert dispatch.main(["render", "--every", "600", "-o", str(images)]) == 0
     output = str(tmp_path / "c4_sigmoid.npz")
-    assert cli.main(["exemplar-statistics", "--network", "c4_sigmoid", "--images",
-                     str(images), "--every", "600", "--layers", "pool2", "pool3",
-                     "--at-most", "6", "-o", output]) == 0
+    assert (
+        dispatch.main(
+            [
+                "exemplar-statistics",
+                "--network",
+                "c4_sigmoid",
+                "--images",
+                str(images),
+                "--every",
+                "600",
+                "--layers",
+                "pool2",
+                "pool3",
+                "--at-most",
+                "6",
+                "-o",
+                output,
+            ]
+        )
+        == 0
+    )
     found = files.load_arrays(output)
     assert found["network"] == "c4_sigmoid" and found["steps"] == 6
     assert found["pool3_plain_patches"].shape == (5, 3, 1, 22, 22)
-    assert cli.main(["figure-exemplars", "--statistics", output, "-o",
-                     str(tmp_path / "figure")]) == 0
+    assert (
+        dispatch.main(["figure-exemplars", "--statistics", output, "-o", str(tmp_path / "figure")])
+        == 0
+    )
     assert matplotlib.image.imread(tmp_path / "figure.png").shape[1] == 2130
-    assert cli.main(["exemplar-statistics", "--network", "d5", "--images", str(images),
-                     "--every", "600", "-o", str(tmp_path / "x.npz")]) == 1
+    assert (
+        dispatch.main(
+            [
+                "exemplar-statistics",
+                "--network",
+                "d5",
+                "--images",
+                str(images),
+                "--every",
+                "600",
+                "-o",
+                str(tmp_path / "x.npz"),
+            ]
+        )
+        == 1
+    )
     assert "'d5' has no pooling layers" in capsys.readouterr().err
 
 
 def test_both_experiments_go_equally_far():
     die_settings, fundus = (command._settings(kind, None) for kind in ("die", "fundus"))
     assert die_settings.steps * die_settings.step_size == pytest.approx(
-        fundus.steps * fundus.step_size)
+        fundus.steps * fundus.step_size
+    )
     short = command._settings("die", 7)
     assert (short.steps, short.regularized_steps) == (7, 7)
 
@@ -379,6 +489,7 @@ def test_the_figure_has_page_width_and_no_clipped_text(measured):
 
 
 # --- The record -------------------------------------------------------------------
+
 
 def test_the_record_is_made_from_its_rows_and_stands_in_the_docs():
     """Verdicts and rows follow from the recorded numbers; the docs show the latter."""

@@ -1,15 +1,18 @@
 """Activation maximization against hand-worked neurons and slow references."""
+
 import importlib.util
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from cnnviz import backend, exemplars
-from cnnviz.backend import lasagne
-from cnnviz.exemplars import Rule
+from cnnviz.attribution.receptive_field import receptive_field
+from cnnviz.feature_visualization import exemplars
+from cnnviz.feature_visualization.exemplars import Rule
 from cnnviz.networks import defauw, die, layers
-from cnnviz.receptive_field import receptive_field
+from cnnviz.runtime import backend
+from cnnviz.runtime.backend import lasagne
 
 L = lasagne.layers
 nonlinearities = lasagne.nonlinearities
@@ -43,8 +46,7 @@ def whole_maps(layer, images):
     nonlinearity, last.nonlinearity = last.nonlinearity, nonlinearities.identity
     try:
         x = backend.T.tensor4(dtype=images.dtype)
-        return backend.function(
-            [x], L.get_output(layer, x, deterministic=True))(images)
+        return backend.function([x], L.get_output(layer, x, deterministic=True))(images)
     finally:
         last.nonlinearity = nonlinearity
 
@@ -59,26 +61,31 @@ def assert_reproduces(layer, neuron, seed=1):
     patches = np.repeat(image[:, :, top:bottom, left:right], count, axis=0)
     found, _ = network.evaluate(patches, np.arange(count))
     maps = whole_maps(layer, image)[0]
-    np.testing.assert_allclose(found, maps[(slice(None), *network.neuron)],
-                               rtol=1e-4, atol=1e-5 * np.abs(maps).max())
+    np.testing.assert_allclose(
+        found, maps[(slice(None), *network.neuron)], rtol=1e-4, atol=1e-5 * np.abs(maps).max()
+    )
     return network
 
 
 # The network of one neuron.
+
 
 @pytest.fixture(scope="module")
 def small_defauw():
     return fill(defauw.build(size=125, reduction=16))
 
 
-@pytest.mark.parametrize("name, neuron, box", [
-    ("pool1", (15, 15), (57, 57, 68, 68)),
-    ("pool1", (0, 30), (0, 117, 8, 125)),    # crosses the top and the right border
-    ("conv5", (7, 0), (29, 0, 96, 40)),
-    ("pool3", (3, 3), (21, 21, 104, 104)),
-    ("pool3", (6, 2), (69, 5, 125, 88)),
-    ("pool5", (0, 0), (0, 0, 125, 125)),     # sees more than there is
-])
+@pytest.mark.parametrize(
+    "name, neuron, box",
+    [
+        ("pool1", (15, 15), (57, 57, 68, 68)),
+        ("pool1", (0, 30), (0, 117, 8, 125)),  # crosses the top and the right border
+        ("conv5", (7, 0), (29, 0, 96, 40)),
+        ("pool3", (3, 3), (21, 21, 104, 104)),
+        ("pool3", (6, 2), (69, 5, 125, 88)),
+        ("pool5", (0, 0), (0, 0, 125, 125)),  # sees more than there is
+    ],
+)
 def test_patches_give_what_the_whole_network_gives(small_defauw, name, neuron, box):
     """With untied biases, strides, same padding and overlapping pools."""
     layer = layers.find_layer(small_defauw, name)
@@ -88,9 +95,15 @@ def test_patches_give_what_the_whole_network_gives(small_defauw, name, neuron, b
     assert network.shape == (3, box[2] - box[0], box[3] - box[1])
 
 
-@pytest.mark.parametrize("name, field, box", [
-    ("c1", 4, (15, 15, 19, 19)), ("c3", 22, (9, 9, 31, 31)),
-    ("c9", 50, (0, 0, 32, 32)), ("c4", 46, (1, 1, 32, 32))])
+@pytest.mark.parametrize(
+    "name, field, box",
+    [
+        ("c1", 4, (15, 15, 19, 19)),
+        ("c3", 22, (9, 9, 31, 31)),
+        ("c9", 50, (0, 0, 32, 32)),
+        ("c4", 46, (1, 1, 32, 32)),
+    ],
+)
 def test_die_networks_and_the_central_neuron(name, field, box):
     layer = layers.pooling_layers(die.build(name, seed=2))[-1]
     network = assert_reproduces(fill(layer), None)
@@ -110,27 +123,35 @@ def stacks(draw):
     """A random stack of layers, and a neuron of it."""
     size = draw(st.integers(9, 14)), draw(st.integers(9, 14))
     network = L.InputLayer((draw(st.sampled_from([None, 2])), 2, *size), name="input")
-    rectify = draw(st.sampled_from([nonlinearities.rectify,
-                                    nonlinearities.LeakyRectify(0.3)]))
+    rectify = draw(st.sampled_from([nonlinearities.rectify, nonlinearities.LeakyRectify(0.3)]))
     numbers = st.integers(1, 3)
-    for kind in draw(st.lists(st.sampled_from(
-            ["conv", "same", "normalized", "pool", "partial", "mean", "features"]),
-            min_size=1, max_size=4)):
-        options = dict(untie_biases=draw(st.booleans()), nonlinearity=rectify,
-                       W=lasagne.init.Normal(0.5), b=lasagne.init.Normal(0.5))
+    for kind in draw(
+        st.lists(
+            st.sampled_from(["conv", "same", "normalized", "pool", "partial", "mean", "features"]),
+            min_size=1,
+            max_size=4,
+        )
+    ):
+        options = dict(
+            untie_biases=draw(st.booleans()),
+            nonlinearity=rectify,
+            W=lasagne.init.Normal(0.5),
+            b=lasagne.init.Normal(0.5),
+        )
         if kind == "conv":
             step = draw(numbers)
             pad = draw(st.sampled_from([0, 1, "full", "same"]))
-            network = L.Conv2DLayer(network, 4, (draw(numbers) + 1, 3), stride=step,
-                                    pad=pad, **options)
+            network = L.Conv2DLayer(
+                network, 4, (draw(numbers) + 1, 3), stride=step, pad=pad, **options
+            )
         elif kind == "same":
-            network = layers.SameConv2DLayer(network, 4, 3, stride=draw(numbers),
-                                             **options)
+            network = layers.SameConv2DLayer(network, 4, 3, stride=draw(numbers), **options)
         elif kind == "normalized":
             network = layers.NormalizedConv2DLayer(network, 4, (3, 5), **options)
         elif kind == "pool":
-            network = L.MaxPool2DLayer(network, 3, stride=draw(numbers),
-                                       pad=draw(st.integers(0, 1)))
+            network = L.MaxPool2DLayer(
+                network, 3, stride=draw(numbers), pad=draw(st.integers(0, 1))
+            )
         elif kind == "partial":
             network = L.MaxPool2DLayer(network, 2, ignore_border=False)
         elif kind == "mean":
@@ -156,8 +177,9 @@ def test_any_stack_and_any_neuron(stack, seed):
     maps = whole_maps(layer, images) if chain else network.maps(images)
     feature = seed % layer.output_shape[1]
     found, _ = network.evaluate(images[:, :, top:bottom, left:right], [feature] * 2)
-    np.testing.assert_allclose(found, maps[(slice(None), feature, *neuron)], rtol=1e-4,
-                               atol=1e-5 * np.abs(maps).max())
+    np.testing.assert_allclose(
+        found, maps[(slice(None), feature, *neuron)], rtol=1e-4, atol=1e-5 * np.abs(maps).max()
+    )
 
 
 def test_gradients_are_those_of_the_whole_network_and_vanish_outside():
@@ -182,14 +204,16 @@ def test_only_the_last_non_linearity_is_left_out():
     first = L.Conv2DLayer(inputs, 1, 1, W=np.float32([[[[1]]]]))
     second = L.Conv2DLayer(first, 1, 1, W=np.float32([[[[-2]]]]))
     pooled = L.MaxPool2DLayer(second, 2)
-    separate = L.NonlinearityLayer(L.Conv2DLayer(
-        first, 1, 1, W=np.float32([[[[-2]]]]), nonlinearity=None))
+    separate = L.NonlinearityLayer(
+        L.Conv2DLayer(first, 1, 1, W=np.float32([[[[-2]]]]), nonlinearity=None)
+    )
     image = np.float32([[[[-1, 3], [2, 1]]]])
-    assert exemplars.patch_network(pooled).maps(image) == 0      # of 0 -6 -4 -2
+    assert exemplars.patch_network(pooled).maps(image) == 0  # of 0 -6 -4 -2
     image[0, 0, 0, 0] = 5
-    assert exemplars.patch_network(pooled).maps(image) == -2     # of -10 -6 -4 -2
-    np.testing.assert_array_equal(exemplars.patch_network(separate).maps(image),
-                                  [[[[-10, -6], [-4, -2]]]])
+    assert exemplars.patch_network(pooled).maps(image) == -2  # of -10 -6 -4 -2
+    np.testing.assert_array_equal(
+        exemplars.patch_network(separate).maps(image), [[[[-10, -6], [-4, -2]]]]
+    )
 
 
 def test_the_users_network_stays_and_its_new_parameters_count():
@@ -204,11 +228,11 @@ def test_the_users_network_stays_and_its_new_parameters_count():
 
 def test_networks_in_float64_are_computed_in_float64():
     inputs = L.InputLayer((None, 1, 4, 4), name="input")
-    layer = layers.SameConv2DLayer(inputs, 2, 3, W=np.random.RandomState(0).randn(
-        2, 1, 3, 3), b=np.zeros(2))
+    layer = layers.SameConv2DLayer(
+        inputs, 2, 3, W=np.random.RandomState(0).randn(2, 1, 3, 3), b=np.zeros(2)
+    )
     network = exemplars.patch_network(layer, (0, 0))
-    found = exemplars.maximize(network, exemplars.start_noise(network),
-                               rule=Rule(steps=2))
+    found = exemplars.maximize(network, exemplars.start_noise(network), rule=Rule(steps=2))
     assert found.patches.dtype == network.maps(np.zeros((1, 1, 4, 4))).dtype == np.float64
 
 
@@ -224,30 +248,47 @@ def odd_convolution():
     return layer
 
 
-@pytest.mark.parametrize("build, neuron, message", [
-    (lambda: die.build("c1"), None, "'output' gives 2-dimensional"),
-    (lambda: L.ReshapeLayer(L.DenseLayer(L.InputLayer((None, 1, 4, 4)), 4, name="units"),
-                            ([0], 1, 2, 2)), None, "'ReshapeLayer' has no receptive"),
-    (two_inputs, None, "'both' joins several inputs"),
-    (lambda: L.Conv2DLayer(L.InputLayer((None, 1, None, 9), name="any"), 1, 3), None,
-     "input 'any' has shape .* fixed size"),
-    (lambda: L.InputLayer((None, 1, 4, 4), name="image"), None, "'image' is an input"),
-    (lambda: L.FeaturePoolLayer(L.InputLayer((None, 1, 4, 4)), 2, axis=2, name="rows"),
-     None, "'rows' has no receptive field"),
-    (lambda: linear_layer([[[[1]]]]), (5, 0),
-     r"neurons \(0, 0\) to \(4, 4\), not \(5, 0\)"),
-    (lambda: linear_layer([[[[1]]]]), (0, -1), r"not \(0, -1\)"),
-    (lambda: linear_layer([[[[1]]]]), (0, 0, 0), r"not \(0, 0, 0\)"),
-    (lambda: L.Conv2DLayer(L.InputLayer((None, 1, 4, 4)), 1, 2, pad=3), (0, 0),
-     "sees nothing of the image"),
-    (odd_convolution, None, "computes something else"),
-])
+@pytest.mark.parametrize(
+    "build, neuron, message",
+    [
+        (lambda: die.build("c1"), None, "'output' gives 2-dimensional"),
+        (
+            lambda: L.ReshapeLayer(
+                L.DenseLayer(L.InputLayer((None, 1, 4, 4)), 4, name="units"), ([0], 1, 2, 2)
+            ),
+            None,
+            "'ReshapeLayer' has no receptive",
+        ),
+        (two_inputs, None, "'both' joins several inputs"),
+        (
+            lambda: L.Conv2DLayer(L.InputLayer((None, 1, None, 9), name="any"), 1, 3),
+            None,
+            "input 'any' has shape .* fixed size",
+        ),
+        (lambda: L.InputLayer((None, 1, 4, 4), name="image"), None, "'image' is an input"),
+        (
+            lambda: L.FeaturePoolLayer(L.InputLayer((None, 1, 4, 4)), 2, axis=2, name="rows"),
+            None,
+            "'rows' has no receptive field",
+        ),
+        (lambda: linear_layer([[[[1]]]]), (5, 0), r"neurons \(0, 0\) to \(4, 4\), not \(5, 0\)"),
+        (lambda: linear_layer([[[[1]]]]), (0, -1), r"not \(0, -1\)"),
+        (lambda: linear_layer([[[[1]]]]), (0, 0, 0), r"not \(0, 0, 0\)"),
+        (
+            lambda: L.Conv2DLayer(L.InputLayer((None, 1, 4, 4)), 1, 2, pad=3),
+            (0, 0),
+            "sees nothing of the image",
+        ),
+        (odd_convolution, None, "computes something else"),
+    ],
+)
 def test_networks_and_neurons_that_are_refused(build, neuron, message):
     with pytest.raises(ValueError, match=message):
         exemplars.patch_network(build(), neuron)
 
 
 # Starting points.
+
 
 def test_start_maximum_finds_a_planted_patch():
     kernel = np.float32([[[[1, -2], [3, 4]]]])
@@ -258,7 +299,7 @@ def test_start_maximum_finds_a_planted_patch():
         found = exemplars.start_maximum(network, images, batch_size=batch_size)
         assert found.images == [4] and found.neurons.tolist() == [[3, 1]]
         np.testing.assert_array_equal(found.patches, 2 * kernel)
-        assert found.activations == [60]     # 2 (1 + 4 + 9 + 16)
+        assert found.activations == [60]  # 2 (1 + 4 + 9 + 16)
 
 
 def test_start_maximum_pads_with_zeros_and_takes_the_first_of_equals():
@@ -296,7 +337,7 @@ def test_start_maximum_reads_memory_maps_and_chosen_features(tmp_path):
 
 def test_start_mean_is_the_patch_at_the_neurons_place():
     network = exemplars.patch_network(linear_layer(np.ones((2, 1, 2, 3)), side=5), (1, 2))
-    image = np.arange(25.).reshape(1, 5, 5)
+    image = np.arange(25.0).reshape(1, 5, 5)
     found = exemplars.start_mean(network, image)
     assert found.shape == (2, 1, 2, 3) and found.dtype == np.float32
     assert (found == [[7, 8, 9], [12, 13, 14]]).all()
@@ -315,26 +356,33 @@ def test_starting_points_by_name():
     network = exemplars.patch_network(linear_layer(np.ones((2, 1, 2, 2))))
     images = np.random.RandomState(0).randn(3, 1, 5, 5).astype(np.float32)
     for name, expected in (
-            ("maximum", exemplars.start_maximum(network, images).patches),
-            ("mean", exemplars.start_mean(network, images.mean(axis=0))),
-            ("noise", exemplars.start_noise(network, seed=3))):
+        ("maximum", exemplars.start_maximum(network, images).patches),
+        ("mean", exemplars.start_mean(network, images.mean(axis=0))),
+        ("noise", exemplars.start_noise(network, seed=3)),
+    ):
         np.testing.assert_array_equal(
-            exemplars.starting_points(network, name, images=images,
-                                      mean=images.mean(axis=0), seed=3), expected)
+            exemplars.starting_points(
+                network, name, images=images, mean=images.mean(axis=0), seed=3
+            ),
+            expected,
+        )
 
 
-@pytest.mark.parametrize("arguments, message", [
-    (dict(start="best"), "unknown start 'best'; choose one of maximum, mean, noise"),
-    (dict(start="maximum"), "start 'maximum' needs images"),
-    (dict(start="mean"), "start 'mean' needs the mean image"),
-    (dict(start="noise", features=1), "features 0 to 0, not 1"),
-    (dict(start="noise", seed=-1), "[Ss]eed"),
-    (dict(start="maximum", images=np.zeros((0, 1, 5, 5))), "no images"),
-    (dict(start="maximum", images=np.zeros((1, 1, 5, 4))), "has shape .*not"),
-    (dict(start="maximum", images=np.full((1, 1, 5, 5), np.nan)), "not finite"),
-    (dict(start="mean", mean=np.zeros((1, 4, 5))), "has shape .*not"),
-    (dict(start="mean", mean=np.full((1, 5, 5), np.inf)), "not finite"),
-])
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (dict(start="best"), "unknown start 'best'; choose one of maximum, mean, noise"),
+        (dict(start="maximum"), "start 'maximum' needs images"),
+        (dict(start="mean"), "start 'mean' needs the mean image"),
+        (dict(start="noise", features=1), "features 0 to 0, not 1"),
+        (dict(start="noise", seed=-1), "[Ss]eed"),
+        (dict(start="maximum", images=np.zeros((0, 1, 5, 5))), "no images"),
+        (dict(start="maximum", images=np.zeros((1, 1, 5, 4))), "has shape .*not"),
+        (dict(start="maximum", images=np.full((1, 1, 5, 5), np.nan)), "not finite"),
+        (dict(start="mean", mean=np.zeros((1, 4, 5))), "has shape .*not"),
+        (dict(start="mean", mean=np.full((1, 5, 5), np.inf)), "not finite"),
+    ],
+)
 def test_starts_that_are_refused(arguments, message):
     network = exemplars.patch_network(linear_layer([[[[1, 2]]]]))
     with pytest.raises(ValueError, match=message):
@@ -343,23 +391,29 @@ def test_starts_that_are_refused(arguments, message):
 
 # The ascent.
 
+
 def test_a_linear_neuron_by_hand():
     network = exemplars.patch_network(linear_layer([[[[1, -2]]]]))
-    found = exemplars.maximize(network, np.zeros((1, 1, 1, 2)), rule=Rule(
-        steps=3, step_size=1, momentum=0.5, keep=(0, 1, 3)))
+    found = exemplars.maximize(
+        network,
+        np.zeros((1, 1, 1, 2)),
+        rule=Rule(steps=3, step_size=1, momentum=0.5, keep=(0, 1, 3)),
+    )
     # Its gradient is its weights g: v = g, 1.5 g, 1.75 g; x = 1.5 g, 3.25 g, 5.125 g.
     np.testing.assert_array_equal(found.patches, [[[[5.125, -10.25]]]])
     np.testing.assert_array_equal(found.activations, [[0, 7.5, 16.25, 25.625]])
-    np.testing.assert_array_equal(found.iterates, [[
-        [[[0, 0]]], [[[1.5, -3]]], [[[5.125, -10.25]]]]])
+    np.testing.assert_array_equal(
+        found.iterates, [[[[[0, 0]]], [[[1.5, -3]]], [[[5.125, -10.25]]]]]
+    )
     assert found.reached == [25.625] and found.steps == [3]
     assert found.kept.tolist() == [0, 1, 3] and found.features.tolist() == [0]
 
 
 def test_under_a_norm_a_linear_neurons_exemplar_is_its_weights():
     network = exemplars.patch_network(linear_layer([[[[3, 4]]], [[[-1, 0]]]]))
-    found = exemplars.maximize(network, exemplars.start_noise(network), rule=Rule(
-        norm=10, step_size=1, keep=(0,)))
+    found = exemplars.maximize(
+        network, exemplars.start_noise(network), rule=Rule(norm=10, step_size=1, keep=(0,))
+    )
     np.testing.assert_allclose(found.patches.reshape(2, 2), [[6, 8], [-10, 0]], atol=1e-3)
     np.testing.assert_allclose(found.reached, [50, 10], rtol=1e-5)
     # On the sphere, not only inside, and from the start.
@@ -368,8 +422,9 @@ def test_under_a_norm_a_linear_neurons_exemplar_is_its_weights():
 
 
 def test_a_patch_of_zeros_stays_on_no_sphere_until_it_moves():
-    np.testing.assert_array_equal(exemplars.rescaled(np.float32([[3, 4], [0, 0]]), 10),
-                                  [[6, 8], [0, 0]])
+    np.testing.assert_array_equal(
+        exemplars.rescaled(np.float32([[3, 4], [0, 0]]), 10), [[6, 8], [0, 0]]
+    )
     network = exemplars.patch_network(linear_layer([[[[3, 4]]]]))
     found = exemplars.maximize(network, np.zeros((1, 1, 1, 2)), rule=Rule(steps=1, norm=5))
     np.testing.assert_allclose(found.activations, [[0, 25]])
@@ -381,11 +436,21 @@ def tiny_network(dtype=np.float32):
     kernels, weights = rng.randn(4, 2, 2, 2), rng.randn(3, 4, 2, 3)
     inputs = L.InputLayer((None, 2, 6, 7), name="input")
     hidden = L.Conv2DLayer(
-        inputs, 4, 2, W=kernels[:, :, ::-1, ::-1].astype(dtype),
+        inputs,
+        4,
+        2,
+        W=kernels[:, :, ::-1, ::-1].astype(dtype),
         b=np.linspace(-1, 1, 4).astype(dtype),
-        nonlinearity=nonlinearities.LeakyRectify(0.125))
-    output = L.Conv2DLayer(hidden, 3, (2, 3), W=weights[:, :, ::-1, ::-1].astype(dtype),
-                           b=np.arange(3).astype(dtype), name="output")
+        nonlinearity=nonlinearities.LeakyRectify(0.125),
+    )
+    output = L.Conv2DLayer(
+        hidden,
+        3,
+        (2, 3),
+        W=weights[:, :, ::-1, ::-1].astype(dtype),
+        b=np.arange(3).astype(dtype),
+        name="output",
+    )
     return output, kernels, weights
 
 
@@ -395,10 +460,10 @@ def slow_activation(patch, feature, kernels, weights):
     for f, kernel in enumerate(kernels):
         for i in range(2):
             for j in range(3):
-                h = (patch[:, i:i + 2, j:j + 2] * kernel).sum() + np.linspace(-1, 1, 4)[f]
+                h = (patch[:, i : i + 2, j : j + 2] * kernel).sum() + np.linspace(-1, 1, 4)[f]
                 slope = 1 if h > 0 else 0.125
                 activation += weights[feature, f, i, j] * slope * h
-                gradient[:, i:i + 2, j:j + 2] += weights[feature, f, i, j] * slope * kernel
+                gradient[:, i : i + 2, j : j + 2] += weights[feature, f, i, j] * slope * kernel
     return activation, gradient
 
 
@@ -407,7 +472,7 @@ def slow_ascent(patch, feature, rule, *parameters):
     patch, velocity, activations = patch.astype(np.float64), 0, []
     for step in range(rule.steps + 1):
         if rule.norm:
-            patch = patch * rule.norm / np.sqrt((patch ** 2).sum())
+            patch = patch * rule.norm / np.sqrt((patch**2).sum())
         activation, gradient = slow_activation(patch, feature, *parameters)
         activations.append(activation)
         velocity = rule.momentum * velocity + rule.step_size * gradient
@@ -435,7 +500,7 @@ def test_batches_and_features_do_not_change_the_result():
     start = exemplars.start_noise(network)
     rule = Rule(steps=40, norm=5, step_size=0.1, keep=(2, 20), tolerance=1e-3, patience=5)
     whole = exemplars.maximize(network, start, rule=rule)
-    assert len(set(whole.steps)) > 1     # rows stop at different steps
+    assert len(set(whole.steps)) > 1  # rows stop at different steps
     again = exemplars.maximize(network, start, rule=rule)
     split = exemplars.maximize(network, start, rule=rule, batch_size=2)
     for one, two, three in zip(whole, again, split):
@@ -448,8 +513,7 @@ def test_batches_and_features_do_not_change_the_result():
                 np.testing.assert_allclose(one[0], two[feature], atol=1e-5)
 
 
-@pytest.mark.skipif(importlib.util.find_spec("torch") is None,
-                    reason="PyTorch is not installed")
+@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="PyTorch is not installed")
 def test_both_engines_agree(monkeypatch):
     monkeypatch.delenv("CNNVIZ_ENGINE", raising=False)
     found = []
@@ -458,8 +522,9 @@ def test_both_engines_agree(monkeypatch):
         for engine in ("theano", "torch"):
             backend.select(engine, "cpu")
             network = exemplars.patch_network(layer, (0, 3))
-            found.append(exemplars.maximize(network, exemplars.start_noise(network),
-                                            rule=Rule(steps=10)))
+            found.append(
+                exemplars.maximize(network, exemplars.start_noise(network), rule=Rule(steps=10))
+            )
     finally:
         backend.select()
     np.testing.assert_allclose(found[0].activations, found[1].activations, rtol=1e-5)
@@ -475,22 +540,23 @@ def test_iterates_are_the_patches_of_shorter_ascents():
     for k, steps in ((0, 9), (2, 4)):
         shorter = exemplars.maximize(network, start, rule=Rule(steps=steps, keep=(steps,)))
         np.testing.assert_array_equal(whole.iterates[:, k], shorter.iterates[:, 0])
-        np.testing.assert_array_equal(whole.activations[:, :steps + 1],
-                                      shorter.activations)
+        np.testing.assert_array_equal(whole.activations[:, : steps + 1], shorter.activations)
 
 
 def peak():
     """-|x - 1|: the maximum of a neuron that can be overshot."""
     inputs = L.InputLayer((None, 1, 1, 1), name="input")
-    sides = L.Conv2DLayer(inputs, 2, 1, W=np.float32([1, -1]).reshape(2, 1, 1, 1),
-                          b=np.float32([-1, 1]))
+    sides = L.Conv2DLayer(
+        inputs, 2, 1, W=np.float32([1, -1]).reshape(2, 1, 1, 1), b=np.float32([-1, 1])
+    )
     return L.Conv2DLayer(sides, 1, 1, W=np.float32([-1, -1]).reshape(1, 2, 1, 1))
 
 
 def test_the_best_patch_is_given_when_the_ascent_overshoots():
     network = exemplars.patch_network(peak())
-    found = exemplars.maximize(network, np.zeros((1, 1, 1, 1)), rule=Rule(
-        steps=3, step_size=0.75, momentum=0))
+    found = exemplars.maximize(
+        network, np.zeros((1, 1, 1, 1)), rule=Rule(steps=3, step_size=0.75, momentum=0)
+    )
     np.testing.assert_array_equal(found.activations, [[-1, -0.25, -0.5, -0.25]])
     assert found.reached == [-0.25] and found.patches.ravel() == [0.75]
 
@@ -506,8 +572,7 @@ def test_features_stop_each_on_its_own():
     np.testing.assert_array_equal(found.activations[1, :18], np.arange(1, 19))
     assert np.isnan(found.activations[1, 18:]).all()
     assert np.isfinite(found.iterates[0, 0]).all() and np.isnan(found.iterates[0, 1]).all()
-    on = exemplars.maximize(network, np.ones((2, 1, 1, 1)),
-                            rule=rule._replace(tolerance=None))
+    on = exemplars.maximize(network, np.ones((2, 1, 1, 1)), rule=rule._replace(tolerance=None))
     assert on.steps.tolist() == [30, 30]
 
 
@@ -526,22 +591,30 @@ def test_progress_on_request(capsys):
     assert "3/3" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("patches, rule, options, message", [
-    (np.zeros((2, 1, 1, 2)), {}, {}, r"have shape \(1, 1, 1, 2\), not \(2, 1, 1, 2\)"),
-    (np.full((1, 1, 1, 2), np.nan), {}, {}, "patches hold values that are not finite"),
-    (None, {}, dict(features=1), "features 0 to 0, not 1"),
-    (None, {}, dict(batch_size=0), "batch_size must be at least 1"),
-    (None, dict(steps=-1), {}, "steps must be at least 0, not -1"),
-    (None, dict(step_size=0), {}, "step_size must be positive, not 0"),
-    (None, dict(step_size=np.nan), {}, "step_size must be positive, not nan"),
-    (None, dict(norm=-2), {}, "norm must be positive, not -2"),
-    (None, dict(momentum=1), {}, r"momentum must be in \[0, 1\), not 1"),
-    (None, dict(steps=5, keep=(6,)), {}, "steps 0 to 5 can be kept, not 6"),
-    (None, dict(tolerance=-1), {}, "tolerance must be at least 0"),
-    (None, dict(patience=0), {}, "patience must be at least 1"),
-    (None, dict(step_size=1e38), {}, "'linear', feature 0: the activation is inf at "
-     "step 1; choose a smaller step_size or a norm"),
-])
+@pytest.mark.parametrize(
+    "patches, rule, options, message",
+    [
+        (np.zeros((2, 1, 1, 2)), {}, {}, r"have shape \(1, 1, 1, 2\), not \(2, 1, 1, 2\)"),
+        (np.full((1, 1, 1, 2), np.nan), {}, {}, "patches hold values that are not finite"),
+        (None, {}, dict(features=1), "features 0 to 0, not 1"),
+        (None, {}, dict(batch_size=0), "batch_size must be at least 1"),
+        (None, dict(steps=-1), {}, "steps must be at least 0, not -1"),
+        (None, dict(step_size=0), {}, "step_size must be positive, not 0"),
+        (None, dict(step_size=np.nan), {}, "step_size must be positive, not nan"),
+        (None, dict(norm=-2), {}, "norm must be positive, not -2"),
+        (None, dict(momentum=1), {}, r"momentum must be in \[0, 1\), not 1"),
+        (None, dict(steps=5, keep=(6,)), {}, "steps 0 to 5 can be kept, not 6"),
+        (None, dict(tolerance=-1), {}, "tolerance must be at least 0"),
+        (None, dict(patience=0), {}, "patience must be at least 1"),
+        (
+            None,
+            dict(step_size=1e38),
+            {},
+            "'linear', feature 0: the activation is inf at "
+            "step 1; choose a smaller step_size or a norm",
+        ),
+    ],
+)
 @pytest.mark.filterwarnings("ignore:overflow")
 def test_ascents_that_are_refused(patches, rule, options, message):
     network = exemplars.patch_network(linear_layer([[[[1, 2]]]]))

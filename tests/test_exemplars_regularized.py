@@ -1,12 +1,14 @@
 """Regularized maximization: adjoints, gradients, measures by hand."""
+
 import numpy as np
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
-from cnnviz import exemplars
-from cnnviz import exemplars_regularized as regularized
-from cnnviz.backend import lasagne
+from cnnviz.feature_visualization import exemplars
+from cnnviz.feature_visualization import exemplars_regularized as regularized
 from cnnviz.networks import die, layers
+from cnnviz.runtime.backend import lasagne
 
 L = lasagne.layers
 sizes = st.integers(2, 9)
@@ -18,8 +20,9 @@ def linear_network(kernels, side=None):
     kernels = np.asarray(kernels, np.float32)
     side = side or kernels.shape[2:]
     inputs = L.InputLayer((None, kernels.shape[1], *side), name="input")
-    layer = L.Conv2DLayer(inputs, len(kernels), kernels.shape[2:], name="linear",
-                          W=kernels[:, :, ::-1, ::-1].copy())  # Lasagne 0.1 flips
+    layer = L.Conv2DLayer(
+        inputs, len(kernels), kernels.shape[2:], name="linear", W=kernels[:, :, ::-1, ::-1].copy()
+    )  # Lasagne 0.1 flips
     return exemplars.patch_network(layer)
 
 
@@ -30,6 +33,7 @@ def network():
 
 
 # Linear maps and their adjoints.
+
 
 @given(sizes, sizes, st.sampled_from([0, 0.5, 1, 2]), seeds)
 def test_fourier_and_its_adjoint(rows, columns, decay, seed):
@@ -44,7 +48,7 @@ def test_fourier_and_its_adjoint(rows, columns, decay, seed):
     one = regularized.fourier((1, rows, columns), decay)
     count = int(np.prod(one.shape))
     matrix = one.to_canvas(np.eye(count).reshape(count, *one.shape))
-    assert (matrix ** 2).sum() == pytest.approx(rows * columns)
+    assert (matrix**2).sum() == pytest.approx(rows * columns)
     if decay == 0:  # steps go where they go in pixels
         np.testing.assert_allclose(made.to_canvas(made.adjoint(y)), y, atol=1e-12)
 
@@ -64,24 +68,26 @@ def test_fourier_coefficients_by_hand():
 def test_resampling_and_its_adjoint(rows, columns, height, width, seed):
     rng = np.random.RandomState(seed)
     matrix = np.eye(3)
-    for draw in (regularized.jitter(3), regularized.rotate(180), regularized.scale(.5, 2)):
+    for draw in (regularized.jitter(3), regularized.rotate(180), regularized.scale(0.5, 2)):
         matrix = matrix @ draw(rng)
     view = regularized.resampling(matrix, (rows, columns), (height, width))
     x, y = rng.randn(2, 3, rows, columns), rng.randn(2, 3, height, width)
     found = regularized.resample(view, x, (height, width))
     assert (found * y).sum() == pytest.approx(
-        (x * regularized.resample(view.T, y, (rows, columns))).sum())
+        (x * regularized.resample(view.T, y, (rows, columns))).sum()
+    )
     # Interpolation: weights are positive, and a flat canvas looks flat.
     assert view.data.min() >= 0
     np.testing.assert_allclose(np.asarray(view.sum(axis=1)), 1)
 
 
 def test_resampling_by_hand():
-    canvas = np.arange(12.).reshape(1, 1, 3, 4)
+    canvas = np.arange(12.0).reshape(1, 1, 3, 4)
 
     def view(matrix, shape):
         matrix = regularized.resampling(matrix, (3, 4), shape)
         return regularized.resample(matrix, canvas, shape)[0, 0]
+
     np.testing.assert_array_equal(view(np.eye(3), (3, 4)), canvas[0, 0])
     np.testing.assert_array_equal(view(np.eye(3), (1, 2)), [[5, 6]])
     shift = np.array([[1, 0, 1], [0, 1, -0.5], [0, 0, 1]])
@@ -89,15 +95,15 @@ def test_resampling_by_hand():
     far = np.array([[1, 0, 99], [0, 1, -99], [0, 0, 1]])
     np.testing.assert_array_equal(view(far, (1, 2)), [[8, 8]])  # goes on as its corner
     quarter = np.array([[0, -1, 0], [1, 0, 0], [0, 0, 1]])
-    np.testing.assert_allclose(view(quarter, (2, 3)),
-                               [[9, 5, 1], [10, 6, 2]])
+    np.testing.assert_allclose(view(quarter, (2, 3)), [[9, 5, 1], [10, 6, 2]])
 
 
 def test_transforms_draw_within_their_limits():
     rng = np.random.RandomState(0)
     shifts = np.array([regularized.jitter(2)(rng)[:2, 2] for _ in range(200)])
     assert {tuple(shift) for shift in shifts} == {
-        (row, column) for row in range(-2, 3) for column in range(-2, 3)}
+        (row, column) for row in range(-2, 3) for column in range(-2, 3)
+    }
     for _ in range(20):
         turn, growth = regularized.rotate(30)(rng), regularized.scale(0.5, 2)(rng)
         np.testing.assert_allclose(turn @ turn.T, np.eye(3), atol=1e-12)
@@ -107,12 +113,12 @@ def test_transforms_draw_within_their_limits():
 
 # Total variation.
 
+
 def test_total_variation_by_hand():
-    image = np.array([[[[0., 3.], [4., 9.]]]])     # 3 to the right, 4 down
+    image = np.array([[[[0.0, 3.0], [4.0, 9.0]]]])  # 3 to the right, 4 down
     for beta, expected in ((1, 5), (2, 25), (4, 625)):
         assert regularized.total_variation(image, beta)[0] == expected
-    np.testing.assert_array_equal(regularized.total_variation(image)[1],
-                                  [[[[-14, 6], [8, 0]]]])
+    np.testing.assert_array_equal(regularized.total_variation(image)[1], [[[[-14, 6], [8, 0]]]])
     flat = np.ones((1, 2, 3, 3))
     for found in regularized.total_variation(flat, 1):
         assert not found.any()
@@ -123,11 +129,11 @@ def test_the_gradient_of_total_variation(rows, columns, beta, seed):
     """Central differences along a random direction."""
     rng = np.random.RandomState(seed)
     image, direction = rng.randn(2, 1, 2, rows, columns)
-    high, low = (regularized.total_variation(image + sign * 1e-5 * direction, beta)[0]
-                 for sign in (1, -1))
+    high, low = (
+        regularized.total_variation(image + sign * 1e-5 * direction, beta)[0] for sign in (1, -1)
+    )
     _, gradient = regularized.total_variation(image, beta)
-    assert (high - low) / 2e-5 == pytest.approx((gradient * direction).sum(), rel=1e-4,
-                                                abs=1e-4)
+    assert (high - low) / 2e-5 == pytest.approx((gradient * direction).sum(), rel=1e-4, abs=1e-4)
 
 
 # The ascent.
@@ -140,8 +146,9 @@ def test_activations_rise(network, parameterization):
     found = regularized.regularized(network, rule=RULE, parameterization=parameterization)
     assert found.patches.shape == (3, *network.shape) and found.patches.dtype == np.float32
     assert found.activations.shape == (3, 41) and (found.steps == 40).all()
-    np.testing.assert_allclose(found.reached, network.evaluate(found.patches, range(3))[0],
-                               rtol=1e-5)
+    np.testing.assert_allclose(
+        found.reached, network.evaluate(found.patches, range(3))[0], rtol=1e-5
+    )
     assert (found.reached > found.activations[:, 0] + 1).all()
 
 
@@ -149,8 +156,13 @@ def test_without_its_regularizers_it_is_plain_ascent_along_unit_gradients():
     """A linear neuron: x = step * gradient of mean square 1, as in Nesterov's formula."""
     network = linear_network([[[[1, -2], [3, 4]]]])
     found = regularized.regularized(
-        network, transforms=(), margin=0, parameterization=regularized.pixels, start=0,
-        rule=regularized.RULE._replace(steps=3, step_size=1, momentum=0.5, keep=(0, 2)))
+        network,
+        transforms=(),
+        margin=0,
+        parameterization=regularized.pixels,
+        start=0,
+        rule=regularized.RULE._replace(steps=3, step_size=1, momentum=0.5, keep=(0, 2)),
+    )
     unit = np.array([[1, -2], [3, 4]]) / np.sqrt(30 / 4)
     np.testing.assert_allclose(found.patches[0, 0], 5.125 * unit, rtol=1e-6)
     assert not found.iterates[0, 0].any()
@@ -161,9 +173,12 @@ def test_without_its_regularizers_it_is_plain_ascent_along_unit_gradients():
 def test_under_a_norm_a_linear_neurons_exemplar_is_its_weights():
     network = linear_network([[[[1, -2, 0], [3, 4, 1]]]])
     found = regularized.regularized(
-        network, transforms=(), margin=0,
+        network,
+        transforms=(),
+        margin=0,
         parameterization=lambda shape: regularized.fourier(shape, decay=0),
-        rule=regularized.RULE._replace(norm=2.0))
+        rule=regularized.RULE._replace(norm=2.0),
+    )
     expected = np.array([[1, -2, 0], [3, 4, 1]]) * 2 / np.sqrt(31)
     np.testing.assert_allclose(found.patches[0, 0], expected, atol=2e-3)
     # Of the patch, whatever the canvas around it has.
@@ -176,8 +191,13 @@ def test_jitter_smooths_what_a_linear_neuron_asks_for():
     kernel = np.zeros((1, 1, 5, 5))
     kernel[0, 0, 2, 2] = 1
     found = regularized.regularized(
-        linear_network(kernel), transforms=(regularized.jitter(1),), margin=1, start=0,
-        parameterization=regularized.pixels, rule=regularized.RULE._replace(steps=800))
+        linear_network(kernel),
+        transforms=(regularized.jitter(1),),
+        margin=1,
+        start=0,
+        parameterization=regularized.pixels,
+        rule=regularized.RULE._replace(steps=800),
+    )
     share = found.patches[0, 0] / found.patches.sum()
     np.testing.assert_allclose(share[1:4, 1:4], 1 / 9, atol=0.03)
     assert share[1:4, 1:4].sum() == pytest.approx(1)
@@ -186,9 +206,13 @@ def test_jitter_smooths_what_a_linear_neuron_asks_for():
 def test_variation_makes_smoother_exemplars(network):
     def variation(weight):
         found = regularized.regularized(
-            network, rule=RULE._replace(norm=5.0), variation=weight,
-            parameterization=regularized.pixels)
+            network,
+            rule=RULE._replace(norm=5.0),
+            variation=weight,
+            parameterization=regularized.pixels,
+        )
         return regularized.total_variation(found.patches)[0]
+
     assert (variation(1.0) < 0.7 * variation(0.0)).all()
 
 
@@ -214,15 +238,18 @@ def test_progress_on_request(network, capsys):
     assert "2/2" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("arguments, message", [
-    (dict(features=3), "features 0 to 2, not 3"),
-    (dict(margin=-1), "margin must be at least 0, not -1"),
-    (dict(variation=-1), "variation must be at least 0, not -1"),
-    (dict(start=-1), "start must be at least 0, not -1"),
-    (dict(seed=-1), "[Ss]eed"),
-    (dict(batch_size=0), "batch_size must be at least 1, not 0"),
-    (dict(rule=RULE._replace(steps=-1)), "steps must be at least 0, not -1"),
-])
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (dict(features=3), "features 0 to 2, not 3"),
+        (dict(margin=-1), "margin must be at least 0, not -1"),
+        (dict(variation=-1), "variation must be at least 0, not -1"),
+        (dict(start=-1), "start must be at least 0, not -1"),
+        (dict(seed=-1), "[Ss]eed"),
+        (dict(batch_size=0), "batch_size must be at least 1, not 0"),
+        (dict(rule=RULE._replace(steps=-1)), "steps must be at least 0, not -1"),
+    ],
+)
 def test_bad_arguments_are_refused(network, arguments, message):
     with pytest.raises(ValueError, match=message):
         regularized.regularized(network, **arguments)
@@ -234,6 +261,7 @@ def test_a_beta_that_is_refused():
 
 
 # The measures.
+
 
 def test_transfer_by_hand():
     network = linear_network([[[[1, 2], [3, 4]]], [[[-1, -1], [-1, -1]]]])
@@ -251,9 +279,10 @@ def test_transfer_by_hand():
 
 
 def test_diversity_by_hand():
-    wave, other = np.array([1., -1, 1, -1]), np.array([1., 1, -1, -1])
-    seeds = np.array([[wave, wave, wave, wave],
-                      [2 * wave + 5, -wave, other, np.ones(4)]]).reshape(2, 4, 1, 2, 2)
+    wave, other = np.array([1.0, -1, 1, -1]), np.array([1.0, 1, -1, -1])
+    seeds = np.array([[wave, wave, wave, wave], [2 * wave + 5, -wave, other, np.ones(4)]]).reshape(
+        2, 4, 1, 2, 2
+    )
     np.testing.assert_allclose(regularized.diversity(seeds), [0, 2, 1, np.nan])
     # Correlations 1, 0 and 0.
     three = np.array([wave, wave, other]).reshape(3, 1, 1, 2, 2)

@@ -1,9 +1,12 @@
 """What networks compute, as the methods differentiate it."""
+
 import numpy as np
 import pytest
 
-from cnnviz import backend, expressions, inputs, saliency
-from cnnviz.backend import T, function, lasagne
+from cnnviz.attribution import saliency
+from cnnviz.networks import expressions, inputs
+from cnnviz.runtime import backend
+from cnnviz.runtime.backend import T, function, lasagne
 
 L = lasagne.layers
 
@@ -17,8 +20,9 @@ def engine(request):
 
 def compute(layer, images, ties="all"):
     below, variables = inputs.input_variables(layer)
-    return function(variables, expressions.output(
-        layer, dict(zip(below, variables)), ties))(*images)
+    return function(variables, expressions.output(layer, dict(zip(below, variables)), ties))(
+        *images
+    )
 
 
 def branched():
@@ -34,8 +38,9 @@ def branched():
 def test_values_do_not_depend_on_the_rule_for_ties():
     layer = branched()
     images = np.random.RandomState(0).randint(0, 2, (2, 3, 1, 7, 8)).astype(np.float32)
-    expected = L.get_output(layer, dict(zip(inputs.input_variables(layer)[0], images)),
-                            deterministic=True).eval()
+    expected = L.get_output(
+        layer, dict(zip(inputs.input_variables(layer)[0], images)), deterministic=True
+    ).eval()
     for ties in ("all", "first"):
         np.testing.assert_allclose(compute(layer, images, ties), expected, atol=1e-6)
 
@@ -43,26 +48,31 @@ def test_values_do_not_depend_on_the_rule_for_ties():
 @pytest.mark.parametrize("mode", ["average_exc_pad", "average_inc_pad"])
 def test_padded_averages_by_hand(engine, mode):
     """A 2 x 2 window with one pixel of padding, on a picture of 2 x 2."""
-    layer = L.Pool2DLayer(L.InputLayer((None, 1, 2, 2)), 2, stride=2, pad=1, mode=mode,
-                          name="pool")
+    layer = L.Pool2DLayer(L.InputLayer((None, 1, 2, 2)), 2, stride=2, pad=1, mode=mode, name="pool")
     image = np.array([[[[1, 2], [3, 4]]]], np.float32)
     share = 1 if mode == "average_exc_pad" else 0.25
     np.testing.assert_allclose(saliency.feature_maps(layer, image), share * image)
     with np.testing.suppress_warnings() as quiet:
         quiet.filter(UserWarning)  # of other sizes at the border, so whole passes
         np.testing.assert_allclose(
-            saliency.feature_saliency(layer, image, aggregate="sum"), share * np.ones((1, 1, 2, 2)))
-        np.testing.assert_allclose(saliency.feature_saliency(layer, image),
-                                   [[[[0, 0], [0, share]]]])
+            saliency.feature_saliency(layer, image, aggregate="sum"), share * np.ones((1, 1, 2, 2))
+        )
+        np.testing.assert_allclose(
+            saliency.feature_saliency(layer, image), [[[[0, 0], [0, share]]]]
+        )
 
 
 def test_a_layer_that_fails_is_named():
     class Broken(L.Layer):
         def get_output_for(self, input, **kwargs):
             return input.reshape((1, 2, self.rows))
+
     layer = L.NonlinearityLayer(Broken(L.InputLayer((None, 1, 4, 4)), name="broken"), T.tanh)
-    with pytest.raises(ValueError, match=r"layer 'broken' \(Broken\) cannot be computed: "
-                       "AttributeError: .*no attribute 'rows'"):
+    with pytest.raises(
+        ValueError,
+        match=r"layer 'broken' \(Broken\) cannot be computed: "
+        "AttributeError: .*no attribute 'rows'",
+    ):
         saliency.feature_maps(layer, np.zeros((1, 1, 4, 4), np.float32))
 
 
@@ -75,11 +85,17 @@ def test_what_lies_below_a_given_layer_is_left_out():
     assert (found.eval()[:, :2] == 1).all()
 
 
-@pytest.mark.parametrize("build", [
-    lambda source: L.LocalResponseNormalization2DLayer(source),
-    lambda source: L.NINLayer(source, 3), lambda source: L.Pool2DLayer(source, 2),
-    lambda source: L.FeaturePoolLayer(source, 2), lambda source: L.Conv2DLayer(source, 3, 3),
-    lambda source: L.GlobalPoolLayer(L.PadLayer(source, 1))])
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda source: L.LocalResponseNormalization2DLayer(source),
+        lambda source: L.NINLayer(source, 3),
+        lambda source: L.Pool2DLayer(source, 2),
+        lambda source: L.FeaturePoolLayer(source, 2),
+        lambda source: L.Conv2DLayer(source, 3, 3),
+        lambda source: L.GlobalPoolLayer(L.PadLayer(source, 1)),
+    ],
+)
 def test_layers_built_for_a_number_of_images_take_any(build):
     fixed, free = (build(L.InputLayer((number, 4, 6, 6))) for number in (2, None))
     L.set_all_param_values(fixed, L.get_all_param_values(free))

@@ -1,13 +1,14 @@
 """Labels of features in a table, Table 4.1, and features for the figures."""
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from cnnviz import feature_table
-from cnnviz.commands import dissect, fundus_sheets, localise
+from cnnviz.cli.commands import dissect, fundus_sheets, localise
 from cnnviz.datasets.concepts import CONCEPTS
-from cnnviz.feature_table import LAYERS, Part
-from cnnviz.tables import table_4_1
+from cnnviz.dissection import feature_table
+from cnnviz.dissection.feature_table import LAYERS, Part
+from cnnviz.thesis.tables import table_4_1
 
 K = {name: k for k, name in enumerate(CONCEPTS)}
 
@@ -20,9 +21,15 @@ def measures(rows):
     for k, row in enumerate(rows):
         for name, value in row.items():
             share[k, K[name]], p[k, K[name]] = value, 0.0001
-    return {"share": share, "expected": expected, "p": p,
-            "iou": np.full_like(expected, 0.001), "spread": np.arange(count, dtype=float),
-            "disease": np.linspace(0, 3, count), "gradient": np.full(count, 5.0)}
+    return {
+        "share": share,
+        "expected": expected,
+        "p": p,
+        "iou": np.full_like(expected, 0.001),
+        "spread": np.arange(count, dtype=float),
+        "disease": np.linspace(0, 3, count),
+        "gradient": np.full(count, 5.0),
+    }
 
 
 LESION, CHANCE = {"microaneurysm": 0.3}, {}
@@ -30,10 +37,21 @@ TRAINED = {
     "pool1": [CHANCE, {"field edge": 0.5}, {"vessel": 0.2}],
     "pool2": [CHANCE, {"optic disc": 0.2}, {"overexposed rim": 0.3}],
     "pool3": [LESION, {"optic disc": 0.2, "vessel": 0.3}, {"glare spot": 0.2}],
-    "pool4": [LESION, {"hard exudate": 0.3, "optic disc": 0.2},
-              {"haemorrhage": 0.2, "fovea": 0.3}, {"optic disc": 0.4}, {"dust": 0.2}],
-    "pool5": [LESION, {"hard exudate": 0.3}, {"haemorrhage": 0.3}, {"haemorrhage": 0.2},
-              {"vessel": 0.3}, CHANCE],
+    "pool4": [
+        LESION,
+        {"hard exudate": 0.3, "optic disc": 0.2},
+        {"haemorrhage": 0.2, "fovea": 0.3},
+        {"optic disc": 0.4},
+        {"dust": 0.2},
+    ],
+    "pool5": [
+        LESION,
+        {"hard exudate": 0.3},
+        {"haemorrhage": 0.3},
+        {"haemorrhage": 0.2},
+        {"vessel": 0.3},
+        CHANCE,
+    ],
 }
 
 
@@ -83,8 +101,9 @@ def test_a_filter_that_hardly_responds_has_no_label_and_no_part():
 
 def test_every_part_goes_to_the_feature_that_was_made_for_it(found):
     roles = feature_table.choose(found).set_index("figure")
-    chosen = {figure: list(np.atleast_1d(roles.loc[figure, "feature"]))
-              for figure in roles.index.unique()}
+    chosen = {
+        figure: list(np.atleast_1d(roles.loc[figure, "feature"])) for figure in roles.index.unique()
+    }
     assert chosen["4.5"][:2] == [2, 1] and chosen["4.6"][:2] == [1, 2]
     assert chosen["4.7"][:3] == [2, 0, 1]
     assert [chosen[f"4.{k}"] for k in (8, 9, 10, 13, 14)] == [[0], [1], [2], [4], [3]]
@@ -97,8 +116,11 @@ def test_every_part_goes_to_the_feature_that_was_made_for_it(found):
 
 
 def test_no_feature_plays_two_parts_in_one_figure(found):
-    parts = [Part("9", "pool3", "single", ("text",)), Part("9", "pool3", "single", ("text",)),
-             Part("9", "pool3", "single", ("dust",))]
+    parts = [
+        Part("9", "pool3", "single", ("text",)),
+        Part("9", "pool3", "single", ("text",)),
+        Part("9", "pool3", "single", ("dust",)),
+    ]
     assert len(set(feature_table.choose(found, parts)["feature"])) == 3
     with pytest.raises(ValueError, match="no feature of layer pool9"):
         feature_table.choose(found, [Part("9", "pool9", "single", ("text",))])
@@ -108,8 +130,9 @@ GEOMETRY = {layer: (k, 11 * k) for k, layer in enumerate(LAYERS, 1)}
 
 
 def reported():
-    return pd.DataFrame({"id": ["table_4_1.pool4.microaneurysm", "table_4_1.pool1.depth"],
-                         "value": ["17", "1"]})
+    return pd.DataFrame(
+        {"id": ["table_4_1.pool4.microaneurysm", "table_4_1.pool1.depth"], "value": ["17", "1"]}
+    )
 
 
 def test_numbers_stand_under_the_thesis_names(found):
@@ -120,7 +143,9 @@ def test_numbers_stand_under_the_thesis_names(found):
     assert numbers["pool4.other"][0] == 3 and numbers["pool4.hard_exudate"][0] == 0
     rows = table_4_1.reproduced(numbers, reported(), "make reproduce")
     assert [(row.id, row.value) for row in rows] == [
-        ("table_4_1.pool4.microaneurysm", 1), ("table_4_1.pool1.depth", 1)]
+        ("table_4_1.pool4.microaneurysm", 1),
+        ("table_4_1.pool1.depth", 1),
+    ]
 
 
 def test_statements_follow_the_labels(found):
@@ -136,10 +161,13 @@ def test_the_text_has_both_numbers_side_by_side(found):
     roles = feature_table.choose(found)
     text = table_4_1.text(found, GEOMETRY, reported(), "12 photographs", "some", roles)
     assert "| pool4 | 4 | 44×44 | 5 | 0 (0.0; 0 to 0) **T 0** | 1 (1.0; 0 to 3) **T 17**" in text
-    assert "12 photographs" in text and "* hard exudate and optic disc: 1 features (pool4 1)" in text
+    assert (
+        "12 photographs" in text and "* hard exudate and optic disc: 1 features (pool4 1)" in text
+    )
 
 
 # --- What the commands do between reading and writing --------------------------
+
 
 def test_photographs_with_equal_pixels_have_equal_numbers():
     rng = np.random.default_rng(0)
@@ -152,7 +180,11 @@ def test_photographs_with_equal_pixels_have_equal_numbers():
 def test_features_by_photograph():
     found = localise.by_photograph([np.array([[5, 2], [2, 7], [5, 7]]), np.array([[9, 2]])])
     assert {k: [list(each) for each in v] for k, v in found.items()} == {
-        2: [[0, 1], [0]], 5: [[0, 2], []], 7: [[1, 2], []], 9: [[], [0]]}
+        2: [[0, 1], [0]],
+        5: [[0, 2], []],
+        7: [[1, 2], []],
+        9: [[], [0]],
+    }
 
 
 def test_effective_number_of_areas():
@@ -165,44 +197,64 @@ def test_effective_number_of_areas():
 def test_mean_grade_leaves_out_photographs_without_one():
     grades = np.array([0, 4, -1])
     np.testing.assert_array_equal(
-        localise.mean_grade(grades, np.array([[0, 1], [1, 2], [2, 2]])), [2, 4, np.nan])
+        localise.mean_grade(grades, np.array([[0, 1], [1, 2], [2, 2]])), [2, 4, np.nan]
+    )
 
 
-@pytest.mark.parametrize("box, part", [
-    ((100, 200, 111, 211), (81, 181, 129, 229)),      # at least 48 pixels
-    ((-5, 500, 78, 583), (0, 329, 183, 512)),         # moved into the photograph
-    ((-25, -25, 538, 538), (0, 0, 512, 512)),
-])
+@pytest.mark.parametrize(
+    "box, part",
+    [
+        ((100, 200, 111, 211), (81, 181, 129, 229)),  # at least 48 pixels
+        ((-5, 500, 78, 583), (0, 329, 183, 512)),  # moved into the photograph
+        ((-25, -25, 538, 538), (0, 0, 512, 512)),
+    ],
+)
 def test_what_is_shown_of_a_photograph(box, part):
     assert fundus_sheets.part_of(box, (512, 512)) == part
 
 
 def test_concepts_of_other_photographs_are_refused(tmp_path):
-    from cnnviz import files
     from types import SimpleNamespace
+
+    from cnnviz.runtime import files
+
     path = tmp_path / "concepts.npz"
-    files.save_arrays(path, concepts=np.zeros((1, 2, 2), np.uint8), known=np.zeros((1, 14)),
-                      names=np.array(["1_left"]))
+    files.save_arrays(
+        path,
+        concepts=np.zeros((1, 2, 2), np.uint8),
+        known=np.zeros((1, 14)),
+        names=np.array(["1_left"]),
+    )
     with pytest.raises(ValueError, match="made for other photographs"):
         dissect.read_concepts(path, SimpleNamespace(names=("2_left",)))
 
 
 # --- Drawing ---------------------------------------------------------------------
 
+
 def block(found, layer, side, count=3):
     """One feature with fabricated saliency on close-ups of so many pixels."""
-    from cnnviz.figures import fundus_sheet
+    from cnnviz.thesis.figures import fundus_sheet
+
     rng = np.random.default_rng(0)
     row = found[found["layer"] == layer].iloc[0]
     maps = np.zeros((3, count, side, side), np.float16)
-    maps[:, :, side // 2 - 2:side // 2 + 3, side // 3:side // 3 + 5] = 1
+    maps[:, :, side // 2 - 2 : side // 2 + 3, side // 3 : side // 3 + 5] = 1
     part = (0, 0, side, side)
     role = feature_table.choose(found, [Part("9", layer, "single", ("vessel",))])
     return fundus_sheet.Block(
-        next(role.itertuples()), row, rng.integers(0, 255, (count, 128, 128, 3), np.uint8),
-        rng.integers(0, 255, (count, side, side, 3), np.uint8), maps,
-        np.tile((5, 5, 16, 16), (count, 1)), np.tile(part, (count, 1)),
-        np.arange(count, 0, -1.0), np.array([4, 0, -1]), np.array(["1_left", "2_left", "x"]), 3)
+        next(role.itertuples()),
+        row,
+        rng.integers(0, 255, (count, 128, 128, 3), np.uint8),
+        rng.integers(0, 255, (count, side, side, 3), np.uint8),
+        maps,
+        np.tile((5, 5, 16, 16), (count, 1)),
+        np.tile(part, (count, 1)),
+        np.arange(count, 0, -1.0),
+        np.array([4, 0, -1]),
+        np.array(["1_left", "2_left", "x"]),
+        3,
+    )
 
 
 def texts(figure):
@@ -210,7 +262,8 @@ def texts(figure):
 
 
 def test_a_page_names_photographs_and_what_was_sought(found):
-    from cnnviz.figures import fundus_sheet, style
+    from cnnviz.thesis.figures import fundus_sheet, style
+
     figure = fundus_sheet.draw([block(found, "pool1", 512)])
     written = texts(figure)
     assert "pool1, feature 2, trained network: vessel" in written
@@ -222,7 +275,8 @@ def test_a_page_names_photographs_and_what_was_sought(found):
 
 
 def test_blocks_show_close_ups_beside_whole_photographs(found):
-    from cnnviz.figures import fundus_sheet, style
+    from cnnviz.thesis.figures import fundus_sheet, style
+
     figure = fundus_sheet.draw([block(found, "pool1", 48), block(found, "pool2", 48)])
     written = texts(figure)
     assert "(b) pool2, feature 0, trained network: other (sought: vessel)" in written
@@ -232,6 +286,7 @@ def test_blocks_show_close_ups_beside_whole_photographs(found):
 
 
 def test_a_figure_without_a_feature_is_refused(found):
-    from cnnviz.figures import fundus_sheet
+    from cnnviz.thesis.figures import fundus_sheet
+
     with pytest.raises(ValueError, match="no feature for Figure 4.99"):
         fundus_sheet.read("4.99", ".", feature_table.choose(found), found)

@@ -1,12 +1,13 @@
 """The figure of all methods: how it chooses features, and that it is drawn."""
+
 import matplotlib.image
 import matplotlib.text
 import numpy as np
 import pytest
 
-from cnnviz.figures import figure_methods as methods
-from cnnviz.figures import style
-from cnnviz.receptive_field import ReceptiveField
+from cnnviz.attribution.receptive_field import ReceptiveField
+from cnnviz.thesis.figures import figure_methods as methods
+from cnnviz.thesis.figures import style
 
 
 def test_the_strongest_features_come_with_their_image():
@@ -17,8 +18,8 @@ def test_the_strongest_features_come_with_their_image():
 
 
 def test_outstanding_means_standard_deviations_above_the_mean():
-    references = np.array([[[[0., 2], [0, 2]], [[0, 20], [0, 20]]]])  # 1 +- 1, 10 +- 10
-    maps = np.array([[[0., 4], [0, 0]], [[0, 0], [30, 0]]])          # by 3 and by 2
+    references = np.array([[[[0.0, 2], [0, 2]], [[0, 20], [0, 20]]]])  # 1 +- 1, 10 +- 10
+    maps = np.array([[[0.0, 4], [0, 0]], [[0, 0], [30, 0]]])  # by 3 and by 2
     assert methods.outstanding(maps, references, np.ones((2, 2), bool)) == (0, 3)
     assert methods.outstanding(maps, references, np.array([[1, 0], [1, 1]]) > 0) == (1, 2)
     with pytest.raises(ValueError, match="allowed"):
@@ -43,7 +44,7 @@ def test_the_part_around_a_box_stays_on_the_image():
 
 
 def test_a_part_keeps_its_box_and_its_place_in_the_maps():
-    maps = np.arange(5 * 36.).reshape(5, 6, 6)
+    maps = np.arange(5 * 36.0).reshape(5, 6, 6)
     row = methods.Row("", np.full((6, 6, 3), 0.5), (2, 3, 4, 5), maps, (1, 2, 5, 6))
     image, box, part = methods.cropped(row)
     assert (image == 0.5).all() and image.shape == (4, 4, 3)
@@ -56,9 +57,10 @@ def test_contrast_keeps_the_mean_of_each_channel():
     assert np.allclose(methods.contrasted(image, 2), [[[0.3, 0], [0.7, 0.4]]])
 
 
-@pytest.mark.parametrize("limit, rounded", [
-    (0.07, 0.07), (9.84, 9.9), (464.6, 470), (0.3155, 0.32), (99.5, 100), (1, 1),
-    (3e-5, 3e-5)])
+@pytest.mark.parametrize(
+    "limit, rounded",
+    [(0.07, 0.07), (9.84, 9.9), (464.6, 470), (0.3155, 0.32), (99.5, 100), (1, 1), (3e-5, 3e-5)],
+)
 def test_limits_of_colours_are_rounded_up(limit, rounded):
     assert methods.rounded_up(limit) == rounded
 
@@ -67,13 +69,22 @@ def test_the_figure_has_page_width_and_no_clipped_text(tmp_path):
     rng = np.random.default_rng(0)
     maps = rng.normal(0, 1e3, (5, 32, 32))
     maps[3] = 0
-    die = methods.Row("feature 0\nactivation 58.1\nsees 22 × 22\na = 15°, b = 160°",
-                      rng.random((32, 32)), (-6, -2, 16, 20), maps)
-    eye = methods.Row("pool4, feature 17\nactivation −0.123\nsees 243 × 243\n"
-                      "occluder's stride 4", rng.random((32, 32, 3)), (8, 8, 20, 20),
-                      1e-3 * maps, (4, 4, 24, 24))
-    figure = methods.draw([methods.Block("(a) die", "5 × 5", [die]),
-                           methods.Block("(b) eye", "11 × 11", [eye, eye])])
+    die = methods.Row(
+        "feature 0\nactivation 58.1\nsees 22 × 22\na = 15°, b = 160°",
+        rng.random((32, 32)),
+        (-6, -2, 16, 20),
+        maps,
+    )
+    eye = methods.Row(
+        "pool4, feature 17\nactivation −0.123\nsees 243 × 243\noccluder's stride 4",
+        rng.random((32, 32, 3)),
+        (8, 8, 20, 20),
+        1e-3 * maps,
+        (4, 4, 24, 24),
+    )
+    figure = methods.draw(
+        [methods.Block("(a) die", "5 × 5", [die]), methods.Block("(b) eye", "11 × 11", [eye, eye])]
+    )
     within = figure.get_tightbbox(figure.canvas.get_renderer())
     assert min(within.min) > -1e-6
     assert (within.max < figure.get_size_inches() + 1e-6).all()

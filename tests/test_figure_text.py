@@ -1,4 +1,5 @@
 """Figures show names in any script, and with any sign, without a word of complaint."""
+
 import unicodedata
 import warnings
 
@@ -6,15 +7,34 @@ import numpy as np
 import pytest
 from fontTools.fontBuilder import FontBuilder
 from fontTools.pens.ttGlyphPen import TTGlyphPen
-from hypothesis import given, settings, strategies as st
-from matplotlib import font_manager, text as plt_text
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from matplotlib import font_manager
+from matplotlib import text as plt_text
 
-from cnnviz.figures import style, visualize
+from cnnviz.thesis.figures import style, visualize
 
-NAMES = ["नमस्ते.png", "眼底照片.tif", "😀.png", "صورة.png", "Ωμέγα_ß_Ж.png", "a\nb\tc\x07\r.png",
-         "$x^{2.png", "$\\frac$", "a\\b\\", "%s {0} {", "&<>\"'.png", "\udcff\udc80.png",
-         "\u200b\u202e\u2028\u00ad.png", "\ue000\uffff", "_begins", "n" * 255, "न" * 85,
-         "﷽" * 85, ""]
+NAMES = [
+    "नमस्ते.png",
+    "眼底照片.tif",
+    "😀.png",
+    "صورة.png",
+    "Ωμέγα_ß_Ж.png",
+    "a\nb\tc\x07\r.png",
+    "$x^{2.png",
+    "$\\frac$",
+    "a\\b\\",
+    "%s {0} {",
+    "&<>\"'.png",
+    "\udcff\udc80.png",
+    "\u200b\u202e\u2028\u00ad.png",
+    "\ue000\uffff",
+    "_begins",
+    "n" * 255,
+    "न" * 85,
+    "﷽" * 85,
+    "",
+]
 
 
 def drawn(text, tmp_path, suffixes=(".png", ".pdf")):
@@ -50,8 +70,13 @@ def test_any_name_can_be_drawn(name, tmp_path):
 def test_any_name_can_stand_in_a_title(name, tmp_path):
     picture = visualize.Picture(np.zeros((1, 1, 8, 9)), np.zeros(1), np.ones(1))
     neuron = visualize.Neuron(0, (1, 1), 1.0, (0, 0, 3, 3))
-    figure = visualize.draw_maps(f"{name}, layer {name}", picture, [neuron],
-                                 np.random.RandomState(0).randn(1, 8, 9), "gradient")
+    figure = visualize.draw_maps(
+        f"{name}, layer {name}",
+        picture,
+        [neuron],
+        np.random.RandomState(0).randn(1, 8, 9),
+        "gradient",
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         style.save(figure, tmp_path / "figure")
@@ -59,10 +84,20 @@ def test_any_name_can_stand_in_a_title(name, tmp_path):
     assert title.x1 <= figure.bbox.x1 and title.y0 > figure.axes[0].bbox.y1
 
 
-@pytest.mark.parametrize("text, expected", [
-    ("\u0928", "[U+0928]"), ("a\u4e2db", "a[U+4E2D]b"), ("\t", "[U+0009]"), ("\n", "\n"),
-    ("\udcff", "[U+DCFF]"), ("\U0010ffff", "[U+10FFFF]"), ("$a_b$ \\x", "$a_b$ \\x"),
-    ("−×²σ°é", "−×²σ°é"), ("\u202e", "[U+202E]")])
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("\u0928", "[U+0928]"),
+        ("a\u4e2db", "a[U+4E2D]b"),
+        ("\t", "[U+0009]"),
+        ("\n", "\n"),
+        ("\udcff", "[U+DCFF]"),
+        ("\U0010ffff", "[U+10FFFF]"),
+        ("$a_b$ \\x", "$a_b$ \\x"),
+        ("−×²σ°é", "−×²σ°é"),
+        ("\u202e", "[U+202E]"),
+    ],
+)
 def test_what_no_font_has_is_written_out(text, expected, monkeypatch):
     monkeypatch.setattr(style, "_other_family", lambda character: None)
     assert style.printable(text) == expected
@@ -104,8 +139,11 @@ def devanagari(tmp_path):
 def test_other_installed_fonts_lend_their_letters(tmp_path, devanagari):
     assert style.printable("\u0928\u092e") == "\u0928[U+092E]"
     figure = drawn("eye \u0928", tmp_path)
-    (title,) = {tuple(each.get_fontfamily()) for each in figure.findobj(plt_text.Text)
-                if each.get_text() == "eye \u0928"}
+    (title,) = {
+        tuple(each.get_fontfamily())
+        for each in figure.findobj(plt_text.Text)
+        if each.get_text() == "eye \u0928"
+    }
     assert title == ("DejaVu Sans", devanagari)
     assert not any("U+" in each for each in texts(figure))
 
@@ -113,4 +151,5 @@ def test_other_installed_fonts_lend_their_letters(tmp_path, devanagari):
 def test_texts_that_the_font_has_are_left_alone(tmp_path):
     figure = drawn("σ = 3, activation −0.5\nand more", tmp_path)
     assert {tuple(each.get_fontfamily()) for each in figure.findobj(plt_text.Text)} == {
-        ("DejaVu Sans",)}
+        ("DejaVu Sans",)
+    }

@@ -1,11 +1,12 @@
 """Figures: views chosen by rule, features grouped by measurement, equal bytes."""
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from cnnviz import files
 from cnnviz.datasets import die360, die_scene
-from cnnviz.figures import figure_5_1, figure_leakage, saliency_sheet, style
+from cnnviz.runtime import files
+from cnnviz.thesis.figures import figure_5_1, figure_leakage, saliency_sheet, style
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +30,10 @@ def test_views_of_figure_5_1_follow_their_rule(views):
     assert most[0] == 2 and most[2] != figure_5_1.bottom_right_face(frames)[2]
 
 
-@pytest.mark.parametrize("view, face", [((0, 90), 2), ((180, 90), 5), ((90, 90), 1),
-                                        ((270, 90), 6), ((0, 0), 3), ((0, 180), 4)])
+@pytest.mark.parametrize(
+    "view, face",
+    [((0, 90), 2), ((180, 90), 5), ((90, 90), 1), ((270, 90), 6), ((0, 0), 3), ((0, 180), 4)],
+)
 def test_head_on_only_one_face_can_be_at_the_bottom_right(view, face):
     frame = die_scene.camera_frame(*view)[None]
     assert figure_5_1.bottom_right_face(frame)[0] == face
@@ -38,34 +41,42 @@ def test_head_on_only_one_face_can_be_at_the_bottom_right(view, face):
 
 def test_rotation_between_views():
     frames = np.array([die_scene.camera_frame(10, 70), die_scene.camera_frame(10, 95)])
-    np.testing.assert_allclose(
-        figure_5_1.rotation_between(frames, frames[0]), [0, 25], atol=1e-5)
+    np.testing.assert_allclose(figure_5_1.rotation_between(frames, frames[0]), [0, 25], atol=1e-5)
 
 
 def feature(index, background, edge, face, pip):
     lift = np.array([background, edge, face, pip], float)
     maps = np.random.RandomState(index).randn(6, 32, 32)
-    return saliency_sheet.Feature("c9", index, {"max": maps, "sum": maps},
-                                  [(0, 0, 8, 8)] * 6, {"max": lift, "sum": lift[::-1]})
+    return saliency_sheet.Feature(
+        "c9",
+        index,
+        {"max": maps, "sum": maps},
+        [(0, 0, 8, 8)] * 6,
+        {"max": lift, "sum": lift[::-1]},
+    )
 
 
 def test_features_are_grouped_by_what_exceeds_chance_most():
-    features = [feature(0, 1, 2, 1, 3), feature(1, 2, 1, 1, 1),
-                feature(2, *[np.nan] * 4), feature(3, 0.9, 0.8, 0.7, np.nan)]
+    features = [
+        feature(0, 1, 2, 1, 3),
+        feature(1, 2, 1, 1, 1),
+        feature(2, *[np.nan] * 4),
+        feature(3, 0.9, 0.8, 0.7, np.nan),
+    ]
     groups = saliency_sheet.grouped(features)
-    assert {concept: [member.index for member in members]
-            for concept, members in groups.items()} == {
-        "background": [1, 3], "pip": [0], None: [2]}
+    assert {
+        concept: [member.index for member in members] for concept, members in groups.items()
+    } == {"background": [1, 3], "pip": [0], None: [2]}
     assert list(groups) == ["background", "pip", None]
 
 
 def test_labels_give_both_measurements():
     assert saliency_sheet._label(feature(0, 1, 2, 1, 3)) == (
-        "c9, feature 1\nmax: pip 3.0×\nsum: background 3.0×")
+        "c9, feature 1\nmax: pip 3.0×\nsum: background 3.0×"
+    )
     assert saliency_sheet._label(feature(2, *[np.nan] * 4)) == "c9, feature 3"
     silent = feature(0, 1, 2, 1, 3)
-    silent = silent._replace(saliency={name: -abs(maps) for name, maps
-                                       in silent.saliency.items()})
+    silent = silent._replace(saliency={name: -abs(maps) for name, maps in silent.saliency.items()})
     assert saliency_sheet._label(silent).startswith("c9, feature 1 (not here)\n")
 
 
@@ -74,8 +85,7 @@ def test_equal_figures_give_equal_bytes(tmp_path, views):
     for name in ("one", "two"):
         style.save(figure_5_1.draw(images, views), tmp_path / name)
     for suffix in ("png", "pdf"):
-        assert (files.sha256(tmp_path / f"one.{suffix}")
-                == files.sha256(tmp_path / f"two.{suffix}"))
+        assert files.sha256(tmp_path / f"one.{suffix}") == files.sha256(tmp_path / f"two.{suffix}")
 
 
 def test_overlay_and_box_keep_the_picture_s_limits():
@@ -83,7 +93,7 @@ def test_overlay_and_box_keep_the_picture_s_limits():
     axes = figure.add_subplot()
     image = np.full((32, 32), 0.5)
     saliency = np.zeros((32, 32))
-    saliency[:3, :3] = 1      # touches the border
+    saliency[:3, :3] = 1  # touches the border
     style.show_overlay(axes, image, saliency)
     style.show_box(axes, (0, 0, 8, 8), image)
     assert axes.get_xlim() == (-0.5, 31.5) and axes.get_ylim() == (31.5, -0.5)
@@ -93,8 +103,12 @@ def test_overlay_and_box_keep_the_picture_s_limits():
 
 def test_silent_features_are_drawn_too():
     silent = saliency_sheet.Feature(
-        "c1", 0, {name: np.zeros((6, 32, 32)) for name in ("max", "sum")},
-        [(0, 0, 4, 4)] * 6, {name: np.full(4, np.nan) for name in ("max", "sum")})
+        "c1",
+        0,
+        {name: np.zeros((6, 32, 32)) for name in ("max", "sum")},
+        [(0, 0, 4, 4)] * 6,
+        {name: np.full(4, np.nan) for name in ("max", "sum")},
+    )
     figure = saliency_sheet.draw([silent], np.full((6, 32, 32), 0.5))
     texts = [text.get_text() for text in figure.texts]
     assert "(a) Silent on every view" in texts
@@ -102,9 +116,15 @@ def test_silent_features_are_drawn_too():
 
 def test_leakage_curves_tell_interpolating_from_extrapolating_folds():
     frame = pd.DataFrame(
-        [("c1", 0, 6, 10, 5), ("c1", 4, 6, 30, 5), ("c1", 1, 6, 10, 9),
-         ("c1", 2, 6, 10, 8), ("c1", 3, 7, 10, 1)],
-        columns=["network", "fold", "distance", "views", "right"])
+        [
+            ("c1", 0, 6, 10, 5),
+            ("c1", 4, 6, 30, 5),
+            ("c1", 1, 6, 10, 9),
+            ("c1", 2, 6, 10, 8),
+            ("c1", 3, 7, 10, 1),
+        ],
+        columns=["network", "fold", "distance", "views", "right"],
+    )
     found = figure_leakage.curves(frame)
     assert found[figure_leakage.BEYOND, "c1"].to_dict() == {6: 0.25}
     assert found[figure_leakage.BETWEEN, "c1"].to_dict() == {6: 0.85, 7: 0.1}
@@ -113,8 +133,10 @@ def test_leakage_curves_tell_interpolating_from_extrapolating_folds():
 
 
 def test_a_run_of_fewer_folds_does_not_take_its_last_for_an_end():
-    frame = pd.DataFrame([("c1", 0, 6, 10, 5), ("c1", 1, 6, 10, 9)],
-                         columns=["network", "fold", "distance", "views", "right"])
+    frame = pd.DataFrame(
+        [("c1", 0, 6, 10, 5), ("c1", 1, 6, 10, 9)],
+        columns=["network", "fold", "distance", "views", "right"],
+    )
     found = figure_leakage.curves(frame)
     assert found[figure_leakage.BEYOND, "c1"].to_dict() == {6: 0.5}
     assert found[figure_leakage.BETWEEN, "c1"].to_dict() == {6: 0.9}

@@ -1,17 +1,26 @@
 """Figures of chapters 2 and 3 and Figure 4.4: what they say, not how they look."""
+
 import matplotlib.image
 import matplotlib.text
 import numpy as np
 import pytest
 from scipy import ndimage, signal
 
-from cnnviz import cli, occlusion
-from cnnviz.backend import lasagne
+from cnnviz.attribution import occlusion
+from cnnviz.attribution.receptive_field import receptive_field
+from cnnviz.cli import dispatch
 from cnnviz.datasets import die360
-from cnnviz.figures import (figure_2_1, figure_2_2, figure_2_3, figure_2_4, figure_2_5,
-                            figure_3_1, figure_4_4)
 from cnnviz.networks import defauw
-from cnnviz.receptive_field import receptive_field
+from cnnviz.runtime.backend import lasagne
+from cnnviz.thesis.figures import (
+    figure_2_1,
+    figure_2_2,
+    figure_2_3,
+    figure_2_4,
+    figure_2_5,
+    figure_3_1,
+    figure_4_4,
+)
 
 L = lasagne.layers
 
@@ -23,8 +32,7 @@ def network():
 
 def texts(figure):
     """Everything that is written in a figure."""
-    return [text.get_text() for axes in figure.axes
-            for text in (*axes.texts, axes.title)]
+    return [text.get_text() for axes in figure.axes for text in (*axes.texts, axes.title)]
 
 
 def shows(figure, text):
@@ -32,26 +40,41 @@ def shows(figure, text):
     return any(text in each for each in texts(figure))
 
 
-@pytest.mark.parametrize("stem", ["figure-2-1", "figure-2-2", "figure-2-3", "figure-2-4",
-                                  "figure-2-5", "figure-3-1", "figure-4-4"])
+@pytest.mark.parametrize(
+    "stem",
+    [
+        "figure-2-1",
+        "figure-2-2",
+        "figure-2-3",
+        "figure-2-4",
+        "figure-2-5",
+        "figure-3-1",
+        "figure-4-4",
+    ],
+)
 def test_figures_have_page_width_and_no_clipped_text(stem, tmp_path, monkeypatch):
-    from cnnviz.figures import style
+    from cnnviz.thesis.figures import style
+
     figures = []
     save = style.save
-    monkeypatch.setattr(style, "save",
-                        lambda figure, path: (figures.append(figure), save(figure, path)))
-    assert cli.main([stem, "--output", str(tmp_path / stem)]) == 0
+    monkeypatch.setattr(
+        style, "save", lambda figure, path: (figures.append(figure), save(figure, path))
+    )
+    assert dispatch.main([stem, "--output", str(tmp_path / stem)]) == 0
     assert matplotlib.image.imread(tmp_path / f"{stem}.png").shape[1] == 2130
     assert (tmp_path / f"{stem}.pdf").read_bytes()[:4] == b"%PDF"
     (figure,) = figures
     within = figure.get_tightbbox(figure.canvas.get_renderer())
     assert min(within.min) > -1e-6
     assert (within.max < figure.get_size_inches() + 1e-6).all()
-    assert min(text.get_size() for text in figure.findobj(matplotlib.text.Text)
-               if text.get_text()) >= style.SMALL
+    assert (
+        min(text.get_size() for text in figure.findobj(matplotlib.text.Text) if text.get_text())
+        >= style.SMALL
+    )
 
 
 # --- Figure 2.1 ------------------------------------------------------------------
+
 
 def test_the_template_counts_the_spots_that_the_scene_has():
     image, template = figure_2_1.pictures()
@@ -69,8 +92,10 @@ def test_every_region_holds_one_pip_or_none():
     starts, side = figure_2_1.region_starts(), figure_2_1.region_side()
     assert side == 28 and starts.tolist() == [22, 50, 78]
     spots = die360.regions(*figure_2_1.FIVE, size=figure_2_1.SIZE)[0] == die360.PIP + 5
-    sizes = [[spots[row:row + side, column:column + side].sum() for column in starts]
-             for row in starts]
+    sizes = [
+        [spots[row : row + side, column : column + side].sum() for column in starts]
+        for row in starts
+    ]
     assert np.sum(sizes) == spots.sum()
     assert (np.array(sizes) > 0).tolist() == [[1, 0, 1], [0, 1, 0], [1, 0, 1]]
 
@@ -79,11 +104,11 @@ def test_correlations_are_pearson_s():
     image, template = figure_2_1.pictures()
     found = figure_2_1.correlation(image, template)
     part = image[30:58, 41:69]
-    assert found[30, 41] == pytest.approx(np.corrcoef(part.flat, template.flat)[0, 1],
-                                          abs=1e-6)
+    assert found[30, 41] == pytest.approx(np.corrcoef(part.flat, template.flat)[0, 1], abs=1e-6)
 
 
 # --- Figures 2.2 and 2.3 ---------------------------------------------------------
+
 
 def test_responses_are_valid_convolutions(rng):
     image = rng.rand(9, 7)
@@ -92,9 +117,14 @@ def test_responses_are_valid_convolutions(rng):
     np.testing.assert_allclose(figure_2_2.responses(image, kernels), expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("index, edge", [
-    (0, lambda row, column: row), (1, lambda row, column: column),
-    (2, lambda row, column: row + column)])
+@pytest.mark.parametrize(
+    "index, edge",
+    [
+        (0, lambda row, column: row),
+        (1, lambda row, column: column),
+        (2, lambda row, column: row + column),
+    ],
+)
 def test_a_kernel_answers_to_its_own_edges(index, edge):
     """Lighter downwards, to the right, to the lower right: positive."""
     kernels = list(figure_2_2.KERNELS.values())
@@ -110,14 +140,13 @@ def test_scale_covers_the_largest_response():
 
 def test_valid_convolution_by_hand():
     image, kernel = np.array([[1, 2, 3], [4, 5, 6], [7, 8, 9]]), np.eye(3, dtype=int)
-    kernel[0, 2] = 2   # flipped, it meets the 7
+    kernel[0, 2] = 2  # flipped, it meets the 7
     assert figure_2_3.convolve(image, kernel).tolist() == [[1 + 5 + 9 + 2 * 7]]
 
 
 def test_the_thesis_s_convolution_but_for_two_numbers():
     result = figure_2_3.convolve(figure_2_3.INPUT, figure_2_3.KERNEL)
-    assert result.tolist() == [[159, 204, 209, 230], [234, 279, 244, 247],
-                               [159, 204, 209, 244]]
+    assert result.tolist() == [[159, 204, 209, 230], [234, 279, 244, 247], [159, 204, 209, 244]]
     assert np.argwhere(result != figure_2_3.PRINTED).tolist() == [[1, 3], [2, 3]]
     figure = figure_2_3.draw(result)
     written = texts(figure)
@@ -126,11 +155,11 @@ def test_the_thesis_s_convolution_but_for_two_numbers():
 
 
 def test_a_number_is_spelt_out_with_the_flipped_kernel():
-    assert figure_2_3.terms((0, 0)) == (
-        "159 = 1·9 + 2·8 + 3·7 + 6·6 + 7·5 + 8·4 + 1·3 + 2·2 + 3·1")
+    assert figure_2_3.terms((0, 0)) == ("159 = 1·9 + 2·8 + 3·7 + 6·6 + 7·5 + 8·4 + 1·3 + 2·2 + 3·1")
 
 
 # --- Figure 2.4 ------------------------------------------------------------------
+
 
 def test_pooling_by_hand():
     found = figure_2_4.pooled(figure_2_4.INPUT)
@@ -153,6 +182,7 @@ def test_printed_numbers_set_the_decimals():
 
 # --- Figure 2.5 ------------------------------------------------------------------
 
+
 def test_the_deepest_neuron_sees_6_by_6_pixels():
     layers = figure_2_5.build()
     boxes = figure_2_5.seen(layers, figure_2_5.NEURON)
@@ -165,12 +195,16 @@ def test_the_deepest_neuron_sees_6_by_6_pixels():
 def test_coloured_parts_are_what_each_neuron_sees():
     layers = figure_2_5.build()
     whole, (top, left, bottom, right), _ = figure_2_5.seen(layers, figure_2_5.NEURON)
-    parts = [figure_2_5.seen(layers[:2], (row, column))[0]
-             for row in range(top, bottom) for column in range(left, right)]
+    parts = [
+        figure_2_5.seen(layers[:2], (row, column))[0]
+        for row in range(top, bottom)
+        for column in range(left, right)
+    ]
     assert parts == [(3, 3, 6, 6), (3, 6, 6, 9), (6, 3, 9, 6), (6, 6, 9, 9)]
 
 
 # --- Figure 3.1 ------------------------------------------------------------------
+
 
 def test_occluder_has_49_positions_of_which_12_are_shown():
     places = figure_3_1.positions().reshape(-1, 2)
@@ -196,6 +230,7 @@ def test_every_pixel_is_occluded():
 
 # --- Figure 4.4 ------------------------------------------------------------------
 
+
 def test_rows_add_up_to_the_thesis_s_total(network):
     rows = [figure_4_4.describe(layer) for layer in L.get_all_layers(network)]
     weights, biases = figure_4_4.totals(rows)
@@ -206,11 +241,22 @@ def test_rows_add_up_to_the_thesis_s_total(network):
 
 def test_rows_say_what_the_layers_are(network):
     rows = {row.layer: row for row in map(figure_4_4.describe, L.get_all_layers(network))}
-    assert rows["conv1"] == ("conv1", "ConvLayer(7, 2)", "2×32×256×256", "0", "7×7",
-                             4_704, 2_097_152)
+    assert rows["conv1"] == (
+        "conv1",
+        "ConvLayer(7, 2)",
+        "2×32×256×256",
+        "0",
+        "7×7",
+        4_704,
+        2_097_152,
+    )
     assert rows["pool1"][1:5] == ("PoolLayer(3, 2)", "2×32×127×127", "1", "11×11")
     assert [rows[f"pool{block}"].field for block in range(2, 6)] == [
-        "35×35", "83×83", "243×243", "563×563"]
+        "35×35",
+        "83×83",
+        "243×243",
+        "563×563",
+    ]
     assert rows["dense1"][1:] == ("DenseLayer(1024)", "2×1024", "", "", 12_845_056, 1_024)
     assert rows["dense1_maxout"].kind == "MaxoutLayer(2)"
     assert rows["dropout1"][1:5] == ("DropoutLayer(0.5)", "2×256×7×7", "", "")
@@ -231,4 +277,6 @@ def test_layers_know_what_they_take_in(network):
     assert figure_4_4.incoming(layers["images"]) == []
     assert figure_4_4.incoming(layers["conv1"]) == [layers["images"]]
     assert figure_4_4.incoming(layers["with_dimensions"]) == [
-        layers["dense1_maxout"], layers["dimensions"]]
+        layers["dense1_maxout"],
+        layers["dimensions"],
+    ]

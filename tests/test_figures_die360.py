@@ -1,4 +1,5 @@
 """Figures 5.2 and 5.5, Table 5.2, animations: rules, measures, and that they are drawn."""
+
 import itertools
 
 import matplotlib.image
@@ -9,12 +10,15 @@ from hypothesis import given
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from cnnviz import cli, files, overlay, stability
-from cnnviz.commands import animate, die_exemplars, disagreement, neighbours
+from cnnviz.attribution import overlay
+from cnnviz.cli import dispatch
+from cnnviz.cli.commands import animate, die_exemplars, disagreement, neighbours
 from cnnviz.datasets import die360, sequences
-from cnnviz.figures import animation, figure_5_2, figure_5_5, style, table_5_2
+from cnnviz.evaluation import stability
 from cnnviz.networks import die, layers
-from cnnviz.tables import exemplars_die360
+from cnnviz.runtime import files
+from cnnviz.thesis.figures import animation, figure_5_2, figure_5_5, style, table_5_2
+from cnnviz.thesis.tables import exemplars_die360
 
 MASKS = hnp.arrays(bool, (3, 4, 5))
 
@@ -37,18 +41,23 @@ def step(first, second):
 
 # --- Sequences -------------------------------------------------------------------
 
+
 def test_blocks_are_the_cells_of_a_class():
     for label in range(1, 7):
-        views = {((block.first_a + i) % 360, (block.first_b + j) % 360)
-                 for block in sequences.blocks(label) for i in range(block.count_a)
-                 for j in range(die360.BLOCK_B)}
+        views = {
+            ((block.first_a + i) % 360, (block.first_b + j) % 360)
+            for block in sequences.blocks(label)
+            for i in range(block.count_a)
+            for j in range(die360.BLOCK_B)
+        }
         a, b, labels = die360.angles()
         mine = labels == label
         assert views == set(zip(a[mine].tolist(), b[mine].tolist()))
 
 
-@pytest.mark.parametrize("label, count", [(1, 198), (2, 198), (3, 360), (4, 360), (5, 198),
-                                          (6, 198)])
+@pytest.mark.parametrize(
+    "label, count", [(1, 198), (2, 198), (3, 360), (4, 360), (5, 198), (6, 198)]
+)
 def test_round_trips_take_one_degree_at_a_time(label, count):
     a, b = sequences.round_trip(label)
     views = list(zip(a.tolist(), b.tolist()))
@@ -56,16 +65,17 @@ def test_round_trips_take_one_degree_at_a_time(label, count):
     # Exactly one angle changes, by one degree, also from the last view to the first.
     for one, other in zip(views, views[1:] + views[:1]):
         assert step(one, other) == 1 and (one[0] == other[0]) != (one[1] == other[1])
-    known = dict(zip(zip(*(each.tolist() for each in die360.angles()[:2])),
-                     die360.angles()[2].tolist()))
+    known = dict(
+        zip(zip(*(each.tolist() for each in die360.angles()[:2])), die360.angles()[2].tolist())
+    )
     assert {known[view] for view in views} == {label}
 
 
 def test_neighbours_across_the_seam_and_at_the_border():
     a, b = np.array([359, 0, 1, 0]), np.array([7, 7, 7, 8])
     found = sequences.neighbours(a, b)
-    assert found[0, :, 1].tolist() == [0, 2]      # along a: 359 and 1
-    assert found[1, :, 1].tolist() == [-1, 3]     # along b: nothing below, 8 above
+    assert found[0, :, 1].tolist() == [0, 2]  # along a: 359 and 1
+    assert found[1, :, 1].tolist() == [-1, 3]  # along b: nothing below, 8 above
 
 
 def test_neighbours_of_the_data_set_are_of_the_same_class():
@@ -79,9 +89,10 @@ def test_neighbours_of_the_data_set_are_of_the_same_class():
 
 def test_views_along_an_angle():
     assert [each.tolist() for each in sequences.along((359, 5), 0, 2)] == [
-        [357, 358, 359, 0, 1], [5] * 5]
-    assert [each.tolist() for each in sequences.along((3, 0), 1, 1)] == [
-        [3, 3, 3], [359, 0, 1]]
+        [357, 358, 359, 0, 1],
+        [5] * 5,
+    ]
+    assert [each.tolist() for each in sequences.along((3, 0), 1, 1)] == [[3, 3, 3], [359, 0, 1]]
 
 
 @pytest.fixture(scope="module")
@@ -95,8 +106,11 @@ def data():
 
 def test_images_that_the_data_set_lacks_are_rendered(data, monkeypatch):
     rendered = []
-    monkeypatch.setattr(die360, "render", lambda a, b: rendered.append((a, b)) or np.full(
-        (len(a), 32, 32), 0.75, np.float32))
+    monkeypatch.setattr(
+        die360,
+        "render",
+        lambda a, b: rendered.append((a, b)) or np.full((len(a), 32, 32), 0.75, np.float32),
+    )
     a, b = np.append(data.a[[3, 0]], 77), np.append(data.b[[3, 0]], 66)
     found = sequences.images(data, a, b)
     np.testing.assert_array_equal(found[:2], data.images[[3, 0]])
@@ -108,6 +122,7 @@ def test_images_that_the_data_set_lacks_are_rendered(data, monkeypatch):
 
 
 # --- Stability -------------------------------------------------------------------
+
 
 def test_change_by_hand():
     first = np.array([[1, 1, 0, 0]], bool)
@@ -142,7 +157,7 @@ def test_prominent_maps_are_not_nearly_all_negative():
 
 def test_of_equal_changes_the_most_similar_images_count():
     changes = np.array([[0.2, 1, np.nan], [1, 0.5, 1]])
-    assert stability.largest(changes, np.array([3, 2, 1.])) == (1, 2)
+    assert stability.largest(changes, np.array([3, 2, 1.0])) == (1, 2)
     assert stability.largest(changes, np.array([3, 2, 2.5])) == (0, 1)
     assert stability.largest(np.full((2, 2), np.nan), np.zeros(2)) is None
 
@@ -153,9 +168,12 @@ def test_disagreement_from_its_definition(rng):
     around = rng.randint(0, 6, (2, 2, 5))
     found = stability.disagreement(posteriors, around)
     for angle, image in itertools.product(range(2), range(5)):
-        total = sum(0.5 * abs(posteriors[n, image, k] - posteriors[n, other, k])
-                    for n in range(3) for other in around[angle, :, image]
-                    for k in range(4))
+        total = sum(
+            0.5 * abs(posteriors[n, image, k] - posteriors[n, other, k])
+            for n in range(3)
+            for other in around[angle, :, image]
+            for k in range(4)
+        )
         assert found[angle, image] == pytest.approx(total / 6)
     around[1, 0, 2] = -1
     missing = np.isnan(stability.disagreement(posteriors, around))
@@ -167,6 +185,7 @@ def test_total_variation_of_certain_answers():
 
 
 # --- Commands --------------------------------------------------------------------
+
 
 def test_pairs_are_neighbours_and_random_views_of_a_class():
     pairs, others = neighbours.choose_pairs(900)
@@ -184,23 +203,31 @@ def network():
 
 
 def test_changes_of_a_network(data, network):
-    from cnnviz import saliency
+    from cnnviz.attribution import saliency
+
     layer = layers.find_layer(network, "pool2")
     pairs, others = np.array([[0, 1], [2, 2], [3, 4]]), np.array([[0, 5]])
     apart = neighbours.differences(data.images, pairs)
     assert apart[1] == 0 and apart[0] == pytest.approx(
-        np.sqrt(np.mean((data.images[0] - data.images[1]) ** 2)))
+        np.sqrt(np.mean((data.images[0] - data.images[1]) ** 2))
+    )
     found = neighbours.measure(layer, data.images[:6], pairs, others, "sum", apart)
     assert found[""].shape == (3, 3) and found["_random"].shape == (3, 1)
     seen = ~np.isnan(found[""][:, 1])
-    assert seen.any() and (found[""][seen, 1] == 0).all()   # the same view twice
+    assert seen.any() and (found[""][seen, 1] == 0).all()  # the same view twice
     np.testing.assert_allclose(found["_correlation"][seen, 1], 1)
     # The example is the largest change of maps that are not nearly all negative.
-    smooth = overlay.smooth(saliency.feature_saliency(
-        layer, data.images[:6], aggregate="sum", method="whole"))
-    shown = [found[""][feature, k] for feature in range(3) for k, pair in enumerate(pairs)
-             if all(2 * smooth[feature, view].max() >= np.abs(smooth[feature, view]).max()
-                    for view in pair)]
+    smooth = overlay.smooth(
+        saliency.feature_saliency(layer, data.images[:6], aggregate="sum", method="whole")
+    )
+    shown = [
+        found[""][feature, k]
+        for feature in range(3)
+        for k, pair in enumerate(pairs)
+        if all(
+            2 * smooth[feature, view].max() >= np.abs(smooth[feature, view]).max() for view in pair
+        )
+    ]
     assert found["_example_change"] == max(shown)
     assert found["_example_maps"].shape == (2, 32, 32)
 
@@ -230,22 +257,28 @@ def test_views_that_were_trained_on(data):
 
 
 def test_exemplars_are_the_best_of_their_starts(network):
-    from cnnviz import exemplars
+    from cnnviz.feature_visualization import exemplars
+
     patch = exemplars.patch_network(layers.find_layer(network, "pool1"))
     patches, reached = die_exemplars.best(patch, 3)
     rule = exemplars.Rule(norm=4, step_size=die_exemplars.STEP_SIZE)
-    single = [exemplars.maximize(patch, exemplars.start_noise(patch, seed=seed), rule=rule)
-              for seed in range(3)]
+    single = [
+        exemplars.maximize(patch, exemplars.start_noise(patch, seed=seed), rule=rule)
+        for seed in range(3)
+    ]
     expected = np.max([each.reached for each in single], axis=0)
     np.testing.assert_allclose(reached, expected, rtol=1e-4)
     np.testing.assert_allclose(
-        patch.evaluate(patches[:, np.newaxis], np.arange(3))[0], reached, rtol=1e-4)
+        patch.evaluate(patches[:, np.newaxis], np.arange(3))[0], reached, rtol=1e-4
+    )
     np.testing.assert_allclose(np.linalg.norm(patches.reshape(3, -1), axis=1), 4, rtol=1e-4)
 
 
 def test_neuron_0_0_sees_the_top_left_of_a_padded_patch(network):
     """Padding a patch as large as the field, and taking the first neuron: the same."""
-    from cnnviz import exemplars, saliency
+    from cnnviz.attribution import saliency
+    from cnnviz.feature_visualization import exemplars
+
     layer = layers.find_layer(network, "pool2")
     first = exemplars.patch_network(layer, (0, 0))
     assert first.field == (10, 10) and first.shape[1:] == (7, 7)
@@ -254,7 +287,10 @@ def test_neuron_0_0_sees_the_top_left_of_a_padded_patch(network):
     whole = first.maps(image)[0, :, 0, 0]
     np.testing.assert_allclose(
         first.evaluate(np.repeat(image[:, :, :7, :7], 3, axis=0), np.arange(3))[0],
-        whole, rtol=1e-4, atol=1e-5)
+        whole,
+        rtol=1e-4,
+        atol=1e-5,
+    )
     gradient = saliency.feature_gradient(layer, "sum")(image, 0)
     assert gradient.shape == image.shape
     framed = die_exemplars.on_field(image[0, :, :7, :7], first.field)
@@ -262,7 +298,7 @@ def test_neuron_0_0_sees_the_top_left_of_a_padded_patch(network):
 
 
 def test_the_animated_feature_is_most_about_pips(network):
-    lift = np.full((3, 4), 9.)
+    lift = np.full((3, 4), 9.0)
     lift[:, 3] = 1, np.nan, 2
     other = lift.copy()
     other[:, 3] = 1.5, 2.5, 0
@@ -276,41 +312,62 @@ def test_the_animated_feature_is_most_about_pips(network):
 
 def test_animated_views_show_the_maximal_neuron(data, network):
     layer = layers.find_layer(network, "pool1")
-    from cnnviz import saliency
+    from cnnviz.attribution import saliency
+
     areas, boxes, activations = animate.measure(layer, 1, data.images[:4])
     maps = saliency.feature_maps(layer, data.images[:4])[:, 1]
     assert set(areas) == {"max", "sum"} and areas["max"].shape == (4, 32, 32)
     for box, values, activation in zip(boxes, maps, activations):
-        row, column = (np.add(box[:2], 1) // 2).tolist()   # stride 2, pad 1
+        row, column = (np.add(box[:2], 1) // 2).tolist()  # stride 2, pad 1
         assert values[row, column] == activation == values.max()
 
 
-@pytest.mark.parametrize("command, options", [
-    ("neighbours", ["--network", "d5"]), ("die-exemplars", ["--network", "d5"]),
-    ("figure-5-2", ["--neighbours", "c1.npz"]),
-    ("figure-5-5", ["--disagreement", "none.npz"]),
-    ("table-5-2", ["--exemplars", "c1.npz", "--table", "t.md"])])
+@pytest.mark.parametrize(
+    "command, options",
+    [
+        ("neighbours", ["--network", "d5"]),
+        ("die-exemplars", ["--network", "d5"]),
+        ("figure-5-2", ["--neighbours", "c1.npz"]),
+        ("figure-5-5", ["--disagreement", "none.npz"]),
+        ("table-5-2", ["--exemplars", "c1.npz", "--table", "t.md"]),
+    ],
+)
 def test_errors_are_one_line(command, options, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert cli.main([command, *options, "-o", "out"]) == 1
+    assert dispatch.main([command, *options, "-o", "out"]) == 1
     said = capsys.readouterr().err
     assert said.count("\n") == 1 and ("no pooling layers" in said or "make it with" in said)
 
 
 # --- Figure 5.2 ------------------------------------------------------------------
 
+
 def write_changes(path, changes, differences, rng):
     """A file as 'cnnviz neighbours' writes it, of one layer."""
     feature, pair = stability.largest(changes, differences)
-    arrays = {"views": [[10, 50], [11, 50], [12, 50]], "pairs": [[0, 1], [1, 2]],
-              "differences": differences, "pixels": rng.rand(3, 32, 32)}
+    arrays = {
+        "views": [[10, 50], [11, 50], [12, 50]],
+        "pairs": [[0, 1], [1, 2]],
+        "differences": differences,
+        "pixels": rng.rand(3, 32, 32),
+    }
     for aggregate in ("max", "sum"):
-        arrays |= {f"pool1_{aggregate}": changes, f"pool1_{aggregate}_random": changes,
-                   f"pool1_{aggregate}_correlation": 1 - changes}
-        arrays |= {f"pool1_{aggregate}_example_{key}": value for key, value in {
-            "pair": pair, "feature": feature, "change": changes[feature, pair],
-            "maps": rng.randn(2, 32, 32), "activations": [-0.0123, 0.000786],
-            "boxes": [[-1, 0, 3, 4], [5, 6, 9, 10]]}.items()}
+        arrays |= {
+            f"pool1_{aggregate}": changes,
+            f"pool1_{aggregate}_random": changes,
+            f"pool1_{aggregate}_correlation": 1 - changes,
+        }
+        arrays |= {
+            f"pool1_{aggregate}_example_{key}": value
+            for key, value in {
+                "pair": pair,
+                "feature": feature,
+                "change": changes[feature, pair],
+                "maps": rng.randn(2, 32, 32),
+                "activations": [-0.0123, 0.000786],
+                "boxes": [[-1, 0, 3, 4], [5, 6, 9, 10]],
+            }.items()
+        }
     files.save_arrays(path, **arrays)
 
 
@@ -320,39 +377,66 @@ def test_figure_5_2_shows_the_largest_change_of_all_networks(tmp_path, rng):
     examples = [figure_5_2.read(tmp_path / f"c{k}.npz")[1]["max"][0] for k in (1, 2)]
     best = figure_5_2.strongest(examples)
     assert (best.network, best.difference, best.views.tolist()) == (
-        "c2", 0.012, [[10, 50], [11, 50]])
-    assert cli.main(["figure-5-2", "--neighbours", str(tmp_path / "c1.npz"),
-                     str(tmp_path / "c2.npz"), "--table", str(tmp_path / "t.md"),
-                     "-o", str(tmp_path / "f")]) == 0
+        "c2",
+        0.012,
+        [[10, 50], [11, 50]],
+    )
+    assert (
+        dispatch.main(
+            [
+                "figure-5-2",
+                "--neighbours",
+                str(tmp_path / "c1.npz"),
+                str(tmp_path / "c2.npz"),
+                "--table",
+                str(tmp_path / "t.md"),
+                "-o",
+                str(tmp_path / "f"),
+            ]
+        )
+        == 0
+    )
     assert matplotlib.image.imread(tmp_path / "f.png").shape[1] == 2130
     lines = (tmp_path / "t.md").read_text().splitlines()
     # Quartiles of 0.2 and 0.9: nothing is entirely apart.
     assert "| c1, pool1 | 0.38 **0.55** 0.73 | 0% | 0.55 | 0.45 |" in lines[-2]
     found = [layer for k in (1, 2) for layer in figure_5_2.read(tmp_path / f"c{k}.npz")[0]]
     said = within_page(figure_5_2.draw(found, {"max": best, "sum": best}))
-    assert any("change 0.90\nimages differ by 3.1/255\nactivation −0.0123,\nthen 0.000786"
-               in text for text in said)
+    assert any(
+        "change 0.90\nimages differ by 3.1/255\nactivation −0.0123,\nthen 0.000786" in text
+        for text in said
+    )
 
 
 def test_silent_layers_are_drawn_without_examples():
     nothing = np.full((3, 4), np.nan)
-    silent = {each: nothing for each in ("max", "sum")}
+    silent = dict.fromkeys(("max", "sum"), nothing)
     layer = figure_5_2.Layer("c1", "pool1", silent, silent, silent)
-    assert "(a) change between neighbours, by layer" in within_page(
-        figure_5_2.draw([layer], {}))
+    assert "(a) change between neighbours, by layer" in within_page(figure_5_2.draw([layer], {}))
     assert "silent | – | – | – |" in figure_5_2.table([layer], np.ones(3))
 
 
 # --- Figure 5.5 ------------------------------------------------------------------
 
+
 def test_figure_5_5_has_a_bar_for_every_network_and_class(rng):
     networks = list(die.NAMES)
     posteriors = rng.dirichlet(np.ones(6), (8, 7))
-    figure = figure_5_5.draw(rng.rand(7, 32, 32), np.arange(81, 88), np.full(7, 244),
-                             np.arange(7) % 2 == 0, 6, networks, posteriors)
+    figure = figure_5_5.draw(
+        rng.rand(7, 32, 32),
+        np.arange(81, 88),
+        np.full(7, 244),
+        np.arange(7) % 2 == 0,
+        6,
+        networks,
+        posteriors,
+    )
     said = within_page(figure)
-    assert {"a = 84°\nb = 244°\nnot trained on", "c9",
-            "posterior of each number of spots (the right one: 6)"} <= said
+    assert {
+        "a = 84°\nb = 244°\nnot trained on",
+        "c9",
+        "posterior of each number of spots (the right one: 6)",
+    } <= said
     bars = [axes for axes in figure.axes if len(axes.patches) == 48]
     assert len(bars) == 7
     heights = np.array([patch.get_height() for patch in bars[3].patches])
@@ -368,14 +452,14 @@ def test_numbers_can_be_read_on_every_colour():
 
 # --- Table 5.2 -------------------------------------------------------------------
 
+
 def test_windows_have_a_pip_in_their_middle_or_none():
     mask = np.zeros((1, 20, 20), bool)
-    mask[0, 8:12, 8:12] = True                  # centre at 9.5, 9.5
-    image = np.arange(400.).reshape(1, 20, 20)
+    mask[0, 8:12, 8:12] = True  # centre at 9.5, 9.5
+    image = np.arange(400.0).reshape(1, 20, 20)
     found = exemplars_die360.spot_windows(image, mask, 8)
     corners = np.stack(np.divmod(found.pip[:, 0, 0], 20), axis=1)
-    assert sorted(map(tuple, corners.tolist())) == sorted(
-        itertools.product((5, 6, 7), repeat=2))
+    assert sorted(map(tuple, corners.tolist())) == sorted(itertools.product((5, 6, 7), repeat=2))
     assert len(found.other) == 13 * 13 - 11 * 11  # any that meets it is left out
     assert len(exemplars_die360.spot_windows(image, mask, 8, 4).pip) == 4
 
@@ -389,11 +473,14 @@ def test_small_pips_do_not_count():
 
 def test_likeness_is_the_best_correlation_of_any_part(rng):
     patch, windows = rng.randn(5, 6), rng.randn(3, 4, 4)
-    expected = max(np.corrcoef(patch[i:i + 4, j:j + 4].ravel(), window.ravel())[0, 1]
-                   for i in range(2) for j in range(3) for window in windows)
+    expected = max(
+        np.corrcoef(patch[i : i + 4, j : j + 4].ravel(), window.ravel())[0, 1]
+        for i in range(2)
+        for j in range(3)
+        for window in windows
+    )
     assert exemplars_die360.likeness(patch, windows) == pytest.approx(expected)
-    assert exemplars_die360.likeness(3 + 2 * patch, patch[np.newaxis, :4, :4]) == (
-        pytest.approx(1))
+    assert exemplars_die360.likeness(3 + 2 * patch, patch[np.newaxis, :4, :4]) == (pytest.approx(1))
     assert np.isnan(exemplars_die360.likeness(patch, windows[:0]))
 
 
@@ -408,8 +495,17 @@ def test_corner_shares_by_hand():
 
 
 def layer(network, name, patches, first):
-    return exemplars_die360.Layer(network, name, (8, 8), patches, np.array([4.]),
-                                  np.array([2.]), first, (5, 5), np.array([3.]))
+    return exemplars_die360.Layer(
+        network,
+        name,
+        (8, 8),
+        patches,
+        np.array([4.0]),
+        np.array([2.0]),
+        first,
+        (5, 5),
+        np.array([3.0]),
+    )
 
 
 @pytest.fixture
@@ -421,21 +517,28 @@ def layers_of_two():
     first = other.copy()
     first[:, 5:], first[:, :, 5:] = 0, 0
     first[:, 4, 4] = 0
-    return windows, [layer("c2", "pool1", other, first), layer("c2", "pool2", pip, first),
-                     layer("c9", "pool1", pip, first), layer("c9", "pool2", other, first)]
+    return windows, [
+        layer("c2", "pool1", other, first),
+        layer("c2", "pool2", pip, first),
+        layer("c9", "pool1", pip, first),
+        layer("c9", "pool2", other, first),
+    ]
 
 
 def test_verdicts_follow_from_the_numbers(layers_of_two):
     windows, found = layers_of_two
     said = " ".join(exemplars_die360.text(found, windows).split())
-    assert ("Yes. c9's first layer: 1 of 1 features spot-like, largest correlation with a "
-            "pip 1.00; the others' first: 0 of 1") in said
-    assert ("No for the central neuron on what it sees: the quarter holds less than 0.05 "
-            "of the energy in 0 of 2") in said
+    assert (
+        "Yes. c9's first layer: 1 of 1 features spot-like, largest correlation with a "
+        "pip 1.00; the others' first: 0 of 1"
+    ) in said
+    assert (
+        "No for the central neuron on what it sees: the quarter holds less than 0.05 "
+        "of the energy in 0 of 2"
+    ) in said
     assert "Yes for neuron (0, 0): 2 of 2, mean share 0.000." in said
     assert "| c9, pool1 | 1 | 8×8 | 2× | 1.00 |" in said
-    swapped = [each._replace(network={"c2": "c9", "c9": "c2"}[each.network])
-               for each in found]
+    swapped = [each._replace(network={"c2": "c9", "c9": "c2"}[each.network]) for each in found]
     assert "No. c9's first layer: 0 of 1" in exemplars_die360.text(swapped, windows)
     assert "Cannot be said without c9." in exemplars_die360.text(found[:2], windows)
     shallow = exemplars_die360.text(found[:1], windows)
@@ -452,6 +555,7 @@ def test_table_5_2_says_what_neurons_see(layers_of_two):
 
 # --- Animations ------------------------------------------------------------------
 
+
 def test_frames_are_enlarged_and_marked():
     image = np.linspace(0, 1, 16).reshape(4, 4)
     mask = np.zeros((4, 4), bool)
@@ -461,7 +565,7 @@ def test_frames_are_enlarged_and_marked():
     area = animation.with_area(image, mask, 3)
     outlined = area == animation.AREA
     assert outlined[3:9, 3:9].sum() == outlined.sum() == 6 * 6 - 4 * 4
-    assert (area[4:8, 4:8] > large[4:8, 4:8]).all()      # brightened
+    assert (area[4:8, 4:8] > large[4:8, 4:8]).all()  # brightened
     assert (area[:3] == large[:3]).all()
     boxed = animation.with_box(large, (-2, 1, 2, 9), 3)  # beyond the image on two sides
     marked = boxed == animation.BOX
@@ -471,8 +575,10 @@ def test_frames_are_enlarged_and_marked():
 
 def test_animations_keep_their_frames_and_colours(tmp_path):
     panels = [np.full((8, 8), k, np.uint8) for k in (0, animation.AREA, animation.BOX)]
-    frames = [animation.frame(panels[::turn], ["one", "two", "three"], "above", "below")
-              for turn in (1, -1)]
+    frames = [
+        animation.frame(panels[::turn], ["one", "two", "three"], "above", "below")
+        for turn in (1, -1)
+    ]
     for name in ("a.gif", "b.gif"):
         animation.save(tmp_path / name, frames)
     assert files.sha256(tmp_path / "a.gif") == files.sha256(tmp_path / "b.gif")
@@ -483,4 +589,4 @@ def test_animations_keep_their_frames_and_colours(tmp_path):
         colours = np.asarray(found.convert("RGB"))
     middle = 2 * animation.LINE + 4, animation.GAP + 4
     assert "#{:02x}{:02x}{:02x}".format(*colours[middle]) == style.RECEPTIVE_FIELD
-    assert colours[:animation.LINE].max() == 255   # the text above
+    assert colours[: animation.LINE].max() == 255  # the text above

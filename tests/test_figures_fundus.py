@@ -1,4 +1,5 @@
 """Figures 4.1 to 4.3 and 4.22 to 4.26: arrows, rules of choice, measures, errors."""
+
 import dataclasses
 
 import matplotlib.image
@@ -8,13 +9,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cnnviz import cli, exemplar_records as records, files
-from cnnviz.backend import lasagne
-from cnnviz.commands import fundus_exemplars as command
+from cnnviz.cli import dispatch
+from cnnviz.cli.commands import fundus_exemplars as command
 from cnnviz.datasets import synthetic, synthetic_scene
-from cnnviz.exemplars import patch_network
-from cnnviz.figures import (annotated, exemplar_sheet, figure_4_1, figure_4_2, figure_4_3,
-                            figure_4_22, figure_4_25, figure_4_26, style)
+from cnnviz.experiments import exemplar_records as records
+from cnnviz.feature_visualization.exemplars import patch_network
+from cnnviz.runtime import files
+from cnnviz.runtime.backend import lasagne
+from cnnviz.thesis.figures import (
+    annotated,
+    exemplar_sheet,
+    figure_4_1,
+    figure_4_2,
+    figure_4_3,
+    figure_4_22,
+    figure_4_25,
+    figure_4_26,
+    style,
+)
 
 L = lasagne.layers
 
@@ -37,10 +49,11 @@ def assert_fits(figure):
 
 # --- Arrows -----------------------------------------------------------------------
 
+
 def test_an_arrow_ends_at_the_border_and_comes_from_the_open_side():
     region = disk((60, 60), (30, 30), 6)
     walls = np.ones((60, 60), bool)
-    walls[24:37, 30:] = False   # open to the right only
+    walls[24:37, 30:] = False  # open to the right only
     found = annotated.pointer(region, walls, 15, gap=2)
     assert found.tip[0] == pytest.approx(30, abs=1)
     assert found.tip[1] == pytest.approx(30 + 6.5 + 2, abs=1)
@@ -49,8 +62,7 @@ def test_an_arrow_ends_at_the_border_and_comes_from_the_open_side():
 
 
 @settings(max_examples=30)
-@given(st.tuples(st.integers(5, 54), st.integers(5, 54)), st.integers(1, 5),
-       st.integers(0, 2 ** 31))
+@given(st.tuples(st.integers(5, 54), st.integers(5, 54)), st.integers(1, 5), st.integers(0, 2**31))
 def test_arrows_point_at_their_region_and_stay_on_the_picture(centre, radius, seed):
     region = disk((60, 60), centre, radius)
     obstacles = np.random.RandomState(seed).rand(60, 60) < 0.01
@@ -78,22 +90,26 @@ def test_the_region_is_the_part_of_the_mask_at_the_place():
 def test_arrows_of_a_view_keep_away_from_each_other():
     shape = (200, 200)
     spots = disk(shape, (95, 95), 4) | disk(shape, (105, 105), 4)
-    view = annotated.View(np.zeros((*shape, 3), np.uint8), {
-        "spot": spots, annotated.FIELD_OF_VIEW: np.ones(shape, bool)}, (-1, -1, 1, 1))
+    view = annotated.View(
+        np.zeros((*shape, 3), np.uint8),
+        {"spot": spots, annotated.FIELD_OF_VIEW: np.ones(shape, bool)},
+        (-1, -1, 1, 1),
+    )
     places = [((95.5 / 100) - 1,) * 2, ((105.5 / 100) - 1,) * 2]
     assert view.pixel(*places[0]) == pytest.approx((95, 95))
-    first, second = annotated.place(view, [annotated.Mark("thin arrow", each, "spot")
-                                           for each in places])
+    first, second = annotated.place(
+        view, [annotated.Mark("thin arrow", each, "spot") for each in places]
+    )
     lines = [annotated.near(*each, shape, 6) for each in (first, second)]
     assert not (lines[0] & lines[1]).any()
 
 
 # --- Eyes -------------------------------------------------------------------------
 
+
 @pytest.fixture(scope="module")
 def scene():
-    who = dataclasses.replace(synthetic_scene.patient(np.random.default_rng(1)),
-                              cut=1.0, grain=0.0)
+    who = dataclasses.replace(synthetic_scene.patient(np.random.default_rng(1)), cut=1.0, grain=0.0)
     return synthetic_scene.scene(5, "right", who, 2)
 
 
@@ -110,33 +126,40 @@ def test_close_ups_show_what_the_whole_shows_there(scene):
     close = annotated.around(eye, (0.1, -0.2), 0.4, 60)
     assert whole.picture.shape[:2] == (300, 300) and close.density == 150
     row, column = np.rint(whole.pixel(-0.1, -0.4) + 0.5).astype(int)
-    part = whole.picture[row:row + 60, column:column + 60].astype(int)
-    assert np.abs(part - close.picture)[4:-4, 4:-4].max() <= 12   # blur at the borders
-    assert (close.masks[annotated.DISC]
-            == whole.masks[annotated.DISC][row:row + 60, column:column + 60]).all()
+    part = whole.picture[row : row + 60, column : column + 60].astype(int)
+    assert np.abs(part - close.picture)[4:-4, 4:-4].max() <= 12  # blur at the borders
+    assert (
+        close.masks[annotated.DISC]
+        == whole.masks[annotated.DISC][row : row + 60, column : column + 60]
+    ).all()
 
 
 def test_a_real_eye_is_seen_as_a_drawn_one(scene):
     drawn = annotated.Drawn(scene)
     view = annotated.whole(drawn, 200)
-    lesions = {name: mask for name, mask in view.masks.items()
-               if name in ("hard exudate", "haemorrhage", "microaneurysm")}
+    lesions = {
+        name: mask
+        for name, mask in view.masks.items()
+        if name in ("hard exudate", "haemorrhage", "microaneurysm")
+    }
     # Black margins, as cameras leave them.
     pad = [(20, 20), (70, 50)]
-    real = annotated.Real(np.pad(view.picture, [*pad, (0, 0)]),
-                          {name: np.pad(mask, pad) for name, mask in lesions.items()})
+    real = annotated.Real(
+        np.pad(view.picture, [*pad, (0, 0)]),
+        {name: np.pad(mask, pad) for name, mask in lesions.items()},
+    )
     assert real.radius == pytest.approx(200, abs=2)
     assert real.centre == pytest.approx((270, 220), abs=2)
     again = annotated.around(real, (0.2, 0.1), 0.5, 100)
     there = annotated.around(drawn, (0.2, 0.1), 0.5, 100)
-    assert np.abs(again.picture[5:-5, 5:-5].astype(int)
-                  - there.picture[5:-5, 5:-5]).mean() < 6
+    assert np.abs(again.picture[5:-5, 5:-5].astype(int) - there.picture[5:-5, 5:-5]).mean() < 6
     assert real.place(219.5, 269.5) == pytest.approx((0, 0), abs=0.02)
 
 
 def test_spots_of_a_real_eye_are_where_its_masks_are():
-    image = np.where(disk((200, 200), (99.5, 99.5), 99)[..., np.newaxis],
-                     np.uint8(120), np.uint8(0)) * np.ones(3, np.uint8)
+    image = np.where(
+        disk((200, 200), (99.5, 99.5), 99)[..., np.newaxis], np.uint8(120), np.uint8(0)
+    ) * np.ones(3, np.uint8)
     mask = disk((200, 200), (60, 120), 5)
     image[mask] = 60
     [spot] = annotated.Real(image, {"haemorrhage": mask}).spots()
@@ -148,20 +171,23 @@ def test_spots_of_a_real_eye_are_where_its_masks_are():
 def test_parts_move_in_rather_than_leave_the_picture():
     eye = annotated.Real(np.full((80, 100, 3), 200, np.uint8))
     assert annotated.around(eye, (0.95, -0.9), 0.4, 40).window == pytest.approx(
-        (0.6, -0.8, 1.0, -0.4))
+        (0.6, -0.8, 1.0, -0.4)
+    )
 
 
 def test_spots_on_vessels_are_not_clear():
     vessel = np.array([[0, 0, 0.02, 0, 0.01, 0.01, 0]])
     assert not annotated.off_vessels(vessel, (0.02, 0.015), 0.01)
     assert annotated.off_vessels(vessel, (0.02, 0.05), 0.01)
-    assert annotated.off_vessels(vessel, (0.02, 0.015), 0.03)   # far wider than it
+    assert annotated.off_vessels(vessel, (0.02, 0.015), 0.03)  # far wider than it
 
 
 # --- Choosing ---------------------------------------------------------------------
 
-def spot(kind="hard exudate", x=0.0, y=0.0, diameter=0.03, elongation=1.0, contrast=0.5,
-         clear=True):
+
+def spot(
+    kind="hard exudate", x=0.0, y=0.0, diameter=0.03, elongation=1.0, contrast=0.5, clear=True
+):
     return annotated.Spot(kind, x, y, diameter, elongation, contrast, clear)
 
 
@@ -171,12 +197,20 @@ def test_the_most_conspicuous_spot_has_the_largest_diameter_times_contrast():
     assert found == [strong, weak]
 
 
-@pytest.mark.parametrize("other", [
-    {"x": 0.85}, {"y": 0.75}, {"diameter": 0.01}, {"contrast": -0.05}, {"elongation": 3},
-    {"clear": False}, {"kind": "haemorrhage"}])
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"x": 0.85},
+        {"y": 0.75},
+        {"diameter": 0.01},
+        {"contrast": -0.05},
+        {"elongation": 3},
+        {"clear": False},
+        {"kind": "haemorrhage"},
+    ],
+)
 def test_spots_that_are_not_clearly_seen_are_not_chosen(other):
-    found = annotated.conspicuous([spot(**other)], "hard exudate", 0.8, (0.02, 0.1),
-                                  longest=2)
+    found = annotated.conspicuous([spot(**other)], "hard exudate", 0.8, (0.02, 0.1), longest=2)
     assert found == []
 
 
@@ -185,8 +219,9 @@ def test_close_ups_do_not_overlap():
     assert annotated.overlap(first, near) and not annotated.overlap(first, far)
     spots = [first, near, far]
     assert annotated.conspicuous(spots, "hard exudate", 1, (0, 0), 2) == [first, far]
-    assert annotated.conspicuous(spots, "hard exudate", 1, (0, 0), 2,
-                                 chosen=[spot(x=-0.05)]) == [far]
+    assert annotated.conspicuous(spots, "hard exudate", 1, (0, 0), 2, chosen=[spot(x=-0.05)]) == [
+        far
+    ]
 
 
 def test_apart_is_counted_in_diameters_between_edges():
@@ -196,8 +231,12 @@ def test_apart_is_counted_in_diameters_between_edges():
 
 
 def eye_with_everything():
-    return [spot(x=0.3), spot(x=-0.3), spot("haemorrhage", 0, 0.4, 0.05, contrast=-0.3),
-            spot("microaneurysm", 0, -0.4, 0.02, contrast=-0.3)]
+    return [
+        spot(x=0.3),
+        spot(x=-0.3),
+        spot("haemorrhage", 0, 0.4, 0.05, contrast=-0.3),
+        spot("microaneurysm", 0, -0.4, 0.02, contrast=-0.3),
+    ]
 
 
 def test_figure_4_2_needs_all_of_its_lesions():
@@ -205,7 +244,7 @@ def test_figure_4_2_needs_all_of_its_lesions():
     found = figure_4_2.choose(spots, 1)
     assert {each.kind for each in found} == set(figure_4_2.ARROWS) and len(found) == 4
     for left_out in range(4):
-        assert figure_4_2.choose(spots[:left_out] + spots[left_out + 1:], 1) is None
+        assert figure_4_2.choose(spots[:left_out] + spots[left_out + 1 :], 1) is None
 
 
 def test_a_microaneurysm_with_a_neighbour_is_not_chosen():
@@ -216,16 +255,25 @@ def test_a_microaneurysm_with_a_neighbour_is_not_chosen():
 def test_new_vessels_are_told_apart_by_their_roots():
     def thread(*points):
         return [(*a, *b, 0.003, 0.003, 2) for a, b in zip(points, points[1:])]
-    found = np.array([*thread((0, 0), (0.1, 0), (0.2, 0)), *thread((0, 0), (0, 0.1)),
-                      *thread((0.5, 0.5), (0.5, 0.8))])
+
+    found = np.array(
+        [
+            *thread((0, 0), (0.1, 0), (0.2, 0)),
+            *thread((0, 0), (0, 0.1)),
+            *thread((0.5, 0.5), (0.5, 0.8)),
+        ]
+    )
     assert dict(figure_4_3.fans(found)) == {
-        (0, 0): pytest.approx(0.2), (0.5, 0.5): pytest.approx(0.3)}
+        (0, 0): pytest.approx(0.2),
+        (0.5, 0.5): pytest.approx(0.3),
+    }
     assert figure_4_3.fans(np.empty((0, 7))) == []
 
 
 def test_the_widest_bead_in_view_is_chosen():
-    beads = np.array([[0.9, 0, 0, 0, 0.03, 0, 1], [0.2, 0.1, 0, 0, 0.015, 0, 1],
-                      [0.3, 0, 0, 0, 0.013, 0, 1]])
+    beads = np.array(
+        [[0.9, 0, 0, 0, 0.03, 0, 1], [0.2, 0.1, 0, 0, 0.015, 0, 1], [0.3, 0, 0, 0, 0.013, 0, 1]]
+    )
     assert figure_4_3.widest(beads, 1) == (0.2, 0.1)
     assert figure_4_3.widest(beads[:0], 1) is None
     assert figure_4_3.widest(beads[:1], 1) is None
@@ -235,8 +283,12 @@ def test_the_first_eye_without_artefacts_is_taken(monkeypatch):
     class Scene:
         def __init__(self, name, artefacts):
             self.name, self.artefacts = name, artefacts
-    eyes = {(0, "left"): Scene("a", ("dust",)), (0, "right"): Scene("b", ()),
-            (1, "right"): Scene("c", ())}
+
+    eyes = {
+        (0, "left"): Scene("a", ("dust",)),
+        (0, "right"): Scene("b", ()),
+        (1, "right"): Scene("c", ()),
+    }
     monkeypatch.setattr(synthetic, "grades", lambda seed: [3, 3] if seed[1] == 0 else [0, 3])
     monkeypatch.setattr(synthetic, "eye", lambda seed, side: eyes[seed[1], side])
     name, eye, chosen = annotated.first(0, (3,), 2, lambda each: each.scene.name == "c")
@@ -246,6 +298,7 @@ def test_the_first_eye_without_artefacts_is_taken(monkeypatch):
 
 
 # --- Drawing 4.1 to 4.3 -----------------------------------------------------------
+
 
 def test_figure_4_1_shows_all_names(scene):
     eye = annotated.Drawn(scene)
@@ -278,15 +331,20 @@ def test_sheets_fit_the_page_and_have_letters_and_arrows(scene, tmp_path):
     written = assert_fits(figure)
     assert {"a", "drawn", "venous beading"} <= set(written)
     assert any(text.startswith("a  disc, × ") for text in written)
-    arrows = [patch for axes in figure.axes for patch in axes.patches
-              if patch.get_facecolor()[:3] == matplotlib.colors.to_rgb(
-                  style.POINTERS["green arrow"].colour)]
-    assert len(arrows) == 4   # whole photograph twice, close-up, legend
+    arrows = [
+        patch
+        for axes in figure.axes
+        for patch in axes.patches
+        if patch.get_facecolor()[:3]
+        == matplotlib.colors.to_rgb(style.POINTERS["green arrow"].colour)
+    ]
+    assert len(arrows) == 4  # whole photograph twice, close-up, legend
     style.save(figure, tmp_path / "sheet", [".png"])
     assert matplotlib.image.imread(tmp_path / "sheet.png").shape[1] == 2130
 
 
 # --- Exemplars: measures ----------------------------------------------------------
+
 
 def test_kept_steps_are_many_at_first():
     assert records.kept_steps(60) == (0, 2, 5, 10, 20, 60)
@@ -304,16 +362,16 @@ def test_spread_is_half_the_side_of_a_centred_square():
     patch = np.zeros((1, 8, 8))
     patch[0, 3:5, 3:5] = 1
     assert records.spread(patch) == pytest.approx(2 / 8)
-    patch[0, 0, 0] = 1   # a fifth of the energy
+    patch[0, 0, 0] = 1  # a fifth of the energy
     assert records.spread(patch) == pytest.approx(1)
     assert records.spread(patch, 0.75) == pytest.approx(2 / 8)
 
 
 def test_what_was_added_has_no_part_along_the_start(rng):
     start, other = rng.randn(2, 3, 4, 4)
-    found, = records.added((2 * start + other)[np.newaxis], start)
+    (found,) = records.added((2 * start + other)[np.newaxis], start)
     assert abs((found * start).sum()) < 1e-9
-    expected = other - (other * start).sum() / (start ** 2).sum() * start
+    expected = other - (other * start).sum() / (start**2).sum() * start
     np.testing.assert_allclose(found, expected)
 
 
@@ -340,28 +398,60 @@ def roles(tmp_path):
 def test_roles_are_those_of_the_trained_network_for_the_right_concept(roles):
     found = records.read_roles(roles)
     assert {name: (role["layer"], role["feature"]) for name, role in found.items()} == {
-        "microaneurysm": ("pool5", 1), "haemorrhage": ("pool5", 0), "vessel": ("pool5", 1),
-        "fourth layer": ("pool4", 2), "third layer": ("pool3", 3)}
+        "microaneurysm": ("pool5", 1),
+        "haemorrhage": ("pool5", 0),
+        "vessel": ("pool5", 1),
+        "fourth layer": ("pool4", 2),
+        "third layer": ("pool3", 3),
+    }
     assert command.wanted(found) == {"pool3": [3], "pool4": [2], "pool5": [0, 1]}
 
 
-@pytest.mark.parametrize("text, said", [
-    (None, "no such file; make it with 'cnnviz label-features'"),
-    ("figure,layer\n4.15,pool5\n", "has no column weights, feature"),
-    (ROLES.replace("4.8,trained", "4.8,random"), "no feature of Figure 4.8, pool4"),
-    ("", "not a table of features")])
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        (None, "no such file; make it with 'cnnviz label-features'"),
+        ("figure,layer\n4.15,pool5\n", "has no column weights, feature"),
+        (ROLES.replace("4.8,trained", "4.8,random"), "no feature of Figure 4.8, pool4"),
+        ("", "not a table of features"),
+    ],
+)
 def test_bad_roles_are_one_line(roles, tmp_path, capsys, text, said):
     roles.unlink() if text is None else roles.write_text(text)
-    assert cli.main(["fundus-exemplars", "--photographs", str(tmp_path), "--roles",
-                     str(roles), "--output", str(tmp_path / "out.npz")]) == 1
+    assert (
+        dispatch.main(
+            [
+                "fundus-exemplars",
+                "--photographs",
+                str(tmp_path),
+                "--roles",
+                str(roles),
+                "--output",
+                str(tmp_path / "out.npz"),
+            ]
+        )
+        == 1
+    )
     error = capsys.readouterr().err
     assert said in error and str(roles) in error and error.count("\n") == 1
     assert not (tmp_path / "out.npz").exists()
 
 
 def test_photographs_that_are_not_there_are_one_line(roles, tmp_path, capsys):
-    assert cli.main(["fundus-exemplars", "--photographs", str(tmp_path / "none"), "--roles",
-                     str(roles), "--output", str(tmp_path / "out.npz")]) == 1
+    assert (
+        dispatch.main(
+            [
+                "fundus-exemplars",
+                "--photographs",
+                str(tmp_path / "none"),
+                "--roles",
+                str(roles),
+                "--output",
+                str(tmp_path / "out.npz"),
+            ]
+        )
+        == 1
+    )
     error = capsys.readouterr().err
     assert "prepare-photographs" in error and error.count("\n") == 1
 
@@ -369,20 +459,37 @@ def test_photographs_that_are_not_there_are_one_line(roles, tmp_path, capsys):
 def record(layer="pool5", feature=0, side=16, seed=0):
     rng = np.random.RandomState(seed)
     return records.Record(
-        layer, feature, 0.2, "17_left", np.array([side, side]),
-        rng.randn(3, 3, side, side), rng.randn(3, 3, side, side), np.array([0.2, 0.1, -0.3]),
-        np.array([150.0, 100, 120]), np.cumsum(rng.rand(3, 7), axis=1),
-        np.array([0, 2, 6]), rng.randn(3, 3, side, side))
+        layer,
+        feature,
+        0.2,
+        "17_left",
+        np.array([side, side]),
+        rng.randn(3, 3, side, side),
+        rng.randn(3, 3, side, side),
+        np.array([0.2, 0.1, -0.3]),
+        np.array([150.0, 100, 120]),
+        np.cumsum(rng.rand(3, 7), axis=1),
+        np.array([0, 2, 6]),
+        rng.randn(3, 3, side, side),
+    )
 
 
 @pytest.fixture
 def exemplars(roles, tmp_path):
     """A file of fabricated exemplars."""
-    found = [record("pool5", 0), record("pool5", 1, seed=1), record("pool4", 2, 12),
-             record("pool3", 3, 8)]
+    found = [
+        record("pool5", 0),
+        record("pool5", 1, seed=1),
+        record("pool4", 2, 12),
+        record("pool3", 3, 8),
+    ]
     path = tmp_path / "exemplars.npz"
-    files.save_arrays(path, **records.pack(found, records.read_roles(roles), steps=6,
-                                           sample=50, photographs=1001, choice="standin"))
+    files.save_arrays(
+        path,
+        **records.pack(
+            found, records.read_roles(roles), steps=6, sample=50, photographs=1001, choice="standin"
+        ),
+    )
     return path
 
 
@@ -392,8 +499,7 @@ def test_records_come_back(exemplars):
     assert found["vessel"].label == "vessel" and found["vessel"].best == 0
     assert found["microaneurysm"].evidence == "microaneurysm: 9 %, 3 times chance"
     expected = record("pool5", 1, seed=1)
-    np.testing.assert_allclose(found["vessel"].patches, expected.patches, rtol=1e-3,
-                               atol=1e-3)
+    np.testing.assert_allclose(found["vessel"].patches, expected.patches, rtol=1e-3, atol=1e-3)
     assert (found["microaneurysm"].activations == expected.activations).all()
     assert found["third layer"].photograph == "17_left"
 
@@ -407,15 +513,19 @@ def test_a_foreign_file_names_the_remedy(tmp_path):
 
 # --- Exemplars: figures -----------------------------------------------------------
 
+
 @pytest.mark.parametrize("number", ["22", "23", "24", "25", "26"])
 def test_figures_of_exemplars_are_drawn(number, exemplars, tmp_path, monkeypatch):
     drawn = []
     save = style.save
-    monkeypatch.setattr(style, "save", lambda figure, stem: (drawn.append(figure),
-                                                             save(figure, stem)))
+    monkeypatch.setattr(
+        style, "save", lambda figure, stem: (drawn.append(figure), save(figure, stem))
+    )
     stem = tmp_path / "figure"
-    assert cli.main([f"figure-4-{number}", "--exemplars", str(exemplars), "--output",
-                     str(stem)]) == 0
+    assert (
+        dispatch.main([f"figure-4-{number}", "--exemplars", str(exemplars), "--output", str(stem)])
+        == 0
+    )
     written = "\n".join(assert_fits(drawn[0]))
     assert "wanted: " in written and "activation" in written
     assert matplotlib.image.imread(stem.with_suffix(".png")).shape[1] == 2130
@@ -426,11 +536,12 @@ def test_factors_are_largest_over_smallest(exemplars):
     found, settings = records.read(exemplars)
     assert figure_4_25.factor(found["vessel"]) == pytest.approx(1.5)
     text = figure_4_25.factors(found)
-    assert text.count("1.50") == 4   # each feature once
+    assert text.count("1.50") == 4  # each feature once
     dead = found["vessel"]._replace(reached=np.array([1.0, -1, 2]))
     assert np.isnan(figure_4_25.factor(dead))
     assert figure_4_22.label(dead._replace(data=0.5), "noise").endswith(
-        "started from\nnoise\n\n4 times the largest\nactivation on data")
+        "started from\nnoise\n\n4 times the largest\nactivation on data"
+    )
     assert "7" in figure_4_26.near_border(found["vessel"])
 
 
@@ -446,8 +557,10 @@ def test_own_range_has_grey_for_zero(rng):
 
 # --- The command ------------------------------------------------------------------
 
+
 def test_the_mean_photograph_is_that_of_all(rng):
     from cnnviz.datasets import fundus
+
     pixels = rng.randint(0, 256, (7, 5, 4, 3)).astype(np.uint8)
     found = command.mean_photograph(pixels, together=3)
     expected = fundus.standardize(pixels).mean(axis=0)
@@ -457,18 +570,23 @@ def test_the_mean_photograph_is_that_of_all(rng):
 def test_exemplars_of_a_linear_layer_are_its_filters():
     """On a sphere the best patch is the filter itself, from every start."""
     rng = np.random.RandomState(2)
-    layer = L.Conv2DLayer(L.InputLayer((None, 3, 6, 6), name="input"), 2, 6,
-                          W=rng.randn(2, 3, 6, 6).astype(np.float32), b=None, name="conv")
+    layer = L.Conv2DLayer(
+        L.InputLayer((None, 3, 6, 6), name="input"),
+        2,
+        6,
+        W=rng.randn(2, 3, 6, 6).astype(np.float32),
+        b=None,
+        name="conv",
+    )
     network = patch_network(layer)
     images = rng.randn(4, 3, 6, 6).astype(np.float32)
-    found = command.of_layer(network, images, list("abcd"), images.mean(axis=0), [1, 0],
-                             40)
+    found = command.of_layer(network, images, list("abcd"), images.mean(axis=0), [1, 0], 40)
     assert [each.feature for each in found] == [1, 0]
-    norm = np.sqrt((images ** 2).mean() * 108)
+    norm = np.sqrt((images**2).mean() * 108)
     filters = layer.W.get_value()[:, :, ::-1, ::-1]
     for each in found:
         kernel = filters[each.feature]
-        length = np.sqrt((kernel ** 2).sum())
+        length = np.sqrt((kernel**2).sum())
         np.testing.assert_allclose(each.reached, norm * length, rtol=1e-2)
         on_data = (images * kernel).sum(axis=(1, 2, 3))
         assert each.data == pytest.approx(on_data.max(), rel=1e-4)
@@ -490,8 +608,7 @@ class Slopes:
 
     def evaluate(self, patches, features):
         slopes = np.array([5.0, 1e-4, 0.0])[features]
-        return (slopes * patches[:, 0, 0, 0],
-                slopes[:, None, None, None] * np.ones_like(patches))
+        return (slopes * patches[:, 0, 0, 0], slopes[:, None, None, None] * np.ones_like(patches))
 
 
 def test_gradients_have_length_one_whatever_the_feature():
@@ -504,6 +621,20 @@ def test_gradients_have_length_one_whatever_the_feature():
 
 def test_steps_and_sample_must_be_positive(roles, tmp_path, capsys):
     for option in ("--steps", "--sample"):
-        assert cli.main(["fundus-exemplars", "--photographs", str(tmp_path), "--roles",
-                         str(roles), option, "0", "--output", str(tmp_path / "o.npz")]) == 1
+        assert (
+            dispatch.main(
+                [
+                    "fundus-exemplars",
+                    "--photographs",
+                    str(tmp_path),
+                    "--roles",
+                    str(roles),
+                    option,
+                    "0",
+                    "--output",
+                    str(tmp_path / "o.npz"),
+                ]
+            )
+            == 1
+        )
         assert "must be at least 1" in capsys.readouterr().err

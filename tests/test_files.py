@@ -1,4 +1,5 @@
 """Files are finished or absent, and errors name file, reason and remedy."""
+
 import builtins
 import collections
 import contextlib
@@ -9,10 +10,11 @@ import stat
 import numpy as np
 import pytest
 
-from cnnviz import cli, errors, files
-from cnnviz.commands import arguments
+from cnnviz.cli import dispatch
+from cnnviz.cli.commands import arguments
 from cnnviz.datasets import kaggle
 from cnnviz.networks import defauw_dump, own, weights
+from cnnviz.runtime import errors, files
 
 Usage = collections.namedtuple("Usage", "total used free")
 
@@ -22,6 +24,7 @@ def names(folder):
 
 
 # --- atomic -----------------------------------------------------------------
+
 
 def test_atomic_creates_the_file_and_its_folder(tmp_path):
     path = tmp_path / "new" / "folder" / "file.txt"
@@ -48,7 +51,7 @@ def test_atomic_replaces_an_earlier_file(tmp_path):
     path = tmp_path / "file.txt"
     path.write_text("earlier")
     files.write_text(path, "later, with é")
-    assert path.read_bytes() == "later, with é".encode("utf-8")
+    assert path.read_bytes() == "later, with é".encode()
     assert names(tmp_path) == ["file.txt"]
 
 
@@ -64,6 +67,7 @@ def test_permissions_follow_the_umask(tmp_path, umask, mode):
 
 
 # --- Refusals of the system ---------------------------------------------------
+
 
 def long_name(folder):
     return folder / (300 * "x" + ".npz")
@@ -96,13 +100,22 @@ def of_the_system(folder):
     return files.Path("/proc/out.npz")
 
 
-PLACES = [of_the_system, long_name, below_a_file, far_below_a_file, folder_in_its_place, device,
-          link_to_itself]
-SAVES = {"atomic": lambda path: files.write_text(path, "text"),
-         "array": lambda path: files.save_array(path, np.zeros(3)),
-         "arrays": lambda path: files.save_arrays(path, x=np.zeros(3)),
-         "rows": lambda path: files.write_rows(path, ["a"], [{"a": 1}]),
-         "tried": files.require_writable}
+PLACES = [
+    of_the_system,
+    long_name,
+    below_a_file,
+    far_below_a_file,
+    folder_in_its_place,
+    device,
+    link_to_itself,
+]
+SAVES = {
+    "atomic": lambda path: files.write_text(path, "text"),
+    "array": lambda path: files.save_array(path, np.zeros(3)),
+    "arrays": lambda path: files.save_arrays(path, x=np.zeros(3)),
+    "rows": lambda path: files.write_rows(path, ["a"], [{"a": 1}]),
+    "tried": files.require_writable,
+}
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -119,28 +132,32 @@ def test_impossible_places_are_one_line_that_names_them(tmp_path, place, save):
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.ENOSPC, errno.EDQUOT])
 @pytest.mark.parametrize("save", SAVES)
-def test_a_disk_that_refuses_is_one_line_that_names_the_file(tmp_path, monkeypatch, save,
-                                                             number):
+def test_a_disk_that_refuses_is_one_line_that_names_the_file(tmp_path, monkeypatch, save, number):
     def refuse(prefix, suffix, dir):
         name = os.path.join(dir, prefix + "1" + suffix)
         raise OSError(number, os.strerror(number), name)
+
     monkeypatch.setattr(files.tempfile, "mkstemp", refuse)
     with pytest.raises(errors.StorageError) as error:
         SAVES[save](tmp_path / "out.npz")
     assert str(error.value).startswith(f"{tmp_path / 'out.npz'}: {os.strerror(number)}; ")
 
 
-@pytest.mark.parametrize("refusal", [
-    OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), "named",
-    OSError("100 requested and 3 written")])     # by NumPy
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
+        "named",
+        OSError("100 requested and 3 written"),
+    ],
+)  # by NumPy
 def test_a_disk_that_fills_up_while_writing_names_the_file(tmp_path, refusal):
     path = tmp_path / "new" / "out.npz"
     with pytest.raises(errors.StorageError) as error, files.atomic(path) as temporary:
         if refusal == "named":
             refusal = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(temporary))
         raise refusal
-    assert str(error.value) == (f"{path}: No space left on device; free some space on the "
-                                "disk")
+    assert str(error.value) == (f"{path}: No space left on device; free some space on the disk")
     assert names(tmp_path / "new") == []
 
 
@@ -151,19 +168,33 @@ def test_a_file_within_a_file_has_the_outer_one_s_name(tmp_path):
     assert str(error.value) == f"{tmp_path / 'x'}: truncated"
 
 
-@pytest.mark.parametrize("error", [
-    OSError(errno.ENOSPC, "full", "/elsewhere/file"), ConnectionError("lost"),
-    FileNotFoundError(errno.ENOENT, "none", "/elsewhere/file"), ValueError("fault"),
-    OSError("cannot write mode F as PNG")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "full", "/elsewhere/file"),
+        ConnectionError("lost"),
+        FileNotFoundError(errno.ENOENT, "none", "/elsewhere/file"),
+        ValueError("fault"),
+        OSError("cannot write mode F as PNG"),
+    ],
+)
 def test_errors_of_other_things_pass_through_writing(tmp_path, error):
     with pytest.raises(type(error)) as caught, files.atomic(tmp_path / "x"):
         raise error
     assert caught.value is error
 
 
-@pytest.mark.parametrize("path, folder", [
-    ("x.npz", False), ("new/deep/x.npz", False), ("new", True), ("new/deep", True),
-    ("there", True), ("earlier.npz", False)])
+@pytest.mark.parametrize(
+    "path, folder",
+    [
+        ("x.npz", False),
+        ("new/deep/x.npz", False),
+        ("new", True),
+        ("new/deep", True),
+        ("there", True),
+        ("earlier.npz", False),
+    ],
+)
 def test_places_that_can_be_written_pass_and_nothing_stays(tmp_path, path, folder):
     (tmp_path / "there").mkdir()
     (tmp_path / "earlier.npz").write_text("earlier")
@@ -193,21 +224,32 @@ def test_numbers_go_where_they_were_sent(tmp_path, name):
 # --- Before the work ----------------------------------------------------------
 
 #: What each command writes beside --output.
-ALSO = {"die360-facts": ["--statement"], "table-map-quality": ["--summary"],
-        "train": ["--history"], "train-fundus": ["--history", "--checkpoint"],
-        "table-exemplars": ["--rows"], "table-5-2": ["--table"], "figure-5-2": ["--table"],
-        "table-without-leakage": ["--folds-table", "--by-distance"],
-        "table-5-1": ["--folds-table"], "visualize": ["--raw-output"],
-        "label-features": ["--features", "--roles", "--every", "--reproduced"]}
+ALSO = {
+    "die360-facts": ["--statement"],
+    "table-map-quality": ["--summary"],
+    "train": ["--history"],
+    "train-fundus": ["--history", "--checkpoint"],
+    "table-exemplars": ["--rows"],
+    "table-5-2": ["--table"],
+    "figure-5-2": ["--table"],
+    "table-without-leakage": ["--folds-table", "--by-distance"],
+    "table-5-1": ["--folds-table"],
+    "visualize": ["--raw-output"],
+    "label-features": ["--features", "--roles", "--every", "--reproduced"],
+}
 #: What writes nothing, or where it is told to in the repository.
 SILENT = ("engine", "record", "lock")
-WRITING = [(command, option) for command in cli.COMMANDS if command not in SILENT
-           for option in ["--output", *ALSO.get(command, ())]]
+WRITING = [
+    (command, option)
+    for command in dispatch.COMMANDS
+    if command not in SILENT
+    for option in ["--output", *ALSO.get(command, ())]
+]
 
 
 @pytest.mark.parametrize("command, option", WRITING)
 def test_every_output_is_tried_before_anything_is_done(tmp_path, capsys, command, option):
-    assert cli.main([command, option, str(below_a_file(tmp_path))]) == 1
+    assert dispatch.main([command, option, str(below_a_file(tmp_path))]) == 1
     error = capsys.readouterr().err
     assert error.startswith(f"cnnviz {command}: {tmp_path / 'file' / 'out.npz'}")
     assert "a part of this path is a file" in error
@@ -217,35 +259,41 @@ def test_every_output_is_tried_before_anything_is_done(tmp_path, capsys, command
 def test_all_paths_that_commands_write_are_known():
     """A new option for a file to write is either tried or an input."""
     parser = arguments.argparse.ArgumentParser()
-    for command in cli.COMMANDS:
+    for command in dispatch.COMMANDS:
         parser = arguments.argparse.ArgumentParser(conflict_handler="resolve")
-        cli._module(command).add_arguments(parser)
-        tried = [each for each in parser._actions
-                 if isinstance(each, arguments._Written)]
-        written = [each for each in parser._actions
-                   if each.help and "to write" in each.help and each.dest != "help"]
+        dispatch._module(command).add_arguments(parser)
+        tried = [each for each in parser._actions if isinstance(each, arguments._Written)]
+        written = [
+            each
+            for each in parser._actions
+            if each.help and "to write" in each.help and each.dest != "help"
+        ]
         assert set(map(id, written)) <= set(map(id, tried)), command
 
 
 def test_figures_are_tried_with_their_suffixes(tmp_path, capsys):
     (tmp_path / "figure.pdf").mkdir()
-    assert cli.main(["figure-2-1", "-o", str(tmp_path / "figure")]) == 1
+    assert dispatch.main(["figure-2-1", "-o", str(tmp_path / "figure")]) == 1
     assert "figure.pdf: is a folder" in capsys.readouterr().err
     assert names(tmp_path) == ["figure.pdf"]
 
 
 # --- Reading --------------------------------------------------------------------
 
-POINTER = ("version https://git-lfs.github.com/spec/v1\noid sha256:" + 64 * "0"
-           + "\nsize 12345\n")
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:" + 64 * "0" + "\nsize 12345\n"
 READERS = {
-    "array": files.load_array, "arrays": files.load_arrays, "text": files.read_text,
-    "table": files.read_table, "rows": files.read_rows,
+    "array": files.load_array,
+    "arrays": files.load_arrays,
+    "text": files.read_text,
+    "table": files.read_table,
+    "rows": files.read_rows,
     "weights": lambda path: weights.read_metadata(path),
     "manifest": lambda path: weights.read_manifest(path.parent),
     "own parameters": lambda path: own.load(path, None),
-    "labels": kaggle.read_labels, "outputs": kaggle.read_outputs,
-    "published parameters": defauw_dump.read}
+    "labels": kaggle.read_labels,
+    "outputs": kaggle.read_outputs,
+    "published parameters": defauw_dump.read,
+}
 
 
 @pytest.mark.parametrize("read", READERS)
@@ -267,11 +315,13 @@ def test_files_that_may_not_be_read_are_one_line(tmp_path, monkeypatch, read):
         if os.fspath(file) == str(path):
             raise PermissionError(errno.EACCES, "Permission denied", str(path))
         return plain(file, *arguments, **options)
+
     monkeypatch.setattr(builtins, "open", refuse)
     with pytest.raises(errors.UserError) as error:
         READERS[read](path)
-    assert str(error.value) == (f"{path}: Permission denied; change its permissions, or "
-                                "choose another place")
+    assert str(error.value) == (
+        f"{path}: Permission denied; change its permissions, or choose another place"
+    )
 
 
 @pytest.mark.parametrize("read", READERS)
@@ -283,9 +333,14 @@ def test_a_folder_in_place_of_a_file_is_one_line(tmp_path, read):
     assert str(path) in str(error.value) and "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("content, message", [
-    (b"a,b\n\xff\n", "byte 4 is not UTF-8"), (b"", "not a table of"),
-    (b'a,b\n1,2\n"3,4\n', "not a table of")])
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (b"a,b\n\xff\n", "byte 4 is not UTF-8"),
+        (b"", "not a table of"),
+        (b'a,b\n1,2\n"3,4\n', "not a table of"),
+    ],
+)
 def test_tables_that_are_none_are_one_line(tmp_path, content, message):
     path = tmp_path / "x.csv"
     path.write_bytes(content)
@@ -305,6 +360,7 @@ def test_missing_columns_are_named(tmp_path):
 
 # --- require_space and sha256 -----------------------------------------------
 
+
 def test_require_space_names_folder_need_and_free_space(tmp_path, monkeypatch):
     monkeypatch.setattr(files.shutil, "disk_usage", lambda _: Usage(9e9, 8e9, 3e6))
     with pytest.raises(OSError, match="7 MB are needed and 3 MB are free") as error:
@@ -313,10 +369,13 @@ def test_require_space_names_folder_need_and_free_space(tmp_path, monkeypatch):
     files.require_space(tmp_path, 3e6)
 
 
-@pytest.mark.parametrize("save", [
-    lambda path: files.save_array(path, np.zeros(10)),
-    lambda path: files.save_arrays(path, x=np.zeros(10)),
-])
+@pytest.mark.parametrize(
+    "save",
+    [
+        lambda path: files.save_array(path, np.zeros(10)),
+        lambda path: files.save_arrays(path, x=np.zeros(10)),
+    ],
+)
 def test_saving_on_a_full_disk_writes_nothing(tmp_path, monkeypatch, save):
     monkeypatch.setattr(files.shutil, "disk_usage", lambda _: Usage(9e9, 9e9, 0))
     with pytest.raises(OSError, match="needed"):
@@ -324,13 +383,16 @@ def test_saving_on_a_full_disk_writes_nothing(tmp_path, monkeypatch, save):
     assert names(tmp_path) == []
 
 
-@pytest.mark.parametrize("content, digest", [
-    (b"", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
-    (b"abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
-    (b"a" * 10 ** 6, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0"),
-    # Longer than one block of reading; digest from GNU sha256sum.
-    (bytes(2 << 20), "5647f05ec18958947d32874eeb788fa396a05d0bab7c1b71f112ceb7e9b31eee"),
-])
+@pytest.mark.parametrize(
+    "content, digest",
+    [
+        (b"", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
+        (b"abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
+        (b"a" * 10**6, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0"),
+        # Longer than one block of reading; digest from GNU sha256sum.
+        (bytes(2 << 20), "5647f05ec18958947d32874eeb788fa396a05d0bab7c1b71f112ceb7e9b31eee"),
+    ],
+)
 def test_sha256_of_known_bytes(tmp_path, content, digest):
     path = tmp_path / "file"
     path.write_bytes(content)
@@ -338,6 +400,7 @@ def test_sha256_of_known_bytes(tmp_path, content, digest):
 
 
 # --- Arrays -----------------------------------------------------------------
+
 
 def refused(path, match, load=files.load_array, **options):
     with pytest.raises(ValueError, match=match) as error:
@@ -349,26 +412,26 @@ def refused(path, match, load=files.load_array, **options):
 @pytest.fixture
 def npy(tmp_path):
     path = tmp_path / "array.npy"
-    files.save_array(path, np.arange(600.).reshape(20, 30))
+    files.save_array(path, np.arange(600.0).reshape(20, 30))
     return path
 
 
 @pytest.fixture
 def npz(tmp_path):
     path = tmp_path / "arrays.npz"
-    files.save_arrays(path, x=np.arange(500.), y=np.ones((2, 3), np.uint8))
+    files.save_arrays(path, x=np.arange(500.0), y=np.ones((2, 3), np.uint8))
     return path
 
 
 def test_an_array_comes_back(npy):
     array = files.load_array(npy, shape=[20, 30], dtype=float)
-    np.testing.assert_array_equal(array, np.arange(600.).reshape(20, 30))
+    np.testing.assert_array_equal(array, np.arange(600.0).reshape(20, 30))
 
 
 def test_named_arrays_come_back(npz):
     arrays = files.load_arrays(npz)
     assert list(arrays) == ["x", "y"]
-    np.testing.assert_array_equal(arrays["x"], np.arange(500.))
+    np.testing.assert_array_equal(arrays["x"], np.arange(500.0))
     assert arrays["y"].dtype == np.uint8 and arrays["y"].shape == (2, 3)
 
 
@@ -392,7 +455,7 @@ def test_damage_inside_an_archive_is_refused(tmp_path, rng, save):
     # Beyond the names and sizes (150 bytes), before the table of contents.
     for place in range(150, len(content) - 150, 13):
         damaged = bytearray(content)
-        damaged[place] ^= 0xff
+        damaged[place] ^= 0xFF
         npz.write_bytes(damaged)
         refused(npz, "truncated or not", files.load_arrays)
 
@@ -421,8 +484,9 @@ def test_pickled_objects_are_refused(tmp_path):
     np.save(tmp_path / "objects.npy", objects)
     np.savez(tmp_path / "objects.npz", y=np.zeros(2), x=objects)
     refused(tmp_path / "objects.npy", "array of Python objects .allow_pickle.*numbers only")
-    refused(tmp_path / "objects.npz", "x: an array of Python objects .allow_pickle",
-            files.load_arrays)
+    refused(
+        tmp_path / "objects.npz", "x: an array of Python objects .allow_pickle", files.load_arrays
+    )
 
 
 @pytest.mark.parametrize("load", [files.load_array, files.load_arrays])
@@ -445,7 +509,7 @@ def test_other_shape_type_and_values_are_refused(npy):
 
 
 def test_equal_arrays_give_equal_bytes(tmp_path, monkeypatch):
-    arrays = {"x": np.arange(5.), "y": np.ones((2, 2), np.uint8)}
+    arrays = {"x": np.arange(5.0), "y": np.ones((2, 2), np.uint8)}
     files.save_arrays(tmp_path / "one.npz", **arrays)
     # Archives could carry the time of writing.
     monkeypatch.setattr("time.time", lambda: 2e9)

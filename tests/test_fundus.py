@@ -1,29 +1,32 @@
 """Preparation of photographs: De Fauw's steps, and everything in its place."""
+
 import warnings
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from cnnviz.datasets import fundus
 from cnnviz.datasets.fundus import SIZE, Transform
-from cnnviz.errors import UserError
+from cnnviz.runtime.errors import UserError
 
 
 def canvas(rows=300, columns=400, field=60):
     """A black photograph with a bright disc: the field of view."""
     row, column = np.ogrid[:rows, :columns]
-    inside = ((row - (rows - 1) / 2) ** 2 + (column - (columns - 1) / 2) ** 2
-              < (min(rows, columns) / 2 - 10) ** 2)
+    inside = (row - (rows - 1) / 2) ** 2 + (column - (columns - 1) / 2) ** 2 < (
+        min(rows, columns) / 2 - 10
+    ) ** 2
     return np.where(inside[..., None], np.uint8(field), np.uint8(0)).repeat(3, 2)
 
 
 def disc(shape, centre, radius):
     """Mask of a disc; its centre is a point (row, column)."""
-    row, column = np.ogrid[:shape[0], :shape[1]]
-    return (row - centre[0]) ** 2 + (column - centre[1]) ** 2 <= radius ** 2
+    row, column = np.ogrid[: shape[0], : shape[1]]
+    return (row - centre[0]) ** 2 + (column - centre[1]) ** 2 <= radius**2
 
 
 def centroid(weights):
@@ -33,14 +36,19 @@ def centroid(weights):
 
 transforms = st.builds(
     lambda offset, scale, extra: Transform(
-        offset, scale, tuple(int(np.ceil(o + SIZE * s)) + e for o, s, e
-                             in zip(offset, scale, extra))),
-    st.tuples(*[st.floats(-0.5, 80)] * 2), st.tuples(*[st.floats(0.4, 3)] * 2),
-    st.tuples(*[st.integers(0, 30)] * 2))
+        offset,
+        scale,
+        tuple(int(np.ceil(o + SIZE * s)) + e for o, s, e in zip(offset, scale, extra)),
+    ),
+    st.tuples(*[st.floats(-0.5, 80)] * 2),
+    st.tuples(*[st.floats(0.4, 3)] * 2),
+    st.tuples(*[st.integers(0, 30)] * 2),
+)
 small = settings(max_examples=15)
 
 
 # --- Places -----------------------------------------------------------------
+
 
 @given(transforms, st.lists(st.tuples(*[st.floats(-1e4, 1e4)] * 2), min_size=1))
 def test_points_come_back(transform, points):
@@ -78,8 +86,9 @@ def test_coverage_is_the_share_of_the_area(rng):
     full = total > 0.99 * 400 * 1.7 * 2.3
     assert full.sum() > 400
     # 1/20 of a pixel along every edge is what the reference cannot see.
-    np.testing.assert_allclose(transform.mask_to_prepared(mask)[full],
-                               (covered[full] / total[full]), atol=0.04)
+    np.testing.assert_allclose(
+        transform.mask_to_prepared(mask)[full], (covered[full] / total[full]), atol=0.04
+    )
 
 
 @small
@@ -91,10 +100,8 @@ def test_area_is_kept(transform, seed):
     prepared = transform.mask_to_prepared(mask)
     assert prepared.dtype == np.float32 and prepared.shape == (SIZE, SIZE)
     assert 0 <= prepared.min() and prepared.max() <= 1
-    assert prepared.sum() * np.prod(transform.scale) == pytest.approx(
-        mask.sum(), rel=1e-4)
-    assert np.abs(centroid(prepared) - transform.to_prepared(centroid(mask))
-                  ).max() < 0.05
+    assert prepared.sum() * np.prod(transform.scale) == pytest.approx(mask.sum(), rel=1e-4)
+    assert np.abs(centroid(prepared) - transform.to_prepared(centroid(mask))).max() < 0.05
 
 
 def test_everything_covered_is_one_everywhere_to_the_border():
@@ -114,8 +121,7 @@ def test_a_single_original_pixel_leaves_its_trace(transform, place):
 
 @small
 @given(transforms, st.tuples(*[st.floats(40, 470)] * 2), st.booleans())
-def test_a_disc_drawn_in_the_prepared_photograph_lands_in_its_place(
-        transform, centre, binary):
+def test_a_disc_drawn_in_the_prepared_photograph_lands_in_its_place(transform, centre, binary):
     drawn = disc((SIZE, SIZE), centre, 20.3)
     there = transform.map_to_original(drawn if binary else drawn * np.float32(0.5))
     assert there.shape == transform.shape
@@ -149,14 +155,16 @@ def test_a_linear_map_is_interpolated_exactly():
     np.testing.assert_allclose(there[inside], expected, atol=2e-3)
 
 
-@pytest.mark.parametrize("method, shape", [("mask_to_prepared", (30, 41)),
-                                           ("map_to_original", (40, 30))])
+@pytest.mark.parametrize(
+    "method, shape", [("mask_to_prepared", (30, 41)), ("map_to_original", (40, 30))]
+)
 def test_maps_of_another_shape_are_refused(method, shape):
     with pytest.raises(ValueError, match=r"of shape \(\d+, \d+\)"):
         getattr(Transform((0, 0), (1, 1), (30, 40)), method)(np.zeros(shape))
 
 
 # --- Preparation ------------------------------------------------------------
+
 
 def reference_steps(image, scale=1):
     """De Fauw's steps, loop by loop: crop box in ``image``'s pixels, dimensions."""
@@ -171,8 +179,7 @@ def reference_steps(image, scale=1):
     left, right, _ = bright(small.transpose(1, 0, 2), 30)
     sides = sorted([bottom - top, right - left])[::-1]
     if (right - left) / (bottom - top) >= 1.3:
-        first, last, count = bright(
-            small[top:bottom, left:right].transpose(1, 0, 2), 35)
+        first, last, count = bright(small[top:bottom, left:right].transpose(1, 0, 2), 35)
         if count * scale * step / 2 > 256:
             left, right = left + first, left + last
     crop = image[::step, ::step][top:bottom, left:right]
@@ -187,12 +194,23 @@ def wide(dim):
     return image
 
 
-@pytest.mark.parametrize("image, scale", [
-    (canvas(), 1), (canvas(301, 403), 1), (canvas(), 1.5), (canvas(), 2),
-    (canvas(), 4), (canvas(640, 500), 1), (wide(33), 1), (wide(33), 4),
-    (wide(35), 1), (wide(36), 1), (wide(0), 1), (np.kron(canvas(60, 80),
-                                                        np.ones((9, 9, 1), np.uint8)), 1),
-])
+@pytest.mark.parametrize(
+    "image, scale",
+    [
+        (canvas(), 1),
+        (canvas(301, 403), 1),
+        (canvas(), 1.5),
+        (canvas(), 2),
+        (canvas(), 4),
+        (canvas(640, 500), 1),
+        (wide(33), 1),
+        (wide(33), 4),
+        (wide(35), 1),
+        (wide(36), 1),
+        (wide(0), 1),
+        (np.kron(canvas(60, 80), np.ones((9, 9, 1), np.uint8)), 1),
+    ],
+)
 def test_steps_are_de_fauws(image, scale):
     pixels, dimensions, _ = fundus.crop_and_resize(image, scale)
     expected, sides = reference_steps(image, scale)
@@ -232,18 +250,25 @@ def test_channels_stay_red_green_blue():
     assert red > green > blue
 
 
-@pytest.mark.parametrize("image, scale, message", [
-    (np.zeros((100, 100, 3), np.uint8), 1, "black photograph: 0 rows and 0 columns"),
-    (np.full((100, 100, 3), 30, np.uint8), 1, "black photograph"),
-    (np.zeros((0, 0, 3), np.uint8), 1, "black photograph"),
-    (np.pad(np.full((1, 60, 3), 99, np.uint8), ((40, 40), (0, 0), (0, 0))), 1,
-     "black photograph: 1 rows and 30 columns"),
-    (np.zeros((100, 100), np.uint8), 1, r"not uint8 \(100, 100\)"),
-    (np.zeros((100, 100, 4), np.uint8), 1, r"not uint8 \(100, 100, 4\)"),
-    (np.zeros((100, 100, 3)), 1, "not float64"),
-    (canvas(), 0, "scale"), (canvas(), float("nan"), "scale"),
-    (canvas(), 0.5, "scale"),
-])
+@pytest.mark.parametrize(
+    "image, scale, message",
+    [
+        (np.zeros((100, 100, 3), np.uint8), 1, "black photograph: 0 rows and 0 columns"),
+        (np.full((100, 100, 3), 30, np.uint8), 1, "black photograph"),
+        (np.zeros((0, 0, 3), np.uint8), 1, "black photograph"),
+        (
+            np.pad(np.full((1, 60, 3), 99, np.uint8), ((40, 40), (0, 0), (0, 0))),
+            1,
+            "black photograph: 1 rows and 30 columns",
+        ),
+        (np.zeros((100, 100), np.uint8), 1, r"not uint8 \(100, 100\)"),
+        (np.zeros((100, 100, 4), np.uint8), 1, r"not uint8 \(100, 100, 4\)"),
+        (np.zeros((100, 100, 3)), 1, "not float64"),
+        (canvas(), 0, "scale"),
+        (canvas(), float("nan"), "scale"),
+        (canvas(), 0.5, "scale"),
+    ],
+)
 def test_impossible_photographs_are_refused(image, scale, message):
     image = np.asarray(image)
     if image.size == 0:
@@ -255,10 +280,18 @@ def test_impossible_photographs_are_refused(image, scale, message):
             fundus.prepare(image, scale, crop)
 
 
-@pytest.mark.parametrize("image", [
-    canvas().tolist(), canvas().astype(int), canvas().astype(np.uint16),
-    [list(row) for row in canvas()], torch.from_numpy(canvas()),
-    torch.from_numpy(canvas()).long(), canvas()[:, ::-1]])
+@pytest.mark.parametrize(
+    "image",
+    [
+        canvas().tolist(),
+        canvas().astype(int),
+        canvas().astype(np.uint16),
+        [list(row) for row in canvas()],
+        torch.from_numpy(canvas()),
+        torch.from_numpy(canvas()).long(),
+        canvas()[:, ::-1],
+    ],
+)
 def test_whatever_holds_whole_numbers_is_a_photograph(image):
     pixels, dimensions, _ = fundus.prepare(image)
     expected = fundus.prepare(np.ascontiguousarray(np.asarray(image, np.uint8)))
@@ -266,20 +299,27 @@ def test_whatever_holds_whole_numbers_is_a_photograph(image):
     np.testing.assert_array_equal(dimensions, expected[1])
 
 
-@pytest.mark.parametrize("image, message", [
-    (canvas() / 255, "not float64; from values in .0, 1., numpy.uint8"),
-    (canvas() * 1.0, "not float64"), (np.full((9, 9, 3), np.nan), "not float64"),
-    (torch.from_numpy(canvas() / 255), "not float64"),
-    (canvas().astype(int) - 1, "not int64 from -1 to 59"),
-    (canvas().astype(int) * 9, "not int64 from 0 to 540"),
-    (canvas() > 0, "not bool"),
-    (canvas()[..., 0], r"\(300, 400\); numpy.stack"),
-    (np.dstack([canvas(), canvas()[..., :1]]), r"\(300, 400, 4\); leave out transparency"),
-    (np.moveaxis(canvas(), -1, 0), r"\(3, 300, 400\); channels come last: numpy.moveaxis"),
-    (torch.from_numpy(canvas()).permute(2, 0, 1), "channels come last"),
-    (canvas()[np.newaxis], r"\(1, 300, 400, 3\)"), ([[1, 2], [3]], "not list"),
-    ("a.png", "not str"), (None, "not NoneType"), (canvas().astype(complex), "complex128"),
-])
+@pytest.mark.parametrize(
+    "image, message",
+    [
+        (canvas() / 255, "not float64; from values in .0, 1., numpy.uint8"),
+        (canvas() * 1.0, "not float64"),
+        (np.full((9, 9, 3), np.nan), "not float64"),
+        (torch.from_numpy(canvas() / 255), "not float64"),
+        (canvas().astype(int) - 1, "not int64 from -1 to 59"),
+        (canvas().astype(int) * 9, "not int64 from 0 to 540"),
+        (canvas() > 0, "not bool"),
+        (canvas()[..., 0], r"\(300, 400\); numpy.stack"),
+        (np.dstack([canvas(), canvas()[..., :1]]), r"\(300, 400, 4\); leave out transparency"),
+        (np.moveaxis(canvas(), -1, 0), r"\(3, 300, 400\); channels come last: numpy.moveaxis"),
+        (torch.from_numpy(canvas()).permute(2, 0, 1), "channels come last"),
+        (canvas()[np.newaxis], r"\(1, 300, 400, 3\)"),
+        ([[1, 2], [3]], "not list"),
+        ("a.png", "not str"),
+        (None, "not NoneType"),
+        (canvas().astype(complex), "complex128"),
+    ],
+)
 def test_other_arrays_are_refused_with_what_to_do(image, message):
     with pytest.raises(UserError, match=f"^a: photographs are uint8 .*{message}") as error:
         fundus.photograph("a", image)
@@ -288,10 +328,13 @@ def test_other_arrays_are_refused_with_what_to_do(image, message):
 
 # --- Crops ------------------------------------------------------------------
 
-FIELD = {"hot pixel": [(np.s_[4, 6], 255)], "two hot pixels": [(np.s_[2, 780], 255),
-                                                              (np.s_[594, 4], 90)],
-         "timestamp": [(np.s_[570:590:4, 20:120], 255), (np.s_[570:590, 20:120:9], 255)],
-         "line": [(np.s_[2], 255), (np.s_[:, -3:], 200)], "nothing": []}
+FIELD = {
+    "hot pixel": [(np.s_[4, 6], 255)],
+    "two hot pixels": [(np.s_[2, 780], 255), (np.s_[594, 4], 90)],
+    "timestamp": [(np.s_[570:590:4, 20:120], 255), (np.s_[570:590, 20:120:9], 255)],
+    "line": [(np.s_[2], 255), (np.s_[:, -3:], 200)],
+    "nothing": [],
+}
 
 
 def disturbed(name, background=0, noise=0):
@@ -309,12 +352,17 @@ def test_the_robust_crop_keeps_to_the_field_of_view(name, background, noise):
     _, expected, clean = fundus.prepare(canvas(600, 800, 120))
     _, dimensions, found = fundus.prepare(disturbed(name, background, noise), crop="robust")
     np.testing.assert_allclose(dimensions, expected, atol=3 / 700)
-    np.testing.assert_allclose(found.to_prepared([(20, 110), (580, 690)]),
-                               clean.to_prepared([(20, 110), (580, 690)]), atol=4)
+    np.testing.assert_allclose(
+        found.to_prepared([(20, 110), (580, 690)]),
+        clean.to_prepared([(20, 110), (580, 690)]),
+        atol=4,
+    )
 
 
-@pytest.mark.parametrize("image", [canvas(), canvas(301, 403), canvas(640, 500), wide(0),
-                                   np.full((200, 300, 3), 90, np.uint8)])
+@pytest.mark.parametrize(
+    "image",
+    [canvas(), canvas(301, 403), canvas(640, 500), wide(0), np.full((200, 300, 3), 90, np.uint8)],
+)
 @pytest.mark.parametrize("scale", [1, 2, 3])
 def test_crops_agree_on_clean_photographs(image, scale, recwarn):
     published, robust = (fundus.crop_and_resize(image, scale, crop) for crop in fundus.CROPS)
@@ -326,8 +374,10 @@ def test_crops_agree_on_clean_photographs(image, scale, recwarn):
 @pytest.mark.parametrize("name", ["hot pixel", "two hot pixels", "timestamp", "line"])
 def test_implausible_crops_are_named(name):
     image = disturbed(name)
-    with pytest.warns(fundus.ImplausibleCrop, match="^eye 7: by De Fauw.*in rows 10 to 588 "
-                      'and columns 110 to 688; .*crop="robust"'):
+    with pytest.warns(
+        fundus.ImplausibleCrop,
+        match='^eye 7: by De Fauw.*in rows 10 to 588 and columns 110 to 688; .*crop="robust"',
+    ):
         published = fundus.photograph("eye 7", image)
     # What was published is done all the same.
     np.testing.assert_allclose(published.dimensions, reference_steps(image)[1], rtol=1e-6)
@@ -359,11 +409,22 @@ def test_unknown_crops_are_refused():
 LESION = disc((300, 400), (150, 200), 9)
 
 
-@pytest.mark.parametrize("mask", [
-    np.uint8(255 * LESION), np.uint8(LESION), LESION.astype(np.int32), LESION * 7,
-    np.uint16(65535 * LESION), LESION.astype(float), LESION.astype(np.float16),
-    LESION.tolist(), torch.from_numpy(LESION), torch.from_numpy(np.uint8(255 * LESION)),
-    torch.from_numpy(LESION * 1.0).requires_grad_()])
+@pytest.mark.parametrize(
+    "mask",
+    [
+        np.uint8(255 * LESION),
+        np.uint8(LESION),
+        LESION.astype(np.int32),
+        LESION * 7,
+        np.uint16(65535 * LESION),
+        LESION.astype(float),
+        LESION.astype(np.float16),
+        LESION.tolist(),
+        torch.from_numpy(LESION),
+        torch.from_numpy(np.uint8(255 * LESION)),
+        torch.from_numpy(LESION * 1.0).requires_grad_(),
+    ],
+)
 def test_masks_of_any_kind_of_numbers_are_shares(mask):
     expected = fundus.photograph("a", canvas(), masks={"x": LESION}).masks["x"]
     found = fundus.photograph("a", canvas(), masks={"x": mask}).masks["x"]
@@ -377,23 +438,35 @@ def test_shares_stay_shares():
     assert found.max() == pytest.approx(0.25)
 
 
-@pytest.mark.parametrize("mask, message", [
-    (LESION * 255.0, "values from 0 to 255; floating point"),
-    (np.where(LESION, np.nan, 0), "values from nan"), (np.where(LESION, np.inf, 0), "values from"),
-    (LESION - 0.5, "values from -0.5"), (LESION * -1, "holds -1"),
-    (LESION[:-1], r"of shape \(299, 400\) on a photograph of \(300, 400\)"),
-    (np.dstack([LESION] * 3), r"of shape \(300, 400, 3\)"), ("x", "not str"),
-    (None, "not NoneType")])
+@pytest.mark.parametrize(
+    "mask, message",
+    [
+        (LESION * 255.0, "values from 0 to 255; floating point"),
+        (np.where(LESION, np.nan, 0), "values from nan"),
+        (np.where(LESION, np.inf, 0), "values from"),
+        (LESION - 0.5, "values from -0.5"),
+        (LESION * -1, "holds -1"),
+        (LESION[:-1], r"of shape \(299, 400\) on a photograph of \(300, 400\)"),
+        (np.dstack([LESION] * 3), r"of shape \(300, 400, 3\)"),
+        ("x", "not str"),
+        (None, "not NoneType"),
+    ],
+)
 def test_masks_that_mean_nothing_are_named(mask, message):
-    with np.errstate(invalid="ignore"), pytest.raises(
-            UserError, match=f"^a: mask 'lesion'.*{message}") as error:
+    with (
+        np.errstate(invalid="ignore"),
+        pytest.raises(UserError, match=f"^a: mask 'lesion'.*{message}") as error,
+    ):
         fundus.photograph("a", canvas(), masks={"lesion": mask})
     assert len(str(error.value).splitlines()) == 1
 
 
 @small
-@given(st.tuples(st.floats(120, 480), st.floats(220, 580)), st.floats(12, 30),
-       st.sampled_from([1, 2, 3, 4]))
+@given(
+    st.tuples(st.floats(120, 480), st.floats(220, 580)),
+    st.floats(12, 30),
+    st.sampled_from([1, 2, 3, 4]),
+)
 def test_a_disc_of_the_original_lands_where_the_transform_says(centre, radius, scale):
     """In pixels, mask and centre alike, whatever the file was reduced by."""
     file = canvas(600, 800)
@@ -403,8 +476,9 @@ def test_a_disc_of_the_original_lands_where_the_transform_says(centre, radius, s
     # The original that this file is a reduction of.
     original = np.kron(lesion, np.ones((scale, scale), bool))
     middle = centroid(original)
-    found = fundus.photograph("a", file, scale, {"lesion": original},
-                              {"lesion": middle}, grade=2, side="left")
+    found = fundus.photograph(
+        "a", file, scale, {"lesion": original}, {"lesion": middle}, grade=2, side="left"
+    )
     assert found.transform.shape == shape
     bright = fundus.destandardize(found.pixels)[..., 0] - np.float32(60 / 255)
     brightest = np.where(bright > 0.02, bright, 0)
@@ -426,8 +500,9 @@ def test_a_photograph_reduced_before_gives_the_same_dimensions_and_places():
     # The crop of the quarter is known to one of its own pixels only.
     np.testing.assert_allclose(reduced_dimensions, dimensions, atol=4 / 700)
     points = [(100, 300), (600.5, 800), (900, 1300)]
-    np.testing.assert_allclose(reduced_transform.to_prepared(points),
-                               transform.to_prepared(points), atol=2)
+    np.testing.assert_allclose(
+        reduced_transform.to_prepared(points), transform.to_prepared(points), atol=2
+    )
 
 
 def test_errors_of_a_photograph_name_it():
@@ -437,29 +512,36 @@ def test_errors_of_a_photograph_name_it():
 
 # --- Pixel values -----------------------------------------------------------
 
+
 def test_bytes_come_back_exactly(rng):
     pixels = rng.randint(0, 256, (2, 5, 7, 3)).astype(np.uint8)
     scaled = fundus.standardize(pixels)
     assert scaled.shape == (2, 3, 5, 7) and scaled.dtype == np.float32
     np.testing.assert_array_equal(fundus.to_bytes(scaled), pixels)
     np.testing.assert_allclose(fundus.destandardize(scaled), pixels / 255, atol=1e-6)
-    np.testing.assert_allclose(scaled[1, 2, 3, 4],
-                               (pixels[1, 3, 4, 2] / 255 - 0.042) / 0.254, rtol=1e-5)
+    np.testing.assert_allclose(
+        scaled[1, 2, 3, 4], (pixels[1, 3, 4, 2] / 255 - 0.042) / 0.254, rtol=1e-5
+    )
     every = np.arange(256, dtype=np.uint8).repeat(3).reshape(1, 256, 3)
     np.testing.assert_array_equal(fundus.to_bytes(fundus.standardize(every)), every)
 
 
-@pytest.mark.parametrize("form", [torch.from_numpy, np.ndarray.tolist,
-                                  lambda array: torch.from_numpy(array).requires_grad_()])
+@pytest.mark.parametrize(
+    "form",
+    [torch.from_numpy, np.ndarray.tolist, lambda array: torch.from_numpy(array).requires_grad_()],
+)
 def test_tensors_and_lists_are_read_as_arrays(form):
     pixels = np.random.RandomState(0).rand(3, 4, 5).astype(np.float32)
-    np.testing.assert_allclose(fundus.destandardize(form(pixels)),
-                               fundus.destandardize(pixels), rtol=1e-5)
-    np.testing.assert_allclose(fundus.standardize(form(pixels.T.copy())),
-                               fundus.standardize(pixels.T), rtol=1e-5)
+    np.testing.assert_allclose(
+        fundus.destandardize(form(pixels)), fundus.destandardize(pixels), rtol=1e-5
+    )
+    np.testing.assert_allclose(
+        fundus.standardize(form(pixels.T.copy())), fundus.standardize(pixels.T), rtol=1e-5
+    )
     transform, values = Transform((0, 0), (1, 1), (SIZE, SIZE)), np.eye(SIZE)
-    np.testing.assert_array_equal(transform.map_to_original(form(values)),
-                                  transform.map_to_original(values))
+    np.testing.assert_array_equal(
+        transform.map_to_original(form(values)), transform.map_to_original(values)
+    )
 
 
 def test_pictures_to_show_are_clipped():
@@ -469,6 +551,7 @@ def test_pictures_to_show_are_clipped():
 
 
 # --- Files ------------------------------------------------------------------
+
 
 def test_a_photograph_is_read_from_its_file(tmp_path):
     Image.fromarray(canvas()).save(tmp_path / "a.png")
@@ -485,7 +568,7 @@ def recipe(image):
     rows, columns = image.shape[:2]
     if columns / rows >= 1.3:
         bright = np.flatnonzero(image.max(axis=(0, 2)) > 35)
-        image = image[:, bright[0]:bright[-1] + 1]
+        image = image[:, bright[0] : bright[-1] + 1]
     return np.asarray(Image.fromarray(image).resize((SIZE, SIZE), Image.BILINEAR))
 
 

@@ -1,14 +1,16 @@
 """Tables and figure of the drawn photographs and of the network on them."""
+
 import csv
 
 import numpy as np
 import pytest
 
-from cnnviz import cli, paths
+from cnnviz.cli import dispatch
 from cnnviz.datasets import lesion_statistics, store, synthetic
-from cnnviz.evaluation import quadratic_weighted_kappa
-from cnnviz.figures import figure_fundus
-from cnnviz.tables import drawn_lesions, fundus_network
+from cnnviz.runtime import paths
+from cnnviz.thesis.figures import figure_fundus
+from cnnviz.thesis.tables import drawn_lesions, fundus_network
+from cnnviz.training.grading import quadratic_weighted_kappa
 
 
 def posteriors_of(grades):
@@ -17,14 +19,21 @@ def posteriors_of(grades):
 
 # --- The network's table -----------------------------------------------------
 
+
 def test_a_perfect_reading_has_kappa_one_and_a_constant_one_none():
     grades = np.array([0, 1, 2, 3, 4, 0])
-    rows = fundus_network.measured({
-        "grades": grades, "names": np.arange(6),
-        "standin_one_eye": posteriors_of(grades),
-        "random_one_eye": posteriors_of(np.zeros(6, int))})
+    rows = fundus_network.measured(
+        {
+            "grades": grades,
+            "names": np.arange(6),
+            "standin_one_eye": posteriors_of(grades),
+            "random_one_eye": posteriors_of(np.zeros(6, int)),
+        }
+    )
     assert [(row["weights"], row["reading"], row["eyes"]) for row in rows] == [
-        ("standin", "one_eye", 6), ("random", "one_eye", 6)]
+        ("standin", "one_eye", 6),
+        ("random", "one_eye", 6),
+    ]
     assert rows[0]["kappa"] == rows[0]["accuracy"] == rows[0]["low"] == 1
     assert rows[1]["kappa"] == pytest.approx(0) and rows[1]["accuracy"] == pytest.approx(1 / 3)
     np.testing.assert_array_equal(rows[0]["confusion"], np.diag([2, 1, 1, 1, 1]))
@@ -33,8 +42,9 @@ def test_a_perfect_reading_has_kappa_one_and_a_constant_one_none():
 def test_eyes_that_were_not_read_do_not_count():
     posteriors = posteriors_of(np.array([0, 1, 2, 3]))
     posteriors[2:] = np.nan
-    row, = fundus_network.measured({"grades": np.array([0, 1, 0, 0]),
-                                    "standin_both_eyes": posteriors})
+    (row,) = fundus_network.measured(
+        {"grades": np.array([0, 1, 0, 0]), "standin_both_eyes": posteriors}
+    )
     assert (row["eyes"], row["kappa"]) == (2, 1)
 
 
@@ -52,48 +62,88 @@ def test_the_interval_by_its_definition(together):
     true, said = rng.integers(0, 5, (2, 60))
     draws, count, kappas = np.random.default_rng(0), 60 // together, []
     for _ in range(2000):
-        eyes = np.concatenate([np.arange(together) + together * patient
-                               for patient in draws.integers(count, size=count)])
+        eyes = np.concatenate(
+            [
+                np.arange(together) + together * patient
+                for patient in draws.integers(count, size=count)
+            ]
+        )
         kappas.append(quadratic_weighted_kappa(true[eyes], said[eyes]))
-    np.testing.assert_allclose(fundus_network._interval(true, said, together),
-                               np.quantile(kappas, [0.025, 0.975]), rtol=1e-12)
+    np.testing.assert_allclose(
+        fundus_network._interval(true, said, together),
+        np.quantile(kappas, [0.025, 0.975]),
+        rtol=1e-12,
+    )
 
 
 def test_the_text_names_weights_reading_and_confusion():
-    rows = fundus_network.measured({"grades": np.array([0, 4, 4]),
-                                    "random_one_eye": posteriors_of(np.array([4, 4, 0])),
-                                    "standin_one_eye": posteriors_of(np.array([0, 4, 4]))})
+    rows = fundus_network.measured(
+        {
+            "grades": np.array([0, 4, 4]),
+            "random_one_eye": posteriors_of(np.array([4, 4, 0])),
+            "standin_one_eye": posteriors_of(np.array([0, 4, 4])),
+        }
+    )
     text = fundus_network.text({"IDRiD, test split": rows})
     assert "| IDRiD, test split | shipped weights | every eye shown twice | 3 | 1.000" in text
-    assert "−0.500" in text          # a true minus, of the random reading
+    assert "−0.500" in text  # a true minus, of the random reading
     assert "| **4** | 0 | 0 | 0 | 0 | 2 |" in text
 
 
 @pytest.mark.filterwarnings("error")
 def test_one_grade_and_random_weights_alone_have_a_table_too():
     """As of few photographs, and with ``fundus.weights: random``."""
-    rows = fundus_network.measured({"grades": np.zeros(3, int),
-                                    "random_one_eye": posteriors_of(np.zeros(3, int))})
+    rows = fundus_network.measured(
+        {"grades": np.zeros(3, int), "random_one_eye": posteriors_of(np.zeros(3, int))}
+    )
     text = fundus_network.text({"few": rows})
     assert "| few | random weights | every eye shown twice | 3 | – (– to –) | – | 1.000 |" in text
     assert "Confusion, few, random weights, every eye shown twice" in text
 
 
 def test_as_many_names_as_evaluations(capsys, tmp_path):
-    assert cli.main(["table-fundus", "--evaluations", "a.npz", "b.npz", "--names", "one",
-                     "-o", str(tmp_path / "t.md")]) == 1
+    assert (
+        dispatch.main(
+            [
+                "table-fundus",
+                "--evaluations",
+                "a.npz",
+                "b.npz",
+                "--names",
+                "one",
+                "-o",
+                str(tmp_path / "t.md"),
+            ]
+        )
+        == 1
+    )
     assert "2 evaluations need as many names, not 1" in capsys.readouterr().err
 
 
 # --- Lesions -----------------------------------------------------------------
 
+
 def test_summary_gives_the_quantiles_of_each_kind():
-    rows = [{"kind": "haemorrhage", "diameter": value, "elongation": 1.0, "red": 0.0,
-             "green": -value, "blue": 0.0} for value in np.linspace(0, 1, 11)]
+    rows = [
+        {
+            "kind": "haemorrhage",
+            "diameter": value,
+            "elongation": 1.0,
+            "red": 0.0,
+            "green": -value,
+            "blue": 0.0,
+        }
+        for value in np.linspace(0, 1, 11)
+    ]
     found = {(row["kind"], row["measure"]): row for row in drawn_lesions.summary(rows)}
     assert found["haemorrhage", "diameter"] == {
-        "kind": "haemorrhage", "measure": "diameter", "count": 11, "q10": 0.1, "q50": 0.5,
-        "q90": 0.9}
+        "kind": "haemorrhage",
+        "measure": "diameter",
+        "count": 11,
+        "q10": 0.1,
+        "q50": 0.5,
+        "q90": 0.9,
+    }
     assert found["haemorrhage", "green"]["q10"] == -0.9
     assert found["soft exudate", "red"]["count"] == 0
 
@@ -107,12 +157,17 @@ def test_the_record_of_real_lesions_is_whole():
     with open(paths.IDRID_LESIONS, newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
     assert {row["kind"]: int(row["count"]) for row in rows} == {
-        "microaneurysm": 1069, "haemorrhage": 616, "hard exudate": 4269, "soft exudate": 43}
+        "microaneurysm": 1069,
+        "haemorrhage": 616,
+        "hard exudate": 4269,
+        "soft exudate": 43,
+    }
     text = drawn_lesions.text(rows, drawn_lesions.summary([]), 0, 100)
     assert "| microaneurysm (1,069 real, 0 drawn) | diameter" in text
 
 
 # --- The figure --------------------------------------------------------------
+
 
 @pytest.fixture(scope="module")
 def photographs(tmp_path_factory):
@@ -123,7 +178,8 @@ def photographs(tmp_path_factory):
 
 def test_the_store_holds_what_was_drawn(photographs):
     assert len(photographs) == 12 and photographs.pairs().tolist() == [
-        [k, k + 1] for k in range(0, 12, 2)]
+        [k, k + 1] for k in range(0, 12, 2)
+    ]
     left, right = synthetic.pair([1, 4])
     np.testing.assert_array_equal(photographs.pixels[8], synthetic.prepared(left)[0])
     assert photographs.grades[8:10].tolist() == [left.grade, right.grade]
@@ -146,8 +202,9 @@ def test_a_close_up_is_around_the_spot_of_median_size():
     part, spot = figure_fundus.close_up(image, mask, 20)
     assert spot.sum() == 25 and spot[8:13, 8:13].all()
     np.testing.assert_array_equal(part, image[32:52, 52:72])
-    corner, spot = figure_fundus.close_up(image, mask[::-1, ::-1] & False | (
-        np.add.outer(np.arange(100), np.arange(100)) < 3), 20)
+    corner, spot = figure_fundus.close_up(
+        image, mask[::-1, ::-1] & False | (np.add.outer(np.arange(100), np.arange(100)) < 3), 20
+    )
     assert corner.shape == (20, 20, 3) and spot[0, 0]
 
 

@@ -1,4 +1,5 @@
 """IDRiD: its tables, its masks, and its files from a mirror or a server."""
+
 import csv
 import functools
 import http.server
@@ -7,21 +8,27 @@ import threading
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 from scipy import ndimage
 
-from cnnviz import files
 from cnnviz.datasets import external, fundus, idrid
+from cnnviz.runtime import files
 
-GRADED = {record.name: record for part in idrid.SPLITS
-          for record in idrid.records(part, as_published=True)}
+GRADED = {
+    record.name: record
+    for part in idrid.SPLITS
+    for record in idrid.records(part, as_published=True)
+}
 
 
 # --- Records ----------------------------------------------------------------
 
-@pytest.mark.parametrize("part, counts", [("train", [134, 20, 136, 74, 49]),
-                                          ("test", [34, 5, 32, 19, 13])])
+
+@pytest.mark.parametrize(
+    "part, counts", [("train", [134, 20, 136, 74, 49]), ("test", [34, 5, 32, 19, 13])]
+)
 def test_published_grades(part, counts):
     found = idrid.records(part, as_published=True)
     assert np.bincount(idrid.labels(found)).tolist() == counts
@@ -33,11 +40,17 @@ def test_training_leaves_out_repeated_photographs():
     kept = {record.name for record in idrid.records("train")}
     assert published - kept == {
         # Conflicting grades: both of the pair.
-        "IDRiD_021_train", "IDRiD_391_train", "IDRiD_028_train", "IDRiD_327_train",
+        "IDRiD_021_train",
+        "IDRiD_391_train",
+        "IDRiD_028_train",
+        "IDRiD_327_train",
         # The same grade: the second one.
-        "IDRiD_333_train", "IDRiD_375_train", "IDRiD_279_train",
+        "IDRiD_333_train",
+        "IDRiD_375_train",
+        "IDRiD_279_train",
         # Its twin is in the test set.
-        "IDRiD_118_train"}
+        "IDRiD_118_train",
+    }
     assert idrid.records("test") == idrid.records("test", as_published=True)
 
 
@@ -60,9 +73,11 @@ def test_records_with_masks():
     found = idrid.records("lesions")
     assert [record.name for record in found] == [f"IDRiD_{k:02d}" for k in range(1, 25)]
     assert [record.name for record in found if record.grade is None] == [
-        "IDRiD_04", "IDRiD_11", "IDRiD_12"]
-    assert [record.name for record in found if record.split == "test"] == [
-        "IDRiD_09", "IDRiD_22"]
+        "IDRiD_04",
+        "IDRiD_11",
+        "IDRiD_12",
+    ]
+    assert [record.name for record in found if record.split == "test"] == ["IDRiD_09", "IDRiD_22"]
     assert sum("SE" in record.classes for record in found) == 9
     assert idrid.labels(found).min() == -1
     assert found[3].side is None and not found[3].centres
@@ -81,31 +96,48 @@ def test_tables_are_those_of_the_mirror(mirror):
     for row in rows:
         record = GRADED[row["idrid_id"]]
         assert (record.split, str(record.grade), record.sha256) == (
-            row["split"], row["dr_grade"], row["source_sha256"])
+            row["split"],
+            row["dr_grade"],
+            row["source_sha256"],
+        )
         assert (str(record.suspect).lower(), record.duplicate_of) == (
-            row["mapping_suspect"], row["duplicate_of"])
+            row["mapping_suspect"],
+            row["duplicate_of"],
+        )
         assert record.centres == {
             "optic disc": (float(row["od_y"]), float(row["od_x"])),
-            "fovea": (float(row["fovea_y"]), float(row["fovea_x"]))}
-        assert record.url.endswith("/".join((row["source_repo"], row["source_commit"],
-                                             row["source_file"])))
+            "fovea": (float(row["fovea_y"]), float(row["fovea_x"])),
+        }
+        assert record.url.endswith(
+            "/".join((row["source_repo"], row["source_commit"], row["source_file"]))
+        )
     with open(mirror / "idrid/lesions/index.csv", newline="") as stream:
         for row, record in zip(csv.DictReader(stream), idrid.records("lesions")):
-            assert (record.name, record.grading, record.sha256, record.mask_sha256
-                    ) == (row["seg_id"], row["grading_id"], row["image_sha256"],
-                          row["mask_source_sha256"])
+            assert (record.name, record.grading, record.sha256, record.mask_sha256) == (
+                row["seg_id"],
+                row["grading_id"],
+                row["image_sha256"],
+                row["mask_source_sha256"],
+            )
             assert ("" if record.grade is None else str(record.grade)) == row["dr_grade"]
             for kind in ("image", "mask"):
                 assert getattr(record, "url" if kind == "image" else "mask_url").endswith(
-                    "/".join(row[f"{kind}_{part}"] for part in ("repo", "commit", "path")))
-            assert {name for name in idrid.CLASSES if int(row[f"{name}_pixels"])
-                    } == set(record.classes)
+                    "/".join(row[f"{kind}_{part}"] for part in ("repo", "commit", "path"))
+                )
+            assert {name for name in idrid.CLASSES if int(row[f"{name}_pixels"])} == set(
+                record.classes
+            )
 
 
 # --- Masks ------------------------------------------------------------------
 
-PAINT = {"MA": (255, 255, 255), "HE": (255, 0, 0), "EX": (0, 0, 255),
-         "SE": (0, 255, 0), "OD": (255, 255, 0)}
+PAINT = {
+    "MA": (255, 255, 255),
+    "HE": (255, 0, 0),
+    "EX": (0, 0, 255),
+    "SE": (0, 255, 0),
+    "OD": (255, 255, 0),
+}
 
 
 def painted(masks):
@@ -131,14 +163,24 @@ def test_separate_masks_come_back():
     masks = empty()
     masks["OD"][2:12, 2:12] = True
     for k, name in enumerate(("MA", "HE", "EX", "SE")):
-        masks[name][14:18, 5 * k:5 * k + 3] = True
+        masks[name][14:18, 5 * k : 5 * k + 3] = True
     assert_same(idrid.split_mask(painted(masks)), masks)
     assert_same(idrid.split_mask(painted(empty())), empty())
 
 
-@pytest.mark.parametrize("first, second", [("MA", "HE"), ("MA", "EX"), ("HE", "EX"),
-                                           ("HE", "OD"), ("SE", "OD"), ("MA", "SE"),
-                                           ("EX", "SE"), ("MA", "OD")])
+@pytest.mark.parametrize(
+    "first, second",
+    [
+        ("MA", "HE"),
+        ("MA", "EX"),
+        ("HE", "EX"),
+        ("HE", "OD"),
+        ("SE", "OD"),
+        ("MA", "SE"),
+        ("EX", "SE"),
+        ("MA", "OD"),
+    ],
+)
 def test_overlaps_come_back(first, second):
     masks = empty()
     masks["OD"][2:12, 2:12] = True
@@ -169,8 +211,7 @@ def test_what_was_split_adds_up_again(seed):
     found = idrid.split_mask(painted(masks))
     np.testing.assert_array_equal(painted(found), painted(masks))
     # Never more masks than were painted, but for specks of yellow.
-    number, expected = (sum(m.astype(int) for m in group.values())
-                        for group in (found, masks))
+    number, expected = (sum(m.astype(int) for m in group.values()) for group in (found, masks))
     yellow = (painted(masks) == PAINT["OD"]).all(-1)
     assert (number <= expected)[~yellow].all()
 
@@ -193,6 +234,7 @@ def test_published_masks_come_back(mirror, number):
 
 # --- From the mirror --------------------------------------------------------
 
+
 def test_a_photograph_of_the_mirror(mirror):
     record = GRADED["IDRiD_145_train"]
     found = idrid.load(record, mirror)
@@ -200,12 +242,12 @@ def test_a_photograph_of_the_mirror(mirror):
     assert found.transform.shape == idrid.SHAPE and not found.masks
     assert (found.name, found.grade, found.side) == (record.name, record.grade, record.side)
     for name, place in found.centres.items():
-        np.testing.assert_allclose(found.transform.to_original(place),
-                                   record.centres[name], atol=1e-6)
+        np.testing.assert_allclose(
+            found.transform.to_original(place), record.centres[name], atol=1e-6
+        )
     # The fovea is darker than its surroundings, the optic disc brighter.
     green = ndimage.gaussian_filter(found.pixels[1], 8)
-    at = {name: green[tuple(np.rint(place).astype(int))]
-          for name, place in found.centres.items()}
+    at = {name: green[tuple(np.rint(place).astype(int))] for name, place in found.centres.items()}
     assert at["fovea"] < np.median(found.pixels[1]) < at["optic disc"]
 
 
@@ -223,8 +265,12 @@ def test_masks_lie_on_what_they_outline(mirror, number):
     assert np.hypot(*(centre - found.centres["optic disc"])) < 57 / 5
     # Against a ring around each: lesions that are dark, and bright ones.
     green = found.pixels[1]
-    for name, sign in (("microaneurysm", -1), ("haemorrhage", -1),
-                       ("hard exudate", 1), ("optic disc", 1)):
+    for name, sign in (
+        ("microaneurysm", -1),
+        ("haemorrhage", -1),
+        ("hard exudate", 1),
+        ("optic disc", 1),
+    ):
         inside = found.masks[name] > 0.7
         ring = ndimage.binary_dilation(inside, iterations=6)
         ring &= ~ndimage.binary_dilation(found.masks[name] > 0, iterations=2)
@@ -236,26 +282,22 @@ def test_a_microaneurysm_survives_the_reduction(mirror):
     mask = idrid._mask_from_mirror(mirror, record, "MA")
     found = idrid.load(record, mirror)
     spots, number = ndimage.label(mask)
-    centres = found.transform.to_prepared(
-        ndimage.center_of_mass(mask, spots, range(1, number + 1)))
+    centres = found.transform.to_prepared(ndimage.center_of_mass(mask, spots, range(1, number + 1)))
     prepared = found.masks["microaneurysm"]
     assert number > 5
     for row, column in np.rint(centres).astype(int):
-        assert prepared[row - 2:row + 3, column - 2:column + 3].max() > 0.4
-    assert prepared.sum() * np.prod(found.transform.scale) == pytest.approx(
-        mask.sum(), rel=1e-4)
+        assert prepared[row - 2 : row + 3, column - 2 : column + 3].max() > 0.4
+    assert prepared.sum() * np.prod(found.transform.scale) == pytest.approx(mask.sum(), rel=1e-4)
 
 
 def test_full_and_reduced_photographs_agree(mirror):
     """4288 x 2848 pixels as they come, and a quarter of them at scale 4."""
     record = idrid.records("lesions")[0]
-    full, reduced = (idrid.load(each, mirror) for each in
-                     (record, GRADED[record.grading]))
+    full, reduced = (idrid.load(each, mirror) for each in (record, GRADED[record.grading]))
     np.testing.assert_allclose(full.dimensions, reduced.dimensions, atol=0.01)
     for name, place in full.centres.items():
         np.testing.assert_allclose(place, reduced.centres[name], atol=1)
-    difference = np.abs(fundus.destandardize(full.pixels)
-                        - fundus.destandardize(reduced.pixels))
+    difference = np.abs(fundus.destandardize(full.pixels) - fundus.destandardize(reduced.pixels))
     assert difference.mean() < 2.5 / 255
 
 
@@ -274,8 +316,9 @@ def small_mirror(tmp_path, rng):
         mask[1000:1100, 2000:2100] = True
         Image.fromarray(mask).save(masks / f"IDRiD_01_{name}.png")
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.*"))
-    (folder / "SHA256SUMS").write_text("".join(
-        f"{files.sha256(folder / name)}  {name}\n" for name in names))
+    (folder / "SHA256SUMS").write_text(
+        "".join(f"{files.sha256(folder / name)}  {name}\n" for name in names)
+    )
     external._checksums.cache_clear()
     return folder
 
@@ -335,8 +378,10 @@ def test_the_mirror_is_configured_or_in_the_environment(tmp_path, monkeypatch):
 
 # --- Downloads --------------------------------------------------------------
 
+
 class Handler(http.server.SimpleHTTPRequestHandler):
     """Serves a folder; counts requests, breaks off where told to."""
+
     requests = []
     broken = set()
 
@@ -362,9 +407,9 @@ def server(tmp_path):
     Handler.requests.clear()
     Handler.broken.clear()
     with http.server.ThreadingHTTPServer(
-            ("127.0.0.1", 0), functools.partial(Handler, directory=folder)) as instance:
-        threading.Thread(target=instance.serve_forever, args=(0.01,),
-                         daemon=True).start()
+        ("127.0.0.1", 0), functools.partial(Handler, directory=folder)
+    ) as instance:
+        threading.Thread(target=instance.serve_forever, args=(0.01,), daemon=True).start()
         yield f"http://127.0.0.1:{instance.server_port}", folder
         instance.shutdown()
 
@@ -392,13 +437,18 @@ def served(server, drawn, monkeypatch):
         shutil.copy(path, folder)
 
     def there(record, **names):
-        return record._replace(**{key: f"{url}/{name}".replace(" ", "%20")
-                                  for key, name in names.items()},
-                               **{key.replace("url", "sha256"): files.sha256(folder / name)
-                                  for key, name in names.items()})
-    return [there(idrid.records("lesions")[0], url="a photograph.jpg",
-                  mask_url="masks.png"),
-            there(GRADED["IDRiD_145_train"], url="a photograph.jpg")], masks
+        return record._replace(
+            **{key: f"{url}/{name}".replace(" ", "%20") for key, name in names.items()},
+            **{
+                key.replace("url", "sha256"): files.sha256(folder / name)
+                for key, name in names.items()
+            },
+        )
+
+    return [
+        there(idrid.records("lesions")[0], url="a photograph.jpg", mask_url="masks.png"),
+        there(GRADED["IDRiD_145_train"], url="a photograph.jpg"),
+    ], masks
 
 
 def test_photographs_are_downloaded_once(served, tmp_path):
@@ -407,23 +457,32 @@ def test_photographs_are_downloaded_once(served, tmp_path):
     number = len(Handler.requests)
     assert number == 3
     found = idrid.load(outlined, downloads=tmp_path / "kept")
-    np.testing.assert_allclose(found.masks["haemorrhage"],
-                               found.transform.mask_to_prepared(masks["HE"]))
+    np.testing.assert_allclose(
+        found.masks["haemorrhage"], found.transform.mask_to_prepared(masks["HE"])
+    )
     assert idrid.load(graded, downloads=tmp_path / "kept").grade == graded.grade
     assert len(Handler.requests) == number
     assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == [
-        "IDRiD_01.jpg", "IDRiD_01_masks.png", "IDRiD_145_train.jpg"]
+        "IDRiD_01.jpg",
+        "IDRiD_01_masks.png",
+        "IDRiD_145_train.jpg",
+    ]
 
 
 def test_an_interrupted_download_goes_on_and_leaves_nothing_unfinished(served, tmp_path):
     (outlined, graded), _ = served
     Handler.broken.add("/masks.png")
-    with pytest.raises(external.Unavailable, match="IDRiD_01_masks.png: could not be "
-                       "downloaded from http://127.*masks.png .*CNNVIZ_MIRROR") as error:
+    with pytest.raises(
+        external.Unavailable,
+        match="IDRiD_01_masks.png: could not be "
+        "downloaded from http://127.*masks.png .*CNNVIZ_MIRROR",
+    ) as error:
         idrid.fetch([graded, outlined], tmp_path / "kept")
     assert "\n" not in str(error.value)
     assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == [
-        "IDRiD_01.jpg", "IDRiD_145_train.jpg"]
+        "IDRiD_01.jpg",
+        "IDRiD_145_train.jpg",
+    ]
     Handler.broken.clear()
     Handler.requests.clear()
     idrid.fetch([graded, outlined], tmp_path / "kept")
@@ -440,10 +499,10 @@ def test_a_damaged_file_is_downloaded_again(served, tmp_path):
     assert path.read_bytes() == whole
 
 
-@pytest.mark.parametrize("change, reason", [
-    (lambda url: url + ".absent", "404"),
-    (lambda url: "http://127.0.0.1:9/", "refused"),
-])
+@pytest.mark.parametrize(
+    "change, reason",
+    [(lambda url: url + ".absent", "404"), (lambda url: "http://127.0.0.1:9/", "refused")],
+)
 def test_failing_downloads_name_file_address_and_remedy(served, tmp_path, change, reason):
     (_, graded), _ = served
     record = graded._replace(url=change(graded.url))
@@ -471,4 +530,5 @@ def test_a_downloaded_mask_with_other_colours_is_named(served, server, tmp_path)
 
 def test_addresses_are_quoted():
     assert external.address("a/b", "0" * 40, "x y/z.jpg") == (
-        f"https://raw.githubusercontent.com/a/b/{'0' * 40}/x%20y/z.jpg")
+        f"https://raw.githubusercontent.com/a/b/{'0' * 40}/x%20y/z.jpg"
+    )

@@ -1,12 +1,16 @@
 """What every method is given: arrays of any kind, selections of features."""
+
 import array_layouts
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from cnnviz import deconvnet, exemplars, inputs, occlusion, saliency
-from cnnviz.backend import lasagne
+from cnnviz.attribution import deconvnet, occlusion, saliency
+from cnnviz.feature_visualization import exemplars
+from cnnviz.networks import inputs
+from cnnviz.runtime.backend import lasagne
 
 L = lasagne.layers
 
@@ -27,34 +31,60 @@ IMAGES = np.random.RandomState(1).randn(2, 1, 6, 5).astype(np.float32)
 
 # --- Features ---------------------------------------------------------------------
 
-@pytest.mark.parametrize("features, expected", [
-    (None, [0, 1, 2, 3]), (2, [2]), ([3, 0, 3], [3, 0, 3]), (range(1, 3), [1, 2]),
-    (np.uint8(1), [1]), (np.array([2, 1]), [2, 1]), ((0,), [0]), (torch.tensor([1, 2]), [1, 2]),
-    ([False, True, False, True], [1, 3]), (np.array([True, False, False, False]), [0]),
-    (torch.tensor([False, False, True, False]), [2])])
+
+@pytest.mark.parametrize(
+    "features, expected",
+    [
+        (None, [0, 1, 2, 3]),
+        (2, [2]),
+        ([3, 0, 3], [3, 0, 3]),
+        (range(1, 3), [1, 2]),
+        (np.uint8(1), [1]),
+        (np.array([2, 1]), [2, 1]),
+        ((0,), [0]),
+        (torch.tensor([1, 2]), [1, 2]),
+        ([False, True, False, True], [1, 3]),
+        (np.array([True, False, False, False]), [0]),
+        (torch.tensor([False, False, True, False]), [2]),
+    ],
+)
 def test_selections_are_read_as_numpy_reads_them(layer, features, expected):
     assert inputs.check_features(layer, features) == expected
 
 
-@pytest.mark.parametrize("features, message", [
-    ([], "no features were chosen; None stands for all"),
-    (np.zeros(0, int), "no features were chosen"), (np.zeros(0), "no features were chosen"),
-    ([False] * 4, "mask is False everywhere"),
-    ([True, False], "a mask of 4 truth values; not 2 of them"),
-    (True, "a mask of 4 truth values; not 1 of them"),
-    ([1.7], "whole numbers"), (1.0, "whole numbers"), ("1", "whole numbers"),
-    ([None], "whole numbers"), ([[0, 1]], "whole numbers"), ([[0], [1, 2]], "whole numbers"),
-    ([1 + 0j], "whole numbers"), ({0, 1}, "whole numbers"), (slice(2), "whole numbers"),
-    (-1, "features 0 to 3, not -1"), ([0, 4], "features 0 to 3, not 4")])
+@pytest.mark.parametrize(
+    "features, message",
+    [
+        ([], "no features were chosen; None stands for all"),
+        (np.zeros(0, int), "no features were chosen"),
+        (np.zeros(0), "no features were chosen"),
+        ([False] * 4, "mask is False everywhere"),
+        ([True, False], "a mask of 4 truth values; not 2 of them"),
+        (True, "a mask of 4 truth values; not 1 of them"),
+        ([1.7], "whole numbers"),
+        (1.0, "whole numbers"),
+        ("1", "whole numbers"),
+        ([None], "whole numbers"),
+        ([[0, 1]], "whole numbers"),
+        ([[0], [1, 2]], "whole numbers"),
+        ([1 + 0j], "whole numbers"),
+        ({0, 1}, "whole numbers"),
+        (slice(2), "whole numbers"),
+        (-1, "features 0 to 3, not -1"),
+        ([0, 4], "features 0 to 3, not 4"),
+    ],
+)
 def test_other_selections_are_refused(layer, units, features, message):
     with pytest.raises(ValueError, match=message):
         inputs.check_features(layer, features)
-    for call in (lambda: saliency.feature_saliency(layer, IMAGES, features),
-                 lambda: saliency.unit_saliency(units, IMAGES, features),
-                 lambda: occlusion.neuron_occlusion(layer, IMAGES, features, size=3),
-                 lambda: occlusion.map_occlusion(layer, IMAGES, features, size=3),
-                 lambda: occlusion.output_occlusion(units, IMAGES, features, size=3),
-                 lambda: deconvnet.reconstruction(layer, IMAGES, features)):
+    for call in (
+        lambda: saliency.feature_saliency(layer, IMAGES, features),
+        lambda: saliency.unit_saliency(units, IMAGES, features),
+        lambda: occlusion.neuron_occlusion(layer, IMAGES, features, size=3),
+        lambda: occlusion.map_occlusion(layer, IMAGES, features, size=3),
+        lambda: occlusion.output_occlusion(units, IMAGES, features, size=3),
+        lambda: deconvnet.reconstruction(layer, IMAGES, features),
+    ):
         with pytest.raises(ValueError, match=message):
             call()
 
@@ -62,8 +92,9 @@ def test_other_selections_are_refused(layer, units, features, message):
 def test_exemplars_take_masks_and_refuse_the_same(layer):
     network = exemplars.patch_network(layer)
     mask = [False, True, False, True]
-    np.testing.assert_array_equal(exemplars.start_noise(network, mask),
-                                  exemplars.start_noise(network, [1, 3]))
+    np.testing.assert_array_equal(
+        exemplars.start_noise(network, mask), exemplars.start_noise(network, [1, 3])
+    )
     for features in ([], [1.7], [False] * 4):
         with pytest.raises(ValueError, match="whole numbers|no features"):
             exemplars.start_noise(network, features)
@@ -74,10 +105,12 @@ def test_exemplars_take_masks_and_refuse_the_same(layer):
 def test_a_mask_is_its_indices(layer, mask):
     np.testing.assert_array_equal(
         saliency.feature_saliency(layer, IMAGES, mask),
-        saliency.feature_saliency(layer, IMAGES, np.flatnonzero(mask)))
+        saliency.feature_saliency(layer, IMAGES, np.flatnonzero(mask)),
+    )
 
 
 # --- Arrays -------------------------------------------------------------------------
+
 
 def layouts():
     """The same images as arrays, tensors and lists of many kinds."""
@@ -106,18 +139,21 @@ def layouts():
 @pytest.mark.parametrize("name", layouts())
 def test_any_kind_of_array_gives_the_same(layer, units, name, recwarn):
     images = layouts()[name]
-    for call in (lambda x: saliency.feature_saliency(layer, x),
-                 lambda x: saliency.unit_saliency(units, x),
-                 lambda x: saliency.feature_maps(layer, x),
-                 lambda x: occlusion.neuron_occlusion(layer, x, size=3),
-                 lambda x: occlusion.output_occlusion(units, x, size=3, stride=2),
-                 lambda x: deconvnet.reconstruction(layer, x)):
+    for call in (
+        lambda x: saliency.feature_saliency(layer, x),
+        lambda x: saliency.unit_saliency(units, x),
+        lambda x: saliency.feature_maps(layer, x),
+        lambda x: occlusion.neuron_occlusion(layer, x, size=3),
+        lambda x: occlusion.output_occlusion(units, x, size=3, stride=2),
+        lambda x: deconvnet.reconstruction(layer, x),
+    ):
         np.testing.assert_allclose(call(images), call(IMAGES), atol=1e-6)
     assert not [each for each in recwarn if "writable" in str(each.message)]
 
 
-@pytest.mark.parametrize("name", ["backwards", "read-only", "one channel backwards",
-                                  "at an odd address", "big-endian"])
+@pytest.mark.parametrize(
+    "name", ["backwards", "read-only", "one channel backwards", "at an odd address", "big-endian"]
+)
 def test_exemplars_begin_with_any_kind_of_array(layer, name, recwarn):
     network, images = exemplars.patch_network(layer), layouts()[name]
     before = IMAGES.copy()
@@ -125,26 +161,32 @@ def test_exemplars_begin_with_any_kind_of_array(layer, name, recwarn):
     np.testing.assert_array_equal(*starts)
     changed = starts[0][:, ::-1].astype(">f4")
     changed.flags.writeable = False
-    found = [exemplars.maximize(network, each, rule=exemplars.Rule(steps=2, norm=1.0))
-             for each in (changed, starts[1])]
+    found = [
+        exemplars.maximize(network, each, rule=exemplars.Rule(steps=2, norm=1.0))
+        for each in (changed, starts[1])
+    ]
     np.testing.assert_array_equal(found[0].patches, found[1].patches)
     np.testing.assert_array_equal(IMAGES, before)
     assert not [each for each in recwarn if "writable" in str(each.message)]
 
 
-@pytest.mark.parametrize("images, message", [
-    ("image.png", "expected an array of numbers of shape"),
-    (None, "expected an array of numbers"),
-    ([[1, 2], [3]], "expected an array of numbers"),
-    ([], "has shape"),
-    (np.array([[["a"]]]), "not ndarray of <U1"),
-    (IMAGES.astype(object), "not ndarray of object"),
-    (IMAGES.astype(complex), "not ndarray of complex128"),
-    ([IMAGES, IMAGES], "has 1 inputs and 2 arrays"),
-    (IMAGES[0], r"has shape \(None, 1, 6, 5\), not \(1, 6, 5\)"),
-    (IMAGES[:0], "no images were given"),
-    (np.full_like(IMAGES, np.inf), "not finite"),
-    (np.full(IMAGES.shape, 1e300), "not finite in float32")])
+@pytest.mark.parametrize(
+    "images, message",
+    [
+        ("image.png", "expected an array of numbers of shape"),
+        (None, "expected an array of numbers"),
+        ([[1, 2], [3]], "expected an array of numbers"),
+        ([], "has shape"),
+        (np.array([[["a"]]]), "not ndarray of <U1"),
+        (IMAGES.astype(object), "not ndarray of object"),
+        (IMAGES.astype(complex), "not ndarray of complex128"),
+        ([IMAGES, IMAGES], "has 1 inputs and 2 arrays"),
+        (IMAGES[0], r"has shape \(None, 1, 6, 5\), not \(1, 6, 5\)"),
+        (IMAGES[:0], "no images were given"),
+        (np.full_like(IMAGES, np.inf), "not finite"),
+        (np.full(IMAGES.shape, 1e300), "not finite in float32"),
+    ],
+)
 def test_what_is_no_image_is_called_what_it_is(layer, images, message):
     with pytest.raises(ValueError, match=message):
         saliency.feature_saliency(layer, images)
@@ -158,8 +200,10 @@ def test_the_users_array_stays_as_it_is(layer):
 
 
 def test_a_network_on_a_bare_shape_says_how_to_begin():
-    for layer in (L.Conv2DLayer((None, 1, 6, 5), 2, 3, name="conv"),
-                  L.ElemwiseSumLayer([(None, 1, 6, 5), (None, 1, 6, 5)], name="conv")):
+    for layer in (
+        L.Conv2DLayer((None, 1, 6, 5), 2, 3, name="conv"),
+        L.ElemwiseSumLayer([(None, 1, 6, 5), (None, 1, 6, 5)], name="conv"),
+    ):
         with pytest.raises(ValueError, match=r"'conv'.*begin it with.*InputLayer\(shape\)"):
             saliency.feature_saliency(layer, IMAGES)
 
@@ -170,15 +214,16 @@ def test_an_input_is_a_whole_number(layer, wrt):
         saliency.feature_saliency(layer, IMAGES, wrt=wrt)
 
 
-@pytest.mark.parametrize("option, value", [
-    ("size", 3.0), ("size", "3"), ("stride", 1.5), ("stride", None), ("batch_size", 2.5)])
+@pytest.mark.parametrize(
+    "option, value",
+    [("size", 3.0), ("size", "3"), ("stride", 1.5), ("stride", None), ("batch_size", 2.5)],
+)
 def test_counts_are_whole_numbers(layer, option, value):
     with pytest.raises(ValueError, match="must be a whole number, not"):
         occlusion.neuron_occlusion(layer, IMAGES, **{"size": 3, option: value})
 
 
-@pytest.mark.parametrize("shape, kind", [((None, 7), L.DenseLayer),
-                                         ((None, 3, 9), L.Conv1DLayer)])
+@pytest.mark.parametrize("shape, kind", [((None, 7), L.DenseLayer), ((None, 3, 9), L.Conv1DLayer)])
 def test_a_layer_without_maps_says_what_it_has(shape, kind):
     layer = kind(L.InputLayer(shape), 4, *([3] if kind is L.Conv1DLayer else []), name="odd")
     with pytest.raises(ValueError, match="layer 'odd' gives .-dimensional output"):

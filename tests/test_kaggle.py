@@ -2,21 +2,24 @@
 
 Real photographs are not needed: JPEG files of the same form are made here.
 """
+
 import csv
 import itertools
 import types
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
-from cnnviz import cli, files
-from cnnviz.backend import T, function, lasagne
-from cnnviz.commands import evaluate_fundus
+from cnnviz.cli import dispatch
+from cnnviz.cli.commands import evaluate_fundus
 from cnnviz.datasets import fundus, idrid, kaggle, store
-from cnnviz.errors import UserError
 from cnnviz.networks import defauw, layers
+from cnnviz.runtime import files
+from cnnviz.runtime.backend import T, function, lasagne
+from cnnviz.runtime.errors import UserError
 
 LABELS = "image,level\n10_left,0\n10_right,1\n13_left,2\n13_right,0\n2_right,4\n2_left,3\n"
 NAMES = ["2_left", "2_right", "10_left", "10_right", "13_left", "13_right"]
@@ -46,10 +49,16 @@ def found(folder):
 
 # --- Labels -----------------------------------------------------------------
 
+
 def test_labels(folder):
     assert kaggle.read_labels(folder / "trainLabels.csv") == {
-        "10_left": 0, "10_right": 1, "13_left": 2, "13_right": 0, "2_right": 4,
-        "2_left": 3}
+        "10_left": 0,
+        "10_right": 1,
+        "13_left": 2,
+        "13_right": 0,
+        "2_right": 4,
+        "2_left": 3,
+    }
 
 
 def test_records_go_by_number_left_before_right(folder):
@@ -59,18 +68,21 @@ def test_records_go_by_number_left_before_right(folder):
     assert (records[0].patient, records[0].side) == ("2", "left")
 
 
-@pytest.mark.parametrize("text, message", [
-    ("", "the header must name image and level"),
-    ("image,grade\n10_left,0\n", "the header must name"),
-    ("image,level\n10_left,5\n", "level '5' is not"),
-    ("image,level\n10_left,\n", "level '' is not"),
-    ("image,level\n10_left\n", "level 'None' is not"),
-    ("image,level\n10_left,0\n10_left,0\n", "'10_left' is there twice"),
-    ("image,level\n../10_left,0\n", "'../10_left' is not a number"),
-    ("image,level\n10_up,0\n", "'10_up' is not a number"),
-    ("image,level\n١_left,0\n", "'١_left' is not a number"),
-    ('image,level\n"10_left,0\n', "unexpected end of data"),
-])
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("", "the header must name image and level"),
+        ("image,grade\n10_left,0\n", "the header must name"),
+        ("image,level\n10_left,5\n", "level '5' is not"),
+        ("image,level\n10_left,\n", "level '' is not"),
+        ("image,level\n10_left\n", "level 'None' is not"),
+        ("image,level\n10_left,0\n10_left,0\n", "'10_left' is there twice"),
+        ("image,level\n../10_left,0\n", "'../10_left' is not a number"),
+        ("image,level\n10_up,0\n", "'10_up' is not a number"),
+        ("image,level\n١_left,0\n", "'١_left' is not a number"),
+        ('image,level\n"10_left,0\n', "unexpected end of data"),
+    ],
+)
 def test_mistakes_in_labels_are_named(tmp_path, text, message):
     (tmp_path / "trainLabels.csv").write_text(text, encoding="utf-8")
     with pytest.raises(ValueError, match=rf"trainLabels\.csv, line \d+: {message}"):
@@ -87,8 +99,9 @@ def test_missing_and_foreign_labels(tmp_path):
 
 def test_labels_are_counted():
     names = (f"{k}_{side}" for k in itertools.count(1) for side in fundus.SIDES)
-    grades = {next(names): grade for grade, count in enumerate(kaggle.CLASS_COUNTS)
-              for _ in range(count)}
+    grades = {
+        next(names): grade for grade, count in enumerate(kaggle.CLASS_COUNTS) for _ in range(count)
+    }
     assert len(grades) == kaggle.TRAINING == 35126
     kaggle.check_labels(grades)
     grades["1_left"] = 1
@@ -111,10 +124,15 @@ def test_published_labels(mirror):
 
 # --- Photographs ------------------------------------------------------------
 
+
 def test_a_photograph(folder):
     photograph = kaggle.load(found(folder)[1])
     assert (photograph.name, photograph.grade, photograph.patient, photograph.side) == (
-        "2_right", 4, "2", "right")
+        "2_right",
+        4,
+        "2",
+        "right",
+    )
     expected, dimensions, _ = fundus.prepare(fundus.read_image(folder / "2_right.jpeg"))
     np.testing.assert_array_equal(photograph.pixels, expected)
     np.testing.assert_array_equal(photograph.dimensions, dimensions)
@@ -123,14 +141,18 @@ def test_a_photograph(folder):
 def damage(folder):
     """Four of the six files: truncated, black, no image, absent."""
     path = folder / "2_left.jpeg"
-    path.write_bytes(path.read_bytes()[:len(path.read_bytes()) // 2])
+    path.write_bytes(path.read_bytes()[: len(path.read_bytes()) // 2])
     Image.fromarray(np.zeros((120, 160, 3), np.uint8)).save(folder / "2_right.jpeg")
     (folder / "10_right.jpeg").write_text("<html>not found</html>")
     (folder / "13_left.jpeg").unlink()
 
 
-REASONS = {"2_left": "truncated", "2_right": "black photograph",
-           "10_right": "not a JPEG", "13_left": "no such file"}
+REASONS = {
+    "2_left": "truncated",
+    "2_right": "black photograph",
+    "10_right": "not a JPEG",
+    "13_left": "no such file",
+}
 
 
 def test_streaming_leaves_out_bad_files_and_says_why(folder):
@@ -153,6 +175,7 @@ def test_streaming_holds_one_photograph(folder, monkeypatch):
 
 
 # --- The store --------------------------------------------------------------
+
 
 def assert_equal_photographs(first, second):
     np.testing.assert_array_equal(first.pixels, second.pixels)
@@ -214,8 +237,10 @@ def test_a_bad_file_stops_where_all_are_needed(folder, tmp_path):
 def reference(folder, tmp_path):
     """Bytes of the files of an uninterrupted run."""
     store.write(tmp_path / "reference", found(folder), kaggle.load)
-    return {name: (tmp_path / "reference" / name).read_bytes()
-            for name in (store.PIXELS, store.RECORDS, store.BAD)}
+    return {
+        name: (tmp_path / "reference" / name).read_bytes()
+        for name in (store.PIXELS, store.RECORDS, store.BAD)
+    }
 
 
 def interrupt(folder, target, after, together, monkeypatch):
@@ -237,14 +262,16 @@ def interrupt(folder, target, after, together, monkeypatch):
 def resume(folder, target):
     """Finish a run; names that were loaded for it."""
     loaded = []
-    store.write(target, found(folder),
-                lambda record: loaded.append(record.name) or kaggle.load(record))
+    store.write(
+        target, found(folder), lambda record: loaded.append(record.name) or kaggle.load(record)
+    )
     return loaded
 
 
 @pytest.mark.parametrize("after, together", [(0, 16), (1, 1), (4, 16), (5, 2)])
 def test_an_interrupted_run_goes_on_where_it_stopped(
-        folder, tmp_path, reference, monkeypatch, after, together):
+    folder, tmp_path, reference, monkeypatch, after, together
+):
     target = tmp_path / "store"
     before = interrupt(folder, target, after, together, monkeypatch)
     assert store.RECORDS not in names_in(target)
@@ -264,15 +291,18 @@ def test_a_run_that_was_killed_goes_on(folder, tmp_path, reference, monkeypatch)
     assert {name: (target / name).read_bytes() for name in reference} == reference
 
 
-@pytest.mark.parametrize("spoil", [
-    lambda table, pixels: table.write_bytes(b"\xff\xfe nonsense"),
-    lambda table, pixels: table.write_text("name,grade\n2_left,3\n"),
-    lambda table, pixels: table.write_text(""),
-    lambda table, pixels: table.unlink(),
-    lambda table, pixels: pixels.unlink(),
-    lambda table, pixels: pixels.write_bytes(pixels.read_bytes()[:1000]),
-    lambda table, pixels: table.write_text(table.read_text().replace("2_left", "7_left")),
-])
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda table, pixels: table.write_bytes(b"\xff\xfe nonsense"),
+        lambda table, pixels: table.write_text("name,grade\n2_left,3\n"),
+        lambda table, pixels: table.write_text(""),
+        lambda table, pixels: table.unlink(),
+        lambda table, pixels: pixels.unlink(),
+        lambda table, pixels: pixels.write_bytes(pixels.read_bytes()[:1000]),
+        lambda table, pixels: table.write_text(table.read_text().replace("2_left", "7_left")),
+    ],
+)
 def test_useless_remains_are_started_anew(folder, tmp_path, reference, monkeypatch, spoil):
     target = tmp_path / "store"
     interrupt(folder, target, 3, 1, monkeypatch)
@@ -282,31 +312,31 @@ def test_useless_remains_are_started_anew(folder, tmp_path, reference, monkeypat
 
 
 def test_no_room_is_noticed_before_the_work(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(files.shutil, "disk_usage",
-                        lambda _: types.SimpleNamespace(free=10**6))
+    monkeypatch.setattr(files.shutil, "disk_usage", lambda _: types.SimpleNamespace(free=10**6))
     with pytest.raises(OSError, match="5 MB are needed and 1 MB are free"):
-        store.write(tmp_path / "store", found(folder),
-                    lambda _: pytest.fail("began all the same"))
+        store.write(tmp_path / "store", found(folder), lambda _: pytest.fail("began all the same"))
 
 
-@pytest.mark.parametrize("name, content, message", [
-    (store.PIXELS, None, "pixels.npy: no such file; make it with 'cnnviz prepare"),
-    (store.RECORDS, None, "records.csv: no such file; make it with"),
-    (store.PIXELS, 2000, "pixels.npy: truncated or not an array file"),
-    (store.PIXELS, 0, "pixels.npy: truncated or not an array file"),
-    (store.PIXELS, b"nonsense", "pixels.npy: truncated or not an array file"),
-    (store.RECORDS, 60, "records.csv: damaged"),
-    (store.RECORDS, b"\xff\xd8", "records.csv: damaged"),
-    (store.RECORDS, -200, r"pixels.npy: uint8 \(6, 512, 512, 3\) instead of"),
-])
+@pytest.mark.parametrize(
+    "name, content, message",
+    [
+        (store.PIXELS, None, "pixels.npy: no such file; make it with 'cnnviz prepare"),
+        (store.RECORDS, None, "records.csv: no such file; make it with"),
+        (store.PIXELS, 2000, "pixels.npy: truncated or not an array file"),
+        (store.PIXELS, 0, "pixels.npy: truncated or not an array file"),
+        (store.PIXELS, b"nonsense", "pixels.npy: truncated or not an array file"),
+        (store.RECORDS, 60, "records.csv: damaged"),
+        (store.RECORDS, b"\xff\xd8", "records.csv: damaged"),
+        (store.RECORDS, -200, r"pixels.npy: uint8 \(6, 512, 512, 3\) instead of"),
+    ],
+)
 def test_damaged_stores_are_named(folder, tmp_path, name, content, message):
     store.write(tmp_path / "store", found(folder), kaggle.load)
     path = tmp_path / "store" / name
     if content is None:
         path.unlink()
     else:
-        path.write_bytes(content if isinstance(content, bytes)
-                         else path.read_bytes()[:content])
+        path.write_bytes(content if isinstance(content, bytes) else path.read_bytes()[:content])
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         store.read(tmp_path / "store")
 
@@ -330,11 +360,12 @@ def test_optional_facts_come_back(tmp_path):
     """No grade, no side, centres: as IDRiD's photographs have them."""
     image = picture(3)
     photographs = {
-        "a": fundus.photograph("a", image, 4, centres={"optic disc": (100, 200.5),
-                                                       "fovea": (300.25, 1 / 3)}),
-        "b": fundus.photograph("b", image, grade=0, patient="b, the second")}
-    records = [types.SimpleNamespace(name="a", split="test"),
-               types.SimpleNamespace(name="b")]
+        "a": fundus.photograph(
+            "a", image, 4, centres={"optic disc": (100, 200.5), "fovea": (300.25, 1 / 3)}
+        ),
+        "b": fundus.photograph("b", image, grade=0, patient="b, the second"),
+    }
+    records = [types.SimpleNamespace(name="a", split="test"), types.SimpleNamespace(name="b")]
     store.write(tmp_path, records, lambda record: photographs[record.name])
     prepared = store.read(tmp_path)
     for index, name in enumerate("ab"):
@@ -344,11 +375,15 @@ def test_optional_facts_come_back(tmp_path):
 
 
 def test_training_arrays_are_those_of_the_training_split(tmp_path):
-    records = [types.SimpleNamespace(name=name, split=split, grade=grade)
-               for name, split, grade in (("a", "train", 2), ("b", "test", 1),
-                                          ("c", "train", 4))]
-    store.write(tmp_path, records, lambda record: fundus.photograph(
-        record.name, picture(record.grade), grade=record.grade))
+    records = [
+        types.SimpleNamespace(name=name, split=split, grade=grade)
+        for name, split, grade in (("a", "train", 2), ("b", "test", 1), ("c", "train", 4))
+    ]
+    store.write(
+        tmp_path,
+        records,
+        lambda record: fundus.photograph(record.name, picture(record.grade), grade=record.grade),
+    )
     pixels, dimensions, grades = idrid.training_arrays(tmp_path)
     assert pixels.shape == (2, 512, 512, 3) and pixels.dtype == np.uint8
     assert dimensions.shape == (2, 2) and grades.tolist() == [2, 4]
@@ -356,8 +391,9 @@ def test_training_arrays_are_those_of_the_training_split(tmp_path):
 
 # --- The command ------------------------------------------------------------
 
+
 def run(*arguments):
-    return cli.main(["prepare-photographs", *map(str, arguments)])
+    return dispatch.main(["prepare-photographs", *map(str, arguments)])
 
 
 def test_the_command_counts_what_it_left_out(folder, tmp_path, capsys):
@@ -373,25 +409,38 @@ def test_the_command_counts_what_it_left_out(folder, tmp_path, capsys):
 
 def test_the_strongest_photographs_are_found_without_marked_concepts(folder, tmp_path):
     """Nobody outlined lesions on the competition's photographs."""
-    assert run("--source", "kaggle", "--folder", folder, "--partial",
-               "-o", tmp_path / "store") == 0
-    assert cli.main(["dissect", "--photographs", str(tmp_path / "store"), "--layers",
-                     "pool1", "--features", "3", "-o", str(tmp_path / "found.npz")]) == 0
+    assert run("--source", "kaggle", "--folder", folder, "--partial", "-o", tmp_path / "store") == 0
+    assert (
+        dispatch.main(
+            [
+                "dissect",
+                "--photographs",
+                str(tmp_path / "store"),
+                "--layers",
+                "pool1",
+                "--features",
+                "3",
+                "-o",
+                str(tmp_path / "found.npz"),
+            ]
+        )
+        == 0
+    )
     with np.load(tmp_path / "found.npz") as found:
-        assert set(found) == {"names", "pool1_all_maxima", "pool1_all_index",
-                              "pool1_all_places"}
+        assert set(found) == {"names", "pool1_all_maxima", "pool1_all_index", "pool1_all_places"}
         network = defauw.build()
         defauw.load("standin", network)
         images = T.tensor4("images")
         pixels = store.read(tmp_path / "store").pixels
-        maps = function([images], lasagne.layers.get_output(
-            layers.pooling_layers(network)[0], images, deterministic=True))(
-                fundus.standardize(pixels))
+        maps = function(
+            [images],
+            lasagne.layers.get_output(
+                layers.pooling_layers(network)[0], images, deterministic=True
+            ),
+        )(fundus.standardize(pixels))
         highest = maps[:, :3].max(axis=(2, 3)).T
-        np.testing.assert_allclose(found["pool1_all_maxima"],
-                                   -np.sort(-highest, axis=1), rtol=1e-4)
-        np.testing.assert_array_equal(found["pool1_all_index"],
-                                      np.argsort(-highest, axis=1))
+        np.testing.assert_allclose(found["pool1_all_maxima"], -np.sort(-highest, axis=1), rtol=1e-4)
+        np.testing.assert_array_equal(found["pool1_all_index"], np.argsort(-highest, axis=1))
 
 
 def test_photographs_without_a_label_are_named(folder, tmp_path, capsys):
@@ -399,9 +448,10 @@ def test_photographs_without_a_label_are_named(folder, tmp_path, capsys):
     Image.fromarray(picture(8)).save(folder / "98_right.jpeg")
     (folder / "readme.jpeg").touch()
     assert kaggle.unlabelled(folder, kaggle.read_labels(folder / "trainLabels.csv")) == [
-        "98_right", "99_left"]
-    assert run("--source", "kaggle", "--folder", folder, "--partial",
-               "-o", tmp_path / "store") == 0
+        "98_right",
+        "99_left",
+    ]
+    assert run("--source", "kaggle", "--folder", folder, "--partial", "-o", tmp_path / "store") == 0
     output = capsys.readouterr().out
     assert "2 photographs have no label in" in output and "first of them 98_right" in output
 
@@ -409,8 +459,9 @@ def test_photographs_without_a_label_are_named(folder, tmp_path, capsys):
 def test_room_is_needed_for_the_photographs_that_are_there(folder, tmp_path, monkeypatch):
     """All labels come with a part of the photographs, too."""
     labels = folder / "trainLabels.csv"
-    labels.write_text(labels.read_text() + "".join(
-        f"{number}_left,0\n" for number in range(100, 1100)))
+    labels.write_text(
+        labels.read_text() + "".join(f"{number}_left,0\n" for number in range(100, 1100))
+    )
     needed = []
     monkeypatch.setattr(files, "require_space", lambda _, size: needed.append(size))
     store.write(tmp_path / "store", found(folder), kaggle.load, skip_bad=True)
@@ -419,9 +470,9 @@ def test_room_is_needed_for_the_photographs_that_are_there(folder, tmp_path, mon
 
 # --- Which of them are evaluated ------------------------------------------------------
 
+
 def graded(splits, grades):
-    return types.SimpleNamespace(splits=np.array(splits, dtype=object),
-                                 grades=np.array(grades))
+    return types.SimpleNamespace(splits=np.array(splits, dtype=object), grades=np.array(grades))
 
 
 @pytest.mark.parametrize("splits", [["", "", ""], ["train"] * 3, ["train", "test", "test"]])
@@ -436,9 +487,13 @@ def test_a_split_is_asked_for_by_name():
 
     def chosen(split):
         return evaluate_fundus.chosen_photographs(photographs, split, "there").tolist()
+
     assert [chosen("train"), chosen("test"), chosen("")] == [[0], [2], [3]]
-    with pytest.raises(UserError, match="--split: .*'valid' in there; there are those of '', "
-                       "'test', 'train'; all are used without it"):
+    with pytest.raises(
+        UserError,
+        match="--split: .*'valid' in there; there are those of '', "
+        "'test', 'train'; all are used without it",
+    ):
         chosen("valid")
     with pytest.raises(UserError, match="there: no photograph has a grade"):
         evaluate_fundus.chosen_photographs(graded(["", ""], [-1, -1]), None, "there")
@@ -457,8 +512,11 @@ def test_the_command_prepares_idrid_from_a_mirror(tmp_path, mirror, monkeypatch,
     prepared = store.read(tmp_path)
     assert prepared.splits.tolist() == ["train", "train", "test", "test"]
     assert_equal_photographs(prepared.photograph(2), idrid.load(chosen["test"][0], mirror))
-    monkeypatch.setattr(idrid, "records", lambda part: [
-        record._replace(name="IDRiD_999_train") for record in chosen[part][:1]])
+    monkeypatch.setattr(
+        idrid,
+        "records",
+        lambda part: [record._replace(name="IDRiD_999_train") for record in chosen[part][:1]],
+    )
     assert run("--source", "idrid", "--mirror", mirror, "-o", tmp_path / "other") == 1
     assert "IDRiD_999_train.jpg: not in the mirror" in capsys.readouterr().err
 
@@ -470,8 +528,7 @@ def test_the_command_keeps_to_the_eye(folder, tmp_path, capsys):
     spoilt[2, 156] = 255
     Image.fromarray(spoilt).save(path)
     path.rename(folder / "2_left.jpeg")  # without loss: the name says nothing
-    arguments = ("--source", "kaggle", "--folder", folder, "--partial", "-o",
-                 tmp_path / "store")
+    arguments = ("--source", "kaggle", "--folder", folder, "--partial", "-o", tmp_path / "store")
     with pytest.warns(fundus.ImplausibleCrop, match="^2_left: by De Fauw's rule"):
         assert run(*arguments) == 0
     published = store.read(tmp_path / "store")
@@ -490,8 +547,11 @@ def test_a_run_with_other_settings_is_started_anew(folder, tmp_path, monkeypatch
     target = tmp_path / "store"
     interrupt(folder, target, 3, 1, monkeypatch)
     loaded = []
-    store.write(target, found(folder),
-                lambda record: loaded.append(record.name) or kaggle.load(record, "robust"),
-                settings={"crop": "robust"})
+    store.write(
+        target,
+        found(folder),
+        lambda record: loaded.append(record.name) or kaggle.load(record, "robust"),
+        settings={"crop": "robust"},
+    )
     assert loaded == NAMES
     assert names_in(target) == sorted([store.PIXELS, store.RECORDS, store.BAD])

@@ -1,19 +1,25 @@
 """Measuring whether maps are right: by hand, from definitions, and the words it says."""
+
 import matplotlib.image
 import matplotlib.text
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import ndimage
 
-from cnnviz import cli, map_quality as quality, metrics, occlusion, overlay, saliency
-from cnnviz.backend import function, lasagne, T
-from cnnviz.commands import map_quality as command, table_map_quality
-from cnnviz.figures import figure_map_quality, style
-from cnnviz.local import Stack
+from cnnviz.attribution import occlusion, overlay, saliency
+from cnnviz.attribution.windowed import Stack
+from cnnviz.cli import dispatch
+from cnnviz.cli.commands import map_quality as command
+from cnnviz.cli.commands import table_map_quality
+from cnnviz.evaluation import map_quality as quality
+from cnnviz.evaluation import metrics
 from cnnviz.networks import layers
-from cnnviz.tables import map_quality as tables
+from cnnviz.runtime.backend import T, function, lasagne
+from cnnviz.thesis.figures import figure_map_quality, style
+from cnnviz.thesis.tables import map_quality as tables
 
 L = lasagne.layers
 SETTINGS = quality.Settings(3, 2, 4, 2.0)
@@ -26,9 +32,15 @@ def network():
     found = L.InputLayer((None, 2, 20, 22), name="input")
     for k in (1, 2):
         found = layers.SameConv2DLayer(
-            found, 4, 3, untie_biases=True, b=lasagne.init.Normal(0.3),
-            W=lasagne.init.Normal(0.5), name=f"conv{k}",
-            nonlinearity=lasagne.nonlinearities.LeakyRectify(0.3))
+            found,
+            4,
+            3,
+            untie_biases=True,
+            b=lasagne.init.Normal(0.3),
+            W=lasagne.init.Normal(0.5),
+            name=f"conv{k}",
+            nonlinearity=lasagne.nonlinearities.LeakyRectify(0.3),
+        )
         found = L.MaxPool2DLayer(found, 2, name=f"pool{k}")
     return found
 
@@ -51,24 +63,32 @@ def whole_passes(layer):
 
 # --- Maps and neurons -------------------------------------------------------------
 
+
 def test_every_method_of_a_linear_neuron_shows_its_filter():
     weights = np.array([[1, 2], [3, 4]], np.float32)
-    layer = L.Conv2DLayer(L.InputLayer((None, 1, 2, 2), name="input"), 1, 2,
-                          W=weights[np.newaxis, np.newaxis, ::-1, ::-1],  # it flips
-                          nonlinearity=lasagne.nonlinearities.rectify, name="conv")
+    layer = L.Conv2DLayer(
+        L.InputLayer((None, 1, 2, 2), name="input"),
+        1,
+        2,
+        W=weights[np.newaxis, np.newaxis, ::-1, ::-1],  # it flips
+        nonlinearity=lasagne.nonlinearities.rectify,
+        name="conv",
+    )
     found = quality.all_methods(layer, np.ones((1, 1, 2, 2), np.float32), [0], 1)
     # Of a pixel that is one; the deconvolutional network starts from the activation, 10.
     assert np.allclose(found[:, 0, 0], np.multiply.outer([1, 1, 1, 10, 1], weights))
 
 
 def test_the_magnitude_is_that_of_the_channel_with_the_largest():
-    raw = np.array([[[-5.]], [[-3]], [[0.5]]])
+    raw = np.array([[[-5.0]], [[-3]], [[0.5]]])
     assert quality.signed(raw) == 0.5 and quality.magnitude(raw) == 5
 
 
 def test_compiling_once_changes_no_map(network, prepared, images):
-    for once, each in zip(quality.method_maps(network, images, [0, 2], 3, 2, prepared),
-                          quality.method_maps(network, images, [0, 2], 3, 2)):
+    for once, each in zip(
+        quality.method_maps(network, images, [0, 2], 3, 2, prepared),
+        quality.method_maps(network, images, [0, 2], 3, 2),
+    ):
         np.testing.assert_allclose(once, each, atol=1e-6)
 
 
@@ -80,8 +100,7 @@ def test_the_maximal_neuron_comes_with_what_it_sees_of_the_image(network, images
             assert maps[k, feature][neuron.place] == maps[k, feature].max()
             # Windows of 10, every 4 pixels, the first from -3 on.
             first = [4 * place - 3 for place in neuron.place]
-            assert neuron.box == (*np.maximum(first, 0),
-                                  *np.minimum(np.add(first, 10), (20, 22)))
+            assert neuron.box == (*np.maximum(first, 0), *np.minimum(np.add(first, 10), (20, 22)))
 
 
 def test_a_neuron_layer_is_any_neuron_of_the_map(network, images):
@@ -95,6 +114,7 @@ def test_a_neuron_layer_is_any_neuron_of_the_map(network, images):
 
 # --- Choosing ---------------------------------------------------------------------
 
+
 def test_a_feature_is_about_what_its_saliency_exceeds_most():
     lift = np.array([[0.5, 2, 1], [3, 2, 1], [0.1, 0.9, 0.2], [np.nan, np.nan, np.nan]])
     assert quality.is_about(lift, 1) == [0]
@@ -106,7 +126,7 @@ def test_scores_are_shares_beyond_chance(network, images):
     masks = rng.random((3, 2, 20, 22)) < [[[[0.02]], [[0.3]]]]
     masks[2, 0] = False
     fields = rng.random((3, 20, 22)) < 0.9
-    found, = quality.scores([network], images, masks, fields)
+    (found,) = quality.scores([network], images, masks, fields)
     maps = np.abs(saliency.feature_saliency(network, images, raw=True)).max(axis=2)
     neurons = quality.maximal_neurons(network, images, range(4))
     for feature in range(4):
@@ -118,8 +138,11 @@ def test_scores_are_shares_beyond_chance(network, images):
                 inside[top:bottom, left:right] = fields[k, top:bottom, left:right]
                 mask = masks[k, concept] & inside
                 values = maps[feature, k] * inside
-                excess.append(values[mask].sum() / values.sum() - mask.sum() / inside.sum()
-                              if mask.any() else 0)
+                excess.append(
+                    values[mask].sum() / values.sum() - mask.sum() / inside.sum()
+                    if mask.any()
+                    else 0
+                )
             assert found[feature, concept] == pytest.approx(np.mean(excess), abs=1e-5)
 
 
@@ -131,7 +154,7 @@ def test_a_filter_that_hardly_learned_is_about_nothing(network, images):
     masks = np.broadcast_to(np.arange(22) < 11, (3, 2, 20, 22))
     last.set_value(weak)
     try:
-        found, = quality.scores([network], images, masks, np.ones((3, 20, 22), bool))
+        (found,) = quality.scores([network], images, masks, np.ones((3, 20, 22), bool))
     finally:
         last.set_value(learned)
     assert np.isnan(found).all(axis=1).tolist() == [False, False, True, False]
@@ -148,8 +171,9 @@ def test_views_to_choose_and_to_measure_are_different_ones():
 
 # --- Measures ---------------------------------------------------------------------
 
+
 def test_half_of_a_map_by_hand():
-    values = np.array([[5., 1, 1], [1, 1, 1]])
+    values = np.array([[5.0, 1, 1], [1, 1, 1]])
     field = np.ones((2, 3), bool)
     assert quality.half_share(values, field) == 1 / 6
     assert quality.half_share(np.ones((2, 3)), field) == 3 / 6
@@ -159,7 +183,7 @@ def test_half_of_a_map_by_hand():
 
 
 @settings(max_examples=40)
-@given(st.integers(0, 10 ** 6))
+@given(st.integers(0, 10**6))
 def test_areas_are_those_of_the_whole_overlay(seed):
     rng = np.random.default_rng(seed)
     values = np.zeros((30, 40))
@@ -179,7 +203,7 @@ def test_the_middle_is_a_quarter_wide():
     np.testing.assert_allclose(values, values[::-1, ::-1])
     # A quarter of the side from the middle: one standard deviation.
     assert quality.centred((9, 5))[4, 2] == 1
-    assert quality.centred((8 + 1, 1))[8, 0] == pytest.approx(np.exp(-(16 / 9) ** 2 / 2))
+    assert quality.centred((8 + 1, 1))[8, 0] == pytest.approx(np.exp(-((16 / 9) ** 2) / 2))
 
 
 def test_agreement_has_every_pair_once(rng):
@@ -195,18 +219,23 @@ def test_curves_are_those_of_whole_passes(network, images, place):
     """Also of neurons that see the border, with biases of their own everywhere."""
     rng = np.random.default_rng(1)
     neuron = quality.maximal_neurons(network, images[:1], [1])[0][0]
-    box = tuple(np.clip([4 * place[0] - 3, 4 * place[1] - 3, 4 * place[0] + 7,
-                         4 * place[1] + 7], 0, [20, 22, 20, 22]).tolist())
+    box = tuple(
+        np.clip(
+            [4 * place[0] - 3, 4 * place[1] - 3, 4 * place[0] + 7, 4 * place[1] + 7],
+            0,
+            [20, 22, 20, 22],
+        ).tolist()
+    )
     neuron = neuron._replace(place=place, box=box)
     maps = rng.random((2, box[2] - box[0], box[3] - box[1]))
-    found = quality.curves(occlusion.prepared(Stack(network)), images[:1], neuron, maps,
-                           2.0, 5)
+    found = quality.curves(occlusion.prepared(Stack(network)), images[:1], neuron, maps, 2.0, 5)
     assert found.deletion.shape == (3, 6)
     compute, blurred = whole_passes(network), quality.blurred(images[:1], 2.0)
     for values, deletion, insertion in zip(maps, found.deletion, found.insertion):
         order = np.argsort(-values.ravel(), kind="stable")
-        for count, gone, back in zip(np.linspace(0, values.size, 6).round().astype(int),
-                                     deletion, insertion):
+        for count, gone, back in zip(
+            np.linspace(0, values.size, 6).round().astype(int), deletion, insertion
+        ):
             chosen = np.unravel_index(order[:count], values.shape)
             index = (0, slice(None), chosen[0] + box[0], chosen[1] + box[1])
             changed = images[:1].copy()
@@ -221,21 +250,37 @@ def test_curves_are_those_of_whole_passes(network, images, place):
 
 # --- Evaluating -------------------------------------------------------------------
 
+
 @pytest.fixture(scope="module")
 def rows(prepared, images):
     """Of two features on three images; the second sees its target nowhere."""
     everywhere, fields = np.zeros((3, 20, 22), bool), np.ones((3, 20, 22), bool)
     everywhere[:, ::3, ::3] = True
-    targets = [quality.Target("dots", 1, everywhere),
-               quality.Target("nothing", 2, everywhere & False)]
-    return quality.evaluate(prepared, images, ["a", "b", "c"], targets, fields, SETTINGS,
-                            [True, True, False])
+    targets = [
+        quality.Target("dots", 1, everywhere),
+        quality.Target("nothing", 2, everywhere & False),
+    ]
+    return quality.evaluate(
+        prepared, images, ["a", "b", "c"], targets, fields, SETTINGS, [True, True, False]
+    )
 
 
 def test_rows_have_the_same_keys_and_count_where_the_target_is_seen(rows):
-    assert {tuple(row) for row in rows} == {tuple(
-        key for key in ("layer", "concept", "image", "feature", "measure", "method", "other",
-                        "value"))}
+    assert {tuple(row) for row in rows} == {
+        tuple(
+            key
+            for key in (
+                "layer",
+                "concept",
+                "image",
+                "feature",
+                "measure",
+                "method",
+                "other",
+                "value",
+            )
+        )
+    }
     assert set(rows[0]) | {"data"} == set(quality.COLUMNS)
     assert {row["concept"] for row in rows} == {"dots"}
     assert {row["image"] for row in rows} == {"a", "b", "c"}
@@ -251,34 +296,41 @@ def test_rows_hold_what_the_measures_give(rows, network, images):
     mask[::3, ::3] = True
     inside = np.zeros_like(mask)
     inside[top:bottom, left:right] = True
-    found = {(row["measure"], row["method"], row["other"]): row["value"] for row in rows
-             if row["image"] == "a"}
+    found = {
+        (row["measure"], row["method"], row["other"]): row["value"]
+        for row in rows
+        if row["image"] == "a"
+    }
     assert found["chance", "", ""] == mask[inside].mean()
     for k, method in enumerate(quality.METHODS):
         assert found["mass", method, ""] == pytest.approx(
-            maps[k][mask & inside].sum() / maps[k][inside].sum(), rel=1e-4)
+            maps[k][mask & inside].sum() / maps[k][inside].sum(), rel=1e-4
+        )
     visited = np.zeros_like(mask)
     visited[::2, ::2] = True
     assert found["agreement", "gradient max", "occlusion"] == pytest.approx(
-        metrics.rank_agreement(maps[:1], maps[2:3], visited & inside)[0], abs=1e-6)
+        metrics.rank_agreement(maps[:1], maps[2:3], visited & inside)[0], abs=1e-6
+    )
     assert found["agreement, picture", "gradient max", "occlusion"] == pytest.approx(
-        metrics.rank_agreement(maps[:1], maps[2:3], visited)[0], abs=1e-6)
+        metrics.rank_agreement(maps[:1], maps[2:3], visited)[0], abs=1e-6
+    )
     assert ("agreement", "guided", "centre") in found
     assert ("pointing, signed", "centre", "") not in found
 
 
 def test_no_feature_no_rows(prepared, images):
-    assert quality.evaluate(prepared, images, "abc", [], np.ones((3, 20, 22), bool),
-                            SETTINGS) == []
+    assert quality.evaluate(prepared, images, "abc", [], np.ones((3, 20, 22), bool), SETTINGS) == []
 
 
 # --- Randomized networks ----------------------------------------------------------
 
+
 def test_a_fixed_neuron_has_the_maps_of_the_maximal_one(prepared, network, images):
     fixed = quality.FixedNeuron(prepared, 3, 2)
     neuron = quality.maximal_neurons(network, images[1:2], [2])[0][0]
-    for found, raw in zip(fixed(images[1:2], neuron),
-                          quality.method_maps(network, images[1:2], [2], 3, 2)):
+    for found, raw in zip(
+        fixed(images[1:2], neuron), quality.method_maps(network, images[1:2], [2], 3, 2)
+    ):
         np.testing.assert_allclose(found, raw[0, 0], atol=1e-5)
 
 
@@ -289,23 +341,29 @@ def test_randomizing_ends_with_the_trained_network(prepared, network, images):
     rows = quality.cascade_rows(prepared, images, "abc", [(target, [0, 2])], fields, SETTINGS)
     for old, new in zip(before, L.get_all_param_values(network)):
         np.testing.assert_array_equal(old, new)
-    assert len(rows) == 2 * 2 * 2 * 5   # images, layers, with sign and without, methods
+    assert len(rows) == 2 * 2 * 2 * 5  # images, layers, with sign and without, methods
     assert [row["other"] for row in rows[::10]] == ["conv2", "conv1"] * 2
     # The gradient of the sum, by hand, in the first random network.
     gradient = saliency.feature_gradient(network, "sum")
     neuron = quality.maximal_neurons(network, images[:1], [1])[0][0]
     visited = np.zeros((20, 22), bool)
-    visited[neuron.box[0]:neuron.box[2], neuron.box[1]:neuron.box[3]] = True
+    visited[neuron.box[0] : neuron.box[2], neuron.box[1] : neuron.box[3]] = True
     visited[1::2], visited[:, 1::2] = False, False
     expected = metrics.cascading_similarity(
-        network, lambda: overlay.smooth(gradient(images[:1], 1).max(axis=1)), seed=0,
-        region=visited)
-    found = [row["value"] for row in rows if row["image"] == "a"
-             and row["method"] == "gradient sum" and row["measure"] == "cascade, signed"]
+        network, lambda: overlay.smooth(gradient(images[:1], 1).max(axis=1)), seed=0, region=visited
+    )
+    found = [
+        row["value"]
+        for row in rows
+        if row["image"] == "a"
+        and row["method"] == "gradient sum"
+        and row["measure"] == "cascade, signed"
+    ]
     np.testing.assert_allclose(found, expected.agreement[:, 0], atol=1e-3)
 
 
 # --- The table --------------------------------------------------------------------
+
 
 @pytest.fixture(autouse=True)
 def few_samples(monkeypatch):
@@ -314,8 +372,17 @@ def few_samples(monkeypatch):
 
 
 def row(measure, value, method="", other="", image="a", data="drawn", layer="pool3"):
-    return {"data": data, "layer": layer, "concept": "dots", "feature": 1, "image": image,
-            "measure": measure, "method": method, "other": other, "value": value}
+    return {
+        "data": data,
+        "layer": layer,
+        "concept": "dots",
+        "feature": 1,
+        "image": image,
+        "measure": measure,
+        "method": method,
+        "other": other,
+        "value": value,
+    }
 
 
 def measured(good, data="drawn", images=6):
@@ -329,16 +396,19 @@ def measured(good, data="drawn", images=6):
             value = 0.2 + (good + jitter if m == 0 else jitter - 0.0025)
             found += [row("pointing", value, method, **one), row("mass", value, method, **one)]
         for method in quality.METHODS:
-            found += [row("mass, signed", 0.3, method, **one),
-                      row("half", 0.5 if method == "gradient sum" else 0.1 + jitter, method,
-                          **one),
-                      row("areas", 3 if method == "gradient sum" else 2.0, method, **one)]
+            found += [
+                row("mass, signed", 0.3, method, **one),
+                row("half", 0.5 if method == "gradient sum" else 0.1 + jitter, method, **one),
+                row("areas", 3 if method == "gradient sum" else 2.0, method, **one),
+            ]
         for method in (*quality.METHODS, quality.CENTRE, quality.RANDOM):
             better = good if method == "gradient max" else 0
-            found += [row("deletion", 0.5 - better + jitter, method, **one),
-                      row("insertion", 0.5 + better + jitter, method, **one)]
+            found += [
+                row("deletion", 0.5 - better + jitter, method, **one),
+                row("insertion", 0.5 + better + jitter, method, **one),
+            ]
         for i, first in enumerate(quality.METHODS):
-            for second in (*quality.METHODS[i + 1:], quality.CENTRE):
+            for second in (*quality.METHODS[i + 1 :], quality.CENTRE):
                 alike = (first, second) == ("gradient max", "occlusion")
                 value = 0.5 + (good if alike else 0) + jitter
                 found.append(row("agreement", value, first, second, **one))
@@ -346,15 +416,15 @@ def measured(good, data="drawn", images=6):
             for measure in ("cascade, signed", "cascade"):
                 for method in quality.METHODS:
                     high = method == "guided"
-                    found.append(row(measure, (0.9 if high else 0.1) + jitter, method, step,
-                                     **one))
+                    found.append(row(measure, (0.9 if high else 0.1) + jitter, method, step, **one))
     return pd.DataFrame(found)[list(quality.COLUMNS)]
 
 
 def test_differences_pair_feature_and_image():
     table = tables.wide(measured(0.3))
-    np.testing.assert_allclose(table["pointing − chance", "gradient max", ""],
-                               0.3 + 0.001 * np.arange(6))
+    np.testing.assert_allclose(
+        table["pointing − chance", "gradient max", ""], 0.3 + 0.001 * np.arange(6)
+    )
     np.testing.assert_allclose(table["mass − centre", "occlusion", ""], 0, atol=1e-12)
     # Positive is good: less area of deletion.
     np.testing.assert_allclose(table["deletion − random", "gradient max", ""], 0.3)
@@ -368,8 +438,13 @@ def test_steps_stay_in_the_order_of_the_network():
 
 
 def test_an_interval_is_over_images_not_over_maps():
-    frame = pd.DataFrame([row("mass", k % 2, layer=layer, image=str(k)) for k in range(8)
-                          for layer in ("pool3", "pool4", "pool5")])
+    frame = pd.DataFrame(
+        [
+            row("mass", k % 2, layer=layer, image=str(k))
+            for k in range(8)
+            for layer in ("pool3", "pool4", "pool5")
+        ]
+    )
     values = frame.set_index(tables.KEYS)["value"]
     found = tables.estimate(values)
     assert (found["value"], found["maps"], found["images"]) == (0.5, 24, 8)
@@ -380,9 +455,14 @@ def test_an_interval_is_over_images_not_over_maps():
 
 
 def test_means_of_all_layers_leave_the_class_score_out():
-    frame = pd.DataFrame([row("mass", 1.0), row("mass", 0.0, layer=tables.SCORE, image="b"),
-                          row("chance", 0.2), row("chance", 0.2, layer=tables.SCORE,
-                                                  image="b")])
+    frame = pd.DataFrame(
+        [
+            row("mass", 1.0),
+            row("mass", 0.0, layer=tables.SCORE, image="b"),
+            row("chance", 0.2),
+            row("chance", 0.2, layer=tables.SCORE, image="b"),
+        ]
+    )
     means = tables.summary(tables.wide(frame)).set_index(["layer", "measure"])["value"]
     assert means[tables.ALL, "mass"] == 1 and means[tables.SCORE, "mass"] == 0
 
@@ -396,15 +476,29 @@ def test_a_verdict_needs_every_interval():
 
 def test_claims_follow_the_numbers():
     for good, alike in ((0.3, "yes"), (-0.3, "no")):
-        verdicts = {(each["claim"], each["measured"]): each["verdict"]
-                    for each in tables.judged(tables.wide(measured(good)))}
-        assert verdicts["Max and occlusion agree more with each other than with sum",
-                        "rank correlation, where the neuron sees"] == alike
-        assert verdicts["Sum shows more details than max",
-                        "separate important areas, sum less max"] == "yes"
+        verdicts = {
+            (each["claim"], each["measured"]): each["verdict"]
+            for each in tables.judged(tables.wide(measured(good)))
+        }
+        assert (
+            verdicts[
+                "Max and occlusion agree more with each other than with sum",
+                "rank correlation, where the neuron sees",
+            ]
+            == alike
+        )
+        assert (
+            verdicts["Sum shows more details than max", "separate important areas, sum less max"]
+            == "yes"
+        )
         # Max has no more areas than occlusion here, sum has.
-        assert verdicts["Gradients show more details than occlusion",
-                        "separate important areas, gradient less occlusion"] == "open"
+        assert (
+            verdicts[
+                "Gradients show more details than occlusion",
+                "separate important areas, gradient less occlusion",
+            ]
+            == "open"
+        )
         # What was not measured is not judged.
         assert "The same" not in [claim for claim, _ in verdicts]
 
@@ -413,19 +507,28 @@ def test_sentences_follow_the_numbers():
     for good, first, last in ((0.3, "gradient of max(F)", "open"), (-0.1, "no method", "no")):
         found = tables.findings(tables.summary(tables.wide(measured(good))))["drawn"]
         sentence = next(each for each in found if "more often than by chance" in each)
-        assert sentence.startswith("The map's maximum lies on what the feature is about more "
-                                   f"often than by chance: {first}")
+        assert sentence.startswith(
+            "The map's maximum lies on what the feature is about more "
+            f"often than by chance: {first}"
+        )
         assert ("the opposite: gradient of max(F)" in sentence) == (last == "no")
     survivors = [each for each in found if "all layers random" in each]
     assert len(survivors) == 2
-    assert all("agree with the trained network's (rank correlation above 0.5): guided "
-               "back-propagation; they do not: gradient of max(F)" in each
-               for each in survivors)
+    assert all(
+        "agree with the trained network's (rank correlation above 0.5): guided "
+        "back-propagation; they do not: gradient of max(F)" in each
+        for each in survivors
+    )
 
 
 def test_the_text_has_every_part():
-    frame = pd.concat([measured(0.3), measured(0.1, "die360"), pd.DataFrame(
-        [row("lift", 2.5, "gradient max", "pip", image="", data="die360")])])
+    frame = pd.concat(
+        [
+            measured(0.3),
+            measured(0.1, "die360"),
+            pd.DataFrame([row("lift", 2.5, "gradient max", "pip", image="", data="die360")]),
+        ]
+    )
     table = tables.wide(frame)
     text = tables.text(frame, table, tables.summary(table))
     assert "| drawn photographs | pool3 | 6 of 6 images | gradient of max(F) | 0.50" in text
@@ -436,12 +539,21 @@ def test_the_text_has_every_part():
 
 def test_the_class_score_and_random_networks_alone_make_a_text():
     """A small run, in which no feature sees what it is about."""
-    frame = pd.DataFrame([
-        row("chance", 0.1, data="die360", layer=tables.SCORE),
-        *(row(measure, 0.5, method, data="die360", layer=tables.SCORE)
-          for measure in ("pointing", "mass") for method in ("gradient max", "occlusion")),
-        *(row(measure, 0.2, method, "conv1")
-          for measure in ("cascade", "cascade, signed") for method in quality.METHODS)])
+    frame = pd.DataFrame(
+        [
+            row("chance", 0.1, data="die360", layer=tables.SCORE),
+            *(
+                row(measure, 0.5, method, data="die360", layer=tables.SCORE)
+                for measure in ("pointing", "mass")
+                for method in ("gradient max", "occlusion")
+            ),
+            *(
+                row(measure, 0.2, method, "conv1")
+                for measure in ("cascade", "cascade, signed")
+                for method in quality.METHODS
+            ),
+        ]
+    )
     table = tables.wide(frame)
     text = tables.text(frame, table, tables.summary(table))
     assert "| Die360 | class score |" in text and "| conv1 |" in text
@@ -458,16 +570,24 @@ def test_one_image_has_numbers_and_no_intervals():
 
 def test_files_of_something_else_are_refused(tmp_path, capsys):
     path = tmp_path / "measured.csv"
-    arguments = ["table-map-quality", "--measured", str(path), "--summary",
-                 str(tmp_path / "s.csv"), "-o", str(tmp_path / "t.md")]
-    assert cli.main(arguments) == 1
+    arguments = [
+        "table-map-quality",
+        "--measured",
+        str(path),
+        "--summary",
+        str(tmp_path / "s.csv"),
+        "-o",
+        str(tmp_path / "t.md"),
+    ]
+    assert dispatch.main(arguments) == 1
     assert "no such file; make it with 'cnnviz map-quality'" in capsys.readouterr().err
     path.write_text("a,b\n1,2\n")
-    assert cli.main(arguments) == 1
+    assert dispatch.main(arguments) == 1
     assert "columns ['a', 'b'] instead of" in capsys.readouterr().err
 
 
 # --- Table and figure from files --------------------------------------------------
+
 
 @pytest.mark.parametrize("sources", [("drawn",), ("die360", "drawn", "IDRiD")])
 def test_table_and_figure_are_made_from_files(sources, tmp_path):
@@ -481,11 +601,19 @@ def test_table_and_figure_are_made_from_files(sources, tmp_path):
     frame = table_map_quality.read(tmp_path / f"{sources[0]}.csv")
     pd.testing.assert_frame_equal(frame, measured(0.3, sources[0], 2), check_dtype=False)
     summary, text = tmp_path / "summary.csv", tmp_path / "table.md"
-    assert cli.main(["table-map-quality", "--measured", *paths, "--summary", str(summary),
-                     "-o", str(text)]) == 0
+    assert (
+        dispatch.main(
+            ["table-map-quality", "--measured", *paths, "--summary", str(summary), "-o", str(text)]
+        )
+        == 0
+    )
     assert text.read_text().startswith("# Are the maps right?")
-    assert cli.main(["figure-map-quality", "--summary", str(summary), "-o",
-                     str(tmp_path / "figure")]) == 0
+    assert (
+        dispatch.main(
+            ["figure-map-quality", "--summary", str(summary), "-o", str(tmp_path / "figure")]
+        )
+        == 0
+    )
     assert matplotlib.image.imread(tmp_path / "figure.png").shape[1] == 2130
     assert (tmp_path / "figure.pdf").read_bytes()[:4] == b"%PDF"
     figure = figure_map_quality.draw(figure_map_quality.read(summary))

@@ -1,21 +1,28 @@
 """Masks of any kind of numbers mean the same wherever masks are taken."""
+
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 
-from cnnviz import dissection, masks, metrics
-from cnnviz.datasets import concepts, lesion_statistics
-from cnnviz.errors import UserError
+from cnnviz.datasets import concepts, lesion_statistics, masks
+from cnnviz.dissection import network_dissection
+from cnnviz.evaluation import metrics
+from cnnviz.runtime.errors import UserError
 
 rng = np.random.RandomState(2)
 MARKED = rng.rand(2, 12, 14) < 0.3
 MARKED[:, 2:6, 3:8] = True
 MAPS = rng.randn(2, 12, 14)
-FORMS = {"0 and 255": lambda mask: np.uint8(255 * mask), "0 and 1": lambda mask: mask * 1,
-         "labels": lambda mask: (mask * rng.randint(1, 99, mask.shape)).astype(np.int32),
-         "lists": lambda mask: mask.tolist(), "tensors": torch.from_numpy}
+FORMS = {
+    "0 and 255": lambda mask: np.uint8(255 * mask),
+    "0 and 1": lambda mask: mask * 1,
+    "labels": lambda mask: (mask * rng.randint(1, 99, mask.shape)).astype(np.int32),
+    "lists": lambda mask: mask.tolist(),
+    "tensors": torch.from_numpy,
+}
 PHOTOGRAPH = np.uint8(rng.randint(60, 200, (12, 14, 3)))
 FIELD = np.ones((12, 14), bool)
 
@@ -35,13 +42,15 @@ TAKERS = {
     "grown": lambda each: metrics.grown(each[0], 1),
     "index map": lambda each: concepts.index_map(dict(zip(concepts.LESIONS, each))),
     "edge": lambda each: concepts.edge(each[0], 2),
-    "disjoint": lambda each: dissection.disjoint(each),
-    "concepts": lambda each: dissection.Concepts(each).masks,
-    "field": lambda each: dissection.Concepts(MARKED, np.asarray(each[0])).field,
-    "localisation": lambda each: dissection.localisation(
-        MAPS, [each, each], permutations=9).shares,
-    "lesions": lambda each: listed(lesion_statistics.lesions(
-        PHOTOGRAPH, {"haemorrhage": each[0], "microaneurysm": each[1]})),
+    "disjoint": lambda each: network_dissection.disjoint(each),
+    "concepts": lambda each: network_dissection.Concepts(each).masks,
+    "field": lambda each: network_dissection.Concepts(MARKED, np.asarray(each[0])).field,
+    "localisation": lambda each: (
+        network_dissection.localisation(MAPS, [each, each], permutations=9).shares
+    ),
+    "lesions": lambda each: listed(
+        lesion_statistics.lesions(PHOTOGRAPH, {"haemorrhage": each[0], "microaneurysm": each[1]})
+    ),
 }
 #: Of these, those that take shares of pixels too.
 SHARES = ("index map", "disjoint", "concepts", "localisation")
@@ -54,8 +63,16 @@ def test_masks_of_whole_numbers_are_masks(taker, form):
     np.testing.assert_array_equal(found, expected)
 
 
-@pytest.mark.parametrize("bad", [np.where(MARKED, 255.0, 0), np.where(MARKED, np.nan, 0),
-                                 MARKED - 0.5, MARKED * -1, MARKED * 1j])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        np.where(MARKED, 255.0, 0),
+        np.where(MARKED, np.nan, 0),
+        MARKED - 0.5,
+        MARKED * -1,
+        MARKED * 1j,
+    ],
+)
 @pytest.mark.parametrize("taker", TAKERS)
 def test_masks_that_mean_nothing_are_refused(taker, bad):
     with pytest.raises(UserError, match="mask|field|regions") as error:
@@ -74,9 +91,13 @@ def test_masks_of_one_map_have_one_shape():
         concepts.index_map({"microaneurysm": MARKED[0], "haemorrhage": MARKED[0, 1:]})
 
 
-@given(arrays_of.arrays(st.sampled_from([np.uint8, np.int16, np.int64, np.uint64, bool]),
-                        arrays_of.array_shapes(max_dims=3, min_side=0),
-                        elements=st.integers(0, 1)))
+@given(
+    arrays_of.arrays(
+        st.sampled_from([np.uint8, np.int16, np.int64, np.uint64, bool]),
+        arrays_of.array_shapes(max_dims=3, min_side=0),
+        elements=st.integers(0, 1),
+    )
+)
 def test_any_number_above_0_marks(mask):
     for read in (masks.marked, masks.shares):
         found = read(mask)
@@ -84,8 +105,11 @@ def test_any_number_above_0_marks(mask):
         np.testing.assert_array_equal(found, mask > 0)
 
 
-@given(arrays_of.arrays(st.sampled_from([np.float32, np.float64]), (3, 4),
-                        elements=st.floats(0, 1, width=32)))
+@given(
+    arrays_of.arrays(
+        st.sampled_from([np.float32, np.float64]), (3, 4), elements=st.floats(0, 1, width=32)
+    )
+)
 def test_shares_stay_as_they_are(mask):
     np.testing.assert_array_equal(masks.shares(mask), mask)
     assert masks.shares(np.append(mask, 1 + 1e-6)).max() <= 1  # of rounding

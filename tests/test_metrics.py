@@ -1,15 +1,19 @@
 """Measures of saliency maps against their definitions and answers worked by hand."""
+
 import itertools
 import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from cnnviz import backend, metrics, saliency
-from cnnviz.backend import lasagne
-from cnnviz.evaluation import quadratic_weighted_kappa
+from cnnviz.attribution import saliency
+from cnnviz.evaluation import metrics
 from cnnviz.networks import die, layers
+from cnnviz.runtime import backend
+from cnnviz.runtime.backend import lasagne
+from cnnviz.training.grading import quadratic_weighted_kappa
 
 L = lasagne.layers
 SEEDS = st.integers(0, 10**6)
@@ -24,12 +28,12 @@ def tied_maps(rng, shape):
 def case(seed, shape=(4, 3, 4)):
     """Maps with ties, masks and regions, now and then empty or full."""
     rng = np.random.default_rng(seed)
-    masks, region = (rng.random(shape) < rng.random((shape[0], 1, 1)) * 1.4 - 0.2
-                     for _ in range(2))
+    masks, region = (rng.random(shape) < rng.random((shape[0], 1, 1)) * 1.4 - 0.2 for _ in range(2))
     return tied_maps(rng, shape), masks, region
 
 
 # --- The definitions, pixel by pixel ------------------------------------------
+
 
 def pixels(mask):
     return [place for place in np.ndindex(mask.shape) if mask[place]]
@@ -41,8 +45,11 @@ def slow_pointing(values, mask, region, tolerance):
     if not targets or len({values[place] for place in inside}) == 1:
         return NAN
     highest = max(values[place] for place in inside)
-    hits = [any(math.dist(place, target) <= tolerance for target in targets)
-            for place in inside if values[place] == highest]
+    hits = [
+        any(math.dist(place, target) <= tolerance for target in targets)
+        for place in inside
+        if values[place] == highest
+    ]
     return sum(hits) / len(hits)
 
 
@@ -61,16 +68,20 @@ def slow_rank(values, mask, region):
     count = sum(mask[place] for place in inside)
     if not count or len({values[place] for place in inside}) == 1:
         return NAN
-    shares = [sum(mask[place] for place in order[:count]) / count
-              for order in itertools.permutations(inside)
-              if all(values[a] >= values[b] for a, b in zip(order, order[1:]))]
+    shares = [
+        sum(mask[place] for place in order[:count]) / count
+        for order in itertools.permutations(inside)
+        if all(values[a] >= values[b] for a, b in zip(order, order[1:]))
+    ]
     return sum(shares) / len(shares)
 
 
 def slow_ranks(values):
     """Mean of the ranks that a value's equals hold, from 1."""
-    return [sum(other < value for other in values)
-            + (sum(other == value for other in values) + 1) / 2 for value in values]
+    return [
+        sum(other < value for other in values) + (sum(other == value for other in values) + 1) / 2
+        for value in values
+    ]
 
 
 def slow_spearman(a, b, region):
@@ -83,8 +94,7 @@ def slow_spearman(a, b, region):
 
 def slow_curve(score, image, saliency_map, other, counts):
     """Pixels of ``other`` put into ``image`` one by one."""
-    order = sorted(np.ndindex(saliency_map.shape),
-                   key=lambda place: (-saliency_map[place], place))
+    order = sorted(np.ndindex(saliency_map.shape), key=lambda place: (-saliency_map[place], place))
     scores = []
     for count in counts:
         changed = image.copy()
@@ -100,6 +110,7 @@ def each(slow, *arrays):
 
 # --- Maps on masks ------------------------------------------------------------
 
+
 @settings(max_examples=60)
 @given(SEEDS, st.sampled_from([0, 1, 1.5, 2, 10]))
 def test_pointing_and_mass_equal_their_definitions(seed, tolerance):
@@ -108,22 +119,27 @@ def test_pointing_and_mass_equal_their_definitions(seed, tolerance):
     for given_region, everywhere in ((None, whole), (region, region)):
         np.testing.assert_allclose(
             metrics.pointing_game(maps, masks, tolerance, given_region),
-            [slow_pointing(*row, tolerance) for row in zip(maps, masks, everywhere)])
-        np.testing.assert_allclose(metrics.relevance_mass(maps, masks, given_region),
-                                   each(slow_mass, maps, masks, everywhere))
+            [slow_pointing(*row, tolerance) for row in zip(maps, masks, everywhere)],
+        )
+        np.testing.assert_allclose(
+            metrics.relevance_mass(maps, masks, given_region),
+            each(slow_mass, maps, masks, everywhere),
+        )
 
 
 @settings(max_examples=20)
 @given(SEEDS)
 def test_rank_equals_the_mean_over_all_orders(seed):
     maps, masks, region = case(seed, (2, 2, 3))
-    np.testing.assert_allclose(metrics.relevance_rank(maps, masks),
-                               each(slow_rank, maps, masks, np.ones_like(region)))
-    np.testing.assert_allclose(metrics.relevance_rank(maps, masks, region),
-                               each(slow_rank, maps, masks, region))
+    np.testing.assert_allclose(
+        metrics.relevance_rank(maps, masks), each(slow_rank, maps, masks, np.ones_like(region))
+    )
+    np.testing.assert_allclose(
+        metrics.relevance_rank(maps, masks, region), each(slow_rank, maps, masks, region)
+    )
 
 
-MAP = np.array([[[4., 1., 0.], [4., -5., 1.]]])
+MAP = np.array([[[4.0, 1.0, 0.0], [4.0, -5.0, 1.0]]])
 MASK = np.array([[[True, False, False], [False, True, True]]])
 
 
@@ -137,17 +153,19 @@ def test_a_map_worked_by_hand():
 
 def test_a_region_hides_map_and_mask():
     right = np.array([[False, True, True], [False, True, True]])
-    assert metrics.pointing_game(MAP, MASK, region=right) == 0.5   # the two 1s
+    assert metrics.pointing_game(MAP, MASK, region=right) == 0.5  # the two 1s
     assert metrics.relevance_mass(MAP, MASK, right) == 0.5
     assert metrics.relevance_rank(MAP, MASK, right) == 0.5
     assert metrics.area_share(MASK, right) == 0.5
     np.testing.assert_array_equal(  # a region of its own for every map
         metrics.relevance_mass(MAP, MASK, right[np.newaxis]),
-        metrics.relevance_mass(MAP, MASK, right))
+        metrics.relevance_mass(MAP, MASK, right),
+    )
 
 
-@pytest.mark.parametrize("tolerance, hit, share", [
-    (0, 0, 1 / 35), (4.9, 0, None), (5, 1, None), (10, 1, 1)])
+@pytest.mark.parametrize(
+    "tolerance, hit, share", [(0, 0, 1 / 35), (4.9, 0, None), (5, 1, None), (10, 1, 1)]
+)
 def test_tolerance_is_a_distance_in_pixels(tolerance, hit, share):
     maps, masks = np.zeros((1, 5, 7)), np.zeros((1, 5, 7), bool)
     maps[0, 0, 0] = 1
@@ -158,7 +176,7 @@ def test_tolerance_is_a_distance_in_pixels(tolerance, hit, share):
 
 
 def test_no_tolerance_from_a_mask_outside_the_region():
-    maps, masks = np.array([[[0., 1., 0.]]]), np.array([[[True, False, False]]])
+    maps, masks = np.array([[[0.0, 1.0, 0.0]]]), np.array([[[True, False, False]]])
     region = np.array([[False, True, True]])
     assert np.isnan(metrics.pointing_game(maps, masks, 1, region)).all()
     masks[0, 0, 1] = True  # reaches both its neighbours, one of them outside
@@ -171,8 +189,7 @@ def test_no_tolerance_from_a_mask_outside_the_region():
 def test_a_map_equal_to_the_mask_has_mass_rank_and_hit_one(seed):
     masks = np.random.default_rng(seed).random((5, 4, 4)) < 0.3
     masks[:, 0, 0], masks[:, 3, 3] = True, False
-    for measure in (metrics.pointing_game, metrics.relevance_mass,
-                    metrics.relevance_rank):
+    for measure in (metrics.pointing_game, metrics.relevance_mass, metrics.relevance_rank):
         assert (measure(masks.astype(float), masks) == 1).all()
     assert (metrics.pointing_game(-masks.astype(float), masks) == 0).all()
     assert (metrics.relevance_mass(1.0 - masks, masks) == 0).all()
@@ -185,20 +202,19 @@ def test_chance_is_the_mean_over_every_rearrangement(seed):
     values, mask = rng.random(5), np.arange(5) < rng.integers(1, 5)
     maps = np.array(list(itertools.permutations(values)))[:, np.newaxis]
     masks = np.broadcast_to(mask, maps.shape)
-    for measure in (metrics.pointing_game, metrics.relevance_mass,
-                    metrics.relevance_rank):
-        assert measure(maps, masks).mean() == pytest.approx(
-            metrics.area_share(masks)[0])
+    for measure in (metrics.pointing_game, metrics.relevance_mass, metrics.relevance_rank):
+        assert measure(maps, masks).mean() == pytest.approx(metrics.area_share(masks)[0])
 
 
 @settings(max_examples=30)
-@given(SEEDS, st.sampled_from([1e-3, 7., 1e3]))
+@given(SEEDS, st.sampled_from([1e-3, 7.0, 1e3]))
 def test_the_unit_of_the_saliency_does_not_matter(seed, unit):
     maps, masks, region = case(seed)
-    for measure in (metrics.pointing_game, metrics.relevance_mass,
-                    metrics.relevance_rank):
-        np.testing.assert_allclose(measure(maps * np.float64(unit), masks, region=region),
-                                   measure(maps, masks, region=region))
+    for measure in (metrics.pointing_game, metrics.relevance_mass, metrics.relevance_rank):
+        np.testing.assert_allclose(
+            measure(maps * np.float64(unit), masks, region=region),
+            measure(maps, masks, region=region),
+        )
 
 
 @pytest.mark.parametrize("unit", [5e-324, 1e308])
@@ -208,39 +224,46 @@ def test_the_smallest_and_largest_numbers_have_a_mass(unit):
 
 
 def test_empty_masks_and_maps_that_say_nothing_are_nan():
-    maps = np.stack([np.arange(4.), np.zeros(4), np.ones(4), -np.arange(4.)])[:, np.newaxis]
+    maps = np.stack([np.arange(4.0), np.zeros(4), np.ones(4), -np.arange(4.0)])[:, np.newaxis]
     masks = np.zeros(maps.shape, bool)
-    for measure in (metrics.pointing_game, metrics.relevance_mass,
-                    metrics.relevance_rank):
+    for measure in (metrics.pointing_game, metrics.relevance_mass, metrics.relevance_rank):
         assert np.isnan(measure(maps, masks)).all()
     assert np.isnan(metrics.area_share(masks)).all()
     masks[..., 0] = True
     np.testing.assert_array_equal(metrics.pointing_game(maps, masks), [0, NAN, NAN, 1])
     np.testing.assert_array_equal(metrics.relevance_rank(maps, masks), [0, NAN, NAN, 1])
     # An even positive map has the mass of its area; a negative one has none.
-    np.testing.assert_array_equal(metrics.relevance_mass(maps, masks),
-                                  [0, NAN, 0.25, NAN])
+    np.testing.assert_array_equal(metrics.relevance_mass(maps, masks), [0, NAN, 0.25, NAN])
     nowhere = np.zeros((1, 4), bool)
     assert np.isnan(metrics.area_share(masks, nowhere)).all()
     assert np.isnan(metrics.relevance_mass(maps, masks, nowhere)).all()
 
 
-@pytest.mark.parametrize("maps, masks, region, message", [
-    (np.zeros((1, 2, 2)), np.zeros((1, 2, 3), bool), None,
-     r"masks have shape \(1, 2, 3\) and maps \(1, 2, 2\)"),
-    (np.full((1, 2, 2), np.nan), np.zeros((1, 2, 2), bool), None, "maps hold .*not finite"),
-    (np.zeros((1, 2, 2)), np.zeros((1, 2, 2)), None, "masks must be bool, not float64"),
-    (np.zeros((0, 2, 2)), np.zeros((0, 2, 2), bool), None, "no maps were given"),
-    (np.zeros((2, 2)), np.zeros((2, 2), bool), None, r"maps must be \(n, rows, columns\)"),
-    (np.zeros((1, 2, 2)), np.zeros((2, 2), bool), None, "masks must be"),
-    (np.zeros((1, 2, 2)), np.zeros((1, 2, 2), bool), np.ones((3, 2), bool),
-     r"regions have shape \(1, 3, 2\)"),
-    (np.zeros((1, 2, 2)), np.zeros((1, 2, 2), bool), np.ones((2, 2)),
-     "regions must be bool"),
-])
+@pytest.mark.parametrize(
+    "maps, masks, region, message",
+    [
+        (
+            np.zeros((1, 2, 2)),
+            np.zeros((1, 2, 3), bool),
+            None,
+            r"masks have shape \(1, 2, 3\) and maps \(1, 2, 2\)",
+        ),
+        (np.full((1, 2, 2), np.nan), np.zeros((1, 2, 2), bool), None, "maps hold .*not finite"),
+        (np.zeros((1, 2, 2)), np.zeros((1, 2, 2)), None, "masks must be bool, not float64"),
+        (np.zeros((0, 2, 2)), np.zeros((0, 2, 2), bool), None, "no maps were given"),
+        (np.zeros((2, 2)), np.zeros((2, 2), bool), None, r"maps must be \(n, rows, columns\)"),
+        (np.zeros((1, 2, 2)), np.zeros((2, 2), bool), None, "masks must be"),
+        (
+            np.zeros((1, 2, 2)),
+            np.zeros((1, 2, 2), bool),
+            np.ones((3, 2), bool),
+            r"regions have shape \(1, 3, 2\)",
+        ),
+        (np.zeros((1, 2, 2)), np.zeros((1, 2, 2), bool), np.ones((2, 2)), "regions must be bool"),
+    ],
+)
 def test_bad_maps_masks_and_regions_are_refused(maps, masks, region, message):
-    for measure in (metrics.pointing_game, metrics.relevance_mass,
-                    metrics.relevance_rank):
+    for measure in (metrics.pointing_game, metrics.relevance_mass, metrics.relevance_rank):
         with pytest.raises(ValueError, match=message) as error:
             measure(maps, masks, region=region)
         assert "\n" not in str(error.value)
@@ -256,14 +279,15 @@ def test_bad_tolerances_are_refused(tolerance):
 
 # --- Deletion and insertion ---------------------------------------------------
 
+
 def linear_score(weights):
     return lambda images: (images * weights).sum(axis=(1, 2, 3))
 
 
 def test_a_curve_worked_by_hand():
     """Pixels of worth 3, 2, 1 and 0; the map has them in order but for a tie."""
-    images = np.array([[[[3., 0.], [2., 1.]]]])
-    maps = np.array([[[9., -1.], [5., 5.]]])
+    images = np.array([[[[3.0, 0.0], [2.0, 1.0]]]])
+    maps = np.array([[[9.0, -1.0], [5.0, 5.0]]])
     found = metrics.deletion_insertion(linear_score(1), images, maps, steps=4)
     np.testing.assert_array_equal(found.fractions, [0, 0.25, 0.5, 0.75, 1])
     np.testing.assert_array_equal(found.deletion, [[6, 3, 1, 0, 0]])
@@ -274,11 +298,12 @@ def test_a_curve_worked_by_hand():
 
 def test_equal_pixels_go_in_reading_order():
     # So many that a sort that is not stable mixes them up.
-    images = np.arange(400.).reshape(1, 1, 20, 20)
-    maps = np.tile([0., 1.], 200).reshape(1, 20, 20)
+    images = np.arange(400.0).reshape(1, 1, 20, 20)
+    maps = np.tile([0.0, 1.0], 200).reshape(1, 20, 20)
     found = metrics.deletion_insertion(linear_score(1), images, maps, steps=400)
-    np.testing.assert_array_equal(np.diff(found.insertion[0]),
-                                  [*range(1, 400, 2), *range(0, 400, 2)])
+    np.testing.assert_array_equal(
+        np.diff(found.insertion[0]), [*range(1, 400, 2), *range(0, 400, 2)]
+    )
 
 
 @settings(max_examples=30)
@@ -291,24 +316,31 @@ def test_curves_equal_their_definition(seed, steps, kind):
 
     def score(batch):
         return np.tanh(linear_score(weights)(batch))
+
     found = metrics.deletion_insertion(score, images, maps, fill, steps)
     fills = np.broadcast_to(fill, images.shape)
     counts = [round(12 * step / steps) for step in range(steps + 1)]
-    for curves, start, end in ((found.deletion, images, fills),
-                               (found.insertion, fills, images)):
-        np.testing.assert_allclose(curves, [
-            slow_curve(score, a, saliency_map, b, counts)
-            for a, saliency_map, b in zip(start, maps, end)])
+    for curves, start, end in ((found.deletion, images, fills), (found.insertion, fills, images)):
+        np.testing.assert_allclose(
+            curves,
+            [
+                slow_curve(score, a, saliency_map, b, counts)
+                for a, saliency_map, b in zip(start, maps, end)
+            ],
+        )
     np.testing.assert_allclose(found.fractions, np.array(counts) / 12)
     full, empty = score(images), score(fills)
-    for curves, areas in ((found.deletion, found.deletion_area),
-                          (found.insertion, found.insertion_area)):
+    for curves, areas in (
+        (found.deletion, found.deletion_area),
+        (found.insertion, found.insertion_area),
+    ):
         for k in range(3):
             levels = (curves[k] - empty[k]) / (full[k] - empty[k])
-            area = sum((counts[j + 1] - counts[j]) / 12 * (levels[j] + levels[j + 1]) / 2
-                       for j in range(steps))
-            assert areas[k] == pytest.approx(area if full[k] > empty[k] else NAN,
-                                             nan_ok=True)
+            area = sum(
+                (counts[j + 1] - counts[j]) / 12 * (levels[j] + levels[j + 1]) / 2
+                for j in range(steps)
+            )
+            assert areas[k] == pytest.approx(area if full[k] > empty[k] else NAN, nan_ok=True)
 
 
 @settings(max_examples=30)
@@ -321,22 +353,21 @@ def test_gradient_times_input_is_the_steepest_order_of_a_linear_network(seed, st
     best = metrics.deletion_insertion(linear_score(weights), images, worth, 0, steps)
     for _ in range(5):
         shuffled = rng.permuted(worth.reshape(3, -1), axis=1).reshape(worth.shape)
-        other = metrics.deletion_insertion(linear_score(weights), images,
-                                           shuffled, 0, steps)
+        other = metrics.deletion_insertion(linear_score(weights), images, shuffled, 0, steps)
         assert (best.deletion <= other.deletion + 1e-12).all()
         assert (best.insertion >= other.insertion - 1e-12).all()
         assert (best.deletion_area <= other.deletion_area + 1e-9).all()
         assert (best.insertion_area >= other.insertion_area - 1e-9).all()
     # What deletion leaves is what insertion has yet to bring.
-    np.testing.assert_allclose(best.deletion + best.insertion,
-                               np.repeat(best.deletion[:, :1], steps + 1, axis=1))
+    np.testing.assert_allclose(
+        best.deletion + best.insertion, np.repeat(best.deletion[:, :1], steps + 1, axis=1)
+    )
     np.testing.assert_allclose(best.deletion_area + best.insertion_area, 1)
 
 
 def test_an_image_that_scores_no_higher_than_the_fill_has_no_area():
-    images = np.array([1., 0., -1.]).reshape(3, 1, 1, 1) * np.ones((3, 1, 2, 2))
-    found = metrics.deletion_insertion(linear_score(1), images, np.zeros((3, 2, 2)),
-                                       steps=2)
+    images = np.array([1.0, 0.0, -1.0]).reshape(3, 1, 1, 1) * np.ones((3, 1, 2, 2))
+    found = metrics.deletion_insertion(linear_score(1), images, np.zeros((3, 2, 2)), steps=2)
     np.testing.assert_array_equal(found.deletion_area, [0.5, NAN, NAN])
     np.testing.assert_array_equal(found.insertion_area, [0.5, NAN, NAN])
 
@@ -348,38 +379,48 @@ def test_score_is_given_all_images_in_their_type_and_they_stay_as_they_are():
         seen.append((batch.shape, batch.dtype))
         batch[:] = 7
         return np.ones(len(batch))
+
     metrics.deletion_insertion(score, images, np.zeros((3, 2, 2)), steps=2)
     assert seen == [(images.shape, images.dtype)] * 6
     assert (images == 1).all()
 
 
-@pytest.mark.parametrize("changes, message", [
-    (dict(maps=np.zeros((2, 2, 3))), "images without channels have shape"),
-    (dict(maps=np.zeros((1, 2, 2))), "images without channels have shape"),
-    (dict(maps=np.full((2, 2, 2), np.inf)), "maps hold values that are not finite"),
-    (dict(images=np.zeros((0, 1, 2, 2)), maps=np.zeros((0, 2, 2))), "no maps were given"),
-    (dict(images=np.full((2, 1, 2, 2), NAN)), "images hold values"),
-    (dict(images=np.zeros((2, 1, 2, 2), np.uint8)), "must be floating point.*not uint8"),
-    (dict(images=np.zeros((2, 2, 2))), "images must be .*of shape"),
-    (dict(fill=np.zeros((3, 2, 2))), r"fill has shape \(3, 2, 2\), which does not"),
-    (dict(fill=NAN), "fill hold values"),
-    (dict(steps=0), "steps must be 1 to 4, the number of pixels, not 0"),
-    (dict(steps=5), "not 5"),
-    (dict(score=lambda images: np.zeros((2, 6))), r"gave shape \(2, 6\), not \(2,\)"),
-    (dict(score=lambda images: np.full(2, NAN)), "scores hold values"),
-])
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        (dict(maps=np.zeros((2, 2, 3))), "images without channels have shape"),
+        (dict(maps=np.zeros((1, 2, 2))), "images without channels have shape"),
+        (dict(maps=np.full((2, 2, 2), np.inf)), "maps hold values that are not finite"),
+        (dict(images=np.zeros((0, 1, 2, 2)), maps=np.zeros((0, 2, 2))), "no maps were given"),
+        (dict(images=np.full((2, 1, 2, 2), NAN)), "images hold values"),
+        (dict(images=np.zeros((2, 1, 2, 2), np.uint8)), "must be floating point.*not uint8"),
+        (dict(images=np.zeros((2, 2, 2))), "images must be .*of shape"),
+        (dict(fill=np.zeros((3, 2, 2))), r"fill has shape \(3, 2, 2\), which does not"),
+        (dict(fill=NAN), "fill hold values"),
+        (dict(steps=0), "steps must be 1 to 4, the number of pixels, not 0"),
+        (dict(steps=5), "not 5"),
+        (dict(score=lambda images: np.zeros((2, 6))), r"gave shape \(2, 6\), not \(2,\)"),
+        (dict(score=lambda images: np.full(2, NAN)), "scores hold values"),
+    ],
+)
 def test_bad_arguments_of_curves_are_refused(changes, message):
-    arguments = dict(score=linear_score(1), images=np.ones((2, 1, 2, 2)),
-                     maps=np.zeros((2, 2, 2)), fill=0, steps=2)
+    arguments = dict(
+        score=linear_score(1),
+        images=np.ones((2, 1, 2, 2)),
+        maps=np.zeros((2, 2, 2)),
+        fill=0,
+        steps=2,
+    )
     with pytest.raises(ValueError, match=message):
         metrics.deletion_insertion(**{**arguments, **changes})
 
 
 # --- Agreement of methods -----------------------------------------------------
 
+
 def test_an_agreement_worked_by_hand():
     # Ranks 1 to 4 against 1, 3, 2, 4: 1 - 6 (1 + 1) / (4 (16 - 1)).
-    maps = np.array([[[0., 5., 6., 100.]]]), np.array([[[-3., 0.2, 0.1, 0.3]]])
+    maps = np.array([[[0.0, 5.0, 6.0, 100.0]]]), np.array([[[-3.0, 0.2, 0.1, 0.3]]])
     assert metrics.rank_agreement(*maps) == pytest.approx(0.8)
     middle = np.array([[False, True, True, False]])
     assert metrics.rank_agreement(*maps, middle) == pytest.approx(-1)
@@ -390,10 +431,12 @@ def test_an_agreement_worked_by_hand():
 def test_agreement_equals_its_definition(seed):
     a, _, region = case(seed)
     b = case(seed + 1)[0]
-    np.testing.assert_allclose(metrics.rank_agreement(a, b),
-                               each(slow_spearman, a, b, np.ones_like(region)), atol=1e-12)
-    np.testing.assert_allclose(metrics.rank_agreement(a, b, region),
-                               each(slow_spearman, a, b, region), atol=1e-12)
+    np.testing.assert_allclose(
+        metrics.rank_agreement(a, b), each(slow_spearman, a, b, np.ones_like(region)), atol=1e-12
+    )
+    np.testing.assert_allclose(
+        metrics.rank_agreement(a, b, region), each(slow_spearman, a, b, region), atol=1e-12
+    )
 
 
 @settings(max_examples=30)
@@ -405,7 +448,7 @@ def test_agreement_with_a_monotone_transform_is_one(seed, transform):
 
 
 def test_constant_maps_agree_with_nothing():
-    maps, flat = np.arange(8.).reshape(2, 2, 2), np.zeros((2, 2, 2))
+    maps, flat = np.arange(8.0).reshape(2, 2, 2), np.zeros((2, 2, 2))
     assert np.isnan(metrics.rank_agreement(maps, flat)).all()
     assert np.isnan(metrics.rank_agreement(flat, maps)).all()
     single = np.array([[True, False], [False, False]])
@@ -413,11 +456,14 @@ def test_constant_maps_agree_with_nothing():
         assert np.isnan(metrics.rank_agreement(maps, maps, region)).all()
 
 
-@pytest.mark.parametrize("a, b, message", [
-    (np.zeros((1, 2, 2)), np.zeros((1, 2, 3)), "other maps have shape"),
-    (np.zeros((0, 2, 2)), np.zeros((0, 2, 2)), "no maps were given"),
-    (np.zeros((1, 2, 2)), np.full((1, 2, 2), NAN), "other maps hold values"),
-])
+@pytest.mark.parametrize(
+    "a, b, message",
+    [
+        (np.zeros((1, 2, 2)), np.zeros((1, 2, 3)), "other maps have shape"),
+        (np.zeros((0, 2, 2)), np.zeros((0, 2, 2)), "no maps were given"),
+        (np.zeros((1, 2, 2)), np.full((1, 2, 2), NAN), "other maps hold values"),
+    ],
+)
 def test_bad_maps_to_compare_are_refused(a, b, message):
     with pytest.raises(ValueError, match=message):
         metrics.rank_agreement(a, b)
@@ -425,15 +471,20 @@ def test_bad_maps_to_compare_are_refused(a, b, message):
 
 # --- Randomized networks ------------------------------------------------------
 
+
 def small_network():
     """Two dense layers, the upper one unnamed, below a rectifier."""
     rng = np.random.default_rng(3)
     network = L.InputLayer((None, 9), name="input")
-    network = L.DenseLayer(network, 5, W=rng.normal(size=(9, 5)).astype(np.float32),
-                           b=np.arange(5, dtype=np.float32), name="hidden")
+    network = L.DenseLayer(
+        network,
+        5,
+        W=rng.normal(size=(9, 5)).astype(np.float32),
+        b=np.arange(5, dtype=np.float32),
+        name="hidden",
+    )
     network = L.DropoutLayer(network, name="dropout")
-    return L.DenseLayer(network, 4, W=rng.normal(size=(5, 4)).astype(np.float32),
-                        nonlinearity=None)
+    return L.DenseLayer(network, 4, W=rng.normal(size=(5, 4)).astype(np.float32), nonlinearity=None)
 
 
 def parameters(network):
@@ -459,11 +510,11 @@ def test_layers_are_permuted_one_by_one_from_the_output_and_are_back_at_the_end(
         assert next(steps, None) is None
     for changed, before in zip(lower, trained):
         assert changed.dtype == before.dtype and changed.shape == before.shape
-        np.testing.assert_array_equal(np.sort(changed, axis=None),
-                                      np.sort(before, axis=None))
+        np.testing.assert_array_equal(np.sort(changed, axis=None), np.sort(before, axis=None))
     # Single weights change places, not whole rows of them.
-    assert not any((np.sort(lower[0], axis=1) == np.sort(row)).all(axis=1).any()
-                   for row in trained[0])
+    assert not any(
+        (np.sort(lower[0], axis=1) == np.sort(row)).all(axis=1).any() for row in trained[0]
+    )
     assert same(parameters(network), trained) == [True] * 4
 
 
@@ -518,8 +569,7 @@ def test_chosen_layers_go_from_the_output_down_in_whatever_order_they_are_named(
 
 def test_a_shared_parameter_is_randomized_once_with_the_topmost_layer():
     inputs = L.InputLayer((None, 6), name="input")
-    lower = L.DenseLayer(inputs, 6, W=np.arange(36, dtype=np.float32).reshape(6, 6),
-                         name="lower")
+    lower = L.DenseLayer(inputs, 6, W=np.arange(36, dtype=np.float32).reshape(6, 6), name="lower")
     upper = L.DenseLayer(lower, 6, W=lower.W, b=lower.b, name="upper")
     with metrics.cascading_randomization(upper) as steps:
         assert next(steps) == "upper"
@@ -532,8 +582,9 @@ def test_a_shared_parameter_is_randomized_once_with_the_topmost_layer():
 
 def test_networks_with_several_inputs_and_with_statistics_of_batches():
     below = [L.InputLayer((None, 1, 6, 6), name=name) for name in ("left", "right")]
-    branches = [layers.NormalizedConv2DLayer(side, 2, 3, name=f"conv {side.name}")
-                for side in below]
+    branches = [
+        layers.NormalizedConv2DLayer(side, 2, 3, name=f"conv {side.name}") for side in below
+    ]
     for k, branch in enumerate(branches):
         branch.variance.set_value(np.array([1, 2 + k], np.float32))
     network = L.DenseLayer(L.ConcatLayer(branches), 3, name="output")
@@ -546,11 +597,14 @@ def test_networks_with_several_inputs_and_with_statistics_of_batches():
         assert sorted(changed[place]) == [1, 2 + k]
 
 
-@pytest.mark.parametrize("names, message", [
-    ("nothing", "no layer 'nothing' with parameters in this network; it has: hidden"),
-    (["hidden", "dropout"], "no layer 'dropout' with parameters"),
-    ([], "no names of layers were given"),
-])
+@pytest.mark.parametrize(
+    "names, message",
+    [
+        ("nothing", "no layer 'nothing' with parameters in this network; it has: hidden"),
+        (["hidden", "dropout"], "no layer 'dropout' with parameters"),
+        ([], "no names of layers were given"),
+    ],
+)
 def test_unknown_layers_are_refused(names, message):
     with pytest.raises(ValueError, match=message):
         with metrics.cascading_randomization(small_network(), names):
@@ -566,11 +620,12 @@ def test_a_network_without_parameters_is_refused():
 def test_similarity_compares_each_step_with_the_trained_network():
     network = small_network()
     hidden = L.get_all_layers(network)[1]
-    flat = np.arange(9.).reshape(1, 3, 3)
+    flat = np.arange(9.0).reshape(1, 3, 3)
 
     def compute():
         weights = hidden.W.get_value() @ network.W.get_value()
         return np.concatenate([weights.T.reshape(4, 3, 3), flat])
+
     found = metrics.cascading_similarity(network, compute, seed=4)
     assert found.names == ("DenseLayer", "hidden") and found.agreement.shape == (2, 5)
     before = compute()
@@ -580,8 +635,7 @@ def test_similarity_compares_each_step_with_the_trained_network():
     # A map that does not look at the network stays, as an edge detector does.
     np.testing.assert_allclose(found.agreement[:, 4], 1)
     assert (found.agreement[:, :4] < 1).all()
-    alone = metrics.cascading_similarity(network, compute, "hidden", 4,
-                                         np.eye(3, dtype=bool))
+    alone = metrics.cascading_similarity(network, compute, "hidden", 4, np.eye(3, dtype=bool))
     assert alone.names == ("hidden",)
 
 
@@ -592,6 +646,7 @@ def test_similarity_survives_a_function_that_reuses_its_output():
     def compute():
         buffer[0] = network.W.get_value()
         return buffer
+
     assert metrics.cascading_similarity(network, compute).agreement[0] < 1
 
 
@@ -609,6 +664,7 @@ def test_compiled_saliency_follows_the_randomized_parameters(engine):
 
     def compute():
         return saliency.channel_maximum(gradient(images, 0))
+
     before = compute()
     found = metrics.cascading_similarity(layer, compute)
     assert found.names == ("conv2", "conv1")
@@ -618,10 +674,12 @@ def test_compiled_saliency_follows_the_randomized_parameters(engine):
 
 # --- Intervals ----------------------------------------------------------------
 
+
 def slow_interval(values, statistic, seed, count, level):
     rng = np.random.default_rng(seed)
-    found = sorted(statistic(values[rng.integers(len(values), size=len(values))])
-                   for _ in range(count))
+    found = sorted(
+        statistic(values[rng.integers(len(values), size=len(values))]) for _ in range(count)
+    )
     return np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
 
 
@@ -632,41 +690,45 @@ def test_the_interval_is_the_middle_of_resampled_rows(seed, rows, count, level):
 
     def statistic(drawn):
         return drawn[:, 0].mean() - drawn[:, 1].min()
+
     np.testing.assert_allclose(
         metrics.bootstrap_interval(values, statistic, seed, count, level),
-        slow_interval(values, statistic, seed, count, level))
+        slow_interval(values, statistic, seed, count, level),
+    )
 
 
 def test_an_interval_of_the_mean_covers_about_as_often_as_it_says():
     rng = np.random.default_rng(0)
     covered = 0
     for trial in range(100):
-        low, high = metrics.bootstrap_interval(rng.normal(size=40), np.mean, trial,
-                                               200, 0.8)
+        low, high = metrics.bootstrap_interval(rng.normal(size=40), np.mean, trial, 200, 0.8)
         covered += low <= 0 <= high
     assert 68 <= covered <= 90  # 80 of 100, three standard deviations
 
 
 def test_equal_rows_leave_no_doubt_and_nan_can_be_left_out():
-    assert metrics.bootstrap_interval(np.full(5, 3.), np.mean, 0, 10) == (3, 3)
-    values = np.array([1., NAN, 1., 1., 1., 1.])
+    assert metrics.bootstrap_interval(np.full(5, 3.0), np.mean, 0, 10) == (3, 3)
+    values = np.array([1.0, NAN, 1.0, 1.0, 1.0, 1.0])
     assert metrics.bootstrap_interval(values, np.nanmean, 0, 10) == (1, 1)
 
 
 def test_resamples_without_a_statistic_do_not_count():
     """Kappa is NaN for a resample that holds one and the same pair of grades."""
     pairs = np.array([[0, 0], [1, 1]])
-    assert metrics.bootstrap_interval(pairs, lambda rows: quadratic_weighted_kappa(
-        *rows.T), 0, 50) == (1, 1)
+    assert metrics.bootstrap_interval(
+        pairs, lambda rows: quadratic_weighted_kappa(*rows.T), 0, 50
+    ) == (1, 1)
 
 
-@pytest.mark.parametrize("arguments, message", [
-    (dict(values=[1.]), "two rows at least"),
-    (dict(values=3.), "two rows at least"),
-    (dict(count=1), "count must be at least 2"),
-    (dict(level=1), r"level in \(0, 1\)"),
-])
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (dict(values=[1.0]), "two rows at least"),
+        (dict(values=3.0), "two rows at least"),
+        (dict(count=1), "count must be at least 2"),
+        (dict(level=1), r"level in \(0, 1\)"),
+    ],
+)
 def test_bad_arguments_of_intervals_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
-        metrics.bootstrap_interval(**{**dict(values=[1., 2.], statistic=np.mean),
-                                      **arguments})
+        metrics.bootstrap_interval(**{**dict(values=[1.0, 2.0], statistic=np.mean), **arguments})

@@ -9,10 +9,11 @@ Quantus 0.6.0 differs from ours in these points, which the tests avoid or show:
 * pixel flipping: the curve begins after the first step, and its area is in steps and in
   units of the score; ours begins with the image and is normalized.
 """
+
 import numpy as np
 import pytest
 
-from cnnviz import metrics
+from cnnviz.evaluation import metrics
 
 quantus = pytest.importorskip("quantus")
 torch = pytest.importorskip("torch")
@@ -33,9 +34,17 @@ def theirs(measure, maps, masks, **options):
     """A measure of Quantus for every map; it asks for images and labels, too."""
     compute = measure(disable_warnings=True, normalise=False, **options)
     images = np.zeros((len(maps), 1, *maps.shape[1:]))
-    return np.array(compute(
-        model=None, x_batch=images, y_batch=np.zeros(len(maps), int), channel_first=True,
-        a_batch=maps[:, np.newaxis], s_batch=masks[:, np.newaxis]), float)
+    return np.array(
+        compute(
+            model=None,
+            x_batch=images,
+            y_batch=np.zeros(len(maps), int),
+            channel_first=True,
+            a_batch=maps[:, np.newaxis],
+            s_batch=masks[:, np.newaxis],
+        ),
+        float,
+    )
 
 
 def test_pointing_game_is_equal_without_ties(case):
@@ -46,7 +55,7 @@ def test_pointing_game_is_equal_without_ties(case):
 
 
 def test_of_tied_maxima_quantus_counts_one_hit_and_for_no_mask_too():
-    maps, masks = np.array([[[1., 1, 0]]]), np.array([[[True, False, False]]])
+    maps, masks = np.array([[[1.0, 1, 0]]]), np.array([[[True, False, False]]])
     assert metrics.pointing_game(maps, masks) == 0.5
     assert theirs(quantus.PointingGame, maps, masks) == 1
     assert np.isnan(metrics.pointing_game(maps, masks & False))
@@ -57,11 +66,13 @@ def test_relevance_mass_is_equal_of_magnitudes(case):
     maps, masks = case
     np.testing.assert_allclose(
         metrics.relevance_mass(np.abs(maps), masks),
-        theirs(quantus.RelevanceMassAccuracy, maps, masks, abs=True), rtol=1e-12)
+        theirs(quantus.RelevanceMassAccuracy, maps, masks, abs=True),
+        rtol=1e-12,
+    )
 
 
 def test_negative_saliency_counts_in_quantus_mass_only():
-    maps, masks = np.array([[[3., 1, -2]]]), np.array([[[True, False, False]]])
+    maps, masks = np.array([[[3.0, 1, -2]]]), np.array([[[True, False, False]]])
     assert metrics.relevance_mass(maps, masks) == 3 / 4
     assert theirs(quantus.RelevanceMassAccuracy, maps, masks, abs=False) == 3 / 2
 
@@ -70,23 +81,41 @@ def test_relevance_rank_is_equal_without_ties(case):
     maps, masks = case
     np.testing.assert_allclose(
         metrics.relevance_rank(maps, masks),
-        theirs(quantus.RelevanceRankAccuracy, maps, masks, abs=False), rtol=1e-12)
+        theirs(quantus.RelevanceRankAccuracy, maps, masks, abs=False),
+        rtol=1e-12,
+    )
 
 
 def test_deletion_is_pixel_flipping(case, rng):
     """Of a non-linear network: each step deletes the same pixels."""
     maps = case[0][:3, :8, :10]
     images = rng.randn(3, 1, 8, 10).astype(np.float32)
-    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(80, 6),
-                                  torch.nn.Tanh(), torch.nn.Linear(6, 2)).eval()
+    network = torch.nn.Sequential(
+        torch.nn.Flatten(), torch.nn.Linear(80, 6), torch.nn.Tanh(), torch.nn.Linear(6, 2)
+    ).eval()
     flipping = quantus.PixelFlipping(
-        features_in_step=8, perturb_baseline=0.0, normalise=False, abs=False,
-        return_auc_per_sample=False, disable_warnings=True)
-    curves = np.array(flipping(model=network, x_batch=images, y_batch=np.ones(3, int), channel_first=True,
-                               a_batch=maps[:, np.newaxis], softmax=False, device="cpu"))
+        features_in_step=8,
+        perturb_baseline=0.0,
+        normalise=False,
+        abs=False,
+        return_auc_per_sample=False,
+        disable_warnings=True,
+    )
+    curves = np.array(
+        flipping(
+            model=network,
+            x_batch=images,
+            y_batch=np.ones(3, int),
+            channel_first=True,
+            a_batch=maps[:, np.newaxis],
+            softmax=False,
+            device="cpu",
+        )
+    )
 
     def score(changed):
         with torch.no_grad():
             return network(torch.from_numpy(changed)).numpy()[:, 1]
+
     ours = metrics.deletion_insertion(score, images, maps, steps=10)
     np.testing.assert_allclose(ours.deletion[:, 1:], curves, atol=1e-6)

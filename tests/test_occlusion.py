@@ -1,13 +1,16 @@
 """Occlusion against its definition, hand-worked networks and whole passes."""
+
 import numpy as np
 import pytest
-from hypothesis import given, strategies as st
-
 import random_networks
-from cnnviz import backend, inputs, occlusion, saliency
-from cnnviz.backend import lasagne
-from cnnviz.local import Stack
-from cnnviz.networks import defauw, die, layers
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cnnviz.attribution import occlusion, saliency
+from cnnviz.attribution.windowed import Stack
+from cnnviz.networks import defauw, die, inputs, layers
+from cnnviz.runtime import backend
+from cnnviz.runtime.backend import lasagne
 
 L = lasagne.layers
 
@@ -35,14 +38,14 @@ def test_a_linear_network_loses_what_the_occluder_covers():
     with pytest.raises(ValueError, match="nothing below 'sum' is local"):
         occlusion.output_occlusion(layer, ones, size=3, method="local")
     found = occlusion.output_occlusion(layer, ones, size=3)[0, 0]
-    np.testing.assert_allclose(found, [[14, 24, 30, 22], [33, 54, 63, 45],
-                                       [30, 48, 54, 38]])
+    np.testing.assert_allclose(found, [[14, 24, 30, 22], [33, 54, 63, 45], [30, 48, 54, 38]])
     # Filled with 2 instead of 1, it gains the same.
     np.testing.assert_allclose(
-        occlusion.output_occlusion(layer, ones, size=3, fill=2.0)[0, 0], -found)
+        occlusion.output_occlusion(layer, ones, size=3, fill=2.0)[0, 0], -found
+    )
 
 
-@given(st.integers(0, 10 ** 6))
+@given(st.integers(0, 10**6))
 def test_disjoint_occluders_on_a_linear_network_add_up(seed):
     rng = np.random.RandomState(seed)
     weights, image = rng.randn(6, 9), rng.randn(1, 1, 6, 9).astype(np.float32)
@@ -52,11 +55,14 @@ def test_disjoint_occluders_on_a_linear_network_add_up(seed):
 
 def slow_neuron_occlusion(layer, image, feature, size, stride, fill):
     """The definition, position by position, with Lasagne alone."""
+
     def maps(array):
         return L.get_output(layer, array[np.newaxis], deterministic=True).eval()[0, feature]
+
     original = maps(image)
     neuron = np.unravel_index(original.argmax(), original.shape)
-    from cnnviz.receptive_field import receptive_field
+    from cnnviz.attribution.receptive_field import receptive_field
+
     top, left, bottom, right = receptive_field(layer).box(*neuron, image.shape[1:])
     out = np.full(image.shape[1:], np.nan)
     half = size // 2
@@ -64,8 +70,8 @@ def slow_neuron_occlusion(layer, image, feature, size, stride, fill):
         for column in range(0, image.shape[2], stride):
             if top <= row < bottom and left <= column < right:
                 padded = np.pad(image, ((0, 0), (half, half), (half, half)))
-                padded[:, row:row + size, column:column + size] = fill
-                inner = padded[:, half:half + image.shape[1], half:half + image.shape[2]]
+                padded[:, row : row + size, column : column + size] = fill
+                inner = padded[:, half : half + image.shape[1], half : half + image.shape[2]]
                 out[row, column] = original[neuron] - maps(inner)[neuron]
     return out
 
@@ -75,8 +81,9 @@ def test_neuron_occlusion_by_its_definition(engine):
     backend.select(engine)
     try:
         source = L.InputLayer((None, 2, 9, 10), name="images")
-        network = L.Conv2DLayer(source, 3, 3, pad="same", name="convolution",
-                                W=lasagne.init.Normal(1.0))
+        network = L.Conv2DLayer(
+            source, 3, 3, pad="same", name="convolution", W=lasagne.init.Normal(1.0)
+        )
         network = L.MaxPool2DLayer(network, 2, name="pool")
         image = random_networks.images(network, 1)
         found = occlusion.neuron_occlusion(network, image, [2, 0], size=5, stride=2, fill=0.5)
@@ -93,17 +100,25 @@ def test_batches_and_features_together_or_apart_do_not_change_the_result():
     whole = occlusion.neuron_occlusion(layer, images, size=5)
     for batch_size in (1, 7):
         np.testing.assert_allclose(
-            occlusion.neuron_occlusion(layer, images, size=5, batch_size=batch_size), whole,
-            atol=1e-5)
+            occlusion.neuron_occlusion(layer, images, size=5, batch_size=batch_size),
+            whole,
+            atol=1e-5,
+        )
     for feature in range(3):  # alone, a feature's own cone is cheaper
         np.testing.assert_allclose(
-            occlusion.neuron_occlusion(layer, images, feature, size=5)[0], whole[feature],
-            atol=1e-5)
+            occlusion.neuron_occlusion(layer, images, feature, size=5)[0], whole[feature], atol=1e-5
+        )
 
 
 def test_a_channel_may_have_its_own_fill():
-    layer = L.Conv2DLayer(L.InputLayer((None, 2, 5, 5), name="images"), 1, 1,
-                          nonlinearity=None, W=lasagne.init.Constant(1), name="sum")
+    layer = L.Conv2DLayer(
+        L.InputLayer((None, 2, 5, 5), name="images"),
+        1,
+        1,
+        nonlinearity=None,
+        W=lasagne.init.Constant(1),
+        name="sum",
+    )
     image = np.zeros((1, 2, 5, 5), np.float32)
     image[0, :, 2, 2] = 5, 6
     found = occlusion.neuron_occlusion(layer, image, size=1, fill=[1.0, 2.0])
@@ -118,9 +133,10 @@ def test_class_scores(name):
     network = die.build(name, seed=2)
     images = random_networks.images(network, 2)
     for layer in (network, inputs.linear(network)):
-        found, expected = (occlusion.output_occlusion(
-            layer, images, [0, 5], size=5, stride=6, method=method)
-            for method in ("auto", "whole"))
+        found, expected = (
+            occlusion.output_occlusion(layer, images, [0, 5], size=5, stride=6, method=method)
+            for method in ("auto", "whole")
+        )
         np.testing.assert_allclose(found, expected, atol=1e-5)
         assert np.nanmax(np.abs(found)) > 1e-4
 
@@ -133,9 +149,18 @@ def test_eye_pairs():
     dimensions = rng.rand(2, 2).astype(np.float32)
     found = {}
     for watched in (None, 0):
-        found[watched], expected = (occlusion.output_occlusion(
-            inputs.linear(network), [images, dimensions], [1], stride=40, group=2,
-            watched=watched, method=method) for method in ("auto", "whole"))
+        found[watched], expected = (
+            occlusion.output_occlusion(
+                inputs.linear(network),
+                [images, dimensions],
+                [1],
+                stride=40,
+                group=2,
+                watched=watched,
+                method=method,
+            )
+            for method in ("auto", "whole")
+        )
         np.testing.assert_allclose(found[watched], expected, atol=1e-5)
     # Of the second eye's occlusion, the first eye's grade is another number.
     np.testing.assert_array_equal(found[None][:, 0], found[0][:, 0])
@@ -150,8 +175,12 @@ def test_eye_pairs():
 
 def _evaluate(output, network, images, dimensions):
     sources = [layers.find_layer(network, name) for name in ("images", "dimensions")]
-    return output.eval({sources[0].input_var: np.tile(images, (2, 1, 1, 1)),
-                        sources[1].input_var: np.tile(dimensions, (2, 1))})
+    return output.eval(
+        {
+            sources[0].input_var: np.tile(images, (2, 1, 1, 1)),
+            sources[1].input_var: np.tile(dimensions, (2, 1)),
+        }
+    )
 
 
 def test_missing_positions_are_interpolated():
@@ -175,15 +204,20 @@ def test_a_map_without_gaps_is_not_changed():
     np.testing.assert_array_equal(occlusion.interpolated(maps), maps)
 
 
-@pytest.mark.parametrize("arguments, message", [
-    (dict(size=4), "must be odd"), (dict(size=-1), "must be odd"),
-    (dict(stride=0), "stride must be at least 1"),
-    (dict(features=3), "features 0 to 2, not 3"),
-    (dict(method="fast"), "unknown method 'fast'"),
-    (dict(batch_size=-2), "batch_size must be at least 1"),
-    (dict(wrt=1), "inputs 0 to 0, not 1"),
-    (dict(images=np.zeros((1, 1, 30, 32))), "has shape"),
-    (dict(images=np.full((1, 1, 32, 32), np.nan)), "not finite")])
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (dict(size=4), "must be odd"),
+        (dict(size=-1), "must be odd"),
+        (dict(stride=0), "stride must be at least 1"),
+        (dict(features=3), "features 0 to 2, not 3"),
+        (dict(method="fast"), "unknown method 'fast'"),
+        (dict(batch_size=-2), "batch_size must be at least 1"),
+        (dict(wrt=1), "inputs 0 to 0, not 1"),
+        (dict(images=np.zeros((1, 1, 30, 32))), "has shape"),
+        (dict(images=np.full((1, 1, 32, 32), np.nan)), "not finite"),
+    ],
+)
 def test_bad_arguments_are_refused(arguments, message):
     layer = layers.find_layer(die.build("c1"), "pool1")
     given = {"images": np.zeros((1, 1, 32, 32)), "size": 3, **arguments}
@@ -195,8 +229,7 @@ def test_bad_arguments_of_maps_and_outputs_are_refused():
     network = die.build("c1")
     images = np.zeros((3, 1, 32, 32))
     with pytest.raises(ValueError, match="unknown aggregate 'mean'"):
-        occlusion.map_occlusion(layers.find_layer(network, "pool1"), images,
-                                aggregate="mean")
+        occlusion.map_occlusion(layers.find_layer(network, "pool1"), images, aggregate="mean")
     with pytest.raises(ValueError, match="split into groups of 2"):
         occlusion.output_occlusion(network, images, group=2)
     with pytest.raises(ValueError, match=r"not \(batch, unit\)"):
@@ -207,10 +240,10 @@ def test_bad_arguments_of_maps_and_outputs_are_refused():
 
 # --- Strides --------------------------------------------------------------------
 
+
 def small():
     lasagne.random.set_rng(np.random.RandomState(0))
-    return L.Conv2DLayer(L.InputLayer((None, 1, 10, 9), name="image"), 2, 3, pad=1,
-                         name="conv")
+    return L.Conv2DLayer(L.InputLayer((None, 1, 10, 9), name="image"), 2, 3, pad=1, name="conv")
 
 
 def noise(count=1, shape=(1, 10, 9)):
@@ -218,8 +251,11 @@ def noise(count=1, shape=(1, 10, 9)):
 
 
 def test_a_stride_that_misses_the_receptive_field_is_refused():
-    with pytest.raises(ValueError, match="stride 4 is larger than the receptive field of "
-                       "layer 'conv', 3 × 3 pixels.*choose 3 at most"):
+    with pytest.raises(
+        ValueError,
+        match="stride 4 is larger than the receptive field of "
+        "layer 'conv', 3 × 3 pixels.*choose 3 at most",
+    ):
         occlusion.neuron_occlusion(small(), noise(), size=3, stride=4)
 
 
@@ -232,8 +268,9 @@ def test_every_neuron_is_occluded_somewhere(size, stride, method):
     for place in np.ndindex(10, 9):
         peak = np.zeros_like(image)
         peak[0, 0][place] = 100  # makes the maximal neuron lie here, by either sign
-        found = occlusion.neuron_occlusion(layer, image + peak, size=size, stride=stride,
-                                           method=method)
+        found = occlusion.neuron_occlusion(
+            layer, image + peak, size=size, stride=stride, method=method
+        )
         assert np.isfinite(found).any(axis=(2, 3)).all()
         if size > 3:  # the peak cannot escape then
             assert np.nanmax(np.abs(found), axis=(2, 3)).min() > 0
@@ -242,8 +279,9 @@ def test_every_neuron_is_occluded_somewhere(size, stride, method):
 def test_the_middle_stands_for_a_field_that_the_stride_misses():
     """A network that is its last pixel, occluded there although the stride passes by."""
     source = L.InputLayer((None, 1, 5, 5), name="image")
-    layer = L.Conv2DLayer(source, 1, 2, stride=3, nonlinearity=None, name="corners",
-                          W=lasagne.init.Constant(1))
+    layer = L.Conv2DLayer(
+        source, 1, 2, stride=3, nonlinearity=None, name="corners", W=lasagne.init.Constant(1)
+    )
     image = np.zeros((1, 1, 5, 5), np.float32)
     image[0, 0, 3:, 3:] = 1
     found = occlusion.neuron_occlusion(layer, image, size=1, stride=2)
@@ -263,16 +301,20 @@ def test_a_stride_beyond_the_image_is_refused(call):
 
 # --- What shows through the occluder ----------------------------------------------
 
+
 def occluded_by_hand(layer, images, fill, size, k):
     """Sum of the map of feature k on images with an occluder around every pixel."""
+
     def score(pictures):
         return saliency.feature_maps(layer, pictures)[:, k].sum(axis=(1, 2))
+
     reach, out = size // 2, np.zeros((len(images), *images.shape[2:]))
     fill = np.broadcast_to(fill, images.shape)
     for row, column in np.ndindex(*images.shape[2:]):
         hidden = images.copy()
-        place = np.s_[:, :, max(row - reach, 0):row + reach + 1,
-                      max(column - reach, 0):column + reach + 1]
+        place = np.s_[
+            :, :, max(row - reach, 0) : row + reach + 1, max(column - reach, 0) : column + reach + 1
+        ]
         hidden[place] = fill[place]
         out[:, row, column] = score(images) - score(hidden)
     return out
@@ -298,48 +340,75 @@ def test_any_picture_shows_through_the_occluder(name, method):
     options = dict(size=3, fill=fill, method=method)
     found = occlusion.map_occlusion(layer, images, aggregate="sum", **options)
     for k in range(2):
-        np.testing.assert_allclose(found[k], occluded_by_hand(layer, images, shown, 3, k),
-                                   atol=1e-4)
+        np.testing.assert_allclose(
+            found[k], occluded_by_hand(layer, images, shown, 3, k), atol=1e-4
+        )
     # The same occluders, read off one neuron and off units above the map.
     units = L.DenseLayer(layer, 2, W=lasagne.init.Constant(0), nonlinearity=None, name="units")
     weights = np.zeros(units.W.get_value().shape, np.float32)
     weights[:90, 0] = weights[90:, 1] = 1
     units.W.set_value(weights)
-    np.testing.assert_allclose(occlusion.output_occlusion(units, images, **options), found,
-                               atol=1e-4)
+    np.testing.assert_allclose(
+        occlusion.output_occlusion(units, images, **options), found, atol=1e-4
+    )
     neurons = occlusion.neuron_occlusion(layer, images, **options)
-    np.testing.assert_allclose(neurons, occlusion.neuron_occlusion(
-        layer, images, **{**options, "method": "whole"}), atol=1e-5)
+    np.testing.assert_allclose(
+        neurons,
+        occlusion.neuron_occlusion(layer, images, **{**options, "method": "whole"}),
+        atol=1e-5,
+    )
 
 
-@pytest.mark.parametrize("fill, message", [
-    (np.nan, "fill holds values that are not finite"), (np.inf, "not finite"),
-    ([0, np.nan], "not finite"), ("grey", "fill must be numbers"), (None, "not finite"),
-    (np.zeros(3), r"fill has shape \(3,\); it must be one number, or of shape \(2,\)"),
-    (np.zeros((10, 9)), "fill has shape"), (np.zeros((2, 9, 10)), "fill has shape"),
-    (np.zeros((1, 10, 9)), "fill has shape"), (np.zeros((2, 2, 10, 9)), "fill has shape"),
-    (np.zeros((3, 1, 10, 9)), "fill has shape")])
+@pytest.mark.parametrize(
+    "fill, message",
+    [
+        (np.nan, "fill holds values that are not finite"),
+        (np.inf, "not finite"),
+        ([0, np.nan], "not finite"),
+        ("grey", "fill must be numbers"),
+        (None, "not finite"),
+        (np.zeros(3), r"fill has shape \(3,\); it must be one number, or of shape \(2,\)"),
+        (np.zeros((10, 9)), "fill has shape"),
+        (np.zeros((2, 9, 10)), "fill has shape"),
+        (np.zeros((1, 10, 9)), "fill has shape"),
+        (np.zeros((2, 2, 10, 9)), "fill has shape"),
+        (np.zeros((3, 1, 10, 9)), "fill has shape"),
+    ],
+)
 def test_other_fills_are_refused(fill, message):
     layer = L.Conv2DLayer(L.InputLayer((None, 2, 10, 9)), 2, 3, name="conv")
     units = L.DenseLayer(layer, 2, name="units")
-    for call, top in ((occlusion.neuron_occlusion, layer), (occlusion.map_occlusion, layer),
-                      (occlusion.output_occlusion, units)):
+    for call, top in (
+        (occlusion.neuron_occlusion, layer),
+        (occlusion.map_occlusion, layer),
+        (occlusion.output_occlusion, units),
+    ):
         with pytest.raises(ValueError, match=message):
             call(top, noise(3, (2, 10, 9)), size=3, fill=fill)
 
 
 # --- Inputs that are no images ----------------------------------------------------
 
-@pytest.mark.parametrize("shape, above", [
-    ((None, 8), None), ((None, 2, 9), None), ((None, 2, 3, 4, 5), None),
-    ((None, 10, 9, 2), (0, 3, 1, 2))])
+
+@pytest.mark.parametrize(
+    "shape, above",
+    [
+        ((None, 8), None),
+        ((None, 2, 9), None),
+        ((None, 2, 3, 4, 5), None),
+        ((None, 10, 9, 2), (0, 3, 1, 2)),
+    ],
+)
 def test_occlusion_of_what_is_no_image_is_refused(shape, above):
     network = L.InputLayer(shape, name="odd")
     if above:
         network = L.DimshuffleLayer(network, above)
     units = L.DenseLayer(network, 2, name="units")
-    with pytest.raises(ValueError, match=r"occlusion needs images \(batch, channel, row, "
-                       r"column\), and input 'odd'"):
+    with pytest.raises(
+        ValueError,
+        match=r"occlusion needs images \(batch, channel, row, "
+        r"column\), and input 'odd'",
+    ):
         occlusion.output_occlusion(units, np.zeros((1, *shape[1:]), np.float32), size=3)
 
 
@@ -354,8 +423,9 @@ def test_occlusion_beside_a_vector_input():
         occlusion.output_occlusion(units, arrays, size=3, wrt=1)
 
 
-@pytest.mark.parametrize("call", [occlusion.neuron_occlusion, occlusion.map_occlusion,
-                                  occlusion.output_occlusion])
+@pytest.mark.parametrize(
+    "call", [occlusion.neuron_occlusion, occlusion.map_occlusion, occlusion.output_occlusion]
+)
 def test_inputs_that_leave_their_size_open(call):
     lasagne.random.set_rng(np.random.RandomState(0))
     network = L.Conv2DLayer(L.InputLayer((None, 2, None, None)), 3, 3, pad=1, name="conv")
@@ -364,8 +434,13 @@ def test_inputs_that_leave_their_size_open(call):
         layer = L.DenseLayer(L.GlobalPoolLayer(layer), 2, name="units")
     for shape in ((11, 8), (6, 14)):
         images = noise(2, (2, *shape))
-        np.testing.assert_allclose(*(call(layer, images, size=3, stride=2, method=method)
-                                     for method in ("local", "whole")), atol=1e-5)
+        np.testing.assert_allclose(
+            *(
+                call(layer, images, size=3, stride=2, method=method)
+                for method in ("local", "whole")
+            ),
+            atol=1e-5,
+        )
 
 
 def test_what_was_prepared_for_another_layer_is_refused():
@@ -373,6 +448,7 @@ def test_what_was_prepared_for_another_layer_is_refused():
     method = occlusion.prepared(Stack(layer))
     np.testing.assert_array_equal(
         occlusion.neuron_occlusion(layer, noise(), size=3, method=method),
-        occlusion.neuron_occlusion(layer, noise(), size=3))
+        occlusion.neuron_occlusion(layer, noise(), size=3),
+    )
     with pytest.raises(ValueError, match="prepared for layer 'conv', not for 'conv'"):
         occlusion.neuron_occlusion(small(), noise(), size=3, method=method)

@@ -1,9 +1,11 @@
 """Overlay steps on maps whose answer is known."""
+
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from cnnviz import overlay
+from cnnviz.attribution import overlay
 
 
 def disc(centre, radius, side=32):
@@ -18,7 +20,7 @@ def test_a_bright_disc_is_found_exactly():
 
 def test_a_smooth_hill_is_cut_between_the_markers():
     rows, columns = np.mgrid[:41, :41] - 20
-    hill = np.exp(-(rows ** 2 + columns ** 2) / (2 * 6.0 ** 2))
+    hill = np.exp(-(rows**2 + columns**2) / (2 * 6.0**2))
     mask = overlay.important(hill, low=0.2, high=0.5)
     assert mask[hill >= 0.5].all() and not mask[hill <= 0.2].any()
     # The steepest place of a Gaussian hill is one sigma from its centre; the
@@ -28,6 +30,7 @@ def test_a_smooth_hill_is_cut_between_the_markers():
 
 def test_two_peaks_give_two_areas():
     from scipy import ndimage
+
     peaks = disc((8, 8), 3).astype(float) + 0.8 * disc((22, 24), 3)
     _, count = ndimage.label(overlay.important(overlay.smooth(peaks)))
     assert count == 2
@@ -48,8 +51,7 @@ def test_negative_saliency_is_not_important():
 @given(st.integers(0, 10**6), st.floats(1e-6, 1e6))
 def test_scale_does_not_matter(seed, factor):
     saliency = overlay.smooth(np.random.RandomState(seed).randn(16, 16))
-    np.testing.assert_array_equal(overlay.important(saliency),
-                                  overlay.important(saliency * factor))
+    np.testing.assert_array_equal(overlay.important(saliency), overlay.important(saliency * factor))
 
 
 def test_not_finite_saliency_and_odd_shares_are_refused():
@@ -69,11 +71,11 @@ def test_smoothing_keeps_the_sum_and_other_maps():
 def test_brightening_moves_half_way_to_white_inside_only():
     image = np.array([[0.2, 0.4], [0.6, 1.0]])
     mask = np.array([[True, False], [True, True]])
-    np.testing.assert_allclose(overlay.brighten(image, mask),
-                               [[0.6, 0.4], [0.8, 1.0]])
+    np.testing.assert_allclose(overlay.brighten(image, mask), [[0.6, 0.4], [0.8, 1.0]])
     colour = np.stack([image] * 3, axis=-1)
-    np.testing.assert_allclose(overlay.brighten(colour, mask)[..., 1],
-                               overlay.brighten(image, mask))
+    np.testing.assert_allclose(
+        overlay.brighten(colour, mask)[..., 1], overlay.brighten(image, mask)
+    )
     with pytest.raises(ValueError, match="mask of shape"):
         overlay.brighten(image, np.ones((3, 2), bool))
 
@@ -104,8 +106,9 @@ def test_a_common_peak_makes_maps_comparable():
     weak, strong = disc((12, 12), 4).astype(float), 10 * disc((12, 12), 4).astype(float)
     assert overlay.important(weak).any()
     assert not overlay.important(weak, peak=strong.max()).any()
-    np.testing.assert_array_equal(overlay.important(strong, peak=strong.max()),
-                                  overlay.important(strong))
+    np.testing.assert_array_equal(
+        overlay.important(strong, peak=strong.max()), overlay.important(strong)
+    )
 
 
 @settings(max_examples=30, deadline=None)
@@ -134,11 +137,17 @@ def test_limits_are_the_largest_magnitude_of_all_maps():
     assert overlay.limit(np.zeros((2, 2)), np.full((2, 2), np.nan)) == 1
 
 
-@pytest.mark.parametrize("box, bounds", [
-    ((-3, 2, 5, 9), (1.5, -0.5, 7, 5)), ((4, 6, 30, 40), (5.5, 3.5, 6, 6)),
-    ((1, 2, 4, 4), (1.5, 0.5, 2, 3))])
+@pytest.mark.parametrize(
+    "box, bounds",
+    [
+        ((-3, 2, 5, 9), (1.5, -0.5, 7, 5)),
+        ((4, 6, 30, 40), (5.5, 3.5, 6, 6)),
+        ((1, 2, 4, 4), (1.5, 0.5, 2, 3)),
+    ],
+)
 def test_receptive_fields_are_clipped_at_the_border(box, bounds):
-    from cnnviz.figures import style
+    from cnnviz.thesis.figures import style
+
     axes = style.new(2).add_subplot()
     image = np.zeros((10, 12))
     style.show_box(axes, box, image)
@@ -146,7 +155,8 @@ def test_receptive_fields_are_clipped_at_the_border(box, bounds):
 
 
 def test_panels_are_drawn_with_a_common_peak():
-    from cnnviz.figures import style
+    from cnnviz.thesis.figures import style
+
     weak = disc((8, 8), 4, side=20).astype(float)
     for peak, count in ((None, 1), (10.0, 0)):
         axes = style.new(2).add_subplot()

@@ -1,4 +1,5 @@
 """Networks of one's own: every code block of docs/own_network.md, and pickled parameters."""
+
 import ast
 import os
 import pickle
@@ -14,15 +15,17 @@ import numpy as np
 import pytest
 from skimage import io
 
-from cnnviz import cli, errors, files, paths, saliency
-from cnnviz.backend import lasagne
-from cnnviz.commands import visualize as command
-from cnnviz.figures import visualize
+from cnnviz.attribution import saliency
+from cnnviz.cli import dispatch
+from cnnviz.cli.commands import visualize as command
 from cnnviz.networks import own
 from cnnviz.networks.layers import find_layer
+from cnnviz.runtime import errors, files, paths
+from cnnviz.runtime.backend import lasagne
+from cnnviz.thesis.figures import visualize
 
 DOCS = paths.REPOSITORY / "docs"
-STEPS = 30   # of training: what is learned plays no part here
+STEPS = 30  # of training: what is learned plays no part here
 
 
 def blocks():
@@ -43,7 +46,7 @@ def run_command(words, monkeypatch):
         monkeypatch.setattr(sys, "argv", [*words[1:], "--steps", str(STEPS)])
         runpy.run_path(words[1], run_name="__main__")
     else:
-        assert words[0] == "cnnviz" and cli.main(words[1:]) == 0, words
+        assert words[0] == "cnnviz" and dispatch.main(words[1:]) == 0, words
 
 
 @pytest.fixture(scope="module")
@@ -66,8 +69,13 @@ def finished(tmp_path_factory):
 
 def test_every_figure_is_there(finished):
     folder, _ = finished
-    figures = [words[words.index("-o") + 1] for language, code in blocks()
-               if language == "bash" for words in commands(code) if "-o" in words]
+    figures = [
+        words[words.index("-o") + 1]
+        for language, code in blocks()
+        if language == "bash"
+        for words in commands(code)
+        if "-o" in words
+    ]
     assert len(figures) == len(set(figures)) == 9
     for name in (*figures, "by_hand.png"):
         if name.endswith(".png"):
@@ -77,18 +85,24 @@ def test_every_figure_is_there(finished):
 
 
 def test_every_method_is_shown():
-    shown = {words[words.index("--method") + 1] for language, code in blocks()
-             if language == "bash" for words in commands(code) if "--method" in words}
+    shown = {
+        words[words.index("--method") + 1]
+        for language, code in blocks()
+        if language == "bash"
+        for words in commands(code)
+        if "--method" in words
+    }
     assert shown | {"gradient-max"} == set(command.METHODS)
-    assert set(visualize.UNITS) == {name for name in command.METHODS
-                                    if not name.endswith("exemplar")}
+    assert set(visualize.UNITS) == {
+        name for name in command.METHODS if not name.endswith("exemplar")
+    }
 
 
 def test_python_gives_what_the_command_gives(finished):
     folder, names = finished
     maps = files.load_arrays(folder / "occlusion.npz")["maps"]
     visited = ~np.isnan(maps)
-    assert visited.sum() == 64     # every second pixel of 16 × 16
+    assert visited.sum() == 64  # every second pixel of 16 × 16
     np.testing.assert_array_equal(maps[visited], names["lost"][:, 0][visited])
     assert names["mask"].shape == (32, 32) and names["found"].reached.shape == (1,)
     assert names["box"][2] - names["box"][0] == 16
@@ -97,16 +111,20 @@ def test_python_gives_what_the_command_gives(finished):
 def test_the_document_shows_the_file_s_own_build():
     """But for constants that the file names."""
     code = (DOCS / "own_network.py").read_text(encoding="utf-8")
-    build = code[code.index("def build"):code.index("def picture")]
+    build = code[code.index("def build") : code.index("def picture")]
     for name, value in (("SIDE, SIDE", "32, 32"), ("len(SHAPES)", "3")):
         build = build.replace(name, value)
     shown = next(code for _, code in blocks() if "def build" in code)
 
     def body(text):
-        tree = ast.parse(textwrap.dedent(text[text.index("def build"):]))
-        kept = [part for part in tree.body[0].body if not (
-            isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant))]
+        tree = ast.parse(textwrap.dedent(text[text.index("def build") :]))
+        kept = [
+            part
+            for part in tree.body[0].body
+            if not (isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant))
+        ]
         return [ast.dump(part) for part in kept]
+
     assert body(build) == body(shown)
 
 
@@ -114,11 +132,12 @@ def test_the_example_draws_what_it_says():
     example = runpy.run_path(str(DOCS / "own_network.py"))
     images, labels = example["batch"](np.random.RandomState(0), 12)
     assert images.shape == (12, 1, 32, 32) and set(labels) <= {0, 1, 2}
-    assert np.abs(images).max() <= 2     # grey values in [0, 1]
+    assert np.abs(images).max() <= 2  # grey values in [0, 1]
     assert example["build"]().output_shape == (None, 3)
 
 
 # --- Pickled parameters -------------------------------------------------------------
+
 
 @pytest.fixture
 def pickled(tmp_path):
@@ -138,11 +157,28 @@ def build():
 
     def run(content, *words, image="picture.png"):
         (tmp_path / "net.pkl").write_bytes(content)
-        status = cli.main(["visualize", "--network", str(code), "--weights",
-                           str(tmp_path / "net.pkl"), "--layer", "conv", "--feature", "1",
-                           "--image", str(tmp_path / image), "-o", str(tmp_path / "out.png"),
-                           "--raw-output", str(tmp_path / "raw.npz"), *words])
+        status = dispatch.main(
+            [
+                "visualize",
+                "--network",
+                str(code),
+                "--weights",
+                str(tmp_path / "net.pkl"),
+                "--layer",
+                "conv",
+                "--feature",
+                "1",
+                "--image",
+                str(tmp_path / image),
+                "-o",
+                str(tmp_path / "out.png"),
+                "--raw-output",
+                str(tmp_path / "raw.npz"),
+                *words,
+            ]
+        )
         return None if status else files.load_arrays(tmp_path / "raw.npz")
+
     run.folder, run.network, run.values = tmp_path, network, values
     run.grey = np.moveaxis(io.imread(tmp_path / "picture.png") / 255, -1, 0)
     return run
@@ -150,25 +186,38 @@ def build():
 
 def expected_map(pickled, image):
     lasagne.layers.set_all_param_values(
-        pickled.network, [each.astype(np.float32) for each in pickled.values])
+        pickled.network, [each.astype(np.float32) for each in pickled.values]
+    )
     return saliency.feature_saliency(find_layer(pickled.network, "conv"), image, [1])[:, 0]
 
 
-@pytest.mark.parametrize("protocol, wrap", [
-    (2, list), (4, tuple), (2, lambda values: {"values": values, "synset words": ["a", "b"]}),
-    (0, lambda values: {"param values": values}), (5, lambda values: {"param_values": values}),
-    (2, lambda values: [np.asfortranarray(each, ">f4") for each in values])])
+@pytest.mark.parametrize(
+    "protocol, wrap",
+    [
+        (2, list),
+        (4, tuple),
+        (2, lambda values: {"values": values, "synset words": ["a", "b"]}),
+        (0, lambda values: {"param values": values}),
+        (5, lambda values: {"param_values": values}),
+        (2, lambda values: [np.asfortranarray(each, ">f4") for each in values]),
+    ],
+)
 def test_parameters_of_pickles_are_used(pickled, wrap, protocol):
     found = pickled(pickle.dumps(wrap(pickled.values), protocol))
     np.testing.assert_allclose(found["image"][0], pickled.grey, atol=1e-6)
-    np.testing.assert_allclose(found["maps"], expected_map(pickled, found["image"]),
-                               rtol=1e-5)
+    np.testing.assert_allclose(found["maps"], expected_map(pickled, found["image"]), rtol=1e-5)
 
 
-@pytest.mark.parametrize("key, mean", [
-    ("mean image", np.arange(330.).reshape(3, 10, 11)), ("mean value", 117.5),
-    ("mean_image", np.arange(330.).reshape(1, 3, 10, 11)),
-    ("mean value", np.array([100., 110, 120])), ("mean", [100., 110, 120])])
+@pytest.mark.parametrize(
+    "key, mean",
+    [
+        ("mean image", np.arange(330.0).reshape(3, 10, 11)),
+        ("mean value", 117.5),
+        ("mean_image", np.arange(330.0).reshape(1, 3, 10, 11)),
+        ("mean value", np.array([100.0, 110, 120])),
+        ("mean", [100.0, 110, 120]),
+    ],
+)
 def test_the_mean_image_is_subtracted_unless_another_is_given(pickled, capsys, mean, key):
     """Of grey values up to 255, as these networks take them."""
     content = pickle.dumps({"values": pickled.values, key: mean}, 2)
@@ -184,15 +233,17 @@ def test_the_mean_image_is_subtracted_unless_another_is_given(pickled, capsys, m
 def test_a_mean_image_of_grey_values_up_to_one_is_taken_as_such(pickled):
     mean = np.random.RandomState(0).rand(3, 10, 11)
     content = pickle.dumps({"values": pickled.values, "mean image": mean}, 2)
-    np.testing.assert_allclose(pickled(content, "--std", "0.5")["image"][0],
-                               (pickled.grey - mean) / 0.5, atol=1e-6)
+    np.testing.assert_allclose(
+        pickled(content, "--std", "0.5")["image"][0], (pickled.grey - mean) / 0.5, atol=1e-6
+    )
 
 
 def test_a_mean_image_of_another_size_is_averaged(pickled, capsys):
     mean = np.random.RandomState(0).rand(3, 16, 16) * 255
     found = pickled(pickle.dumps({"values": pickled.values, "mean image": mean}, 2))
-    np.testing.assert_allclose(found["image"][0], 255 * pickled.grey
-                               - mean.mean(axis=(1, 2), keepdims=True), atol=1e-3)
+    np.testing.assert_allclose(
+        found["image"][0], 255 * pickled.grey - mean.mean(axis=(1, 2), keepdims=True), atol=1e-3
+    )
     assert "the mean image has 16 × 16 pixels" in capsys.readouterr().out
 
 
@@ -200,39 +251,50 @@ def test_arrays_stay_as_they_are(pickled):
     """They are the network's own input already."""
     array = np.random.RandomState(0).randn(3, 10, 11).astype(np.float32)
     np.save(pickled.folder / "x.npy", array)
-    found = pickled(pickle.dumps({"values": pickled.values, "mean value": 100.0}, 2),
-                    image="x.npy")
+    found = pickled(pickle.dumps({"values": pickled.values, "mean value": 100.0}, 2), image="x.npy")
     np.testing.assert_array_equal(found["image"][0], array)
 
 
 def test_exemplars_are_shown_with_the_mean(pickled):
-    content = pickle.dumps({"values": pickled.values, "mean image": np.full((3, 10, 11), 99.)})
+    content = pickle.dumps({"values": pickled.values, "mean image": np.full((3, 10, 11), 99.0)})
     assert "patch" in pickled(content, "--method", "exemplar", "--steps", "2")
 
 
-@pytest.mark.parametrize("content, message", [
-    ({"weights": []}, "holds weights; the network's parameters are looked for under"),
-    ({}, "holds nothing; the network's parameters"), (3, "are no list of arrays"),
-    ([[1.0, 2.0]], "are no list of arrays"), ([np.zeros(3)], "holds 1 arrays, and the network "
-                                              "has 4 parameters (conv.W, conv.b, output.W"),
-    ("short", "array 0 (conv.W) has shape (1, 3, 3, 3) instead of (2, 3, 3, 3)"),
-    ("nan", "array 3 (output.b) holds values that are not finite"),
-    ("huge", "array 3 (output.b) holds values that are not finite"),
-    ("mean", "its mean image has shape (4,), and the network's input has 3 channels"),
-    ("odd mean", "its mean image is no array"), ("nan mean", "its mean image is no array"),
-    ("layer", "net.pkl: asks for 'lasagne.layers"), ("function", "asks for 'posix.system'"),
-    (b"no pickle", "net.pkl: truncated or not a pickle"), (b"", "truncated or not"),
-    (b"version https://git-lfs.github.com/spec/v1\n", "'git lfs pull'")], ids=str)
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        ({"weights": []}, "holds weights; the network's parameters are looked for under"),
+        ({}, "holds nothing; the network's parameters"),
+        (3, "are no list of arrays"),
+        ([[1.0, 2.0]], "are no list of arrays"),
+        (
+            [np.zeros(3)],
+            "holds 1 arrays, and the network has 4 parameters (conv.W, conv.b, output.W",
+        ),
+        ("short", "array 0 (conv.W) has shape (1, 3, 3, 3) instead of (2, 3, 3, 3)"),
+        ("nan", "array 3 (output.b) holds values that are not finite"),
+        ("huge", "array 3 (output.b) holds values that are not finite"),
+        ("mean", "its mean image has shape (4,), and the network's input has 3 channels"),
+        ("odd mean", "its mean image is no array"),
+        ("nan mean", "its mean image is no array"),
+        ("layer", "net.pkl: asks for 'lasagne.layers"),
+        ("function", "asks for 'posix.system'"),
+        (b"no pickle", "net.pkl: truncated or not a pickle"),
+        (b"", "truncated or not"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "'git lfs pull'"),
+    ],
+    ids=str,
+)
 def test_pickles_that_do_not_fit_are_one_line(pickled, capsys, content, message):
     if isinstance(content, str):
         values = list(pickled.values)
         values[0] = values[0][:1] if content == "short" else values[0]
         values[3] = values[3] * {"nan": np.nan, "huge": 1e300}.get(content, 1)
         content = {
-            "values": values, "mean image": {"mean": np.ones(4), "odd mean": "grey",
-                                             "nan mean": np.nan}.get(content),
-            "other": {"layer": pickled.network.input_layer,
-                      "function": os.system}.get(content)}
+            "values": values,
+            "mean image": {"mean": np.ones(4), "odd mean": "grey", "nan mean": np.nan}.get(content),
+            "other": {"layer": pickled.network.input_layer, "function": os.system}.get(content),
+        }
     if not isinstance(content, bytes):
         content = pickle.dumps(content, 2)
     assert pickled(content) is None
@@ -245,12 +307,15 @@ def test_files_without_a_known_suffix_are_told_by_their_content(pickled, tmp_pat
         (tmp_path / name).write_bytes(pickle.dumps(pickled.values, protocol))
         network = own.build(tmp_path / "net.py")
         own.load(tmp_path / name, network)
-        np.testing.assert_array_equal(lasagne.layers.get_all_param_values(network)[0],
-                                      pickled.values[0].astype(np.float32))
+        np.testing.assert_array_equal(
+            lasagne.layers.get_all_param_values(network)[0], pickled.values[0].astype(np.float32)
+        )
 
 
 def test_an_array_of_objects_says_how_to_save_instead(pickled, tmp_path):
     np.savez(tmp_path / "x.npz", np.array(pickled.values, object))
-    with pytest.raises(errors.UserError, match="x.npz: arr_0: an array of Python objects.*"
-                                               "write it with 'numpy.savez"):
+    with pytest.raises(
+        errors.UserError,
+        match="x.npz: arr_0: an array of Python objects.*write it with 'numpy.savez",
+    ):
         own.load(tmp_path / "x.npz", own.build(tmp_path / "net.py"))

@@ -1,11 +1,13 @@
 """Receptive fields against literals and against perturbed pixels."""
+
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from cnnviz.backend import T, function, lasagne
+from cnnviz.attribution.receptive_field import depth, receptive_field
 from cnnviz.networks import die, layers
-from cnnviz.receptive_field import depth, receptive_field
+from cnnviz.runtime.backend import T, function, lasagne
 
 L = lasagne.layers
 
@@ -21,14 +23,11 @@ def test_figure_2_5_has_a_field_of_6_by_6():
     assert receptive_field(figure_2_5()).size == (6, 6)
 
 
-@pytest.mark.parametrize("name, sizes", [
-    ("c1", [4]), ("c4", [4, 10, 22, 46]), ("c9", [8, 22, 50])])
+@pytest.mark.parametrize("name, sizes", [("c1", [4]), ("c4", [4, 10, 22, 46]), ("c9", [8, 22, 50])])
 def test_fields_of_the_die_networks(name, sizes):
-    found = [receptive_field(layer) for layer in
-             layers.pooling_layers(die.build(name))]
+    found = [receptive_field(layer) for layer in layers.pooling_layers(die.build(name))]
     assert [field.size for field in found] == [(size, size) for size in sizes]
-    assert [field.stride for field in found] == [
-        (2 ** k, 2 ** k) for k in range(1, len(sizes) + 1)]
+    assert [field.stride for field in found] == [(2**k, 2**k) for k in range(1, len(sizes) + 1)]
 
 
 def test_boxes_are_clipped_at_the_border():
@@ -58,9 +57,14 @@ def test_dense_layers_have_none():
 
 
 @settings(max_examples=12, deadline=None)
-@given(st.lists(st.tuples(st.sampled_from(["conv", "same", "pool"]),
-                          st.integers(1, 5), st.integers(1, 3)),
-                min_size=1, max_size=4), st.integers(0, 10**6))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["conv", "same", "pool"]), st.integers(1, 5), st.integers(1, 3)),
+        min_size=1,
+        max_size=4,
+    ),
+    st.integers(0, 10**6),
+)
 def test_box_is_exactly_where_the_input_matters(stack, seed):
     """Positive weights and no zeros: every pixel of the field matters."""
     side = 40
@@ -70,21 +74,19 @@ def test_box_is_exactly_where_the_input_matters(stack, seed):
         if kind == "conv":
             network = L.Conv2DLayer(network, 1, size, stride=stride, **positive)
         elif kind == "same":
-            network = layers.SameConv2DLayer(network, 1, size | 1,
-                                             stride=stride, **positive)
+            network = layers.SameConv2DLayer(network, 1, size | 1, stride=stride, **positive)
         else:  # averages, since a maximum hides all but one pixel
-            network = L.Pool2DLayer(network, size, stride=stride,
-                                    mode="average_inc_pad")
+            network = L.Pool2DLayer(network, size, stride=stride, mode="average_inc_pad")
         if min(network.output_shape[2:]) < 6:
             return
     rng = np.random.RandomState(seed)
     row, column = (rng.randint(extent) for extent in network.output_shape[2:])
     inputs = T.tensor4()
     neuron = L.get_output(network, inputs)[0, 0, row, column]
-    gradient = function([inputs], T.grad(neuron, inputs))(
-        np.zeros((1, 1, side, side), np.float32))[0, 0]
-    top, left, bottom, right = receptive_field(network).box(
-        row, column, gradient.shape)
+    gradient = function([inputs], T.grad(neuron, inputs))(np.zeros((1, 1, side, side), np.float32))[
+        0, 0
+    ]
+    top, left, bottom, right = receptive_field(network).box(row, column, gradient.shape)
     inside = np.zeros(gradient.shape, bool)
     inside[top:bottom, left:right] = True
     assert not gradient[~inside].any()

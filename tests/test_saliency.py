@@ -1,14 +1,17 @@
 """Gradient saliency against hand-worked networks and finite differences."""
+
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from cnnviz import backend, inputs, saliency
-from cnnviz.backend import lasagne, theano
-from cnnviz.local import Stack
-from cnnviz.networks import defauw, die, layers
+from cnnviz.attribution import saliency
+from cnnviz.attribution.windowed import Stack
+from cnnviz.networks import defauw, die, inputs, layers
+from cnnviz.runtime import backend
+from cnnviz.runtime.backend import lasagne, theano
 
 L = lasagne.layers
 
@@ -17,8 +20,7 @@ def linear_layer(kernel, side=5):
     """One valid cross-correlation with a known kernel, no non-linearity."""
     kernel = np.asarray(kernel, np.float32)
     inputs = L.InputLayer((None, kernel.shape[0], side, side), name="input")
-    layer = L.Conv2DLayer(inputs, 1, kernel.shape[1:], nonlinearity=None,
-                          name="linear")
+    layer = L.Conv2DLayer(inputs, 1, kernel.shape[1:], nonlinearity=None, name="linear")
     layer.W.set_value(kernel[None, :, ::-1, ::-1])  # Lasagne 0.1 flips
     return layer
 
@@ -30,8 +32,7 @@ def forward64(network, image):
         if isinstance(layer, L.Conv2DLayer):
             W, b = (p.get_value().astype(np.float64) for p in layer.get_params())
             padded = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)))
-            windows = np.lib.stride_tricks.sliding_window_view(
-                padded, (3, 3), axis=(2, 3))
+            windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(2, 3))
             x = np.einsum("ncijkl,fckl->nfij", windows, W)
             x = np.maximum(x + b[:, None, None], 0)
         elif isinstance(layer, L.MaxPool2DLayer):
@@ -41,9 +42,9 @@ def forward64(network, image):
 
 
 def test_gradient_of_the_maximum_is_the_kernel_at_its_place():
-    kernel = np.array([[[1., 2.], [3., 4.]]])
+    kernel = np.array([[[1.0, 2.0], [3.0, 4.0]]])
     image = np.zeros((1, 1, 5, 5), np.float32)
-    image[0, 0, 3, 2] = 1          # the last entry of the kernel meets it
+    image[0, 0, 3, 2] = 1  # the last entry of the kernel meets it
     found = saliency.feature_saliency(linear_layer(kernel), image)[0, 0]
     expected = np.zeros((5, 5))
     expected[2:4, 1:3] = kernel[0]
@@ -54,12 +55,13 @@ def test_gradient_of_the_sum_counts_the_windows_of_every_pixel():
     found = saliency.feature_saliency(
         linear_layer(np.ones((1, 2, 2)), side=3),
         np.random.RandomState(0).randn(1, 1, 3, 3).astype(np.float32),
-        aggregate="sum")[0, 0]
+        aggregate="sum",
+    )[0, 0]
     np.testing.assert_array_equal(found, [[1, 2, 1], [2, 4, 2], [1, 2, 1]])
 
 
 def test_channels_reduce_by_the_signed_maximum():
-    kernel = np.array([[[1.]], [[-3.]], [[2.]]])
+    kernel = np.array([[[1.0]], [[-3.0]], [[2.0]]])
     image = np.ones((1, 3, 2, 2), np.float32)
     layer = linear_layer(kernel, side=2)
     raw = saliency.feature_saliency(layer, image, aggregate="sum", raw=True)
@@ -70,14 +72,13 @@ def test_channels_reduce_by_the_signed_maximum():
 
 
 def test_tied_maxima_each_get_the_whole_gradient():
-    layer = linear_layer([[[1.]]], side=2)
+    layer = linear_layer([[[1.0]]], side=2)
     flat = np.ones((1, 1, 2, 2), np.float32)
     assert (saliency.feature_saliency(layer, flat) == 1).all()
 
 
 @settings(max_examples=10, deadline=None)
-@given(st.integers(0, 10**6), st.sampled_from(["c1", "c2", "c9"]),
-       st.sampled_from(["max", "sum"]))
+@given(st.integers(0, 10**6), st.sampled_from(["c1", "c2", "c9"]), st.sampled_from(["max", "sum"]))
 def test_gradients_equal_central_differences(seed, name, aggregate):
     """Eqs. 3.4 to 3.7 from their definition, in float64."""
     network = die.build(name, seed=seed)
@@ -91,8 +92,9 @@ def test_gradients_equal_central_differences(seed, name, aggregate):
         row, column = rng.randint(32, size=2)
         change = np.zeros_like(image, dtype=np.float64)
         change[0, row, column] = step
-        high, low = (reduce(forward64(network, image + sign * change), axis=(1, 2))
-                     for sign in (1, -1))
+        high, low = (
+            reduce(forward64(network, image + sign * change), axis=(1, 2)) for sign in (1, -1)
+        )
         expected = (high - low) / (2 * step)
         scale = np.abs(found[:, 0]).max(axis=(1, 2)) + 1e-3
         # float32 backward pass; a kink within 1e-6 of a random image is
@@ -107,17 +109,17 @@ def test_batches_and_features_do_not_change_the_result():
 
     def check(found, expected):
         # Kernels order their sums by the batch, so last digits may differ.
-        np.testing.assert_allclose(found, expected, rtol=0,
-                                   atol=1e-6 * np.abs(whole).max())
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6 * np.abs(whole).max())
+
     check(saliency.feature_saliency(layer, images, batch_size=2), whole)
     check(saliency.feature_saliency(layer, images, features=[2, 0]), whole[[2, 0]])
     for k in range(5):  # no image influences another's map
-        check(saliency.feature_saliency(layer, images[k:k + 1])[:, 0], whole[:, k])
-
+        check(saliency.feature_saliency(layer, images[k : k + 1])[:, 0], whole[:, k])
 
 
 def test_max_saliency_stays_in_the_receptive_field_of_the_maximal_neuron():
-    from cnnviz.receptive_field import receptive_field
+    from cnnviz.attribution.receptive_field import receptive_field
+
     layer = layers.find_layer(die.build("c2", seed=4), "pool2")
     image = np.random.RandomState(4).randn(1, 1, 32, 32).astype(np.float32)
     maps = saliency.feature_maps(layer, image)[0]
@@ -140,11 +142,9 @@ def two_input_layer():
 
 @pytest.mark.parametrize("wrt, expected", [(0, 2), (1, 3)])
 def test_networks_with_several_inputs(wrt, expected):
-    images = [np.random.RandomState(k).randn(2, 1, 4, 4).astype(np.float32)
-              for k in range(2)]
+    images = [np.random.RandomState(k).randn(2, 1, 4, 4).astype(np.float32) for k in range(2)]
     with pytest.warns(UserWarning, match="whole passes"):
-        found = saliency.feature_saliency(two_input_layer(), images,
-                                          aggregate="sum", wrt=wrt)
+        found = saliency.feature_saliency(two_input_layer(), images, aggregate="sum", wrt=wrt)
     assert found.shape == (1, 2, 4, 4) and (found == expected).all()
 
 
@@ -154,23 +154,31 @@ def pooled(number):
     network = L.InputLayer((number, 2, 9, 8), name="input")
     network = L.Conv2DLayer(network, 3, 3, pad="same", name="convolution")
     network = L.MaxPool2DLayer(network, 2, name="pool1")
-    return L.MaxPool2DLayer(L.Conv2DLayer(network, 2, 2, name="second"), 2, stride=1,
-                            name="pool2")
+    return L.MaxPool2DLayer(L.Conv2DLayer(network, 2, 2, name="second"), 2, stride=1, name="pool2")
 
 
-@pytest.mark.parametrize("engine, number, ways", [
-    ("torch", 4, [("max", "auto"), ("sum", "whole")]),
-    ("torch", 2, [("max", "whole")]), ("theano", 4, [("max", "whole")])])
+@pytest.mark.parametrize(
+    "engine, number, ways",
+    [
+        ("torch", 4, [("max", "auto"), ("sum", "whole")]),
+        ("torch", 2, [("max", "whole")]),
+        ("theano", 4, [("max", "whole")]),
+    ],
+)
 def test_networks_built_for_a_number_of_images_take_any(engine, number, ways):
     if engine == "torch":
         pytest.importorskip("torch")
     images = np.random.RandomState(1).randn(3, 2, 9, 8).astype(np.float32)
 
     def results(layer, images):
-        return [saliency.feature_maps(layer, images).swapaxes(0, 1),
-                *(saliency.feature_saliency(layer, images, aggregate=aggregate,
-                                            method=method)
-                  for aggregate, method in ways)]
+        return [
+            saliency.feature_maps(layer, images).swapaxes(0, 1),
+            *(
+                saliency.feature_saliency(layer, images, aggregate=aggregate, method=method)
+                for aggregate, method in ways
+            ),
+        ]
+
     backend.select(engine, "cpu")
     try:
         expected = results(pooled(None), images)
@@ -181,28 +189,33 @@ def test_networks_built_for_a_number_of_images_take_any(engine, number, ways):
         backend.select()
 
 
-@pytest.mark.parametrize("arguments, message", [
-    (dict(aggregate="mean"), "unknown aggregate 'mean'"),
-    (dict(features=3), "features 0 to 2, not 3"),
-    (dict(features=-1), "features 0 to 2, not -1"),
-    (dict(batch_size=0), "batch_size must be at least 1, not 0"),
-    (dict(batch_size=-1), "batch_size must be at least 1, not -1"),
-    (dict(wrt=1), "inputs 0 to 0, not 1"),
-])
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (dict(aggregate="mean"), "unknown aggregate 'mean'"),
+        (dict(features=3), "features 0 to 2, not 3"),
+        (dict(features=-1), "features 0 to 2, not -1"),
+        (dict(batch_size=0), "batch_size must be at least 1, not 0"),
+        (dict(batch_size=-1), "batch_size must be at least 1, not -1"),
+        (dict(wrt=1), "inputs 0 to 0, not 1"),
+    ],
+)
 def test_bad_arguments_are_refused(arguments, message):
     layer = layers.find_layer(die.build("c1"), "pool1")
     with pytest.raises(ValueError, match=message):
-        saliency.feature_saliency(
-            layer, np.zeros((1, 1, 32, 32), np.float32), **arguments)
+        saliency.feature_saliency(layer, np.zeros((1, 1, 32, 32), np.float32), **arguments)
 
 
-@pytest.mark.parametrize("images, message", [
-    (np.zeros((1, 1, 32, 31), np.float32), "has shape .*not"),
-    (np.zeros((1, 32, 32), np.float32), "has shape"),
-    (np.full((1, 1, 32, 32), np.nan, np.float32), "not finite"),
-    ([np.zeros((1, 1, 32, 32), np.float32)] * 2, "1 inputs and 2 arrays"),
-    (np.zeros((0, 1, 32, 32), np.float32), "no images"),
-])
+@pytest.mark.parametrize(
+    "images, message",
+    [
+        (np.zeros((1, 1, 32, 31), np.float32), "has shape .*not"),
+        (np.zeros((1, 32, 32), np.float32), "has shape"),
+        (np.full((1, 1, 32, 32), np.nan, np.float32), "not finite"),
+        ([np.zeros((1, 1, 32, 32), np.float32)] * 2, "1 inputs and 2 arrays"),
+        (np.zeros((0, 1, 32, 32), np.float32), "no images"),
+    ],
+)
 def test_bad_images_are_refused(images, message):
     layer = layers.find_layer(die.build("c1"), "pool1")
     with pytest.raises(ValueError, match=message):
@@ -211,11 +224,11 @@ def test_bad_images_are_refused(images, message):
 
 def test_dense_layers_have_no_feature_maps():
     with pytest.raises(ValueError, match="'output' gives 2-dimensional"):
-        saliency.feature_saliency(die.build("d5"),
-                                  np.zeros((1, 1, 32, 32), np.float32))
+        saliency.feature_saliency(die.build("d5"), np.zeros((1, 1, 32, 32), np.float32))
 
 
 # Output units (eq. 3.3).
+
 
 def two_units(shape=(1, 1, 2), nonlinearity=lasagne.nonlinearities.softmax):
     """Units that see two numbers by the weights (2, 0) and (0, 4)."""
@@ -245,15 +258,17 @@ def test_of_units_too_the_largest_channel_counts():
     raw = saliency.unit_saliency(layer, image, raw=True)
     assert raw.shape == (2, 1, 2, 1, 1)
     np.testing.assert_allclose(raw[..., 0, 0][:, 0], [[0.5, -1], [-0.5, 1]], rtol=1e-6)
-    np.testing.assert_allclose(saliency.unit_saliency(layer, image), [[[[0.5]]], [[[1]]]],
-                               rtol=1e-6)
+    np.testing.assert_allclose(
+        saliency.unit_saliency(layer, image), [[[[0.5]]], [[[1]]]], rtol=1e-6
+    )
 
 
 def joined(number):
     """Pairs (l, r), which give the outputs l + 3 r and 2 l + 4 r."""
     network = L.ReshapeLayer(L.InputLayer((number, 1, 1, 1), name="input"), (-1, 2))
-    network = L.DenseLayer(network, 2, W=np.array([[1, 2], [3, 4]], np.float32), b=None,
-                           nonlinearity=None)
+    network = L.DenseLayer(
+        network, 2, W=np.array([[1, 2], [3, 4]], np.float32), b=None, nonlinearity=None
+    )
     return L.ReshapeLayer(network, (-1, 1), name="outputs")
 
 
@@ -278,8 +293,9 @@ def pair():
 def differences(network, arrays, places, wrt=0, step=1e-6):
     """Change of all outputs ``(places, 2, units)`` with one number of an input."""
     below, variables = inputs.input_variables(network)
-    outputs = backend.function(variables, L.get_output(
-        network, dict(zip(below, variables)), deterministic=True))
+    outputs = backend.function(
+        variables, L.get_output(network, dict(zip(below, variables)), deterministic=True)
+    )
     found = []
     for place in places:
         ends = []
@@ -301,18 +317,19 @@ def test_eye_pairs_equal_central_differences(pair, without):
     rng = np.random.RandomState(1)
     for eye in range(2):
         # The largest of each unit, and some by chance, of which many are zero.
-        places = [(eye, *np.unravel_index(np.abs(each[eye]).argmax(), each[eye].shape))
-                  for each in found]
-        places += [(eye, *place) for place in zip(*(rng.randint(size, size=6)
-                                                    for size in (3, 125, 125)))]
+        places = [
+            (eye, *np.unravel_index(np.abs(each[eye]).argmax(), each[eye].shape)) for each in found
+        ]
+        places += [
+            (eye, *place) for place in zip(*(rng.randint(size, size=6) for size in (3, 125, 125)))
+        ]
         expected = differences(layer, arrays, places)
         for k, unit in enumerate((4, 1)):
             have = [found[(k, *place)] for place in places]
             np.testing.assert_allclose(have, expected[:, eye, unit], atol=1e-6 * scale)
         # The other eye's grades change as well.
         assert np.abs(expected[:2, 1 - eye]).max() > 1e-3 * scale
-    np.testing.assert_array_equal(saliency.unit_saliency(layer, arrays, [4, 1]),
-                                  found.max(axis=2))
+    np.testing.assert_array_equal(saliency.unit_saliency(layer, arrays, [4, 1]), found.max(axis=2))
 
 
 def test_the_gradient_by_another_input(pair):
@@ -325,16 +342,21 @@ def test_the_gradient_by_another_input(pair):
         assert found[0, eye, number] == pytest.approx(want[eye], rel=1e-5)
 
 
-@pytest.mark.parametrize("arguments, message", [
-    (dict(units=5), "layer 'output' has features 0 to 4, not 5"),
-    (dict(units=-1), "features 0 to 4, not -1"),
-    (dict(wrt=2), "inputs 0 to 1, not 2"),
-    (dict(wrt=1), "input 'dimensions' has no channels"),
-    (dict(images=[np.zeros((4, 3, 125, 125)), np.zeros((4, 2))]),
-     "built for 2 images, and 4 were given"),
-    (dict(images=[np.zeros((2, 3, 125, 125))]), "2 inputs and 1 arrays"),
-    (dict(images=[np.full((2, 3, 125, 125), np.inf), np.zeros((2, 2))]), "not finite"),
-])
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (dict(units=5), "layer 'output' has features 0 to 4, not 5"),
+        (dict(units=-1), "features 0 to 4, not -1"),
+        (dict(wrt=2), "inputs 0 to 1, not 2"),
+        (dict(wrt=1), "input 'dimensions' has no channels"),
+        (
+            dict(images=[np.zeros((4, 3, 125, 125)), np.zeros((4, 2))]),
+            "built for 2 images, and 4 were given",
+        ),
+        (dict(images=[np.zeros((2, 3, 125, 125))]), "2 inputs and 1 arrays"),
+        (dict(images=[np.full((2, 3, 125, 125), np.inf), np.zeros((2, 2))]), "not finite"),
+    ],
+)
 def test_bad_arguments_for_units_are_refused(pair, arguments, message):
     network, arrays = pair
     with pytest.raises(ValueError, match=message):
@@ -348,13 +370,20 @@ def test_feature_maps_are_no_output_units(pair):
 
 # --- Ties -----------------------------------------------------------------------
 
+
 def tied_network():
     """Two convolutions and overlapping pools on a picture of few grey levels."""
     lasagne.random.set_rng(np.random.RandomState(1))
     network = L.InputLayer((None, 1, 12, 12), name="image")
     network = L.MaxPool2DLayer(network, 3, stride=2, name="pool0")
-    network = L.Conv2DLayer(network, 2, 2, nonlinearity=lasagne.nonlinearities.LeakyRectify(0.1),
-                            W=lasagne.init.Normal(1), name="conv")
+    network = L.Conv2DLayer(
+        network,
+        2,
+        2,
+        nonlinearity=lasagne.nonlinearities.LeakyRectify(0.1),
+        W=lasagne.init.Normal(1),
+        name="conv",
+    )
     return L.MaxPool2DLayer(network, 2, stride=1, pad=1, name="pool")
 
 
@@ -383,22 +412,26 @@ def by_pytorch(layer, images, aggregate):
 def test_the_first_of_tied_maxima_counts_as_in_pytorch(aggregate, method):
     layer, images = tied_network(), few_levels()
     expected = by_pytorch(layer, images, aggregate)
-    found = saliency.feature_saliency(layer, images, aggregate=aggregate, raw=True,
-                                      method=method, ties="first")
+    found = saliency.feature_saliency(
+        layer, images, aggregate=aggregate, raw=True, method=method, ties="first"
+    )
     np.testing.assert_allclose(found, expected, atol=1e-6)
     # Where it matters: the other rule gives something else.
-    other = saliency.feature_saliency(layer, images, aggregate=aggregate, raw=True,
-                                      method=method)
+    other = saliency.feature_saliency(layer, images, aggregate=aggregate, raw=True, method=method)
     assert np.abs(other - expected).max() > 0.1
 
 
 def test_of_units_too_the_first_place_of_a_pooling_window_counts():
-    layer = L.DenseLayer(L.MaxPool2DLayer(L.InputLayer((None, 1, 2, 4)), 2), 1,
-                         W=lasagne.init.Constant(3), nonlinearity=None, name="sum")
+    layer = L.DenseLayer(
+        L.MaxPool2DLayer(L.InputLayer((None, 1, 2, 4)), 2),
+        1,
+        W=lasagne.init.Constant(3),
+        nonlinearity=None,
+        name="sum",
+    )
     flat = np.ones((1, 1, 2, 4), np.float32)
     assert saliency.unit_saliency(layer, flat).tolist() == [[[[3] * 4] * 2]]
-    assert saliency.unit_saliency(layer, flat, ties="first").tolist() == [
-        [[[3, 0, 3, 0], [0] * 4]]]
+    assert saliency.unit_saliency(layer, flat, ties="first").tolist() == [[[[3, 0, 3, 0], [0] * 4]]]
 
 
 def test_an_unknown_rule_for_ties_is_refused():
@@ -408,10 +441,15 @@ def test_an_unknown_rule_for_ties_is_refused():
 
 # --- What was prepared ------------------------------------------------------------
 
-@pytest.mark.parametrize("other, message", [
-    (dict(aggregate="max"), "prepared for aggregate 'sum', not for aggregate 'max'"),
-    (dict(aggregate="sum", ties="first"), "prepared for ties 'all', not for ties 'first'"),
-    (dict(aggregate="sum", layer="conv"), "prepared for layer 'pool', not for layer 'conv'")])
+
+@pytest.mark.parametrize(
+    "other, message",
+    [
+        (dict(aggregate="max"), "prepared for aggregate 'sum', not for aggregate 'max'"),
+        (dict(aggregate="sum", ties="first"), "prepared for ties 'all', not for ties 'first'"),
+        (dict(aggregate="sum", layer="conv"), "prepared for layer 'pool', not for layer 'conv'"),
+    ],
+)
 def test_what_was_prepared_for_something_else_is_refused(other, message):
     layer = tied_network()
     method = saliency.prepared(Stack(layer))["sum"]
@@ -421,17 +459,20 @@ def test_what_was_prepared_for_something_else_is_refused(other, message):
         saliency.feature_saliency(asked, few_levels(), method=method, **given)
     np.testing.assert_array_equal(
         saliency.feature_saliency(layer, few_levels(), aggregate="sum", method=method),
-        saliency.feature_saliency(layer, few_levels(), aggregate="sum", method="local"))
+        saliency.feature_saliency(layer, few_levels(), aggregate="sum", method="local"),
+    )
 
 
 def test_a_layer_of_the_same_name_is_another_layer():
     first, second = tied_network(), tied_network()
     with pytest.raises(ValueError, match="prepared for layer 'pool'"):
-        saliency.feature_saliency(second, few_levels(),
-                                  method=saliency.prepared(Stack(first))["max"])
+        saliency.feature_saliency(
+            second, few_levels(), method=saliency.prepared(Stack(first))["max"]
+        )
 
 
 # --- Axes -------------------------------------------------------------------------
+
 
 def scored(source, *above, units=2):
     """Units above an input, through layers."""
@@ -445,21 +486,35 @@ def scored(source, *above, units=2):
 #: Networks by what their input is, and the axis of its channels.
 AXES = {
     "sequence": (lambda: scored(L.InputLayer((None, 3, 9)), (L.Conv1DLayer, 2, 3)), 1),
-    "squashed sequence": (lambda: scored(L.InputLayer((None, 3, 8)),
-                                         (L.NonlinearityLayer, lasagne.nonlinearities.tanh),
-                                         (L.Conv1DLayer, 2, 3)), 1),
+    "squashed sequence": (
+        lambda: scored(
+            L.InputLayer((None, 3, 8)),
+            (L.NonlinearityLayer, lasagne.nonlinearities.tanh),
+            (L.Conv1DLayer, 2, 3),
+        ),
+        1,
+    ),
     "image": (lambda: scored(L.InputLayer((None, 3, 5, 6)), (L.Conv2DLayer, 2, 3)), 1),
     "volume": (lambda: scored(L.InputLayer((None, 3, 4, 5, 6))), 1),
-    "channels last": (lambda: scored(L.InputLayer((None, 5, 6, 3)),
-                                     (L.DimshuffleLayer, (0, 3, 1, 2)),
-                                     (L.Conv2DLayer, 2, 3)), 3),
-    "sequence, channels last": (lambda: scored(L.InputLayer((None, 9, 3)),
-                                               (L.DimshuffleLayer, (0, 2, 1)),
-                                               (L.Conv1DLayer, 2, 3)), 2),
+    "channels last": (
+        lambda: scored(
+            L.InputLayer((None, 5, 6, 3)), (L.DimshuffleLayer, (0, 3, 1, 2)), (L.Conv2DLayer, 2, 3)
+        ),
+        3,
+    ),
+    "sequence, channels last": (
+        lambda: scored(
+            L.InputLayer((None, 9, 3)), (L.DimshuffleLayer, (0, 2, 1)), (L.Conv1DLayer, 2, 3)
+        ),
+        2,
+    ),
     "dense sequence": (lambda: scored(L.InputLayer((None, 3, 9))), 1),
-    "no channels": (lambda: scored(L.InputLayer((None, 5, 6)),
-                                   (L.DimshuffleLayer, (0, "x", 1, 2)),
-                                   (L.Conv2DLayer, 2, 3)), None),
+    "no channels": (
+        lambda: scored(
+            L.InputLayer((None, 5, 6)), (L.DimshuffleLayer, (0, "x", 1, 2)), (L.Conv2DLayer, 2, 3)
+        ),
+        None,
+    ),
 }
 
 
@@ -502,8 +557,9 @@ def test_where_the_axis_cannot_be_told_it_is_asked_for():
         saliency.unit_saliency(layer, lines)
     raw = saliency.unit_saliency(layer, lines, raw=True)
     for axis in (1, 2):
-        np.testing.assert_array_equal(saliency.unit_saliency(layer, lines, channel_axis=axis),
-                                      raw.max(axis=axis + 1))
+        np.testing.assert_array_equal(
+            saliency.unit_saliency(layer, lines, channel_axis=axis), raw.max(axis=axis + 1)
+        )
     for axis in (0, 3, -1, 1.5, True):
         with pytest.raises(ValueError, match="channel_axis must lie between 1 and 2"):
             saliency.unit_saliency(layer, lines, channel_axis=axis)
@@ -513,8 +569,14 @@ def test_a_vector_is_its_own_saliency():
     """The advice to ask for the raw gradient can be followed."""
     vector = L.InputLayer((None, 4), name="vector")
     reshaped = L.ReshapeLayer(vector, ([0], 1, 2, 2))
-    layer = L.Conv2DLayer(reshaped, 1, 2, W=np.arange(4.0).reshape(1, 1, 2, 2)[..., ::-1, ::-1]
-                          .astype(np.float32), nonlinearity=None, name="conv")
+    layer = L.Conv2DLayer(
+        reshaped,
+        1,
+        2,
+        W=np.arange(4.0).reshape(1, 1, 2, 2)[..., ::-1, ::-1].astype(np.float32),
+        nonlinearity=None,
+        name="conv",
+    )
     ones = np.ones((3, 4), np.float32)
     with pytest.raises(ValueError, match="'vector' has no channels.*raw gradient"):
         saliency.feature_saliency(layer, ones)
@@ -539,4 +601,5 @@ def test_inputs_that_leave_their_size_open(method):
             np.testing.assert_allclose(
                 saliency.feature_saliency(layer, images, aggregate=aggregate, method=method),
                 saliency.feature_saliency(fixed, images, aggregate=aggregate, method="whole"),
-                atol=1e-6)
+                atol=1e-6,
+            )

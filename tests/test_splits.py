@@ -1,4 +1,5 @@
 """No view twice, none lost, and no near twin across the separated split."""
+
 import numpy as np
 import pytest
 from scipy.spatial import cKDTree
@@ -12,8 +13,7 @@ FOLDS = range(5)
 
 # Turns of the die about the labelled face's axis that leave its pips as they
 # are: the axis, and the smallest such turn in degrees.
-TURNS = {1: ("y", 90), 2: ("x", 180), 3: ("z", 180), 4: ("z", 90), 5: ("x", 90),
-         6: ("y", 180)}
+TURNS = {1: ("y", 90), 2: ("x", 180), 3: ("z", 180), 4: ("z", 90), 5: ("x", 90), 6: ("y", 180)}
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +29,7 @@ def rotations(views):
     turns = Rotation.from_euler("ZY", np.transpose([a, b]), degrees=True)
     rotations = start * turns.inv()
     for k in range(0, N, 997):
-        np.testing.assert_allclose(rotations[k].as_matrix(),
-                                   camera_frame(a[k], b[k]), atol=1e-12)
+        np.testing.assert_allclose(rotations[k].as_matrix(), camera_frame(a[k], b[k]), atol=1e-12)
     return rotations
 
 
@@ -47,12 +46,12 @@ def nearest(rotations, others):
 
 # --- The thesis's split -----------------------------------------------------
 
+
 @pytest.mark.parametrize("fold", [-1, *FOLDS])
 def test_random_split_is_disjoint_complete_and_80_to_20(fold):
     for n in (N, 101):
         training, validation = splits.random_split(n, fold)
-        np.testing.assert_array_equal(
-            np.sort(np.concatenate([training, validation])), np.arange(n))
+        np.testing.assert_array_equal(np.sort(np.concatenate([training, validation])), np.arange(n))
         assert abs(len(validation) - n / 5) < 1
         assert (np.diff(training) > 0).all() and (np.diff(validation) > 0).all()
 
@@ -87,6 +86,7 @@ def test_random_split_refuses_folds_that_do_not_exist(fold):
 
 # --- The separated split ----------------------------------------------------
 
+
 @pytest.mark.parametrize("fold", [-1, 5, 0.5, None])
 def test_separated_split_refuses_folds_that_do_not_exist(views, fold):
     with pytest.raises(ValueError, match="0 to 4"):
@@ -102,7 +102,7 @@ def test_separated_split_is_disjoint_and_has_every_class_on_both_sides(views, fo
         assert (np.diff(part) > 0).all()
         share = np.bincount(label[part], minlength=7)[1:] / len(part)
         # The shares of the whole set: classes lose the same places of b.
-        np.testing.assert_allclose(share, [.1, .1, .3, .3, .1, .1], atol=1e-12)
+        np.testing.assert_allclose(share, [0.1, 0.1, 0.3, 0.3, 0.1, 0.1], atol=1e-12)
     # 8 or 9 of 41 degrees of b held out; 5 or 10 dropped.
     held_out, kept = [(9, 27), (8, 23), (8, 23), (8, 23), (8, 28)][fold]
     assert (len(validation), len(training)) == (held_out * N // 41, kept * N // 41)
@@ -114,8 +114,7 @@ def test_separated_folds_hold_out_every_view_once(views):
 
 
 @pytest.mark.parametrize("fold", FOLDS)
-def test_no_validation_view_is_within_five_degrees_of_a_training_view(
-        views, rotations, fold):
+def test_no_validation_view_is_within_five_degrees_of_a_training_view(views, rotations, fold):
     training, validation = splits.separated_split(views[1], fold)
     distance = nearest(rotations[training], rotations[validation])
     # Whole degrees: the nearest allowed view is 6 degrees off.
@@ -123,8 +122,7 @@ def test_no_validation_view_is_within_five_degrees_of_a_training_view(
 
 
 @pytest.mark.parametrize("fold", FOLDS)
-def test_nor_after_turning_the_die_by_the_symmetries_of_the_labelled_face(
-        views, rotations, fold):
+def test_nor_after_turning_the_die_by_the_symmetries_of_the_labelled_face(views, rotations, fold):
     training, validation = splits.separated_split(views[1], fold)
     label = views[2][validation]
     for number, (axis, step) in TURNS.items():
@@ -148,8 +146,9 @@ def test_nearest_difference_equals_all_pairs():
     rng = np.random.RandomState(0)
     images = rng.rand(60, 4, 4).astype(np.float32)
     training, validation = np.arange(40), np.arange(40, 60)
-    expected = [min(np.sqrt(((images[v] - images[t]) ** 2).mean())
-                    for t in training) for v in validation]
+    expected = [
+        min(np.sqrt(((images[v] - images[t]) ** 2).mean()) for t in training) for v in validation
+    ]
     found = splits.nearest_difference(images, training, validation, batch_size=7)
     np.testing.assert_allclose(found, expected, rtol=1e-4)
 

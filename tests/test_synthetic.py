@@ -1,4 +1,5 @@
 """Drawn fundus photographs."""
+
 import dataclasses
 
 import numpy as np
@@ -11,7 +12,7 @@ from cnnviz.datasets import fundus, lesion_statistics, synthetic
 from cnnviz.datasets import synthetic_raster as raster
 from cnnviz.datasets import synthetic_scene as scenes
 from cnnviz.datasets import synthetic_vessels as vessels
-from cnnviz.evaluation import quadratic_weighted_kappa
+from cnnviz.training.grading import quadratic_weighted_kappa
 
 WINDOW = (-1.0, -1.0, 50.0, 50.0)
 
@@ -40,18 +41,18 @@ def drawn(shape, colour=(-1.0, -1.0, -1.0)):
 
 # --- Kernels -----------------------------------------------------------------
 
+
 def test_a_round_blob_covers_its_area_at_its_place():
     layer, mask = drawn(blob(0.3, -0.4))
-    assert mask.sum() / 50 ** 2 == pytest.approx(np.pi * 0.2 ** 2, rel=0.02)
+    assert mask.sum() / 50**2 == pytest.approx(np.pi * 0.2**2, rel=0.02)
     row, column = ndimage.center_of_mass(mask)
-    assert ((column + 0.5) / 50 - 1, (row + 0.5) / 50 - 1) == pytest.approx(
-        (0.3, -0.4), abs=1e-3)
+    assert ((column + 0.5) / 50 - 1, (row + 0.5) / 50 - 1) == pytest.approx((0.3, -0.4), abs=1e-3)
     np.testing.assert_array_equal(layer[..., 0], -mask)
 
 
 def test_an_elongated_blob_keeps_its_area_and_points_along_its_angle():
     _, mask = drawn(blob(elongation=3.0, angle=0.6))
-    assert mask.sum() / 50 ** 2 == pytest.approx(np.pi * 0.2 ** 2, rel=0.02)
+    assert mask.sum() / 50**2 == pytest.approx(np.pi * 0.2**2, rel=0.02)
     rows, columns = np.nonzero(mask > 0.5)
     axis = np.linalg.eigh(np.cov(columns, rows))[1][:, 1]
     assert abs(axis @ [np.cos(0.6), np.sin(0.6)]) == pytest.approx(1, abs=1e-3)
@@ -60,7 +61,7 @@ def test_an_elongated_blob_keeps_its_area_and_points_along_its_angle():
 def test_settled_blood_is_level_on_top():
     _, mask = drawn(blob(radius=0.5, boat=0.2))
     first = [np.flatnonzero(column > 0.5)[0] for column in mask.T if column.max() > 0.5]
-    middle = first[len(first) // 4:-len(first) // 4]
+    middle = first[len(first) // 4 : -len(first) // 4]
     assert max(middle) - min(middle) <= 1
     rows = np.flatnonzero(mask.max(axis=1) > 0.5)
     assert 50 - rows[0] < rows[-1] - 50
@@ -76,15 +77,20 @@ def test_a_blob_smaller_than_a_pixel_keeps_its_total():
 def test_where_blobs_overlap_the_stronger_counts():
     both = np.concatenate([blob(), blob()])
     layer = np.zeros((100, 100, 3), np.float32)
-    raster.blobs(layer, np.zeros((1, 100, 100), np.float32), both,
-                 np.array([[-0.2] * 3, [0.5] * 3]), np.array([0, 0]), WINDOW)
+    raster.blobs(
+        layer,
+        np.zeros((1, 100, 100), np.float32),
+        both,
+        np.array([[-0.2] * 3, [0.5] * 3]),
+        np.array([0, 0]),
+        WINDOW,
+    )
     assert layer[50, 50, 0] == pytest.approx(0.5)
 
 
 def test_a_vessel_is_as_wide_and_long_as_it_says():
     target = np.zeros((400, 400), np.float32)
-    raster.strokes(target, np.array([[-0.5, 0, 0.5, 0, 0.05, 0.05, 0]]),
-                   (-1.0, -1.0, 200.0, 200.0))
+    raster.strokes(target, np.array([[-0.5, 0, 0.5, 0, 0.05, 0.05, 0]]), (-1.0, -1.0, 200.0, 200.0))
     assert np.count_nonzero(target[:, 200]) / 200 == pytest.approx(0.1, abs=0.011)
     assert np.count_nonzero(target[199:201].max(axis=0)) / 200 == pytest.approx(1.1, abs=0.02)
     assert target.max() == pytest.approx(1.0, abs=0.02)
@@ -97,7 +103,11 @@ def test_blur_is_the_library_s(sigma):
     half = int(np.ceil(2.5 * sigma))
     expected = ndimage.gaussian_filter1d(
         ndimage.gaussian_filter1d(picture, sigma, 1, mode="nearest", radius=half),
-        sigma, 0, mode="nearest", radius=half)
+        sigma,
+        0,
+        mode="nearest",
+        radius=half,
+    )
     found = picture.copy()
     raster.blur(found, sigma, sigma)
     np.testing.assert_allclose(found, expected, atol=2e-6)
@@ -114,6 +124,7 @@ def test_noise_is_the_same_place_by_place_at_any_resolution():
 
 
 # --- Vessels -----------------------------------------------------------------
+
 
 def test_vessels_start_at_the_disc_and_spare_the_fovea():
     for seed in range(5):
@@ -134,11 +145,14 @@ def test_a_branching_conserves_the_cube_of_the_width():
     for row in segments:
         begins[tuple(row[:2])].append(row[4])
     ends = {tuple(row[2:4]): row[5] for row in segments}
-    forks = [(ends[place], halves) for place, halves in begins.items()
-             if len(halves) == 2 and place in ends]
+    forks = [
+        (ends[place], halves)
+        for place, halves in begins.items()
+        if len(halves) == 2 and place in ends
+    ]
     assert len(forks) > 10
     for before, halves in forks:
-        assert sum(half ** 3 for half in halves) == pytest.approx(before ** 3, rel=1e-6)
+        assert sum(half**3 for half in halves) == pytest.approx(before**3, rel=1e-6)
 
 
 def test_beading_swells_veins_only_where_asked():
@@ -153,13 +167,16 @@ def test_beading_swells_veins_only_where_asked():
 
 # --- Scenes and grades -------------------------------------------------------
 
+
 @pytest.mark.parametrize("grade", range(5))
 def test_a_scene_shows_the_lesions_of_its_grade(grade):
     for seed in range(6):
         scene = eye(grade, seed)
         assert scene.grade == scenes.grade(scene) == grade
-        kinds = {scenes.LESIONS[kind] for kind in
-                 {*scene.kinds[scene.kinds >= 0].tolist(), *scene.marked}}
+        kinds = {
+            scenes.LESIONS[kind]
+            for kind in {*scene.kinds[scene.kinds >= 0].tolist(), *scene.marked}
+        }
         proliferative = {"neovascularization", "preretinal haemorrhage"}
         assert bool(kinds & proliferative) == (grade == 4)
         assert (kinds == {"microaneurysm"}) == (grade == 1)
@@ -172,8 +189,12 @@ def with_lesions(places, kind):
     count = len(places)
     shapes = np.tile(blob(radius=0.01), (count, 1))
     shapes[:, :2] = places
-    return dataclasses.replace(scene, shapes=shapes, colours=np.zeros((count, 3)),
-                               kinds=np.full(count, scenes.LESIONS.index(kind)))
+    return dataclasses.replace(
+        scene,
+        shapes=shapes,
+        colours=np.zeros((count, 3)),
+        kinds=np.full(count, scenes.LESIONS.index(kind)),
+    )
 
 
 def test_the_rule_of_twenty_in_four_quadrants():
@@ -189,8 +210,7 @@ def test_the_rule_of_twenty_in_four_quadrants():
 
 def test_venous_beading_counts_from_two_quadrants_on():
     scene = eye(0)
-    quadrant = [scenes._quadrant(place, scene.disc, scene.fovea)
-                for place in scene.segments[:, :2]]
+    quadrant = [scenes._quadrant(place, scene.disc, scene.fovea) for place in scene.segments[:, :2]]
     first, second = (np.array([quadrant.index(q)]) for q in (0, 3))
     kind = scenes.LESIONS.index("venous beading")
     one = dataclasses.replace(scene, marked={kind: first})
@@ -215,13 +235,16 @@ def test_both_eyes_agree_as_the_competition_s_labels_do():
 
 # --- Photographs -------------------------------------------------------------
 
+
 def test_a_seed_decides_everything():
     for first, second in zip(synthetic.pair([5, 1]), synthetic.pair([5, 1])):
-        np.testing.assert_array_equal(synthetic.prepared(first, 96)[0],
-                                      synthetic.prepared(second, 96)[0])
+        np.testing.assert_array_equal(
+            synthetic.prepared(first, 96)[0], synthetic.prepared(second, 96)[0]
+        )
     other = synthetic.pair([5, 2])[0]
-    assert (synthetic.prepared(other, 96)[0] != synthetic.prepared(
-        synthetic.pair([5, 1])[0], 96)[0]).any()
+    assert (
+        synthetic.prepared(other, 96)[0] != synthetic.prepared(synthetic.pair([5, 1])[0], 96)[0]
+    ).any()
 
 
 def test_the_disc_is_on_the_nasal_side():
@@ -239,20 +262,18 @@ def test_masks_are_where_the_lesions_were_put(severe):
             if abs(y) > half - 0.02 or name == "preretinal haemorrhage":
                 continue
             row, column = int((y + half) * 128 / half), int((x + 1) * 128)
-            near = masks[name][max(0, row - 2):row + 3, max(0, column - 2):column + 3]
+            near = masks[name][max(0, row - 2) : row + 3, max(0, column - 2) : column + 3]
             assert near.max() > 0
 
 
 def test_drawing_straight_to_512_is_preparing_the_whole_photograph(severe):
     whole, whole_masks = synthetic.photograph(severe, 1424)
-    made = fundus.photograph("drawn", whole,
-                             scale=severe.patient.original_rows / 1424)
+    made = fundus.photograph("drawn", whole, scale=severe.patient.original_rows / 1424)
     picture, masks = synthetic.prepared(severe, with_masks=True)
     shown = fundus.destandardize(made.pixels) * 255
     assert np.abs(shown - picture).mean() < 6
     # Smooth both, so that what is left is a shift, if there is one.
-    smooth = [ndimage.gaussian_filter(each.astype(float), (4, 4, 0))
-              for each in (shown, picture)]
+    smooth = [ndimage.gaussian_filter(each.astype(float), (4, 4, 0)) for each in (shown, picture)]
     inside = np.s_[40:-40, 40:-40]
     assert np.abs(smooth[0] - smooth[1])[inside].mean() < 2.5
     np.testing.assert_allclose(made.dimensions, synthetic.dimensions(severe), rtol=0.02)
@@ -262,8 +283,7 @@ def test_load_gives_a_photograph_with_a_transform_to_the_full_one():
     record = synthetic.records(3, seed=11)[5]
     photograph = synthetic.load(record)
     scene = synthetic.pair([11, 2])[1]
-    assert (record.name, photograph.side, photograph.grade) == ("2_right", "right",
-                                                                scene.grade)
+    assert (record.name, photograph.side, photograph.grade) == ("2_right", "right", scene.grade)
     half = scene.patient.half
     rows, columns, radius = synthetic._frame_of_camera(scene.patient.original_rows, half)
     row, column = photograph.transform.to_original(photograph.centres["optic disc"])
@@ -286,8 +306,7 @@ def test_lesions_have_the_sizes_they_were_drawn_with():
     scene.shapes[:, 2] = 0.03
     scene.colours[:] = (-0.1, -0.3, -0.1)
     quiet = dataclasses.replace(scene.patient, grain=0.0, tint=np.zeros(3))
-    scene = dataclasses.replace(scene, patient=quiet, segments=scene.segments[:0],
-                                haze=np.zeros(4))
+    scene = dataclasses.replace(scene, patient=quiet, segments=scene.segments[:0], haze=np.zeros(4))
     picture, masks = synthetic.photograph(scene, 1200)
     rows = lesion_statistics.lesions(picture, {"HE": masks["haemorrhage"] > 0.5})
     assert [row["kind"] for row in rows] == ["HE", "HE"]

@@ -1,13 +1,15 @@
 """Table 5.1's rows, the ranking, and the numbers of the text."""
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from cnnviz import comparison, paths
-from cnnviz.commands.table_5_1 import reported_spreads
+from cnnviz.cli.commands.table_5_1 import reported_spreads
 from cnnviz.datasets import die360, splits
 from cnnviz.networks import die
-from cnnviz.tables import leakage, table_5_1, text_chapter_5
+from cnnviz.runtime import paths
+from cnnviz.thesis import comparison
+from cnnviz.thesis.tables import leakage, table_5_1, text_chapter_5
 
 
 def fold(right, wrong, starts=1):
@@ -20,9 +22,10 @@ def fold(right, wrong, starts=1):
 
 @pytest.fixture
 def table():
-    return table_5_1.rows({"c1": [fold(9, 1), fold(7, 3, starts=3)],
-                           "d5": [fold(10, 0), fold(10, 0)]},
-                          {"c1": 4644, "d5": 5161}.get)
+    return table_5_1.rows(
+        {"c1": [fold(9, 1), fold(7, 3, starts=3)], "d5": [fold(10, 0), fold(10, 0)]},
+        {"c1": 4644, "d5": 5161}.get,
+    )
 
 
 def test_rows_hold_mean_and_distances(table):
@@ -38,13 +41,11 @@ def test_reported_pairs_are_those_whose_ranges_do_not_meet():
 
 
 def test_the_thesis_separates_these_networks():
-    pairs = table_5_1.separated_pairs(
-        reported_spreads(paths.REPORTED_TABLES / "table_5_1.csv"))
+    pairs = table_5_1.separated_pairs(reported_spreads(paths.REPORTED_TABLES / "table_5_1.csv"))
     # c4 [.9640, .9874] is worse than all; d20 [.9993, .9997] better than all
     # but c9 and d10; and so on, from the printed table.
     assert sum(worse == "c4" for _, worse in pairs) == 7
-    assert {worse for better, worse in pairs if better == "d20"} == {
-        "c1", "c2", "c3", "c4", "d5"}
+    assert {worse for better, worse in pairs if better == "d20"} == {"c1", "c2", "c3", "c4", "d5"}
     assert ("d10", "c1") in pairs and ("d10", "d5") not in pairs
 
 
@@ -61,18 +62,18 @@ def test_reproduced_rows_fit_the_reported_ones(table):
 
 
 def test_separated_text_compares_the_errors(table):
-    random, separated = table[:1], table_5_1.rows(
-        {"c1": [fold(6, 4), fold(5, 5)]}, lambda _: 4644)
+    random, separated = table[:1], table_5_1.rows({"c1": [fold(6, 4), fold(5, 5)]}, lambda _: 4644)
     text = leakage.separated_text(random, separated, {"c1": (0.9, 0.01, 0.02)})
-    assert ("| c1 | 4,644 | 0.9000 (+0.0100, −0.0200) | 0.8000 (+0.1000, −0.1000) "
-            "| 0.5500 (+0.0500, −0.0500) | 2× |") in text
+    assert (
+        "| c1 | 4,644 | 0.9000 (+0.0100, −0.0200) | 0.8000 (+0.1000, −0.1000) "
+        "| 0.5500 (+0.0500, −0.0500) | 2× |"
+    ) in text
     assert "| c1 | 0.6000 | 0.5000 | 0 |" in text
 
 
 def test_text_numbers_of_the_data():
     a, b, label = die360.angles()
-    numbers = text_chapter_5.data_numbers(
-        a, b, label, np.empty((1, 1, 32, 32)), 128, range(39360))
+    numbers = text_chapter_5.data_numbers(a, b, label, np.empty((1, 1, 32, 32)), 128, range(39360))
     assert numbers["one_degree_neighbours"] == 4
     assert numbers["sequence_step"] == 140
     assert numbers["training_share"] == 0.8
@@ -80,30 +81,43 @@ def test_text_numbers_of_the_data():
 
 
 def test_text_numbers_of_the_networks():
-    numbers = text_chapter_5.network_numbers(
-        die.build, die.CONVOLUTIONAL, ["d5", "d10", "d20"])
+    numbers = text_chapter_5.network_numbers(die.build, die.CONVOLUTIONAL, ["d5", "d10", "d20"])
     assert numbers["c9.convolution_layers"] == 9
     assert numbers["c9.pooling_layers"] == 3
     assert numbers["d20.hidden_units"] == 20
-    assert [numbers[key] for key in ("filters_per_layer", "filter_side",
-                                     "filter_stride", "pool_side", "pool_stride",
-                                     "output_units")] == [3, 3, 1, 2, 2, 6]
+    assert [
+        numbers[key]
+        for key in (
+            "filters_per_layer",
+            "filter_side",
+            "filter_stride",
+            "pool_side",
+            "pool_stride",
+            "output_units",
+        )
+    ] == [3, 3, 1, 2, 2, 6]
 
 
 def test_claims_are_read_from_the_table():
     def row(name, parameters, mean):
         return table_5_1.Row(name, parameters, (mean,), 0)
+
     numbers = text_chapter_5.accuracy_numbers(
-        [row("c1", 10, 0.9), row("c9", 20, 0.95), row("d20", 99, 0.97)], ["d20"])
-    assert numbers == {"lowest_validation_accuracy_mean": 0.9,
-                       "c9.validation_accuracy_best_fold": 0.95,
-                       "most_parameters_is_best": 1, "best_is_dense": 1,
-                       "deepest_convolutional_is_best": 1}
+        [row("c1", 10, 0.9), row("c9", 20, 0.95), row("d20", 99, 0.97)], ["d20"]
+    )
+    assert numbers == {
+        "lowest_validation_accuracy_mean": 0.9,
+        "c9.validation_accuracy_best_fold": 0.95,
+        "most_parameters_is_best": 1,
+        "best_is_dense": 1,
+        "deepest_convolutional_is_best": 1,
+    }
 
 
 def test_only_reported_quantities_are_passed_on():
-    reported = pd.DataFrame({"id": ["text_chapter_5.samples", "table_5_1.c1.x"],
-                             "unit": ["1", "1"]})
+    reported = pd.DataFrame(
+        {"id": ["text_chapter_5.samples", "table_5_1.c1.x"], "unit": ["1", "1"]}
+    )
     rows = text_chapter_5.reproduced({"samples": 5, "other": 6}, reported, "x")
     assert [(row.id, row.value) for row in rows] == [("text_chapter_5.samples", 5)]
 
@@ -119,8 +133,13 @@ def test_accuracy_by_distance_counts_every_view_once():
         for part, index in (("dropped_", dropped), ("", validation)):
             # Right on the dropped views, wrong on the others.
             answer = label[index] if part else (label[index] + 1) % 6
-            found.update({f"{part}index": index, f"{part}labels": label[index],
-                          f"{part}posteriors": np.eye(6)[answer]})
+            found.update(
+                {
+                    f"{part}index": index,
+                    f"{part}labels": label[index],
+                    f"{part}posteriors": np.eye(6)[answer],
+                }
+            )
         folds.append(found)
     frame = leakage.accuracy_by_distance({"c1": folds}, b)
     near = frame["distance"] <= splits.MARGIN

@@ -1,18 +1,25 @@
 """Training of De Fauw's network, on copies of it with few filters."""
+
 import numpy as np
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cnnviz import augmentation, cli, paths
-from cnnviz import training_fundus as training
-from cnnviz.backend import T, function, lasagne
-from cnnviz.commands import ship_fundus, train_fundus
+from cnnviz.cli import dispatch
+from cnnviz.cli.commands import ship_fundus, train_fundus
 from cnnviz.datasets import fundus
 from cnnviz.networks import defauw, weights
-from cnnviz.networks.layers import (NormalizedConv2DLayer, SameConv2DLayer, find_layer,
-                                    layers_of_type)
+from cnnviz.networks.layers import (
+    NormalizedConv2DLayer,
+    SameConv2DLayer,
+    find_layer,
+    layers_of_type,
+)
+from cnnviz.runtime import paths
+from cnnviz.runtime.backend import T, function, lasagne
+from cnnviz.training import augmentation
+from cnnviz.training import fundus_network as training
 
 SIZE, BATCH = 125, 4
 
@@ -30,8 +37,7 @@ def tiny(seed=0, normalize=True):
     kind = NormalizedConv2DLayer if normalize else SameConv2DLayer
     network = layers.DropoutLayer(kind(images, 4, 3, name="conv1"), 0.5)
     network = layers.ConcatLayer([layers.FlattenLayer(network), dimensions])
-    return layers.DenseLayer(network, 5, name="grades",
-                             nonlinearity=lasagne.nonlinearities.softmax)
+    return layers.DenseLayer(network, 5, name="grades", nonlinearity=lasagne.nonlinearities.softmax)
 
 
 def tiny_batch(step):
@@ -53,13 +59,21 @@ def parameters(network):
 
 # --- Normalization -----------------------------------------------------------
 
+
 def test_normalization_is_that_of_the_paper():
     """Against a slow version, on one layer."""
     rng = np.random.RandomState(0)
     incoming = lasagne.layers.InputLayer((3, 2, 6, 5))
-    layer = NormalizedConv2DLayer(incoming, 4, 3, nonlinearity=None, name="conv",
-                                  W=lasagne.init.Normal(1.0), b=lasagne.init.Normal(1.0),
-                                  untie_biases=True)
+    layer = NormalizedConv2DLayer(
+        incoming,
+        4,
+        3,
+        nonlinearity=None,
+        name="conv",
+        W=lasagne.init.Normal(1.0),
+        b=lasagne.init.Normal(1.0),
+        untie_biases=True,
+    )
     layer.scale.set_value(rng.rand(4).astype(np.float32) + 0.5)
     images = rng.randn(3, 2, 6, 5).astype(np.float32)
     x = T.tensor4()
@@ -67,8 +81,9 @@ def test_normalization_is_that_of_the_paper():
     plain = function([x], layer.correlate(x))(images)
     for k in range(4):
         maps = plain[:, k]
-        expected = ((maps - maps.mean()) / np.sqrt(maps.var() + 1e-4)
-                    * layer.scale.get_value()[k] + layer.b.get_value()[k])
+        expected = (maps - maps.mean()) / np.sqrt(maps.var() + 1e-4) * layer.scale.get_value()[
+            k
+        ] + layer.b.get_value()[k]
         np.testing.assert_allclose(found[:, k], expected, rtol=1e-4, atol=1e-4)
 
 
@@ -76,8 +91,9 @@ def test_normalization_is_that_of_the_paper():
 def trained():
     """A normalized network after some steps, and its learning curve."""
     network = small(normalize=True)
-    settings = training.Settings(30, BATCH, 0.001, warmup=5, optimizer="adam",
-                                 kappa_share=0.0, log_share=1.0, log_floor=0.0)
+    settings = training.Settings(
+        30, BATCH, 0.001, warmup=5, optimizer="adam", kappa_share=0.0, log_share=1.0, log_floor=0.0
+    )
     history = training.train(network, batch_of, settings, every=10, progress=False)
     return network, history
 
@@ -94,8 +110,9 @@ def test_a_folded_network_computes_the_same(trained):
     plain = small(seed=5)
     defauw.fold(network, plain)
     batch = batch_of(99)
-    first, second = (training.predictor(each)(batch.pixels, batch.dimensions)
-                     for each in (network, plain))
+    first, second = (
+        training.predictor(each)(batch.pixels, batch.dimensions) for each in (network, plain)
+    )
     np.testing.assert_allclose(first, second, rtol=1e-3, atol=1e-5)
     assert not layers_of_type(plain, NormalizedConv2DLayer)
 
@@ -104,26 +121,36 @@ def test_an_unfolded_network_computes_the_same_and_is_normalized(trained, tmp_pa
     plain, network = small(seed=5), small(seed=6, normalize=True)
     defauw.fold(trained[0], plain)
     weights.save(tmp_path / "folded.npz", plain, {"network": "defauw"})
-    assert {name.split(".")[1] for name in weights.transfer(tmp_path / "folded.npz", network)
-            } == {"scale", "mean", "variance"}
+    assert {name.split(".")[1] for name in weights.transfer(tmp_path / "folded.npz", network)} == {
+        "scale",
+        "mean",
+        "variance",
+    }
     batch = batch_of(99)
     defauw.unfold(network, batch.pixels)
-    first, second = (training.predictor(each)(batch.pixels, batch.dimensions)
-                     for each in (plain, network))
+    first, second = (
+        training.predictor(each)(batch.pixels, batch.dimensions) for each in (plain, network)
+    )
     np.testing.assert_allclose(first, second, rtol=1e-3, atol=1e-5)
     # As in training, where the statistics are those of the batch.
     images = T.tensor4("images")
     last = layers_of_type(network, NormalizedConv2DLayer)[-1]
-    kept, batchwise = (function([images], lasagne.layers.get_output(
-        last, {find_layer(network, "images"): images}, deterministic=deterministic))(
-            batch.pixels) for deterministic in (True, False))
+    kept, batchwise = (
+        function(
+            [images],
+            lasagne.layers.get_output(
+                last, {find_layer(network, "images"): images}, deterministic=deterministic
+            ),
+        )(batch.pixels)
+        for deterministic in (True, False)
+    )
     np.testing.assert_allclose(kept, batchwise, rtol=1e-3, atol=1e-3)
     for layer in layers_of_type(network, NormalizedConv2DLayer):
-        np.testing.assert_allclose((layer.W.get_value() ** 2).sum(axis=(1, 2, 3)), 1,
-                                   rtol=1e-5)
+        np.testing.assert_allclose((layer.W.get_value() ** 2).sum(axis=(1, 2, 3)), 1, rtol=1e-5)
 
 
 # --- Weights -----------------------------------------------------------------
+
 
 def test_transfer_copies_a_tied_bias_to_every_position(tmp_path):
     tied, untied = small(1, untie_biases=False), small(2, size=256)
@@ -134,8 +161,7 @@ def test_transfer_copies_a_tied_bias_to_every_position(tmp_path):
     before = {each.name: each.get_value() for each in lasagne.layers.get_all_params(untied)}
     left = weights.transfer(tmp_path / "tied.npz", untied)
     assert left == ["dense1.W"]
-    np.testing.assert_array_equal(find_layer(untied, "dense1").W.get_value(),
-                                  before["dense1.W"])
+    np.testing.assert_array_equal(find_layer(untied, "dense1").W.get_value(), before["dense1.W"])
     layer, source = find_layer(untied, "conv3"), find_layer(tied, "conv3")
     assert layer.b.get_value().shape == (1, 63, 63)
     assert np.ptp(layer.b.get_value(), axis=(1, 2)).max() == 0
@@ -159,7 +185,7 @@ def test_compression_errs_by_half_a_step_at_most(rows, columns, size, seed):
     assert list(back) == ["w", "b"]
     step = np.abs(matrix).max(axis=0) / 127
     assert (np.abs(back["w"] - matrix) <= 0.501 * step).all()
-    np.testing.assert_allclose(back["b"], vector, rtol=2 ** -11)
+    np.testing.assert_allclose(back["b"], vector, rtol=2**-11)
 
 
 def test_compression_refuses_what_float16_cannot_hold():
@@ -178,6 +204,7 @@ def test_compressed_weights_load_as_any_others(tmp_path):
 
 
 # --- Training ----------------------------------------------------------------
+
 
 def test_training_learns_what_there_is_to_learn(trained):
     _, history = trained
@@ -198,6 +225,7 @@ def test_an_interrupted_training_goes_on_to_the_same_end(tmp_path, optimizer):
         if step == 4:
             raise RuntimeError("the light went out")
         return tiny_batch(step)
+
     whole = after(6, None, tiny_batch)
     with pytest.raises(RuntimeError, match="the light went out"):
         after(6, tmp_path / "state.npz", breaks)
@@ -207,24 +235,32 @@ def test_an_interrupted_training_goes_on_to_the_same_end(tmp_path, optimizer):
 
 def test_a_checkpoint_of_another_network_is_refused(tmp_path):
     settings = training.Settings(3, BATCH, 0.001)
-    training.train(tiny(normalize=False), tiny_batch, settings, tmp_path / "state.npz", every=3,
-                   progress=False)
+    training.train(
+        tiny(normalize=False), tiny_batch, settings, tmp_path / "state.npz", every=3, progress=False
+    )
     with pytest.raises(ValueError, match="state.npz: a checkpoint of another network"):
-        training.train(tiny(), tiny_batch, settings, tmp_path / "state.npz",
-                       progress=False)
+        training.train(tiny(), tiny_batch, settings, tmp_path / "state.npz", progress=False)
 
 
 def test_a_loss_that_explodes_stops_the_training():
     def nothing(step):
         batch = tiny_batch(step)
-        return training.Batch(np.full_like(batch.pixels, np.nan), batch.dimensions,
-                              batch.grades)
+        return training.Batch(np.full_like(batch.pixels, np.nan), batch.dimensions, batch.grades)
+
     with pytest.raises(RuntimeError, match="the loss is nan at step 1"):
         training.train(tiny(), nothing, training.Settings(3, BATCH), progress=False)
 
 
-@pytest.mark.parametrize("wrong", [{"steps": 0}, {"batch_size": 3}, {"learning_rate": 0.0},
-                                   {"momentum": 1.0}, {"optimizer": "sgd"}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"steps": 0},
+        {"batch_size": 3},
+        {"learning_rate": 0.0},
+        {"momentum": 1.0},
+        {"optimizer": "sgd"},
+    ],
+)
 def test_settings_that_cannot_work_are_refused(wrong):
     with pytest.raises(ValueError):
         training.Settings(**{"steps": 1, **wrong})
@@ -256,6 +292,7 @@ def test_learning_rate_rises_then_falls_to_zero():
 
 # --- The command -------------------------------------------------------------
 
+
 @pytest.fixture
 def narrow_stage():
     """Settings of the shortest first stage."""
@@ -265,9 +302,20 @@ def narrow_stage():
 
 def run_stage(folder, stage, settings, *more):
     (folder / "settings.yaml").write_text(yaml.safe_dump(settings))
-    return cli.main(["train-fundus", "--stage", stage, "--settings",
-                     str(folder / "settings.yaml"), "--history", str(folder / "h.csv"),
-                     "-o", str(folder / "w.npz"), *map(str, more)])
+    return dispatch.main(
+        [
+            "train-fundus",
+            "--stage",
+            stage,
+            "--settings",
+            str(folder / "settings.yaml"),
+            "--history",
+            str(folder / "h.csv"),
+            "-o",
+            str(folder / "w.npz"),
+            *map(str, more),
+        ]
+    )
 
 
 def test_a_stage_leaves_weights_that_the_next_one_begins_with(tmp_path, narrow_stage):
@@ -278,11 +326,15 @@ def test_a_stage_leaves_weights_that_the_next_one_begins_with(tmp_path, narrow_s
     assert weights.transfer(tmp_path / "w.npz", network) == ["dense1.W"]
 
 
-@pytest.mark.parametrize("change, message", [
-    ({"speed": 3}, "not the settings of the stage 'narrow'"),
-    ({"shares": None}, "shares"), ({"batch_size": 3}, "batch size even")])
-def test_settings_that_do_not_fit_are_one_line(tmp_path, narrow_stage, change, message,
-                                               capsys):
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"speed": 3}, "not the settings of the stage 'narrow'"),
+        ({"shares": None}, "shares"),
+        ({"batch_size": 3}, "batch size even"),
+    ],
+)
+def test_settings_that_do_not_fit_are_one_line(tmp_path, narrow_stage, change, message, capsys):
     settings = {**narrow_stage, **change}
     settings = {key: value for key, value in settings.items() if value is not None}
     assert run_stage(tmp_path, "narrow", {"narrow": settings}) == 1
@@ -304,6 +356,7 @@ def test_no_stage_draws_the_eye_pairs_of_another():
 
 # --- Streams -----------------------------------------------------------------
 
+
 def test_streams_give_the_same_batch_for_the_same_step():
     stream = training.narrow_stream(3, 6, [0.2] * 5, 64, lambda step: 2.0, views=2)
     first, again, other = stream(1), stream(1), stream(2)
@@ -315,8 +368,9 @@ def test_streams_give_the_same_batch_for_the_same_step():
 def test_photographs_of_one_grade_make_a_pair():
     rng = np.random.default_rng(0)
     pictures = rng.integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)
-    stream = training.photographs_stream(0, 8, pictures, np.ones((5, 2), np.float32),
-                                         np.array([0, 0, 0, 3, 4]))
+    stream = training.photographs_stream(
+        0, 8, pictures, np.ones((5, 2), np.float32), np.array([0, 0, 0, 3, 4])
+    )
     batches = [stream(step) for step in range(40)]
     grades = np.concatenate([batch.grades for batch in batches])
     np.testing.assert_array_equal(grades[::2], grades[1::2])
@@ -333,21 +387,25 @@ def test_lesions_are_drawn_stronger_in_the_first_half_only():
 
 def test_a_prediction_of_eyes_does_not_depend_on_the_batch():
     """Pairs are filled up to whole batches and cut again."""
+
     class Photographs:
         pixels = np.random.default_rng(0).integers(0, 256, (6, SIZE, SIZE, 3), np.uint8)
         dimensions = np.ones((6, 2), np.float32)
+
     pairs = np.array([[0, 1], [2, 3], [4, 5]])
     network = small(2)
     reader = training.EyeReader(network)
     found = reader.posteriors(reader.maps(Photographs.pixels), Photographs.dimensions, pairs)
     two = small(2, batch=2)
     for pair, expected in zip(pairs, found):
-        single = training.predictor(two)(fundus.standardize(Photographs.pixels[pair]),
-                                         Photographs.dimensions[pair])
+        single = training.predictor(two)(
+            fundus.standardize(Photographs.pixels[pair]), Photographs.dimensions[pair]
+        )
         np.testing.assert_allclose(single, expected, rtol=1e-4, atol=1e-6)
 
 
 # --- Augmentation ------------------------------------------------------------
+
 
 class Fixed:
     """A generator that gives the middle of every range."""
@@ -393,6 +451,7 @@ def test_augmentation_turns_the_picture_around_its_middle():
 
 # --- Shipping ----------------------------------------------------------------
 
+
 def test_shipped_weights_stand_for_the_stages_behind_them(tmp_path):
     """Trained further, a network keeps the description and curves of all its stages."""
     network = tiny()
@@ -400,10 +459,17 @@ def test_shipped_weights_stand_for_the_stages_behind_them(tmp_path):
     weights.save(shipped, network, {"stages": [{"stage": "narrow"}, {"stage": "pairs"}]})
     weights.save(further, network, {"stage": "more_photographs"})
     shipped.with_name(ship_fundus.LEARNING_CURVES).write_text(
-        "step,loss,stage\n10,1.5,narrow\n10,1.2,pairs\n")
+        "step,loss,stage\n10,1.5,narrow\n10,1.2,pairs\n"
+    )
     further.with_suffix(".csv").write_text("step,loss\n10,0.9\n")
     stages, curves = zip(*map(ship_fundus.behind, [shipped, further]))
     assert [stage["stage"] for each in stages for stage in each] == [
-        "narrow", "pairs", "more_photographs"]
+        "narrow",
+        "pairs",
+        "more_photographs",
+    ]
     assert [row for each in curves for row in zip(each["stage"], each["loss"])] == [
-        ("narrow", 1.5), ("pairs", 1.2), ("further", 0.9)]
+        ("narrow", 1.5),
+        ("pairs", 1.2),
+        ("further", 0.9),
+    ]

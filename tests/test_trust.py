@@ -1,15 +1,17 @@
 """Layers that are not what their class says: whole passes take over, and say why."""
+
 import warnings
 
 import numpy as np
 import pytest
 
-from cnnviz import compiled, occlusion, receptive_field, saliency
-from cnnviz.backend import T, lasagne
-from cnnviz.local import NotLocal, Stack, trust
-from cnnviz.local.backward import Gradients
-from cnnviz.local.forward import Occluded
+from cnnviz.attribution import occlusion, receptive_field, saliency
+from cnnviz.attribution.windowed import NotLocal, Stack, trust
+from cnnviz.attribution.windowed.backward import Gradients
+from cnnviz.attribution.windowed.forward import Occluded
 from cnnviz.networks import defauw, layers
+from cnnviz.runtime import compiled
+from cnnviz.runtime.backend import T, lasagne
 
 L = lasagne.layers
 linear = lasagne.nonlinearities.identity
@@ -34,8 +36,7 @@ class Blurring(L.Conv2DLayer):
 
     def get_output_for(self, input, **kwargs):
         inner = (input[:, :, :-2] + input[:, :, 2:]) / 2
-        return super().get_output_for(
-            T.set_subtensor(input[:, :, 1:-1], inner), **kwargs)
+        return super().get_output_for(T.set_subtensor(input[:, :, 1:-1], inner), **kwargs)
 
 
 class Placed(L.Conv2DLayer):
@@ -73,8 +74,9 @@ class LogSumExp(L.MaxPool2DLayer):
 
     def get_output_for(self, input, **kwargs):
         highest = super().get_output_for(input, **kwargs)
-        return highest + T.log(sum(T.exp(input[:, :, i::2, j::2] - highest)
-                                   for i in (0, 1) for j in (0, 1)))
+        return highest + T.log(
+            sum(T.exp(input[:, :, i::2, j::2] - highest) for i in (0, 1) for j in (0, 1))
+        )
 
 
 class Doubling(L.MaxPool2DLayer):
@@ -106,7 +108,7 @@ def centred(values):
 
 
 def normalized(values):
-    return values / T.sqrt(1 + (values ** 2).sum(axis=1, keepdims=True))
+    return values / T.sqrt(1 + (values**2).sum(axis=1, keepdims=True))
 
 
 def dilated(input, filters, **options):
@@ -119,8 +121,9 @@ def source():
 
 
 def convolution(kind=L.Conv2DLayer, nonlinearity=linear, **options):
-    return kind(source(), 3, 3, nonlinearity=nonlinearity, W=lasagne.init.Normal(0.5),
-                name="odd", **options)
+    return kind(
+        source(), 3, 3, nonlinearity=nonlinearity, W=lasagne.init.Normal(0.5), name="odd", **options
+    )
 
 
 def pooled(kind):
@@ -141,13 +144,23 @@ ODD = {
     "log-sum-exp": (lambda: pooled(LogSumExp), False, True),
     "twice the maximum": (lambda: pooled(Doubling), False, True),
     "maximum without a mode": (lambda: pooled(Modeless), True, True),
-    "local response": (lambda: L.Conv2DLayer(L.LocalResponseNormalization2DLayer(
-        source(), name="odd"), 2, 3), False, False),
-    "padded average": (lambda: L.Pool2DLayer(
-        L.Conv2DLayer(source(), 3, 3), 2, pad=1, mode="average_inc_pad", name="odd"),
-        False, False),
-    "average over all": (lambda: L.MaxPool2DLayer(L.Conv2DLayer(
-        source(), 3, 3, nonlinearity=None), 8, name="odd"), True, True),
+    "local response": (
+        lambda: L.Conv2DLayer(L.LocalResponseNormalization2DLayer(source(), name="odd"), 2, 3),
+        False,
+        False,
+    ),
+    "padded average": (
+        lambda: L.Pool2DLayer(
+            L.Conv2DLayer(source(), 3, 3), 2, pad=1, mode="average_inc_pad", name="odd"
+        ),
+        False,
+        False,
+    ),
+    "average over all": (
+        lambda: L.MaxPool2DLayer(L.Conv2DLayer(source(), 3, 3, nonlinearity=None), 8, name="odd"),
+        True,
+        True,
+    ),
 }
 
 
@@ -168,16 +181,19 @@ def on_windows(call):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         found = call()
-    return found, [str(each.message) for each in caught
-                   if issubclass(each.category, UserWarning) and "by whole passes" in
-                   str(each.message)]
+    return found, [
+        str(each.message)
+        for each in caught
+        if issubclass(each.category, UserWarning) and "by whole passes" in str(each.message)
+    ]
 
 
 def check(call, windows):
     """The same as by whole passes, by windows or with a warning that names the layer."""
     found, said = on_windows(lambda: call("auto"))
-    np.testing.assert_allclose(found, call("whole"), rtol=1e-4, equal_nan=True,
-                               atol=1e-5 * np.nanmax(np.abs(found)))
+    np.testing.assert_allclose(
+        found, call("whole"), rtol=1e-4, equal_nan=True, atol=1e-5 * np.nanmax(np.abs(found))
+    )
     if windows:
         assert not said
     else:
@@ -191,22 +207,35 @@ def test_gradients_are_those_of_the_network(name):
     build, windows, _ = ODD[name]
     layer = build()
     for aggregate in saliency.AGGREGATES:
-        check(lambda method: saliency.feature_saliency(
-            layer, images(), aggregate=aggregate, raw=True, method=method), windows)
+        check(
+            lambda method: saliency.feature_saliency(
+                layer, images(), aggregate=aggregate, raw=True, method=method
+            ),
+            windows,
+        )
 
 
 @pytest.mark.parametrize("name", ODD)
 def test_occlusion_is_that_of_the_network(name):
     build, _, windows = ODD[name]
     layer = build()
-    check(lambda method: occlusion.map_occlusion(
-        layer, images(), size=3, stride=3, method=method), windows)
+    check(
+        lambda method: occlusion.map_occlusion(layer, images(), size=3, stride=3, method=method),
+        windows,
+    )
 
 
 @pytest.mark.parametrize("value, expected", [(3, 2), (-3, 0)])
 def test_a_rectified_input_by_hand(value, expected):
-    layer = Rectifying(L.InputLayer((None, 1, 1, 1)), 1, 1, W=lasagne.init.Constant(2),
-                       b=None, nonlinearity=None, name="odd")
+    layer = Rectifying(
+        L.InputLayer((None, 1, 1, 1)),
+        1,
+        1,
+        W=lasagne.init.Constant(2),
+        b=None,
+        nonlinearity=None,
+        name="odd",
+    )
     with pytest.warns(UserWarning, match="layer 'odd' is no linear function of its input"):
         found = saliency.feature_saliency(layer, np.full((1, 1, 1, 1), value, np.float32))
     assert found.item() == expected
@@ -215,8 +244,9 @@ def test_a_rectified_input_by_hand(value, expected):
 def test_the_reason_is_the_true_one():
     """A pooling layer is not called anything else than that."""
     layer = ODD["padded average"][0]()
-    with pytest.raises(NotLocal, match="pooled by 'average_inc_pad', are of other sizes at "
-                       "the border"):
+    with pytest.raises(
+        NotLocal, match="pooled by 'average_inc_pad', are of other sizes at the border"
+    ):
         Stack(layer)
 
 
@@ -226,25 +256,34 @@ def test_a_fault_inside_a_layer_is_named():
             if input.name != "images":
                 raise KeyError("scale")
             return super().get_output_for(input, **kwargs)
+
     layer = convolution(Broken)
-    with pytest.warns(UserWarning, match="'odd' could not be prepared for windows "
-                      r"\(KeyError: 'scale'\)"):
+    with pytest.warns(
+        UserWarning,
+        match="'odd' could not be prepared for windows "
+        r"\(KeyError: 'scale'\)",
+    ):
         saliency.feature_saliency(layer, images())
 
 
 def test_outputs_fall_back_as_well():
     """Above a layer that is not local though its class says so."""
     layer = L.DenseLayer(convolution(Placed), 2, name="units")
-    check(lambda method: occlusion.output_occlusion(
-        layer, images(), size=3, stride=3, method=method), False)
+    check(
+        lambda method: occlusion.output_occlusion(layer, images(), size=3, stride=3, method=method),
+        False,
+    )
 
 
 def test_a_wrong_gradient_on_windows_is_noticed(monkeypatch):
     """Whatever the reason: gradients are compared, not only values."""
     layer = layers.find_layer(defauw.build(2, size=125, reduction=16), "pool2")
     correct = Gradients._convolve_back
-    monkeypatch.setattr(Gradients, "_convolve_back", lambda self, k, *rest:
-                        correct(self, k, *rest) * (1.1 if k == 2 else 1))
+    monkeypatch.setattr(
+        Gradients,
+        "_convolve_back",
+        lambda self, k, *rest: correct(self, k, *rest) * (1.1 if k == 2 else 1),
+    )
     with pytest.raises(NotLocal, match="gradient of layer 'conv2' on windows is not that"):
         Gradients(Stack(layer))
 
@@ -266,6 +305,7 @@ def test_every_part_of_a_block_is_compared():
 
 # --- Trust is kept, and forgotten ------------------------------------------------
 
+
 def test_a_layer_is_measured_once(monkeypatch):
     layer = convolution()
     Stack(layer)
@@ -279,8 +319,9 @@ def test_a_changed_layer_is_measured_again():
     layer.nonlinearity = channel_softmax
     found, said = on_windows(lambda: saliency.feature_saliency(layer, images(), [0]))
     assert said
-    np.testing.assert_array_equal(found, saliency.feature_saliency(
-        layer, images(), [0], method="whole"))
+    np.testing.assert_array_equal(
+        found, saliency.feature_saliency(layer, images(), [0], method="whole")
+    )
     assert not np.allclose(found, before)
 
 
@@ -288,13 +329,15 @@ def test_nothing_is_compiled_twice(monkeypatch):
     """Whatever the images, the features and the parameters are."""
     layer = L.MaxPool2DLayer(convolution(), 2, name="pool")
     units = L.DenseLayer(layer, 2, name="units")
-    calls = [lambda n: saliency.feature_saliency(layer, images(n), [n - 1]),
-             lambda n: saliency.feature_saliency(layer, images(n), method="whole"),
-             lambda n: saliency.unit_saliency(units, images(n)),
-             lambda n: saliency.feature_maps(layer, images(n)),
-             lambda n: occlusion.neuron_occlusion(layer, images(n), size=3, stride=2),
-             lambda n: occlusion.map_occlusion(layer, images(n), size=3, stride=3),
-             lambda n: occlusion.output_occlusion(units, images(n), size=3, stride=3)]
+    calls = [
+        lambda n: saliency.feature_saliency(layer, images(n), [n - 1]),
+        lambda n: saliency.feature_saliency(layer, images(n), method="whole"),
+        lambda n: saliency.unit_saliency(units, images(n)),
+        lambda n: saliency.feature_maps(layer, images(n)),
+        lambda n: occlusion.neuron_occlusion(layer, images(n), size=3, stride=2),
+        lambda n: occlusion.map_occlusion(layer, images(n), size=3, stride=3),
+        lambda n: occlusion.output_occlusion(units, images(n), size=3, stride=3),
+    ]
     before = [call(1) for call in calls]
     for module in (saliency, occlusion, trust):
         monkeypatch.setattr(module, "function", lambda *_, **__: pytest.fail("compiled"))
@@ -318,15 +361,20 @@ def test_images_are_not_kept_longer_than_a_call():
     layer = convolution()
     saliency.feature_saliency(layer, images())
     occlusion.neuron_occlusion(layer, images(), size=3)
-    held = [value.get_value(borrow=True).size for entry in compiled._entries.values()
-            for product in entry.products.values() if isinstance(product, (Gradients, Occluded))
-            for value in getattr(product, "_slopes", None) or product._kept]
+    held = [
+        value.get_value(borrow=True).size
+        for entry in compiled._entries.values()
+        for product in entry.products.values()
+        if isinstance(product, (Gradients, Occluded))
+        for value in getattr(product, "_slopes", None) or product._kept
+    ]
     assert held and not any(held)
 
 
 def test_one_map_of_a_large_network_needs_no_windows(monkeypatch):
     """Preparing them would take longer; many maps are worth it, also one by one."""
-    from cnnviz.local import cost
+    from cnnviz.attribution.windowed import cost
+
     layer = L.MaxPool2DLayer(convolution(), 2, name="pool")
     monkeypatch.setattr(cost, "SMALL", 0)
     stack = Stack(layer, checked=False)
@@ -336,8 +384,9 @@ def test_one_map_of_a_large_network_needs_no_windows(monkeypatch):
     monkeypatch.setattr(cost, "COMPARING", 0)
     prepared = []
     real = Gradients._prepare
-    monkeypatch.setattr(Gradients, "_prepare", lambda self, above: (
-        prepared.append(self), real(self, above)))
+    monkeypatch.setattr(
+        Gradients, "_prepare", lambda self, above: (prepared.append(self), real(self, above))
+    )
     calls = 0
     while not prepared and calls < 10:
         saliency.feature_saliency(layer, images(), [0])
@@ -351,24 +400,32 @@ def test_one_map_of_a_large_network_needs_no_windows(monkeypatch):
 
 # --- Receptive fields ------------------------------------------------------------
 
-@pytest.mark.parametrize("build, size, stride, start", [
-    (lambda: convolution(), (3, 3), (1, 1), (0, 0)),
-    (lambda: convolution(Rectifying), (3, 3), (1, 1), (0, 0)),
-    (lambda: convolution(Blurring), (5, 3), (1, 1), (-1, 0)),
-    (lambda: convolution(Bare), (3, 3), (1, 1), (0, 0)),
-    (lambda: convolution(nonlinearity=channel_softmax), (3, 3), (1, 1), (0, 0)),
-    (lambda: convolution(nonlinearity=T.tanh), (3, 3), (1, 1), (0, 0)),
-    (lambda: convolution(convolution=dilated, pad=1), (5, 5), (1, 1), (-1, -1)),
-    (lambda: pooled(LogSumExp), (4, 4), (2, 2), (0, 0)),
-    (lambda: pooled(Modeless), (4, 4), (2, 2), (0, 0)),
-])
+
+@pytest.mark.parametrize(
+    "build, size, stride, start",
+    [
+        (lambda: convolution(), (3, 3), (1, 1), (0, 0)),
+        (lambda: convolution(Rectifying), (3, 3), (1, 1), (0, 0)),
+        (lambda: convolution(Blurring), (5, 3), (1, 1), (-1, 0)),
+        (lambda: convolution(Bare), (3, 3), (1, 1), (0, 0)),
+        (lambda: convolution(nonlinearity=channel_softmax), (3, 3), (1, 1), (0, 0)),
+        (lambda: convolution(nonlinearity=T.tanh), (3, 3), (1, 1), (0, 0)),
+        (lambda: convolution(convolution=dilated, pad=1), (5, 5), (1, 1), (-1, -1)),
+        (lambda: pooled(LogSumExp), (4, 4), (2, 2), (0, 0)),
+        (lambda: pooled(Modeless), (4, 4), (2, 2), (0, 0)),
+    ],
+)
 def test_fields_are_what_neurons_depend_on(build, size, stride, start):
     assert receptive_field.receptive_field(build()) == (size, stride, start)
 
 
-@pytest.mark.parametrize("build", [
-    lambda: convolution(nonlinearity=centred),
-    lambda: L.NonlinearityLayer(convolution(), centred, name="odd")])
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: convolution(nonlinearity=centred),
+        lambda: L.NonlinearityLayer(convolution(), centred, name="odd"),
+    ],
+)
 def test_a_layer_that_sees_everything_has_no_field(build):
     with pytest.raises(ValueError, match="'odd' has no receptive field"):
         receptive_field.receptive_field(build())

@@ -1,4 +1,5 @@
 """The command 'visualize': any network, any image, every method; errors in one line."""
+
 import sys
 import warnings
 
@@ -7,14 +8,17 @@ import numpy as np
 import pytest
 from skimage import io
 
-from cnnviz import (cli, deconvnet, errors, exemplars, exemplars_regularized, files, inputs,
-                    occlusion, overlay, paths, saliency)
-from cnnviz.backend import lasagne
-from cnnviz.commands import visualize as command
+from cnnviz.attribution import deconvnet, occlusion, overlay, saliency
+from cnnviz.attribution.receptive_field import receptive_field
+from cnnviz.cli import dispatch
+from cnnviz.cli.commands import visualize as command
 from cnnviz.datasets import die360, fundus, pictures, synthetic
-from cnnviz.figures import style, visualize
-from cnnviz.networks import die, layers, own as own_network, weights
-from cnnviz.receptive_field import receptive_field
+from cnnviz.feature_visualization import exemplars, exemplars_regularized
+from cnnviz.networks import die, inputs, layers, weights
+from cnnviz.networks import own as own_network
+from cnnviz.runtime import errors, files, paths
+from cnnviz.runtime.backend import lasagne
+from cnnviz.thesis.figures import style, visualize
 
 OWN = """
 import lasagne
@@ -37,8 +41,10 @@ class Own:
         self.path.write_text(OWN.format(channels=channels))
         rng = np.random.RandomState(3)
         self.network = own_network.build(self.path)
-        self.values = [rng.randn(*value.shape).astype(value.dtype) for value
-                       in lasagne.layers.get_all_param_values(self.network)]
+        self.values = [
+            rng.randn(*value.shape).astype(value.dtype)
+            for value in lasagne.layers.get_all_param_values(self.network)
+        ]
         lasagne.layers.set_all_param_values(self.network, self.values)
         np.savez(self.weights, *self.values)
         self.grey = rng.randint(0, 256, (12, 14)).astype(np.uint8)
@@ -47,14 +53,22 @@ class Own:
         self.input = ((self.grey / 255 - MEAN) / STD)[None, None].astype(np.float32)
 
     def __call__(self, *extra, **changed):
-        options = {"network": self.path, "weights": self.weights, "layer": "pool",
-                   "feature": FEATURES, "mean": MEAN, "std": STD, "image": self.image,
-                   "output": self.folder / "out.png", **changed}
+        options = {
+            "network": self.path,
+            "weights": self.weights,
+            "layer": "pool",
+            "feature": FEATURES,
+            "mean": MEAN,
+            "std": STD,
+            "image": self.image,
+            "output": self.folder / "out.png",
+            **changed,
+        }
         words = ["visualize", *extra]
         for name, value in options.items():
             if value is not None:
                 words += [f"--{name}", *np.atleast_1d(value)]
-        return cli.main([str(word) for word in words])
+        return dispatch.main([str(word) for word in words])
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +84,7 @@ def opened(path):
 
 
 # --- Every method -----------------------------------------------------------------
+
 
 def expected_maps(own, method):
     if method == "occlusion":
@@ -91,21 +106,37 @@ def test_maps_are_those_of_the_library(own, method):
     maps = saliency.feature_maps(own.layer, own.input)[0, FEATURES]
     np.testing.assert_array_equal(found["activation"], maps.max(axis=(1, 2)))
     assert [tuple(place) for place in found["place"]] == [
-        np.unravel_index(each.argmax(), each.shape) for each in maps]
+        np.unravel_index(each.argmax(), each.shape) for each in maps
+    ]
 
 
 @pytest.mark.parametrize("start", ["image", "noise"])
 def test_exemplars_are_those_of_the_library(own, start):
     raw = own.folder / "raw.npz"
-    assert own("--raw-output", raw, "--steps", 5, "--norm", 2, "--seed", 4,
-               method="exemplar", image=own.image if start == "image" else None) == 0
+    assert (
+        own(
+            "--raw-output",
+            raw,
+            "--steps",
+            5,
+            "--norm",
+            2,
+            "--seed",
+            4,
+            method="exemplar",
+            image=own.image if start == "image" else None,
+        )
+        == 0
+    )
     opened(own.folder / "out.png")
     found, network = files.load_arrays(raw), exemplars.patch_network(own.layer)
-    patches = (exemplars.start_maximum(network, own.input, FEATURES).patches
-               if start == "image" else exemplars.start_noise(network, FEATURES, 4))
+    patches = (
+        exemplars.start_maximum(network, own.input, FEATURES).patches
+        if start == "image"
+        else exemplars.start_noise(network, FEATURES, 4)
+    )
     np.testing.assert_array_equal(found["start"], patches)
-    expected = exemplars.maximize(network, patches, FEATURES,
-                                  exemplars.Rule(steps=5, norm=2.0))
+    expected = exemplars.maximize(network, patches, FEATURES, exemplars.Rule(steps=5, norm=2.0))
     np.testing.assert_array_equal(found["patch"], expected.patches)
     np.testing.assert_array_equal(found["reached"], expected.reached)
     assert ("image" in found) == (start == "image")
@@ -113,19 +144,19 @@ def test_exemplars_are_those_of_the_library(own, start):
 
 def test_regularized_exemplars_are_those_of_the_library(own):
     raw = own.folder / "raw.npz"
-    assert own("--raw-output", raw, "--steps", 3, "--norm", 0,
-               method="regularized-exemplar") == 0
+    assert own("--raw-output", raw, "--steps", 3, "--norm", 0, method="regularized-exemplar") == 0
     opened(own.folder / "out.png")
     expected = exemplars_regularized.regularized(
-        exemplars.patch_network(own.layer), FEATURES,
-        rule=exemplars_regularized.RULE._replace(steps=3))
+        exemplars.patch_network(own.layer),
+        FEATURES,
+        rule=exemplars_regularized.RULE._replace(steps=3),
+    )
     np.testing.assert_array_equal(files.load_arrays(raw)["patch"], expected.patches)
 
 
 def test_by_default_an_exemplar_has_the_norm_of_noise(own):
-    found, = visualize.find_exemplars(own.layer, [1], steps=2)
-    assert np.sqrt((found.patch ** 2).sum()) == pytest.approx(np.sqrt(found.patch.size),
-                                                              rel=1e-5)
+    (found,) = visualize.find_exemplars(own.layer, [1], steps=2)
+    assert np.sqrt((found.patch**2).sum()) == pytest.approx(np.sqrt(found.patch.size), rel=1e-5)
     assert found.neuron is None
 
 
@@ -148,18 +179,21 @@ def test_a_pdf_alone_is_written_where_that_is_asked_for(own):
 
 # --- The figure -------------------------------------------------------------------
 
+
 def drawn(maps, **options):
-    picture = visualize.Picture(np.full((1, 1, 8, 8), 0.5, np.float32), np.zeros(1),
-                                np.ones(1))
-    neurons = [visualize.Neuron(k, (0, 0), 1.0, (-2, -2, 4, 4))
-               for k in range(len(maps))]
-    return visualize.draw_maps("title", picture, neurons, np.asarray(maps), "gradient",
-                               0, **options)
+    picture = visualize.Picture(np.full((1, 1, 8, 8), 0.5, np.float32), np.zeros(1), np.ones(1))
+    neurons = [visualize.Neuron(k, (0, 0), 1.0, (-2, -2, 4, 4)) for k in range(len(maps))]
+    return visualize.draw_maps(
+        "title", picture, neurons, np.asarray(maps), "gradient", 0, **options
+    )
 
 
 def limits(figure):
-    return [axes.images[0].get_clim() for axes in figure.axes
-            if axes.images and axes.images[0].get_cmap().name != "gray"]
+    return [
+        axes.images[0].get_clim()
+        for axes in figure.axes
+        if axes.images and axes.images[0].get_cmap().name != "gray"
+    ]
 
 
 def test_colours_are_symmetric_and_common_on_request():
@@ -175,6 +209,7 @@ def test_importance_has_a_common_threshold_on_request():
 
     def outlined(figure):
         return [len(axes.lines) for axes in figure.axes[2::3]]
+
     assert outlined(drawn(maps)) == [1, 1]
     assert outlined(drawn(maps, same_scale=True)) == [0, 1]
 
@@ -193,12 +228,25 @@ def test_missing_positions_are_interpolated_and_the_title_says_so(own):
     np.testing.assert_array_equal(shown, occlusion.interpolated(maps)[0])
     parser = command.argparse.ArgumentParser()
     command.add_arguments(parser)
-    arguments = ["--network", "own.py", "--weights", "own.npz", "--layer", "pool",
-                 "--feature", "1", "-o", "x.png", "--image", "i.png"]
-    text = command.title(parser.parse_args(
-        arguments + ["--method", "occlusion", "--stride", "2"]))
-    assert text == ("own.py (weights: own.npz), layer pool, i.png\nocclusion by 11 × 11 "
-                    "pixels, stride 2, interpolated between the positions")
+    arguments = [
+        "--network",
+        "own.py",
+        "--weights",
+        "own.npz",
+        "--layer",
+        "pool",
+        "--feature",
+        "1",
+        "-o",
+        "x.png",
+        "--image",
+        "i.png",
+    ]
+    text = command.title(parser.parse_args(arguments + ["--method", "occlusion", "--stride", "2"]))
+    assert text == (
+        "own.py (weights: own.npz), layer pool, i.png\nocclusion by 11 × 11 "
+        "pixels, stride 2, interpolated between the positions"
+    )
     text = command.title(parser.parse_args(arguments + ["--method", "exemplar"]))
     assert "the norm of noise" in text
 
@@ -206,21 +254,25 @@ def test_missing_positions_are_interpolated_and_the_title_says_so(own):
 def test_a_silent_feature_has_no_field(own):
     below = lasagne.layers.InputLayer((None, 1, 6, 6))
     layer = lasagne.layers.Conv2DLayer(below, 2, 3, W=lasagne.init.Constant(0))
-    neuron, = visualize.strongest_neurons(layer, np.ones((1, 1, 6, 6), np.float32), [1])
+    (neuron,) = visualize.strongest_neurons(layer, np.ones((1, 1, 6, 6), np.float32), [1])
     assert neuron == visualize.Neuron(1, (0, 0), 0.0, None)
 
 
 def test_fields_are_those_of_the_layer(own):
     found = visualize.strongest_neurons(own.layer, own.input, FEATURES)
-    assert [each.box for each in found] == [receptive_field(own.layer).box(*each.place)
-                                            for each in found]
+    assert [each.box for each in found] == [
+        receptive_field(own.layer).box(*each.place) for each in found
+    ]
 
 
 def test_names_that_the_font_lacks_and_formulas_are_drawn(tmp_path):
     figure = drawn(np.ones((1, 8, 8)))
     title = "照片 $x_1$ \n" + 40 * "long "
     text = visualize._panels(title, ["image"], 1, (8, 8))[0].texts[0]
-    assert text.get_text().startswith(style.printable("照片") + " $x_1$") and text.get_text().count("\n") == 2
+    assert (
+        text.get_text().startswith(style.printable("照片") + " $x_1$")
+        and text.get_text().count("\n") == 2
+    )
     style.save(figure, tmp_path / "out", [".png"])
 
 
@@ -234,20 +286,21 @@ def test_values_outside_are_stretched_and_others_are_not():
     assert found.min() == 0 and found.max() == 1
 
 
-@pytest.mark.parametrize("value, text", [(0.12345, "0.123"), (-2.0, "−2"),
-                                         (123456.7, "123,457"), (1e-7, "1e−07")])
+@pytest.mark.parametrize(
+    "value, text", [(0.12345, "0.123"), (-2.0, "−2"), (123456.7, "123,457"), (1e-7, "1e−07")]
+)
 def test_numbers_have_three_digits(value, text):
     assert visualize._number(value) == text
 
 
 # --- Networks ---------------------------------------------------------------------
 
+
 def test_parameters_in_the_package_s_own_form_are_read(own, tmp_path):
     weights.save(tmp_path / "own.npz", own.network, {})
     fresh = own_network.build(own.path)
     own_network.load(tmp_path / "own.npz", fresh)
-    for found, expected in zip(*map(lasagne.layers.get_all_param_values,
-                                    (fresh, own.network))):
+    for found, expected in zip(*map(lasagne.layers.get_all_param_values, (fresh, own.network))):
         np.testing.assert_array_equal(found, expected)
 
 
@@ -255,8 +308,10 @@ def test_shipped_weights_are_the_default():
     network = command.read_network("c1", "shipped")
     expected = die.build("c1")
     weights.load_fold(paths.SHIPPED_WEIGHTS, "random", "c1", 0, expected)
-    np.testing.assert_array_equal(lasagne.layers.get_all_param_values(network)[0],
-                                  lasagne.layers.get_all_param_values(expected)[0])
+    np.testing.assert_array_equal(
+        lasagne.layers.get_all_param_values(network)[0],
+        lasagne.layers.get_all_param_values(expected)[0],
+    )
 
 
 def test_nameless_layers_are_named_by_number_and_kind(tmp_path, capsys):
@@ -269,8 +324,10 @@ def test_nameless_layers_are_named_by_number_and_kind(tmp_path, capsys):
 
 
 def test_random_parameters_are_the_same_in_every_run(own):
-    first, second = (lasagne.layers.get_all_param_values(
-        command.read_network(str(own.path), "random"))[0] for _ in range(2))
+    first, second = (
+        lasagne.layers.get_all_param_values(command.read_network(str(own.path), "random"))[0]
+        for _ in range(2)
+    )
     np.testing.assert_array_equal(first, second)
     assert not np.array_equal(first, own.values[0])
 
@@ -278,12 +335,16 @@ def test_random_parameters_are_the_same_in_every_run(own):
 def test_neighbours_of_the_file_can_be_imported(tmp_path):
     (tmp_path / "neighbour_of_own.py").write_text("FILTERS = 4")
     own = Own(tmp_path)
-    own.path.write_text(own.path.read_text().replace(
-        "    network", "    from neighbour_of_own import FILTERS\n    network", 1))
+    own.path.write_text(
+        own.path.read_text().replace(
+            "    network", "    from neighbour_of_own import FILTERS\n    network", 1
+        )
+    )
     assert own_network.build(own.path).output_shape == (None, 2)
 
 
 # --- Images -----------------------------------------------------------------------
+
 
 def test_the_die_is_standardized_as_in_training():
     scale = pictures.standardization("c1", None, None, 1)
@@ -318,11 +379,13 @@ def test_drawn_photographs_have_names():
 def test_a_network_of_one_s_own_takes_them_too():
     found = pictures.read_image("synthetic:retina", "own.py", (3, 20, 30), [0], [1])
     assert found.shape == (1, 3, 20, 30) and 0 <= found.min() < found.max() <= 1
-    assert found[0, 0].mean() > 2 * found[0, 2].mean()     # a retina is red
+    assert found[0, 0].mean() > 2 * found[0, 2].mean()  # a retina is red
 
 
-@pytest.mark.parametrize("picture, channels", [
-    (np.full((6, 8), 0.2), 3), (np.full((6, 8, 3), 0.2), 1), (np.full((24, 16), 0.2), 1)])
+@pytest.mark.parametrize(
+    "picture, channels",
+    [(np.full((6, 8), 0.2), 3), (np.full((6, 8, 3), 0.2), 1), (np.full((24, 16), 0.2), 1)],
+)
 def test_pictures_are_fitted_to_the_input(picture, channels):
     found = pictures.fitted(picture, (channels, 12, 8))
     assert found.shape == (channels, 12, 8)
@@ -339,36 +402,51 @@ def test_transparent_pictures_lie_on_white(tmp_path):
 
 # --- Errors -----------------------------------------------------------------------
 
+
 def error_line(capsys):
     error = capsys.readouterr().err.strip()
     assert "Traceback" not in error
     return error.splitlines()[-1]
 
 
-@pytest.mark.parametrize("changed, message", [
-    ({"layer": "conv7"}, "no layer 'conv7' in this network; it has: input, conv, pool"),
-    ({"layer": "output"}, "'output' gives 2-dimensional output; feature maps are"),
-    ({"feature": 4}, "layer 'pool' has features 0 to 3, not 4"),
-    ({"feature": [0, -1]}, "layer 'pool' has features 0 to 3, not -1"),
-    ({"network": "resnet"}, "unknown network 'resnet'; choose defauw, c1,"),
-    ({"network": "gone.py"}, "gone.py: no such file"),
-    ({"weights": "gone.npz"}, "gone.npz: no such file; make it with 'numpy.savez"),
-    ({"weights": None}, "your own network needs a .npz file"),
-    ({"image": "gone.png"}, "gone.png: no such file"),
-    ({"image": None}, "method gradient-max needs --image"),
-    ({"image": "die:15"}, "give two angles in degrees, such as die:15,100"),
-    ({"image": "synthetic:17"}, "give synthetic:17_left"),
-    ({"output": "out.jpg"}, "out.jpg: figures are .png or .pdf"),
-    ({"mean": [0.1, 0.2]}, "--mean: 2 numbers for 1 channels"),
-    ({"std": 0}, "--std: must be positive"),
-    ({"sigma": -1}, "--sigma must be at least 0, not -1"),
-    ({"raw-output": "x.npy"}, "numbers are written to a .npz file"),
-    ({"method": "occlusion", "size": 4}, "size must be odd"),
-    ({"network": "c1", "weights": "shipped", "layer": "pool1"},
-     "--mean and --std are for your own"),
-    ({"network": "c1", "weights": "random", "layer": "pool1", "mean": None, "std": None,
-      "image": "synthetic:1_left"}, "not a picture for network 'c1'; give a file or die:"),
-])
+@pytest.mark.parametrize(
+    "changed, message",
+    [
+        ({"layer": "conv7"}, "no layer 'conv7' in this network; it has: input, conv, pool"),
+        ({"layer": "output"}, "'output' gives 2-dimensional output; feature maps are"),
+        ({"feature": 4}, "layer 'pool' has features 0 to 3, not 4"),
+        ({"feature": [0, -1]}, "layer 'pool' has features 0 to 3, not -1"),
+        ({"network": "resnet"}, "unknown network 'resnet'; choose defauw, c1,"),
+        ({"network": "gone.py"}, "gone.py: no such file"),
+        ({"weights": "gone.npz"}, "gone.npz: no such file; make it with 'numpy.savez"),
+        ({"weights": None}, "your own network needs a .npz file"),
+        ({"image": "gone.png"}, "gone.png: no such file"),
+        ({"image": None}, "method gradient-max needs --image"),
+        ({"image": "die:15"}, "give two angles in degrees, such as die:15,100"),
+        ({"image": "synthetic:17"}, "give synthetic:17_left"),
+        ({"output": "out.jpg"}, "out.jpg: figures are .png or .pdf"),
+        ({"mean": [0.1, 0.2]}, "--mean: 2 numbers for 1 channels"),
+        ({"std": 0}, "--std: must be positive"),
+        ({"sigma": -1}, "--sigma must be at least 0, not -1"),
+        ({"raw-output": "x.npy"}, "numbers are written to a .npz file"),
+        ({"method": "occlusion", "size": 4}, "size must be odd"),
+        (
+            {"network": "c1", "weights": "shipped", "layer": "pool1"},
+            "--mean and --std are for your own",
+        ),
+        (
+            {
+                "network": "c1",
+                "weights": "random",
+                "layer": "pool1",
+                "mean": None,
+                "std": None,
+                "image": "synthetic:1_left",
+            },
+            "not a picture for network 'c1'; give a file or die:",
+        ),
+    ],
+)
 def test_errors_are_one_line_that_names_the_remedy(own, changed, message, capsys):
     assert own(**changed) == 1
     assert message in error_line(capsys)
@@ -397,6 +475,7 @@ def test_channels_that_no_picture_has_are_refused(tmp_path, capsys):
 
 # --- Arrays as images ---------------------------------------------------------------
 
+
 @pytest.fixture(scope="module")
 def many(tmp_path_factory):
     """Networks of several numbers of channels, each with an image as an array."""
@@ -410,13 +489,30 @@ def many(tmp_path_factory):
     return found
 
 
-@pytest.mark.parametrize("channels, method", [
-    *((channels, "exemplar") for channels in (1, 2, 3, 7, 24)),
-    *((7, method) for method in command.METHODS if method != "exemplar")])
+@pytest.mark.parametrize(
+    "channels, method",
+    [
+        *((channels, "exemplar") for channels in (1, 2, 3, 7, 24)),
+        *((7, method) for method in command.METHODS if method != "exemplar"),
+    ],
+)
 def test_any_number_of_channels_is_drawn(many, channels, method):
     own, raw = many[channels], many[channels].folder / "raw.npz"
-    assert own("--raw-output", raw, "--steps", 3, "--size", 3, "--stride", 2, method=method,
-               image=None if method.startswith("reg") else own.image) == 0
+    assert (
+        own(
+            "--raw-output",
+            raw,
+            "--steps",
+            3,
+            "--size",
+            3,
+            "--stride",
+            2,
+            method=method,
+            image=None if method.startswith("reg") else own.image,
+        )
+        == 0
+    )
     opened(own.folder / "out.png")
     found = files.load_arrays(raw)
     if method.endswith("exemplar"):
@@ -434,34 +530,52 @@ def test_the_title_says_what_is_shown_of_many_channels(many, monkeypatch):
             many[channels]("--steps", 1, method=method)
     assert [title.splitlines()[2:] for title in titles] == [
         ["pictures show the mean of the 7 channels"],
-        ["pictures show the mean of the 2 channels"], []]
+        ["pictures show the mean of the 2 channels"],
+        [],
+    ]
 
 
 def test_channels_that_no_picture_has_are_averaged():
     pixels = np.random.RandomState(0).rand(5, 3, 4)
-    np.testing.assert_allclose(visualize.shown(pixels, [1.0], np.arange(5)),
-                               (pixels * np.arange(5)[:, None, None] + 1).mean(axis=0))
+    np.testing.assert_allclose(
+        visualize.shown(pixels, [1.0], np.arange(5)),
+        (pixels * np.arange(5)[:, None, None] + 1).mean(axis=0),
+    )
     assert visualize.shown(pixels[:3], [0], [1]).shape == (3, 4, 3)
 
 
-@pytest.mark.parametrize("save", [
-    lambda path, array: np.savez(path, image=array, other=array * np.nan),
-    lambda path, array: np.savez_compressed(path, array[None])])
+@pytest.mark.parametrize(
+    "save",
+    [
+        lambda path, array: np.savez(path, image=array, other=array * np.nan),
+        lambda path, array: np.savez_compressed(path, array[None]),
+    ],
+)
 def test_archives_hold_images_too(many, save):
     own, path = many[7], many[7].folder / "one.npz"
     save(path, own.array)
     assert own("--raw-output", own.folder / "raw.npz", image=path) == 0
-    np.testing.assert_array_equal(files.load_arrays(own.folder / "raw.npz")["image"],
-                                  own.input)
+    np.testing.assert_array_equal(files.load_arrays(own.folder / "raw.npz")["image"], own.input)
 
 
 def test_numbers_written_are_read_as_an_image_again(tmp_path):
     """The network's own input, whatever its standardization."""
-    words = ["visualize", "--network", "c1", "--weights", "random", "--layer", "pool1",
-             "--feature", "0", "-o", str(tmp_path / "out.png"), "--raw-output"]
-    assert cli.main([*words, str(tmp_path / "a.npz"), "--image", "die:15,100"]) == 0
-    assert cli.main([*words, str(tmp_path / "b.npz"), "--image",
-                     str(tmp_path / "a.npz")]) == 0
+    words = [
+        "visualize",
+        "--network",
+        "c1",
+        "--weights",
+        "random",
+        "--layer",
+        "pool1",
+        "--feature",
+        "0",
+        "-o",
+        str(tmp_path / "out.png"),
+        "--raw-output",
+    ]
+    assert dispatch.main([*words, str(tmp_path / "a.npz"), "--image", "die:15,100"]) == 0
+    assert dispatch.main([*words, str(tmp_path / "b.npz"), "--image", str(tmp_path / "a.npz")]) == 0
     for name, array in files.load_arrays(tmp_path / "a.npz").items():
         np.testing.assert_array_equal(files.load_arrays(tmp_path / "b.npz")[name], array)
 
@@ -469,15 +583,22 @@ def test_numbers_written_are_read_as_an_image_again(tmp_path):
 OBJECTS = np.array([np.ones(2), np.ones(3)], object)
 
 
-@pytest.mark.parametrize("array, message", [
-    (np.ones((6, 12, 14)), "has shape (6, 12, 14); the network takes (7, 12, 14)"),
-    (np.ones((2, 7, 12, 14)), "the network takes (7, 12, 14); give one image at a time"),
-    (np.ones((12, 14, 7)), "channels come first: numpy.moveaxis(array, -1, 0)"),
-    (np.ones((12, 14)), "has shape (12, 14)"), (np.ones(()), "has shape ()"),
-    (np.full((7, 12, 14), np.nan), "not finite"), (np.full((7, 12, 14), np.inf), "not finite"),
-    (np.full((7, 12, 14), "a"), "type <U1, not numbers"),
-    (np.ones((7, 12, 14), complex), "type complex128, not numbers"),
-    (OBJECTS, "Python objects")], ids=str)
+@pytest.mark.parametrize(
+    "array, message",
+    [
+        (np.ones((6, 12, 14)), "has shape (6, 12, 14); the network takes (7, 12, 14)"),
+        (np.ones((2, 7, 12, 14)), "the network takes (7, 12, 14); give one image at a time"),
+        (np.ones((12, 14, 7)), "channels come first: numpy.moveaxis(array, -1, 0)"),
+        (np.ones((12, 14)), "has shape (12, 14)"),
+        (np.ones(()), "has shape ()"),
+        (np.full((7, 12, 14), np.nan), "not finite"),
+        (np.full((7, 12, 14), np.inf), "not finite"),
+        (np.full((7, 12, 14), "a"), "type <U1, not numbers"),
+        (np.ones((7, 12, 14), complex), "type complex128, not numbers"),
+        (OBJECTS, "Python objects"),
+    ],
+    ids=str,
+)
 @pytest.mark.parametrize("suffix", [".npy", ".npz"])
 def test_arrays_that_do_not_fit_are_one_line(many, capsys, array, message, suffix):
     path = many[7].folder / f"odd{suffix}"
@@ -488,9 +609,13 @@ def test_arrays_that_do_not_fit_are_one_line(many, capsys, array, message, suffi
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".npz"])
-@pytest.mark.parametrize("content, message", [
-    (b"", "truncated or not an array file"), (b"version https://git-lfs.github.com/spec/v1\n",
-                                              "'git lfs pull'")])
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (b"", "truncated or not an array file"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "'git lfs pull'"),
+    ],
+)
 def test_damaged_arrays_and_pointers_are_one_line(many, capsys, suffix, content, message):
     path = many[7].folder / f"damaged{suffix}"
     path.write_bytes(content)
@@ -507,36 +632,50 @@ def test_pictures_that_are_pointers_are_named(own, capsys):
 
 # --- Nothing is lost ----------------------------------------------------------------
 
+
 @pytest.mark.parametrize("method", command.METHODS)
 @pytest.mark.parametrize("raw", [True, False])
-def test_numbers_are_kept_when_the_figure_cannot_be_drawn(own, capsys, tmp_path, monkeypatch,
-                                                          method, raw):
+def test_numbers_are_kept_when_the_figure_cannot_be_drawn(
+    own, capsys, tmp_path, monkeypatch, method, raw
+):
     def fail(*_, **__):
         raise RuntimeError("no such glyph")
+
     monkeypatch.setattr(visualize, "_panels", fail)
     kept = tmp_path / ("numbers.npz" if raw else "out.png.npz")
     with pytest.raises(RuntimeError, match="no such glyph"):
-        own(*(["--raw-output", kept] if raw else []), "--steps", 2, "--size", 3, "--stride",
-            3, method=method, output=tmp_path / "out.png")
+        own(
+            *(["--raw-output", kept] if raw else []),
+            "--steps",
+            2,
+            "--size",
+            3,
+            "--stride",
+            3,
+            method=method,
+            output=tmp_path / "out.png",
+        )
     assert f"out.png: the figure could not be drawn; the numbers are in {kept}" in (
-        capsys.readouterr().err)
+        capsys.readouterr().err
+    )
     found = files.load_arrays(kept)
     assert len(found["patch" if method.endswith("exemplar") else "maps"]) == len(FEATURES)
     assert sorted(each.name for each in tmp_path.iterdir()) == [kept.name]
 
 
-def test_the_figure_is_kept_when_the_numbers_cannot_be_written(own, capsys, tmp_path,
-                                                               monkeypatch):
+def test_the_figure_is_kept_when_the_numbers_cannot_be_written(own, capsys, tmp_path, monkeypatch):
     def full(path, **_):
         raise errors.StorageError(f"{path}: No space left on device")
+
     monkeypatch.setattr(files, "save_arrays", full)
     assert own("--raw-output", tmp_path / "raw.npz", output=tmp_path / "out.png") == 1
     assert "raw.npz: No space left" in error_line(capsys)
     opened(tmp_path / "out.png")
 
 
-@pytest.mark.parametrize("name, start", [
-    ("out.PNG", b"\x89PNG"), ("out.Pdf", b"%PDF"), ("a.b.PDF", b"%PDF")])
+@pytest.mark.parametrize(
+    "name, start", [("out.PNG", b"\x89PNG"), ("out.Pdf", b"%PDF"), ("a.b.PDF", b"%PDF")]
+)
 def test_suffixes_may_be_capitals(own, tmp_path, name, start):
     assert own("--raw-output", tmp_path / "raw.NPZ", output=tmp_path / name) == 0
     assert (tmp_path / name).read_bytes().startswith(start)
@@ -546,6 +685,7 @@ def test_suffixes_may_be_capitals(own, tmp_path, name, start):
 
 # --- Output units -------------------------------------------------------------------
 
+
 @pytest.mark.parametrize("method", command.UNIT_METHODS)
 @pytest.mark.parametrize("linear", [True, False])
 def test_units_are_those_of_the_library(own, monkeypatch, method, linear):
@@ -554,12 +694,29 @@ def test_units_are_those_of_the_library(own, monkeypatch, method, linear):
     titles, texts = [], []
     monkeypatch.setattr(visualize, "_field", lambda *_: pytest.fail("no neuron here"))
     plain = visualize.draw_maps
-    monkeypatch.setattr(visualize, "draw_maps", lambda title, *rest: (
-        titles.append(title), plain(title, *rest))[1])
+    monkeypatch.setattr(
+        visualize, "draw_maps", lambda title, *rest: (titles.append(title), plain(title, *rest))[1]
+    )
     monkeypatch.setattr(style, "show_box", lambda *_: pytest.fail("no field here"))
     raw = own.folder / "raw.npz"
-    assert own("--raw-output", raw, "--size", 3, "--stride", 2, "--unit", 1, 0,
-               *["--linear"] * linear, method=method, layer="output", feature=None) == 0
+    assert (
+        own(
+            "--raw-output",
+            raw,
+            "--size",
+            3,
+            "--stride",
+            2,
+            "--unit",
+            1,
+            0,
+            *["--linear"] * linear,
+            method=method,
+            layer="output",
+            feature=None,
+        )
+        == 0
+    )
     opened(own.folder / "out.png")
     found = files.load_arrays(raw)
     if method == "occlusion":
@@ -579,25 +736,40 @@ def test_methods_without_units_say_which_have_them(own, capsys, method):
     assert "units have gradient-max, gradient-sum, occlusion" in error_line(capsys)
 
 
-@pytest.mark.parametrize("words, changed, message", [
-    (["--unit", 0], {"feature": None}, "'pool' has feature maps, not output units; ask for "
-                                       "them with --feature"),
-    ([], {"layer": "output"}, "ask for its units with --unit"),
-    (["--unit", 2], {"feature": None, "layer": "output"}, "has units 0 to 1, not 2"),
-    (["--unit", -1], {"feature": None, "layer": "output"}, "has units 0 to 1, not -1"),
-    (["--linear"], {}, "--linear is for --unit")])
+@pytest.mark.parametrize(
+    "words, changed, message",
+    [
+        (
+            ["--unit", 0],
+            {"feature": None},
+            "'pool' has feature maps, not output units; ask for them with --feature",
+        ),
+        ([], {"layer": "output"}, "ask for its units with --unit"),
+        (["--unit", 2], {"feature": None, "layer": "output"}, "has units 0 to 1, not 2"),
+        (["--unit", -1], {"feature": None, "layer": "output"}, "has units 0 to 1, not -1"),
+        (["--linear"], {}, "--linear is for --unit"),
+    ],
+)
 def test_units_and_features_are_told_apart(own, capsys, words, changed, message):
     assert own(*words, **changed) == 1
     assert message in error_line(capsys)
 
 
-@pytest.mark.parametrize("words, changed, message", [
-    (["--unit", 0], {}, "not allowed with argument"), ([], {"feature": None}, "is required"),
-    ([], {"feature": 1.5}, "'1.5' is neither a whole number nor topN"),
-    ([], {"feature": "top0"}, "'top0' is neither"), ([], {"feature": "best"}, "is neither"),
-    (["--fill", "nan"], {}, "'nan' is no finite number"), (["--fill", "grey"], {}, "blur")])
-def test_arguments_that_make_no_sense_are_refused_by_the_parser(own, capsys, words, changed,
-                                                                message):
+@pytest.mark.parametrize(
+    "words, changed, message",
+    [
+        (["--unit", 0], {}, "not allowed with argument"),
+        ([], {"feature": None}, "is required"),
+        ([], {"feature": 1.5}, "'1.5' is neither a whole number nor topN"),
+        ([], {"feature": "top0"}, "'top0' is neither"),
+        ([], {"feature": "best"}, "is neither"),
+        (["--fill", "nan"], {}, "'nan' is no finite number"),
+        (["--fill", "grey"], {}, "blur"),
+    ],
+)
+def test_arguments_that_make_no_sense_are_refused_by_the_parser(
+    own, capsys, words, changed, message
+):
     with pytest.raises(SystemExit):
         own(*words, **changed)
     assert message in capsys.readouterr().err
@@ -605,13 +777,23 @@ def test_arguments_that_make_no_sense_are_refused_by_the_parser(own, capsys, wor
 
 # --- Features that respond, and that do not -------------------------------------------
 
+
 def test_the_strongest_features_are_found(own, capsys):
     raw = own.folder / "raw.npz"
     values = saliency.feature_maps(own.layer, own.input)[0].max(axis=(1, 2))
     order = list(np.argsort(-values))
     for method in ("gradient-max", "exemplar"):
-        assert own("--raw-output", raw, "--steps", 1, method=method,
-                   feature=["top2", order[3], order[0]]) == 0
+        assert (
+            own(
+                "--raw-output",
+                raw,
+                "--steps",
+                1,
+                method=method,
+                feature=["top2", order[3], order[0]],
+            )
+            == 0
+        )
         assert list(files.load_arrays(raw)["features"]) == [*order[:2], order[3]]
         assert f"top2: {order[0]}, {order[1]}" in capsys.readouterr().out
     assert own("--raw-output", raw, feature="top9") == 0
@@ -645,8 +827,9 @@ def quiet(tmp_path):
 def test_silent_features_say_so_and_name_others(quiet, capsys, monkeypatch, method):
     figures = []
     save = style.save
-    monkeypatch.setattr(style, "save", lambda figure, *rest: (
-        figures.append(figure), save(figure, *rest))[1])
+    monkeypatch.setattr(
+        style, "save", lambda figure, *rest: (figures.append(figure), save(figure, *rest))[1]
+    )
     assert quiet("--size", 3, "--stride", 3, method=method, feature=[0, 1]) == 0
     out = capsys.readouterr().out
     values = saliency.feature_maps(quiet.layer, quiet.input)[0].max(axis=(1, 2))
@@ -662,8 +845,7 @@ def test_silent_features_say_so_and_name_others(quiet, capsys, monkeypatch, meth
 
 def test_a_map_that_is_the_same_everywhere_is_silent_too(quiet, capsys):
     assert quiet(feature=2) == 0
-    assert "feature 2 is silent on this image: its map is 2 everywhere" in (
-        capsys.readouterr().out)
+    assert "feature 2 is silent on this image: its map is 2 everywhere" in (capsys.readouterr().out)
 
 
 def test_a_network_that_is_dead_altogether_says_so(quiet, capsys):
@@ -688,26 +870,35 @@ def test_a_map_without_important_areas_claims_none():
 
 # --- Fills ----------------------------------------------------------------------------
 
-@pytest.mark.parametrize("words, fill", [
-    ([0.7], 0.7), (["-0.5"], -0.5), (["mean"], "mean")])
+
+@pytest.mark.parametrize("words, fill", [([0.7], 0.7), (["-0.5"], -0.5), (["mean"], "mean")])
 def test_the_occluder_is_filled_as_asked(own, words, fill):
     raw = own.folder / "raw.npz"
-    assert own("--raw-output", raw, "--size", 3, "--stride", 2, "--fill", *words,
-               method="occlusion") == 0
+    assert (
+        own("--raw-output", raw, "--size", 3, "--stride", 2, "--fill", *words, method="occlusion")
+        == 0
+    )
     fill = own.input[0].mean(axis=(1, 2)) if fill == "mean" else fill
-    np.testing.assert_array_equal(files.load_arrays(raw)["maps"], occlusion.neuron_occlusion(
-        own.layer, own.input, FEATURES, 3, 2, fill)[:, 0])
+    np.testing.assert_array_equal(
+        files.load_arrays(raw)["maps"],
+        occlusion.neuron_occlusion(own.layer, own.input, FEATURES, 3, 2, fill)[:, 0],
+    )
 
 
-@pytest.mark.parametrize("words, changed, name", [
-    ((), {}, "neuron_occlusion"),
-    (("--unit", 0), {"feature": None, "layer": "output"}, "output_occlusion")])
+@pytest.mark.parametrize(
+    "words, changed, name",
+    [
+        ((), {}, "neuron_occlusion"),
+        (("--unit", 0), {"feature": None, "layer": "output"}, "output_occlusion"),
+    ],
+)
 def test_a_blurred_image_is_what_covers_it(own, monkeypatch, words, changed, name):
     fills = []
 
     def occluded(layer, pixels, wanted, size, stride, fill, progress):
         fills.append(fill)
         return np.ones((len(wanted), 1, 12, 14))
+
     monkeypatch.setattr(occlusion, name, occluded)
     assert own("--size", 5, "--fill", "blur", *words, method="occlusion", **changed) == 0
     np.testing.assert_array_equal(fills[0], visualize.filled(own.input, "blur", 5))
@@ -715,8 +906,7 @@ def test_a_blurred_image_is_what_covers_it(own, monkeypatch, words, changed, nam
 
 def test_fills_are_computed_from_the_image():
     pixels = np.random.RandomState(0).rand(1, 3, 20, 20)
-    np.testing.assert_allclose(visualize.filled(pixels, "mean", 5),
-                               pixels[0].mean(axis=(1, 2)))
+    np.testing.assert_allclose(visualize.filled(pixels, "mean", 5), pixels[0].mean(axis=(1, 2)))
     blurred = visualize.filled(pixels, "blur", 5)
     assert blurred.shape == (3, 20, 20) and blurred.std() < 0.2 * pixels.std()
     np.testing.assert_allclose(blurred.mean(), pixels.mean(), rtol=0.02)
@@ -724,10 +914,14 @@ def test_fills_are_computed_from_the_image():
     np.testing.assert_array_equal(visualize.filled(pixels, [1.0, 2.0, 3.0], 5), [1, 2, 3])
 
 
-@pytest.mark.parametrize("words, changed, message", [
-    ([1, 2], {"method": "occlusion"}, "--fill: 2 numbers for 1 channels"),
-    (["mean", "blur"], {"method": "occlusion"}, "give numbers, or one of mean, blur alone"),
-    ([1], {"method": "guided"}, "--fill is for occlusion, not for guided")])
+@pytest.mark.parametrize(
+    "words, changed, message",
+    [
+        ([1, 2], {"method": "occlusion"}, "--fill: 2 numbers for 1 channels"),
+        (["mean", "blur"], {"method": "occlusion"}, "give numbers, or one of mean, blur alone"),
+        ([1], {"method": "guided"}, "--fill is for occlusion, not for guided"),
+    ],
+)
 def test_fills_that_make_no_sense_are_refused(own, capsys, words, changed, message):
     assert own("--fill", *words, **changed) == 1
     assert message in error_line(capsys)
@@ -736,12 +930,29 @@ def test_fills_that_make_no_sense_are_refused(own, capsys, words, changed, messa
 def test_the_title_names_the_fill():
     parser = command.argparse.ArgumentParser()
     command.add_arguments(parser)
-    words = ["--network", "own.py", "--layer", "pool", "--feature", "1", "-o", "x.png",
-             "--image", "i.png", "--method", "occlusion", "--fill"]
-    for fill, text in (("mean", "the mean of the image"), ("0.25", "0.25"),
-                       ("blur", "the image, blurred")):
+    words = [
+        "--network",
+        "own.py",
+        "--layer",
+        "pool",
+        "--feature",
+        "1",
+        "-o",
+        "x.png",
+        "--image",
+        "i.png",
+        "--method",
+        "occlusion",
+        "--fill",
+    ]
+    for fill, text in (
+        ("mean", "the mean of the image"),
+        ("0.25", "0.25"),
+        ("blur", "the image, blurred"),
+    ):
         assert command.title(parser.parse_args([*words, fill])).endswith(
-            f"pixels, filled with {text}")
+            f"pixels, filled with {text}"
+        )
 
 
 # --- Networks of other sizes ------------------------------------------------------------
@@ -757,8 +968,9 @@ def build():
 """
 
 
-@pytest.mark.parametrize("count, method", [
-    (1, "gradient-max"), *((8, method) for method in command.METHODS)])
+@pytest.mark.parametrize(
+    "count, method", [(1, "gradient-max"), *((8, method) for method in command.METHODS)]
+)
 def test_a_network_of_a_fixed_number_of_images_gives_the_same(tmp_path, count, method):
     free, fixed = (Own(tmp_path) for _ in range(2))
     words = ("--size", 3, "--stride", 2, "--steps", 3, "--raw-output")
@@ -778,17 +990,26 @@ def test_a_network_that_reshapes_by_its_number_of_images_gets_so_many(tmp_path, 
     assert free(*words, tmp_path / "free.npz", **changed) == 0
     fixed.path.write_text(RESHAPED)
     assert fixed(*words, tmp_path / "fixed.npz", **changed) == 0
-    np.testing.assert_allclose(*(files.load_arrays(tmp_path / f"{name}.npz")["maps"]
-                                 for name in ("fixed", "free")), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        *(files.load_arrays(tmp_path / f"{name}.npz")["maps"] for name in ("fixed", "free")),
+        rtol=1e-4,
+        atol=1e-5,
+    )
 
 
-@pytest.mark.parametrize("size, method", [
-    ("None, 14", "gradient-max"), ("12, None", "occlusion"),
-    *(("None, None", method) for method in command.METHODS)])
+@pytest.mark.parametrize(
+    "size, method",
+    [
+        ("None, 14", "gradient-max"),
+        ("12, None", "occlusion"),
+        *(("None, None", method) for method in command.METHODS),
+    ],
+)
 def test_a_network_of_any_size_takes_the_picture_s_own(tmp_path, capsys, size, method):
     fixed, free = (Own(tmp_path) for _ in range(2))
     code = OWN.format(channels=1).replace(
-        'lasagne.layers.DenseLayer(network, 2, name="output")', "network")
+        'lasagne.layers.DenseLayer(network, 2, name="output")', "network"
+    )
     fixed.values = fixed.values[:2]
     np.savez(fixed.weights, *fixed.values)
     words = ("--size", 3, "--stride", 2, "--steps", 3, "--raw-output")
@@ -805,8 +1026,11 @@ def test_a_network_of_any_size_takes_the_picture_s_own(tmp_path, capsys, size, m
 
 def test_a_network_of_any_size_needs_a_picture_for_its_own(tmp_path, capsys):
     own = Own(tmp_path)
-    own.path.write_text(OWN.format(channels=1).replace("12, 14", "None, None").replace(
-        'lasagne.layers.DenseLayer(network, 2, name="output")', "network"))
+    own.path.write_text(
+        OWN.format(channels=1)
+        .replace("12, 14", "None, None")
+        .replace('lasagne.layers.DenseLayer(network, 2, name="output")', "network")
+    )
     assert own(method="exemplar", image=None, weights="random") == 1
     assert "without a size of its own; give --image" in error_line(capsys)
 
@@ -822,40 +1046,58 @@ def build():
 """)
     for words, feature in ((("--unit", 0), None), ((), 0)):
         assert own(*words, weights="random", layer="output", feature=feature) == 1
-        assert ("this command shows images, (batch, channels, rows, columns); from Python, "
-                "cnnviz.saliency.unit_saliency(layer, inputs, units, raw=True)") in (
-                    error_line(capsys))
+        assert (
+            "this command shows images, (batch, channels, rows, columns); from Python, "
+            "cnnviz.attribution.saliency.unit_saliency(layer, inputs, units, raw=True)"
+        ) in (error_line(capsys))
 
 
-@pytest.mark.parametrize("code, message", [
-    ("", "own.py: has no function build()"),
-    ("def build():\n    return 3", "own.py: build() returns int, not a Lasagne layer"),
-    ("import lasagne\n\nx = lasagne.leyers", "own.py, line 3: AttributeError: module"),
-    ("def build(:", "invalid syntax (own.py, line 1)"),
-    ("def build():\n    raise SystemExit(2)", "own.py, line 2: SystemExit: 2"),
-    (OWN.format(channels=1).replace('"pool"', '"conv"'),
-     "own.py: several layers are named 'conv'"),
-    ("def build(channels, size=3):\n    pass",
-     "own.py, line 1: build() is called without arguments, and missing a required argument:"
-     " 'channels'"),
-    ("import warnings\nwarnings.simplefilter('error')\n\ndef build():\n"
-     "    warnings.warn('old')", "own.py, line 5: UserWarning: old"),
-    ("def build():\n    return {'a': 1}", "build() returns dict, not a Lasagne layer"),
-    (OWN.format(channels=1).replace("return", "net =") + "    return {'output': net}",
-     "build() returns dict, not a Lasagne layer; return the last one of its layers"),
-    (b"# caf\xe9\n", "own.py, line 1: is not UTF-8; save the file as UTF-8 text"),
-    (b"\n\n\n# caf\xe9\n", "own.py, line 4: is not UTF-8"),
-    (b"# coding: nonsense\n", "own.py, line 1: is not UTF-8"),
-    ("import argparse\nargparse.ArgumentParser().parse_args(['--x'])",
-     "own.py, line 2: SystemExit: 2"),
-    ("x = '\0'", "own.py: "),
-    ("from helper_of_own import broken\nbroken()",
-     "own.py, line 2 (at helper_of_own.py, line 2): ZeroDivisionError"),
-    ("\nimport helper_with_typo", "own.py, line 2 (at helper_with_typo.py, line 2): "
-     "SyntaxError: '(' was never closed"),
-    ("import lasagne\n\n\nlasagne.layers.InputLayer(3, shapes=2)",
-     "own.py, line 4: TypeError"),
-])
+@pytest.mark.parametrize(
+    "code, message",
+    [
+        ("", "own.py: has no function build()"),
+        ("def build():\n    return 3", "own.py: build() returns int, not a Lasagne layer"),
+        ("import lasagne\n\nx = lasagne.leyers", "own.py, line 3: AttributeError: module"),
+        ("def build(:", "invalid syntax (own.py, line 1)"),
+        ("def build():\n    raise SystemExit(2)", "own.py, line 2: SystemExit: 2"),
+        (
+            OWN.format(channels=1).replace('"pool"', '"conv"'),
+            "own.py: several layers are named 'conv'",
+        ),
+        (
+            "def build(channels, size=3):\n    pass",
+            "own.py, line 1: build() is called without arguments, and missing a required argument:"
+            " 'channels'",
+        ),
+        (
+            "import warnings\nwarnings.simplefilter('error')\n\ndef build():\n"
+            "    warnings.warn('old')",
+            "own.py, line 5: UserWarning: old",
+        ),
+        ("def build():\n    return {'a': 1}", "build() returns dict, not a Lasagne layer"),
+        (
+            OWN.format(channels=1).replace("return", "net =") + "    return {'output': net}",
+            "build() returns dict, not a Lasagne layer; return the last one of its layers",
+        ),
+        (b"# caf\xe9\n", "own.py, line 1: is not UTF-8; save the file as UTF-8 text"),
+        (b"\n\n\n# caf\xe9\n", "own.py, line 4: is not UTF-8"),
+        (b"# coding: nonsense\n", "own.py, line 1: is not UTF-8"),
+        (
+            "import argparse\nargparse.ArgumentParser().parse_args(['--x'])",
+            "own.py, line 2: SystemExit: 2",
+        ),
+        ("x = '\0'", "own.py: "),
+        (
+            "from helper_of_own import broken\nbroken()",
+            "own.py, line 2 (at helper_of_own.py, line 2): ZeroDivisionError",
+        ),
+        (
+            "\nimport helper_with_typo",
+            "own.py, line 2 (at helper_with_typo.py, line 2): SyntaxError: '(' was never closed",
+        ),
+        ("import lasagne\n\n\nlasagne.layers.InputLayer(3, shapes=2)", "own.py, line 4: TypeError"),
+    ],
+)
 def test_a_file_that_fails_is_named_with_the_line(tmp_path, capsys, code, message):
     own = Own(tmp_path)
     (tmp_path / "helper_of_own.py").write_text("def broken():\n    return 1 / 0\n")
@@ -867,13 +1109,17 @@ def test_a_file_that_fails_is_named_with_the_line(tmp_path, capsys, code, messag
 
 def test_a_layer_that_fails_later_is_named_with_the_line(tmp_path, capsys):
     own = Own(tmp_path)
-    own.path.write_text(OWN.format(channels=1) + """
+    own.path.write_text(
+        OWN.format(channels=1)
+        + """
 class Odd(lasagne.layers.Layer):
     def get_output_for(self, input, **kwargs):
         return input.no_such_thing
-""")
-    own.path.write_text(own.path.read_text().replace(
-        "lasagne.layers.MaxPool2DLayer(network, 2", "Odd(network"))
+"""
+    )
+    own.path.write_text(
+        own.path.read_text().replace("lasagne.layers.MaxPool2DLayer(network, 2", "Odd(network")
+    )
     assert own(weights="random") == 1
     error = error_line(capsys)
     assert "own.py, line 11: " in error and "AttributeError: " in error
@@ -890,9 +1136,10 @@ def test_a_traceback_is_shown_on_request_to_the_last_frame(tmp_path):
 def test_what_a_file_sets_for_itself_ends_with_it(tmp_path):
     own = Own(tmp_path)
     before = sys.path[:], sys.argv[:], np.geterr(), warnings.filters[:]
-    own.path.write_text("import sys, warnings, numpy\nassert sys.argv == [__file__]\n"
-                        "numpy.seterr(all='raise')\nwarnings.simplefilter('error')\n"
-                        + OWN.format(channels=1))
+    own.path.write_text(
+        "import sys, warnings, numpy\nassert sys.argv == [__file__]\n"
+        "numpy.seterr(all='raise')\nwarnings.simplefilter('error')\n" + OWN.format(channels=1)
+    )
     own_network.build(own.path)
     assert before == (sys.path, sys.argv, np.geterr(), warnings.filters)
 
@@ -915,13 +1162,17 @@ def build():
     assert "layer 'pool' depends on several inputs (a, b)" in error_line(capsys)
 
 
-@pytest.mark.parametrize("change, message", [
-    (lambda values: values[:-1],
-     "holds 3 arrays (arr_0, arr_1, arr_2), not arr_0 to arr_3"),
-    (lambda values: [values[0][:2], *values[1:]],
-     "arr_0 (conv.W) has shape (2, 1, 3, 3) instead of (4, 1, 3, 3)"),
-    (lambda values: [values[0] * np.nan, *values[1:]], "arr_0 (conv.W) holds values that"),
-])
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda values: values[:-1], "holds 3 arrays (arr_0, arr_1, arr_2), not arr_0 to arr_3"),
+        (
+            lambda values: [values[0][:2], *values[1:]],
+            "arr_0 (conv.W) has shape (2, 1, 3, 3) instead of (4, 1, 3, 3)",
+        ),
+        (lambda values: [values[0] * np.nan, *values[1:]], "arr_0 (conv.W) holds values that"),
+    ],
+)
 def test_parameters_that_do_not_fit_are_refused(own, tmp_path, capsys, change, message):
     path = tmp_path / "other.npz"
     np.savez(path, *change(own.values))
@@ -937,23 +1188,62 @@ def test_parameters_in_another_kind_of_file_are_refused(own, capsys):
 
 # --- The package's networks -------------------------------------------------------
 
+
 def test_a_die_network(tmp_path):
-    assert cli.main(["visualize", "--network", "c9", "--layer", "pool2", "--feature", "0",
-                     "1", "--same-scale", "--image", "die:15,100", "--raw-output",
-                     str(tmp_path / "raw.npz"), "-o", str(tmp_path / "out.png")]) == 0
+    assert (
+        dispatch.main(
+            [
+                "visualize",
+                "--network",
+                "c9",
+                "--layer",
+                "pool2",
+                "--feature",
+                "0",
+                "1",
+                "--same-scale",
+                "--image",
+                "die:15,100",
+                "--raw-output",
+                str(tmp_path / "raw.npz"),
+                "-o",
+                str(tmp_path / "out.png"),
+            ]
+        )
+        == 0
+    )
     opened(tmp_path / "out.png")
     found = files.load_arrays(tmp_path / "raw.npz")
     layer = layers.find_layer(command.read_network("c9", "shipped"), "pool2")
     np.testing.assert_array_equal(
-        found["maps"], saliency.feature_saliency(layer, found["image"], [0, 1])[:, 0])
+        found["maps"], saliency.feature_saliency(layer, found["image"], [0, 1])[:, 0]
+    )
 
 
 def test_de_fauw_s_network(tmp_path):
     """Its second input does not matter to its feature maps."""
-    assert cli.main(["visualize", "--network", "defauw", "--weights", "random", "--layer",
-                     "pool1", "--feature", "17", "--image", "synthetic:17_left",
-                     "--raw-output", str(tmp_path / "raw.npz"),
-                     "-o", str(tmp_path / "out.png")]) == 0
+    assert (
+        dispatch.main(
+            [
+                "visualize",
+                "--network",
+                "defauw",
+                "--weights",
+                "random",
+                "--layer",
+                "pool1",
+                "--feature",
+                "17",
+                "--image",
+                "synthetic:17_left",
+                "--raw-output",
+                str(tmp_path / "raw.npz"),
+                "-o",
+                str(tmp_path / "out.png"),
+            ]
+        )
+        == 0
+    )
     opened(tmp_path / "out.png")
     maps = files.load_arrays(tmp_path / "raw.npz")["maps"]
     assert maps.shape == (1, 512, 512) and overlay.limit(maps) > 0

@@ -1,10 +1,11 @@
 """Weight files: round trip, and refusal of everything that does not fit."""
+
 import numpy as np
 import pytest
 
-from cnnviz import files, paths
-from cnnviz.backend import lasagne
 from cnnviz.networks import die, weights
+from cnnviz.runtime import files, paths
+from cnnviz.runtime.backend import lasagne
 
 
 @pytest.fixture
@@ -35,8 +36,11 @@ def test_round_trip(saved):
 
 
 def test_equal_weights_give_equal_bytes(saved, tmp_path):
-    weights.save(tmp_path / "again.npz", die.build("c2", seed=7),
-                 {"fold": 0, "split": "random", "network": "c2"})
+    weights.save(
+        tmp_path / "again.npz",
+        die.build("c2", seed=7),
+        {"fold": 0, "split": "random", "network": "c2"},
+    )
     assert files.sha256(tmp_path / "again.npz") == files.sha256(path_of(saved))
 
 
@@ -44,7 +48,7 @@ def test_equal_weights_give_equal_bytes(saved, tmp_path):
 def test_damaged_files_are_refused_and_nothing_is_loaded(saved, damage):
     content = bytearray(path_of(saved).read_bytes())
     if damage == "truncated":
-        content = content[:len(content) // 2]
+        content = content[: len(content) // 2]
     else:
         content[len(content) // 2] ^= 1
     path_of(saved).write_bytes(content)
@@ -94,9 +98,13 @@ def test_other_parameter_names_are_refused(saved):
         weights.load(path_of(saved), die.build("c3"))
 
 
-@pytest.mark.parametrize("change, message", [
-    (lambda array: array[:1], "output.b has shape"),
-    (lambda array: array * np.nan, "output.b holds values that are not finite")])
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda array: array[:1], "output.b has shape"),
+        (lambda array: array * np.nan, "output.b holds values that are not finite"),
+    ],
+)
 def test_the_first_odd_parameter_is_named(saved, change, message):
     arrays = files.load_arrays(path_of(saved))
     arrays["output.b"] = change(arrays["output.b"])
@@ -120,6 +128,7 @@ def test_a_file_that_the_manifest_lacks_is_refused(saved):
 
 def test_layers_without_names_are_refused(tmp_path):
     network = lasagne.layers.DenseLayer(
-        lasagne.layers.DenseLayer(lasagne.layers.InputLayer((None, 3)), 2), 2)
+        lasagne.layers.DenseLayer(lasagne.layers.InputLayer((None, 3)), 2), 2
+    )
     with pytest.raises(ValueError, match="needs a name"):
         weights.save(tmp_path / "x.npz", network, {})

@@ -1,4 +1,5 @@
 """A small run of the whole workflow, in a copy of the project."""
+
 import csv
 import os
 import random
@@ -13,22 +14,41 @@ import photograph_folders
 import pytest
 import yaml
 
-from cnnviz import feature_table, paths
+from cnnviz.dissection import feature_table
+from cnnviz.runtime import paths
 
 SMALL = {
-    "die360": {"every": 120}, "networks": ["c2", "d5"], "folds": 1,
-    "weights": "trained", "exemplars": {"steps": 20},
+    "die360": {"every": 120},
+    "networks": ["c2", "d5"],
+    "folds": 1,
+    "weights": "trained",
+    "exemplars": {"steps": 20},
     "map_quality": {"views": 8, "photographs": 1, "selection": 1},
-    "fundus": {"pairs": 4, "layers": ["pool1"], "features": 3, "overlap": 4,
-               "permutations": 99},
-    "training": {name: {"epochs": 2, "batch_size": 32, "learning_rate": 0.01,
-                        "momentum": 0.9, "alive_accuracy": 0}
-                 for name in ("c2", "d5")},
+    "fundus": {"pairs": 4, "layers": ["pool1"], "features": 3, "overlap": 4, "permutations": 99},
+    "training": {
+        name: {
+            "epochs": 2,
+            "batch_size": 32,
+            "learning_rate": 0.01,
+            "momentum": 0.9,
+            "alive_accuracy": 0,
+        }
+        for name in ("c2", "d5")
+    },
 }
 
 
-PROJECT = ("Snakefile", "environment.yml", "config", "data", "profiles", "src",
-           "thesis_tables", "weights", "workflow")
+PROJECT = (
+    "Snakefile",
+    "environment.yml",
+    "config",
+    "data",
+    "profiles",
+    "src",
+    "thesis_tables",
+    "weights",
+    "workflow",
+)
 
 
 def clone(folder):
@@ -38,8 +58,11 @@ def clone(folder):
         if source.is_dir():
             # What earlier versions and earlier runs left in data/ is not the project's.
             left = ("downloads", "die360") if name == "data" else ()
-            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns(
-                "__pycache__", "*.egg-info", *left))
+            shutil.copytree(
+                source,
+                folder / name,
+                ignore=shutil.ignore_patterns("__pycache__", "*.egg-info", *left),
+            )
         else:
             shutil.copy(source, folder)
 
@@ -49,16 +72,23 @@ def execute(folder, *command):
 
     In a copy of the project, it is the copy's package.
     """
-    environment = {**os.environ, "PATH": os.pathsep.join(
-        [str(Path(sys.executable).parent), os.environ["PATH"]])}
+    environment = {
+        **os.environ,
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+    }
     # A mirror moves the tables that its files change; make speaks for itself in the end.
     for name in ("CNNVIZ_MIRROR", "MAKELEVEL"):
         environment.pop(name, None)
     if (folder / "src").is_dir():
         environment["PYTHONPATH"] = str(folder / "src")
-    return subprocess.run([sys.executable, "-m", *map(str, command)], cwd=folder,
-                          env=environment, text=True, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT)
+    return subprocess.run(
+        [sys.executable, "-m", *map(str, command)],
+        cwd=folder,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
 
 
 def snakemake(folder, *arguments, config=None):
@@ -67,15 +97,23 @@ def snakemake(folder, *arguments, config=None):
         (folder / "config.yaml").write_text(yaml.safe_dump(config))
         arguments = (*arguments, "--configfile", folder / "config.yaml")
     if not (folder / "Snakefile").exists():
-        arguments = ("--snakefile", paths.REPOSITORY / "Snakefile",
-                     "--directory", folder, *arguments)
+        arguments = (
+            "--snakefile",
+            paths.REPOSITORY / "Snakefile",
+            "--directory",
+            folder,
+            *arguments,
+        )
     return execute(folder, "snakemake", "--cores", "2", *arguments)
 
 
 def contents(folder):
     """Date and size of every file in a folder, by its path there."""
-    return {path.relative_to(folder): (path.stat().st_mtime_ns, path.stat().st_size)
-            for path in folder.rglob("*") if path.is_file()}
+    return {
+        path.relative_to(folder): (path.stat().st_mtime_ns, path.stat().st_size)
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
 @pytest.fixture(scope="module")
@@ -97,15 +135,30 @@ def finished(small_run):
 
 
 def test_every_output_is_there(finished):
-    for name in ("figure_5_1", "figure_5_3", "figure_5_4", "figure_fundus", "figure_4_5",
-                 "figure_exemplars", "figure_map_quality"):
+    for name in (
+        "figure_5_1",
+        "figure_5_3",
+        "figure_5_4",
+        "figure_fundus",
+        "figure_4_5",
+        "figure_exemplars",
+        "figure_map_quality",
+    ):
         image = matplotlib.image.imread(finished / paths.FIGURES / f"{name}.png")
         assert image.shape[1] > 2000 and image[..., :3].std() > 0.05
         assert (finished / paths.FIGURES / f"{name}.pdf").read_bytes()[:4] == b"%PDF"
-    for path in (paths.DIE360_IMAGES, paths.COMPARISON, paths.COMPARISON_TEXT,
-                 paths.SEPARATED_TABLE,
-                 paths.LESIONS_TABLE, paths.FUNDUS_TABLE, paths.TABLE_4_1,
-                 paths.EXEMPLARS_BESIDE_DATA, paths.MAP_QUALITY_TABLE, paths.LABELLER_TABLE):
+    for path in (
+        paths.DIE360_IMAGES,
+        paths.COMPARISON,
+        paths.COMPARISON_TEXT,
+        paths.SEPARATED_TABLE,
+        paths.LESIONS_TABLE,
+        paths.FUNDUS_TABLE,
+        paths.TABLE_4_1,
+        paths.EXEMPLARS_BESIDE_DATA,
+        paths.MAP_QUALITY_TABLE,
+        paths.LABELLER_TABLE,
+    ):
         assert (finished / path).stat().st_size > 0
 
 
@@ -115,24 +168,32 @@ def test_nothing_unfinished_is_left(finished):
 
 def test_a_run_writes_below_results_and_figures_only(small_run):
     folder, before, _ = small_run
+
     def kept(files):
         # Compiled code stands beside its source, where Git ignores it.
-        return {path: facts for path, facts in files.items()
-                if path.name != "config.yaml" and "__pycache__" not in path.parts
-                and path.parts[0] not in ("results", "figures", ".snakemake")}
+        return {
+            path: facts
+            for path, facts in files.items()
+            if path.name != "config.yaml"
+            and "__pycache__" not in path.parts
+            and path.parts[0] not in ("results", "figures", ".snakemake")
+        }
+
     assert kept(contents(folder)) == kept(before)
 
 
 def test_a_run_ends_with_its_agreement_with_the_record(small_run):
     folder, _, output = small_run
-    line, = (line for line in output.splitlines() if "agree with the record" in line)
+    (line,) = (line for line in output.splitlines() if "agree with the record" in line)
     assert "another configuration than the record's: die360.every, " in line
     assert f"see {paths.AGREEMENT}" in line
     with open(folder / paths.AGREEMENT, newline="") as stream:
         rows = list(csv.DictReader(stream))
-    assert {"table": "thesis_tables/comparison.csv", "row": "table_5_1.c2.parameters",
-            "column": "reproduced"} not in [
-                {key: row[key] for key in ("table", "row", "column")} for row in rows]
+    assert {
+        "table": "thesis_tables/comparison.csv",
+        "row": "table_5_1.c2.parameters",
+        "column": "reproduced",
+    } not in [{key: row[key] for key in ("table", "row", "column")} for row in rows]
     assert any(row["row"] == "table_5_1.d5.validation_accuracy_mean" for row in rows)
 
 
@@ -144,8 +205,7 @@ def test_a_small_run_does_not_become_the_record(small_run):
     said = (folder / paths.RUN).read_text()
     try:
         description = yaml.safe_load(said)
-        description["configuration"] = yaml.safe_load(
-            (folder / "config/default.yaml").read_text())
+        description["configuration"] = yaml.safe_load((folder / "config/default.yaml").read_text())
         (folder / paths.RUN).write_text(yaml.safe_dump(description))
         process = execute(folder, "cnnviz.cli", "record")
     finally:
@@ -165,8 +225,12 @@ def test_no_job_depends_on_where_the_folder_is(finished):
 def test_a_run_in_another_place_has_nothing_to_do(finished, tmp_path, how):
     """Copying gives files new dates, in any order; a changed input counts all the same."""
     place = tmp_path / "elsewhere"
-    shutil.copytree(finished, place, symlinks=True,
-                    copy_function=shutil.copy if how == "copied" else shutil.copy2)
+    shutil.copytree(
+        finished,
+        place,
+        symlinks=True,
+        copy_function=shutil.copy if how == "copied" else shutil.copy2,
+    )
     if how == "copied":
         dates = random.Random(0)
         for path in place.rglob("*"):
@@ -214,6 +278,7 @@ def test_an_interrupted_run_continues_where_it_stopped(finished):
 
 # --- Other photographs ------------------------------------------------------------
 
+
 def chapter_4(finished, **settings):
     """Run the workflow once more on other photographs; its output."""
     process = snakemake(finished, config={**SMALL, "fundus": {**SMALL["fundus"], **settings}})
@@ -254,6 +319,7 @@ def test_idrid_s_photographs_go_all_the_way(finished):
 
 # --- Mistakes ---------------------------------------------------------------------
 
+
 def test_a_failing_step_names_its_log_and_leaves_no_output(tmp_path):
     images = tmp_path / paths.DIE360_IMAGES
     images.parent.mkdir(parents=True)
@@ -276,13 +342,22 @@ def test_a_misspelt_key_stops_the_run_with_one_line(tmp_path):
 
 def test_a_mirror_keeps_the_record_of_a_run_without_it(tmp_path):
     (tmp_path / "copies").mkdir()
-    run = snakemake(tmp_path, "--dry-run", config={
-        **SMALL, "fundus": {**SMALL["fundus"], "mirror": str(tmp_path / "copies")}})
+    run = snakemake(
+        tmp_path,
+        "--dry-run",
+        config={**SMALL, "fundus": {**SMALL["fundus"], "mirror": str(tmp_path / "copies")}},
+    )
     assert run.returncode == 0, run.stdout[-4000:]
-    written = {name for line in run.stdout.splitlines() if "output:" in line
-               for name in line.partition("output:")[2].replace(",", " ").split()}
-    tables = {str(paths.WITH_MIRROR_TABLES / name) for name in
-              ("text_chapter_4.csv", "comparison.csv", "comparison.md")}
+    written = {
+        name
+        for line in run.stdout.splitlines()
+        if "output:" in line
+        for name in line.partition("output:")[2].replace(",", " ").split()
+    }
+    tables = {
+        str(paths.WITH_MIRROR_TABLES / name)
+        for name in ("text_chapter_4.csv", "comparison.csv", "comparison.md")
+    }
     assert tables <= written and str(paths.COMPARISON) not in written
 
 
@@ -292,18 +367,29 @@ def test_the_thesis_s_photographs_and_weights_get_all_figures(tmp_path):
     weights = tmp_path / paths.DEFAUW_WEIGHTS
     weights.parent.mkdir(parents=True)
     weights.touch()
-    run = snakemake(tmp_path, "--dry-run", "--printshellcmds", config={
-        **SMALL, "fundus": {**SMALL["fundus"], "source": "kaggle", "weights": "defauw",
-                            "kaggle": "train", "layers": list(feature_table.LAYERS)}})
+    run = snakemake(
+        tmp_path,
+        "--dry-run",
+        "--printshellcmds",
+        config={
+            **SMALL,
+            "fundus": {
+                **SMALL["fundus"],
+                "source": "kaggle",
+                "weights": "defauw",
+                "kaggle": "train",
+                "layers": list(feature_table.LAYERS),
+            },
+        },
+    )
     assert run.returncode == 0, run.stdout[-4000:]
     commands = [line for line in run.stdout.splitlines() if "cnnviz " in line]
     for number in range(1, 27):
         assert any(f"cnnviz figure-4-{number} " in line for line in commands)
     surveys = [line for line in commands if "cnnviz dissect " in line]
     assert sum("--concepts" in line for line in surveys) == 2
-    assert sum("fundus/kaggle " in line and "--concepts" not in line
-               for line in surveys) == 2
-    sheets, = (line for line in commands if "cnnviz fundus-sheets " in line)
+    assert sum("fundus/kaggle " in line and "--concepts" not in line for line in surveys) == 2
+    (sheets,) = (line for line in commands if "cnnviz fundus-sheets " in line)
     assert "--roles results/fundus/features/synthetic/roles.csv" in sheets
     assert "--dissected results/fundus/features/kaggle/dissected_trained.npz" in sheets
 
@@ -318,25 +404,37 @@ def test_a_mirror_that_is_not_there_stops_the_run_with_one_line(tmp_path):
 def test_the_record_has_the_tables_of_a_default_run(tmp_path):
     run = snakemake(tmp_path, "--dry-run", "--printshellcmds", paths.RUN)
     assert run.returncode == 0, run.stdout[-4000:]
-    made = {paths.recorded(Path(name)) for name in
-            re.findall(r"(?m)^\s*- (results/\S+\.(?:csv|md))$", run.stdout)}
+    made = {
+        paths.recorded(Path(name))
+        for name in re.findall(r"(?m)^\s*- (results/\S+\.(?:csv|md))$", run.stdout)
+    }
     assert made == set(recorded_tables()) - set(recorded_tables("with_mirror"))
 
 
 def recorded_tables(*folder):
     """Files of the record that a run makes, or those in a part of it."""
     found = paths.recorded(paths.TABLES).joinpath(*folder).rglob("*.*")
-    by_hand = {paths.REASONS, *paths.REPORTED_TABLES.glob("*"),
-               paths.recorded(paths.TABLES) / "README.md"}
-    of_the_die = [] if folder else [paths.recorded(paths.DIE360_FACTS),
-                                    paths.recorded(paths.DIE360_STATEMENT)]
+    by_hand = {
+        paths.REASONS,
+        *paths.REPORTED_TABLES.glob("*"),
+        paths.recorded(paths.TABLES) / "README.md",
+    }
+    of_the_die = (
+        []
+        if folder
+        else [paths.recorded(paths.DIE360_FACTS), paths.recorded(paths.DIE360_STATEMENT)]
+    )
     return [*set(found) - by_hand, *of_the_die]
 
 
 def test_lint_finds_nothing():
     run = subprocess.run(
-        [sys.executable, "-m", "snakemake", "--lint"], cwd=paths.REPOSITORY,
-        text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        [sys.executable, "-m", "snakemake", "--lint"],
+        cwd=paths.REPOSITORY,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
     assert run.returncode == 0, run.stdout
     assert "Congratulations, your workflow is in a good condition!" in run.stdout
 

@@ -1,17 +1,19 @@
 """The torch engine on a CUDA GPU; skipped where there is none."""
+
 import numpy as np
 import pytest
 
-from cnnviz.backend import T, lasagne, theano
+from cnnviz.runtime.backend import T, lasagne, theano
 
 torch = pytest.importorskip("torch")
 if not torch.cuda.is_available():
     pytest.skip("no CUDA GPU here", allow_module_level=True)
 
-from cnnviz import engine  # noqa: E402
-from cnnviz.networks import defauw, die  # noqa: E402
 from theano.sandbox.rng_mrg import MRG_RandomStreams  # noqa: E402
 from theano.tensor.signal.pool import pool_2d  # noqa: E402
+
+from cnnviz import engine  # noqa: E402
+from cnnviz.networks import defauw, die  # noqa: E402
 
 
 def on_both(make):
@@ -35,13 +37,18 @@ def test_die360_networks_train_alike(name, precision, tolerance, monkeypatch):
         network = die.build(name, seed=1)
         x, t = T.TensorType(precision, (False,) * 4)(), T.ivector()
         loss = lasagne.objectives.categorical_crossentropy(
-            lasagne.layers.get_output(network, x), t).mean()
+            lasagne.layers.get_output(network, x), t
+        ).mean()
         parameters = lasagne.layers.get_all_params(network, trainable=True)
-        step = theano.function([x, t], [loss, T.grad(loss, x)], mode=mode,
-                               updates=lasagne.updates.nesterov_momentum(
-                                   loss, parameters, 0.006, 0.9))
+        step = theano.function(
+            [x, t],
+            [loss, T.grad(loss, x)],
+            mode=mode,
+            updates=lasagne.updates.nesterov_momentum(loss, parameters, 0.006, 0.9),
+        )
         results = [step(images, labels) for _ in range(10)]
         return [*results[0], *lasagne.layers.get_all_param_values(network)]
+
     cpu, gpu = on_both(train)
     for found, expected in zip(gpu, cpu):
         close(found, expected, tolerance)
@@ -54,10 +61,10 @@ def test_defauw_s_stack_in_double_precision(monkeypatch):
     def run(mode):
         lasagne.random.set_rng(np.random.RandomState(0))
         x = T.dtensor4()
-        stack = defauw.convolutional_stack(
-            lasagne.layers.InputLayer((None, 3, 128, 128)))
+        stack = defauw.convolutional_stack(lasagne.layers.InputLayer((None, 3, 128, 128)))
         output = lasagne.layers.get_output(stack, x)
         return theano.function([x], [output, T.grad(output.sum(), x)], mode=mode)(image)
+
     cpu, gpu = on_both(run)
     for found, expected in zip(gpu, cpu):
         close(found, expected, 1e-10)
@@ -66,8 +73,9 @@ def test_defauw_s_stack_in_double_precision(monkeypatch):
 def test_values_stay_on_the_gpu_and_updates_write_in_place():
     weight = theano.shared(np.ones((3, 3), np.float32))
     x = T.matrix()
-    step = theano.function([x], x.sum(), updates={weight: weight - T.dot(x, weight) / 2},
-                           mode=engine.mode("cuda"))
+    step = theano.function(
+        [x], x.sum(), updates={weight: weight - T.dot(x, weight) / 2}, mode=engine.mode("cuda")
+    )
     cell = weight.container.storage
     assert cell[0].is_cuda
     before = cell[0].data_ptr()
@@ -84,6 +92,7 @@ def test_the_same_random_numbers():
         sample = MRG_RandomStreams(3).uniform((50, 70), nstreams=100)
         function = theano.function([], sample, mode=mode)
         return np.array([function() for _ in range(3)])
+
     cpu, gpu = on_both(draw)
     np.testing.assert_array_equal(cpu, gpu)
 
@@ -91,8 +100,10 @@ def test_the_same_random_numbers():
 def test_ties_follow_theano():
     def run(mode):
         x = T.ftensor4()
-        return theano.function([x], T.grad(pool_2d(x, (3, 3), True, (2, 2)).sum(), x),
-                               mode=mode)(np.zeros((1, 1, 7, 7), np.float32))
+        return theano.function([x], T.grad(pool_2d(x, (3, 3), True, (2, 2)).sum(), x), mode=mode)(
+            np.zeros((1, 1, 7, 7), np.float32)
+        )
+
     cpu, gpu = on_both(run)
     np.testing.assert_array_equal(cpu, gpu)
     assert gpu.max() == 4

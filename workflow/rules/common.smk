@@ -4,9 +4,10 @@ import shlex
 from pathlib import Path
 
 import yaml
-from cnnviz import configuration, feature_table, paths
-from cnnviz.commands.fundus_sheets import sheet_name
-from cnnviz.commands.train_fundus import STAGES as FUNDUS_STAGES, WITH_PHOTOGRAPHS
+from cnnviz.dissection import feature_table
+from cnnviz.runtime import configuration, paths
+from cnnviz.cli.commands.fundus_sheets import sheet_name
+from cnnviz.cli.commands.train_fundus import STAGES as FUNDUS_STAGES, WITH_PHOTOGRAPHS
 from cnnviz.datasets import die360, external
 from snakemake.exceptions import WorkflowError
 

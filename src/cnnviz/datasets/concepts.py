@@ -4,6 +4,7 @@ The columns of thesis Table 4.1, and what else its section 4.3 names: artefacts 
 the edge of the field of view.  Of drawn photographs everything is known exactly; of
 real ones as much as was outlined.
 """
+
 from typing import NamedTuple
 
 import numpy as np
@@ -12,28 +13,53 @@ from scipy import ndimage
 from cnnviz.datasets import synthetic
 from cnnviz.datasets import synthetic_raster as raster
 from cnnviz.datasets.fundus import SIZE
+from cnnviz.datasets.masks import marked, shares
 from cnnviz.datasets.synthetic_vessels import ARTERY, VEIN
-from cnnviz.errors import UserError
-from cnnviz.masks import marked, shares
+from cnnviz.runtime.errors import UserError
 
-__all__ = ["LESIONS", "CONCEPTS", "NOTHING", "Marked", "field_of_view", "edge",
-           "of_scene", "of_photograph", "index_map", "grown", "lesions_known", "masks"]
+__all__ = [
+    "LESIONS",
+    "CONCEPTS",
+    "NOTHING",
+    "Marked",
+    "field_of_view",
+    "edge",
+    "of_scene",
+    "of_photograph",
+    "index_map",
+    "grown",
+    "lesions_known",
+    "masks",
+]
 
 #: Signs of the disease.  Preretinal haemorrhages count as haemorrhages; new
 #: vessels, venous beading and loops are abnormal vessels.
-LESIONS = ("microaneurysm", "haemorrhage", "hard exudate", "soft exudate",
-           "abnormal vessel")
+LESIONS = ("microaneurysm", "haemorrhage", "hard exudate", "soft exudate", "abnormal vessel")
 #: All concepts.  A pixel belongs to the first one that is there.
-CONCEPTS = (*LESIONS, "text", "glare spot", "dust", "lens flare", "overexposed rim",
-            "fovea", "optic disc", "vessel", "field edge")
+CONCEPTS = (
+    *LESIONS,
+    "text",
+    "glare spot",
+    "dust",
+    "lens flare",
+    "overexposed rim",
+    "fovea",
+    "optic disc",
+    "vessel",
+    "field edge",
+)
 NOTHING = 255  #: in an index map
 
-_SAME = {"preretinal haemorrhage": "haemorrhage", "neovascularization": "abnormal vessel",
-         "venous beading": "abnormal vessel", "venous loop": "abnormal vessel"}
+_SAME = {
+    "preretinal haemorrhage": "haemorrhage",
+    "neovascularization": "abnormal vessel",
+    "venous beading": "abnormal vessel",
+    "venous loop": "abnormal vessel",
+}
 _COVERED = 0.25  # of a pixel; the smallest lesions never cover a whole one
-_DARK = 26       # grey level of 8 bits that the field of view exceeds somewhere
-_EDGE = 6        # pixels on either side of the field's border
-_GLOW = 0.15     # strength of an overexposed rim that counts
+_DARK = 26  # grey level of 8 bits that the field of view exceeds somewhere
+_EDGE = 6  # pixels on either side of the field's border
+_GLOW = 0.15  # strength of an overexposed rim that counts
 # A fovea of 1.5 mm and a disc of 1.8 mm lie 4.8 mm apart; half of each, in shares
 # of that distance.
 _FOVEA_RADIUS, _DISC_RADIUS = 0.16, 0.19
@@ -41,11 +67,13 @@ _FOVEA_RADIUS, _DISC_RADIUS = 0.16, 0.19
 
 class Marked(NamedTuple):
     """Concepts of one photograph."""
+
     masks: dict  #: from a concept to the share of every pixel that it covers
-    known: set   #: concepts that are marked wherever they are
+    known: set  #: concepts that are marked wherever they are
 
 
 # --- The field of view -------------------------------------------------------
+
 
 def field_of_view(pixels):
     """Where the photograph shows the fundus.
@@ -82,11 +110,12 @@ def edge(field, width=_EDGE):
     bool array, ``(rows, columns)``
     """
     framed, size = np.pad(marked(field, "field"), width), 2 * width + 1
-    near = (ndimage.maximum_filter(framed, size) & ~ndimage.minimum_filter(framed, size))
+    near = ndimage.maximum_filter(framed, size) & ~ndimage.minimum_filter(framed, size)
     return near[width:-width, width:-width]
 
 
 # --- Drawn photographs -------------------------------------------------------
+
 
 def _grid(window):
     """x and y of the centres of prepared pixels."""
@@ -110,7 +139,7 @@ def _rim(scene, x, y):
     if strength <= 0:
         return np.zeros((SIZE, SIZE), bool)
     turned = (np.arctan2(y, x) - direction + np.pi) % (2 * np.pi) - np.pi
-    glow = strength * np.exp(-(turned / width) ** 2 - ((1 - np.hypot(x, y)) / depth) ** 2)
+    glow = strength * np.exp(-((turned / width) ** 2) - ((1 - np.hypot(x, y)) / depth) ** 2)
     return (glow > _GLOW) & (np.abs(turned) < 2.5 * width)
 
 
@@ -148,18 +177,25 @@ def of_scene(scene, field):
     fovea = np.hypot(x - scene.fovea[0], y - scene.fovea[1])
     between = np.hypot(*(scene.disc[:2] - scene.fovea))
     masks = _merged(synthetic.blob_masks(scene, (SIZE, SIZE), window))
-    masks |= {"fovea": fovea < _FOVEA_RADIUS * between, "optic disc": _disc(scene, x, y),
-              "vessel": _vessels(scene, window), "overexposed rim": _rim(scene, x, y),
-              "text": synthetic.text_mask(scene, (SIZE, SIZE)), "field edge": edge(field)}
+    masks |= {
+        "fovea": fovea < _FOVEA_RADIUS * between,
+        "optic disc": _disc(scene, x, y),
+        "vessel": _vessels(scene, window),
+        "overexposed rim": _rim(scene, x, y),
+        "text": synthetic.text_mask(scene, (SIZE, SIZE)),
+        "field edge": edge(field),
+    }
     return Marked(masks, set(CONCEPTS))
 
 
 # --- Real ones ---------------------------------------------------------------
 
+
 def _circle(transform, centre, radius):
     """Prepared pixels around a point, within so many pixels of the original."""
-    rows, columns = (scale * (np.arange(SIZE) - place) for scale, place
-                     in zip(transform.scale, centre))
+    rows, columns = (
+        scale * (np.arange(SIZE) - place) for scale, place in zip(transform.scale, centre)
+    )
     return np.hypot(rows[:, np.newaxis], columns) < radius
 
 
@@ -264,4 +300,4 @@ def lesions_known(known):
 
     But for abnormal vessels, which nobody outlined in real photographs.
     """
-    return np.asarray(known)[:, :len(LESIONS) - 1].all(axis=1)
+    return np.asarray(known)[:, : len(LESIONS) - 1].all(axis=1)

@@ -3,23 +3,38 @@
 The author's renders are not published; this module makes them anew from the
 measured scene (thesis section 5.1; jkalmeij/cnn-vizlib, commit 06b0b8a).
 """
+
 from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage
 from tqdm import tqdm
 
-from cnnviz import files
 from cnnviz.datasets import die_scene
 from cnnviz.datasets.die_scene import BACKGROUND, EDGE, PIP
-from cnnviz.errors import UserError
+from cnnviz.runtime import files
+from cnnviz.runtime.errors import UserError
 
-__all__ = ["BACKGROUND", "EDGE", "PIP", "CLASSES", "SIZE", "angles", "cells",
-           "typical_view",
-           "render", "regions", "prominence", "twins", "Die360", "load", "standardize"]
+__all__ = [
+    "BACKGROUND",
+    "EDGE",
+    "PIP",
+    "CLASSES",
+    "SIZE",
+    "angles",
+    "cells",
+    "typical_view",
+    "render",
+    "regions",
+    "prominence",
+    "twins",
+    "Die360",
+    "load",
+    "standardize",
+]
 
-CLASSES = 6       #: labels 1 to 6
-SIZE = 32         #: side of the data set's images, in pixels
+CLASSES = 6  #: labels 1 to 6
+SIZE = 32  #: side of the data set's images, in pixels
 NATIVE_SIZE = 128  #: side of the author's renders
 BLOCK_A, BLOCK_B = 30, 41
 STARTS_A = range(0, 360, BLOCK_A)
@@ -28,18 +43,29 @@ STARTS_B = (50, 140, 230, 320)
 # Label of each cell (block of a, block of b); None where views are discarded
 # because the bottom-right face is not clearly the most prominent one.
 CELLS = (
-    (2, 4, 5, 3), (2, 4, None, 3), (None, 4, 6, 3),
-    (1, 4, 6, 3), (1, 4, None, 3), (None, 4, 2, 3),
-    (5, 4, 2, 3), (5, 4, None, 3), (None, 4, 1, 3),
-    (6, 4, 1, 3), (6, 4, None, 3), (None, 4, 5, 3),
+    (2, 4, 5, 3),
+    (2, 4, None, 3),
+    (None, 4, 6, 3),
+    (1, 4, 6, 3),
+    (1, 4, None, 3),
+    (None, 4, 2, 3),
+    (5, 4, 2, 3),
+    (5, 4, None, 3),
+    (None, 4, 1, 3),
+    (6, 4, 1, 3),
+    (6, 4, None, 3),
+    (None, 4, 5, 3),
 )
 
 
 def cells():
     """The 40 labelled cells as rows (first a, first b, label)."""
-    return [(start_a, start_b, label)
-            for start_a, row in zip(STARTS_A, CELLS)
-            for start_b, label in zip(STARTS_B, row) if label is not None]
+    return [
+        (start_a, start_b, label)
+        for start_a, row in zip(STARTS_A, CELLS)
+        for start_b, label in zip(STARTS_B, row)
+        if label is not None
+    ]
 
 
 def typical_view(label):
@@ -59,9 +85,11 @@ def angles():
     """
     blocks = []
     for start_a, start_b, label in cells():
-        a, b = np.meshgrid(np.arange(start_a, start_a + BLOCK_A),
-                           np.arange(start_b, start_b + BLOCK_B),
-                           indexing="ij")
+        a, b = np.meshgrid(
+            np.arange(start_a, start_a + BLOCK_A),
+            np.arange(start_b, start_b + BLOCK_B),
+            indexing="ij",
+        )
         blocks.append((a.ravel(), b.ravel() % 360, np.full(a.size, label)))
     a, b, label = (np.concatenate(column) for column in zip(*blocks))
     return a, b, label
@@ -71,8 +99,7 @@ def _frames(a, b):
     """Camera frames ``(n, 3, 3)`` of view angles, which are checked."""
     a, b = np.atleast_1d(a), np.atleast_1d(b)
     if a.ndim == b.ndim == 1 and 1 not in (len(a), len(b)) and len(a) != len(b):
-        raise UserError(f"{len(a)} angles a and {len(b)} angles b; give as many "
-                        "of both")
+        raise UserError(f"{len(a)} angles a and {len(b)} angles b; give as many of both")
     a, b = np.broadcast_arrays(a, b)
     if a.ndim != 1:
         raise UserError(f"angles must be numbers or 1-D arrays, not {a.ndim}-D")
@@ -81,16 +108,15 @@ def _frames(a, b):
             raise UserError(f"angle {name} must be a real number, not {values.dtype}")
         bad = np.flatnonzero(~np.isfinite(values))
         if bad.size:
-            raise UserError(f"angle {name}[{bad[0]}] is {values[bad[0]]}; "
-                            "angles are finite degrees")
-    return np.array([die_scene.camera_frame(*pair) for pair in zip(a, b)]
-                    ).reshape(-1, 3, 3)
+            raise UserError(
+                f"angle {name}[{bad[0]}] is {values[bad[0]]}; angles are finite degrees"
+            )
+    return np.array([die_scene.camera_frame(*pair) for pair in zip(a, b)]).reshape(-1, 3, 3)
 
 
 def _check_size(size):
     if not (isinstance(size, (int, np.integer)) and (size == SIZE or size >= 64)):
-        raise UserError(f"size must be {SIZE} or at least 64 whole pixels, not "
-                        f"{size}")
+        raise UserError(f"size must be {SIZE} or at least 64 whole pixels, not {size}")
 
 
 def zoom_matrix():
@@ -139,8 +165,7 @@ def render(a, b, size=SIZE, batch_size=128, progress=False):
     frames = _frames(a, b)
     out = np.empty((len(frames), size, size), np.float32)
     reduce = zoom_matrix().astype(np.float32) if size == SIZE else None
-    with tqdm(total=len(frames), unit=" views", desc="rendering",
-              disable=not progress) as bar:
+    with tqdm(total=len(frames), unit=" views", desc="rendering", disable=not progress) as bar:
         for start in range(0, len(frames), batch_size):
             part = slice(start, start + batch_size)
             if reduce is None:
@@ -223,16 +248,16 @@ def twins(a, b):
     """
     label = angles()[2]
     place = {pair: k for k, pair in enumerate(zip(a.tolist(), b.tolist()))}
-    half = [((a + 180) % 360, b)]                    # faces 3 and 4
+    half = [((a + 180) % 360, b)]  # faces 3 and 4
     quarters = [((a + turn) % 360, b) for turn in (90, 270)]  # face 4
-    about_x = [((180 - a) % 360, (180 + b) % 360)]   # faces 2 and 5
-    about_y = [((-a) % 360, (180 + b) % 360)]        # faces 1 and 6
+    about_x = [((180 - a) % 360, (180 + b) % 360)]  # faces 2 and 5
+    about_y = [((-a) % 360, (180 + b) % 360)]  # faces 1 and 6
     found = []
-    for views, faces in ((half, (3, 4)), (quarters, (4,)), (about_x, (2, 5)),
-                         (about_y, (1, 6))):
+    for views, faces in ((half, (3, 4)), (quarters, (4,)), (about_x, (2, 5)), (about_y, (1, 6))):
         for other_a, other_b in views:
-            index = np.array([place.get(pair, -1) for pair in
-                              zip(other_a.tolist(), other_b.tolist())])
+            index = np.array(
+                [place.get(pair, -1) for pair in zip(other_a.tolist(), other_b.tolist())]
+            )
             same = np.isin(label, faces) & (index >= 0)
             same &= label[index] == label
             found.append(np.where(same, index, -1))
@@ -241,12 +266,13 @@ def twins(a, b):
 
 class Die360(NamedTuple):
     """The data set, standardized by one mean and one standard deviation."""
+
     images: np.ndarray  #: float32 ``(n, 1, 32, 32)``
     labels: np.ndarray  #: int32 ``(n,)``, 0 to 5
-    a: np.ndarray       #: degrees, ``(n,)``
-    b: np.ndarray       #: degrees, ``(n,)``
-    mean: float         #: of the grey values before standardization
-    std: float          #: of the grey values before standardization
+    a: np.ndarray  #: degrees, ``(n,)``
+    b: np.ndarray  #: degrees, ``(n,)``
+    mean: float  #: of the grey values before standardization
+    std: float  #: of the grey values before standardization
 
 
 def standardize(images):
@@ -293,10 +319,10 @@ def load(path, every=1):
         raise UserError(f"every n-th view: n must be at least 1, not {every}")
     a, b, label = (column[::every] for column in angles())
     remedy = f"cnnviz render --every {every} -o {path}"
-    images = files.load_array(path, shape=(len(a), SIZE, SIZE),
-                              dtype=np.float32, remedy=remedy)
+    images = files.load_array(path, shape=(len(a), SIZE, SIZE), dtype=np.float32, remedy=remedy)
     if images.min() < 0 or images.max() > 1:
-        raise UserError(f"{path}: grey values outside [0, 1]; delete the "
-                        f"file and run '{remedy}' again")
+        raise UserError(
+            f"{path}: grey values outside [0, 1]; delete the file and run '{remedy}' again"
+        )
     images, mean, std = standardize(images)
     return Die360(images, (label - 1).astype(np.int32), a, b, mean, std)

@@ -10,32 +10,40 @@ body by Newton's method, in loops without branches that the compiler turns
 into vector instructions.  The few samples that may look into a pip are then
 traced again, one by one, against the dented surface.
 """
+
 import math
 
 import numba
 import numpy as np
 
-from cnnviz import threads
+from cnnviz.runtime import threads
 
 __all__ = [
-    "BACKGROUND", "EDGE", "PIP", "PIPS", "camera_frame", "trace", "srgb",
-    "render", "regions",
+    "BACKGROUND",
+    "EDGE",
+    "PIP",
+    "PIPS",
+    "camera_frame",
+    "trace",
+    "srgb",
+    "render",
+    "regions",
 ]
 
 # --- Regions of a pixel -----------------------------------------------------
 BACKGROUND = 0  #: nothing of the die is hit
 # 1 ... 6: the flat part of the face with that many pips
-EDGE = 7        #: rounded edge or corner between faces
-PIP = 10        #: PIP + n: inside a pip of face n
+EDGE = 7  #: rounded edge or corner between faces
+PIP = 10  #: PIP + n: inside a pip of face n
 
 # --- Camera and lamp --------------------------------------------------------
 CAMERA_DISTANCE = 3.0
 LAMP_DISTANCE = 6.0
-TAN_HALF_FIELD = 16.0 / 35.0   # 35 mm lens on a 32 mm square sensor
-LAMP_FALLOFF = 30.0            # energy * 30 / (30 + distance^2)
+TAN_HALF_FIELD = 16.0 / 35.0  # 35 mm lens on a 32 mm square sensor
+LAMP_FALLOFF = 30.0  # energy * 30 / (30 + distance^2)
 DIFFUSE, SPECULAR = 0.64, 0.5
-HARDNESS = 50                  # exponent of the highlight; see _highlight
-BACKGROUND_RADIANCE = 0.0509   # 0.25 after the sRGB transfer
+HARDNESS = 50  # exponent of the highlight; see _highlight
+BACKGROUND_RADIANCE = 0.0509  # 0.25 after the sRGB transfer
 
 # --- Body -------------------------------------------------------------------
 # x^10 + y^10 + z^10 + CORNER (xyz)^4 = 1, fitted to the subdivided mesh.
@@ -48,7 +56,7 @@ HIT_TOLERANCE = 0.005
 EDGE_COSINE = math.cos(math.radians(15.0))
 
 # --- Pips -------------------------------------------------------------------
-PITCH = 0.4                    # distance of neighbouring pips on a face
+PITCH = 0.4  # distance of neighbouring pips on a face
 _CORNERS = [(-1, -1), (-1, 1), (1, -1), (1, 1)]
 _DIAGONAL = [(-1, -1), (1, 1)]
 _SIDES = [(-1, -1), (-1, 0), (-1, 1), (1, -1), (1, 0), (1, 1)]
@@ -70,32 +78,105 @@ for _face, (_, _centres) in enumerate(PIPS.values()):
         _HAS_PIP[9 * _face + 3 * _first + _second + 4] = 1
 
 # Depth of a pip by distance from its centre, mean over azimuth.
-PIP_DISTANCE = np.array([
-    0, .0173, .031, .0442, .0571, .0693, .0809, .0914, .101, .1094, .1168,
-    .1233, .1287, .1335, .1374, .1408, .1436, .1458, .1477, .1493, .1505,
-    .1517, .1527, .1537, .1548, .1562, .1577, .1596, .1618, .1647, .168,
-    .1719, .1767, .1823, .1888, .1963, .205, .2125])
-PIP_DEPTH = np.array([
-    .0542, .0541, .0537, .0531, .0523, .0513, .0501, .0487, .047, .0452,
-    .0432, .041, .0387, .0363, .0337, .0311, .0285, .0258, .0232, .0206,
-    .0181, .0157, .0134, .0113, .0094, .0077, .0062, .005, .0039, .003,
-    .0022, .0016, .0011, .0007, .0005, .0003, .0001, 0])
+PIP_DISTANCE = np.array(
+    [
+        0,
+        0.0173,
+        0.031,
+        0.0442,
+        0.0571,
+        0.0693,
+        0.0809,
+        0.0914,
+        0.101,
+        0.1094,
+        0.1168,
+        0.1233,
+        0.1287,
+        0.1335,
+        0.1374,
+        0.1408,
+        0.1436,
+        0.1458,
+        0.1477,
+        0.1493,
+        0.1505,
+        0.1517,
+        0.1527,
+        0.1537,
+        0.1548,
+        0.1562,
+        0.1577,
+        0.1596,
+        0.1618,
+        0.1647,
+        0.168,
+        0.1719,
+        0.1767,
+        0.1823,
+        0.1888,
+        0.1963,
+        0.205,
+        0.2125,
+    ]
+)
+PIP_DEPTH = np.array(
+    [
+        0.0542,
+        0.0541,
+        0.0537,
+        0.0531,
+        0.0523,
+        0.0513,
+        0.0501,
+        0.0487,
+        0.047,
+        0.0452,
+        0.0432,
+        0.041,
+        0.0387,
+        0.0363,
+        0.0337,
+        0.0311,
+        0.0285,
+        0.0258,
+        0.0232,
+        0.0206,
+        0.0181,
+        0.0157,
+        0.0134,
+        0.0113,
+        0.0094,
+        0.0077,
+        0.0062,
+        0.005,
+        0.0039,
+        0.003,
+        0.0022,
+        0.0016,
+        0.0011,
+        0.0007,
+        0.0005,
+        0.0003,
+        0.0001,
+        0,
+    ]
+)
 PIP_RADIUS = float(PIP_DISTANCE[-1])
 PIP_DEPTH_MAX = float(PIP_DEPTH[0])
 # A ray that grazes the near lip of a pip takes many small steps.
 PIP_STEPS, PIP_TOLERANCE = 256, 2e-4
 # A point counts as inside the pip where the dent is at least half as deep.
-PIP_HALF_DEPTH_RADIUS = float(np.interp(
-    -PIP_DEPTH_MAX / 2, -PIP_DEPTH, PIP_DISTANCE))
+PIP_HALF_DEPTH_RADIUS = float(np.interp(-PIP_DEPTH_MAX / 2, -PIP_DEPTH, PIP_DISTANCE))
 
 
 def _tabulate_pip(points=2048):
     """Depth and slope of a pip on a fine uniform grid of distances."""
     from scipy.interpolate import PchipInterpolator
+
     profile = PchipInterpolator(PIP_DISTANCE, PIP_DEPTH)
     distance = np.linspace(0, PIP_RADIUS, points)
-    return (profile(distance).astype(np.float32),
-            profile.derivative()(distance).astype(np.float32))
+    return (profile(distance).astype(np.float32), profile.derivative()(distance).astype(np.float32))
 
 
 _DEPTH_TABLE, _SLOPE_TABLE = _tabulate_pip()
@@ -119,16 +200,17 @@ def camera_frame(a, b):
     """
     a, b = math.radians(a), math.radians(b)
     ca, sa, cb, sb = math.cos(a), math.sin(a), math.cos(b), math.sin(b)
-    return np.array([[ca * sb, sa * sb, cb],
-                     [ca * cb, sa * cb, -sb],
-                     [-sa, ca, 0.0]])
+    return np.array([[ca * sb, sa * sb, cb], [ca * cb, sa * cb, -sb], [-sa, ca, 0.0]])
 
 
 def srgb(linear):
     """sRGB transfer curve (IEC 61966-2-1) of linear radiance."""
     linear = np.asarray(linear)
-    return np.where(linear <= 0.0031308, 12.92 * linear,
-                    1.055 * np.maximum(linear, 0.0031308) ** (1 / 2.4) - 0.055)
+    return np.where(
+        linear <= 0.0031308,
+        12.92 * linear,
+        1.055 * np.maximum(linear, 0.0031308) ** (1 / 2.4) - 0.055,
+    )
 
 
 # Every function becomes part of the one that Python calls, which is kept compiled on
@@ -158,8 +240,7 @@ def _body(x, y, z):
     """F(p) = x^10 + y^10 + z^10 + CORNER (xyz)^4 - 1."""
     q = x * y * z
     q = q * q
-    return (_power10(x) + _power10(y) + _power10(z)
-            + np.float32(CORNER) * q * q - np.float32(1))
+    return _power10(x) + _power10(y) + _power10(z) + np.float32(CORNER) * q * q - np.float32(1)
 
 
 @_inline
@@ -168,9 +249,11 @@ def _body_gradient(x, y, z):
     q = x * yz
     corner = np.float32(4 * CORNER) * q * q * q
     ten = np.float32(10)
-    return (ten * _power9(x) + corner * yz,
-            ten * _power9(y) + corner * zx,
-            ten * _power9(z) + corner * xy)
+    return (
+        ten * _power9(x) + corner * yz,
+        ten * _power9(y) + corner * zx,
+        ten * _power9(z) + corner * xy,
+    )
 
 
 @_inline
@@ -203,9 +286,9 @@ def _shade(x, y, z, nx, ny, nz, dx, dy, dz):
     nv = max(nx * vx + ny * vy + nz * vz, zero)
     nh = max((nx * hx + ny * hy + nz * hz) * ih, zero)
     attenuation = np.float32(LAMP_FALLOFF) / (np.float32(LAMP_FALLOFF) + l2)
-    return attenuation * (np.float32(DIFFUSE) * nl
-                          + np.float32(SPECULAR) * _highlight(nh)
-                          / (np.float32(0.1) + nv))
+    return attenuation * (
+        np.float32(DIFFUSE) * nl + np.float32(SPECULAR) * _highlight(nh) / (np.float32(0.1) + nv)
+    )
 
 
 @_inline
@@ -311,7 +394,8 @@ def _height(i, j, u, v, w):
     q = v * w
     q = q * q
     body = np.float32(1) - np.float32(0.1) * (
-        _power10(v) + _power10(w) + np.float32(CORNER) * q * q)
+        _power10(v) + _power10(w) + np.float32(CORNER) * q * q
+    )
     return u + depth - body
 
 
@@ -407,12 +491,15 @@ def trace(frame, columns, rows, radiance, region):
         for k in range(m):
             hit = abs(value[k]) < np.float32(HIT_TOLERANCE)
             if with_region:
-                region[i, k] = _region(
-                    ox + t[k] * rx[k], oy + t[k] * ry[k], oz + t[k] * rz[k],
-                ) if hit else BACKGROUND
+                region[i, k] = (
+                    _region(ox + t[k] * rx[k], oy + t[k] * ry[k], oz + t[k] * rz[k])
+                    if hit
+                    else BACKGROUND
+                )
             if within[k] and hit:
                 radiance[i, k], distance = _shade_pip(
-                    ox, oy, oz, dx, dy, dz, rx[k], ry[k], rz[k], t[k])
+                    ox, oy, oz, dx, dy, dz, rx[k], ry[k], rz[k], t[k]
+                )
                 if with_region and distance <= PIP_HALF_DEPTH_RADIUS:
                     region[i, k] += PIP
 
@@ -420,16 +507,17 @@ def trace(frame, columns, rows, radiance, region):
 def _mitchell(x):
     """Mitchell and Netravali's filter (1988) with B = C = 1/3."""
     x = np.abs(x)
-    near = (7 * x ** 3 - 12 * x ** 2 + 16 / 3) / 6
-    far = (-7 / 3 * x ** 3 + 12 * x ** 2 - 20 * x + 32 / 3) / 6
+    near = (7 * x**3 - 12 * x**2 + 16 / 3) / 6
+    far = (-7 / 3 * x**3 + 12 * x**2 - 20 * x + 32 / 3) / 6
     return np.where(x < 1, near, np.where(x < 2, far, 0.0))
 
 
 # Samples per pixel in each direction, and the filter's taps over them.
 OVERSAMPLING = 2
 FILTER_RADIUS = 2
-_TAPS = _mitchell((np.arange(2 * FILTER_RADIUS * OVERSAMPLING) + 0.5)
-                  / OVERSAMPLING - FILTER_RADIUS)
+_TAPS = _mitchell(
+    (np.arange(2 * FILTER_RADIUS * OVERSAMPLING) + 0.5) / OVERSAMPLING - FILTER_RADIUS
+)
 _TAPS = (_TAPS / _TAPS.sum()).astype(np.float32)
 
 
@@ -471,8 +559,9 @@ def _regions_all(frames, positions, out):
 def _each_view(kernel, frames, positions, out):
     """Run a kernel on the views, shared among threads."""
     frames = np.ascontiguousarray(frames)
-    threads.over(len(frames), lambda first, end: kernel(
-        frames[first:end], positions, out[first:end]))
+    threads.over(
+        len(frames), lambda first, end: kernel(frames[first:end], positions, out[first:end])
+    )
 
 
 def render(frames, size):

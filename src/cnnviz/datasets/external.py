@@ -1,14 +1,14 @@
 """Files of others: from a mirror folder, or downloaded, always with a checksum."""
+
 import functools
 import os
 from pathlib import Path
 from urllib.parse import quote
 
-from cnnviz import files
-from cnnviz.errors import MissingFileError, StorageError, UserError
+from cnnviz.runtime import files
+from cnnviz.runtime.errors import MissingFileError, StorageError, UserError
 
-__all__ = ["MIRROR_VARIABLE", "Unavailable", "mirror", "in_mirror", "address",
-           "download"]
+__all__ = ["MIRROR_VARIABLE", "Unavailable", "mirror", "in_mirror", "address", "download"]
 
 MIRROR_VARIABLE = "CNNVIZ_MIRROR"
 _CHECKSUMS = "SHA256SUMS"
@@ -42,7 +42,8 @@ def mirror(configured=None):
     if not Path(folder).is_dir():
         raise MissingFileError(
             f"{folder}: no such folder; the mirror is named by fundus.mirror in "
-            f"the configuration, --mirror, or {MIRROR_VARIABLE}")
+            f"the configuration, --mirror, or {MIRROR_VARIABLE}"
+        )
     return Path(folder)
 
 
@@ -52,8 +53,9 @@ def _checksums(path):
     if not path.is_file():
         return {}
     lines = files.read_text(path).splitlines()
-    return {name: digest for digest, name in
-            (line.split(maxsplit=1) for line in lines if line.strip())}
+    return {
+        name: digest for digest, name in (line.split(maxsplit=1) for line in lines if line.strip())
+    }
 
 
 def in_mirror(folder, name):
@@ -75,19 +77,22 @@ def in_mirror(folder, name):
     """
     path = folder / name
     if not path.is_file():
-        raise Unavailable(f"{path}: not in the mirror; complete it, or unset "
-                          f"{MIRROR_VARIABLE} and fundus.mirror to download")
+        raise Unavailable(
+            f"{path}: not in the mirror; complete it, or unset "
+            f"{MIRROR_VARIABLE} and fundus.mirror to download"
+        )
     expected = _checksums(folder / _CHECKSUMS).get(name)
     if expected is not None and files.sha256(path) != expected:
-        raise UserError(f"{path}: truncated or changed, its SHA-256 is not that "
-                        f"in {_CHECKSUMS}; copy the file to the mirror again")
+        raise UserError(
+            f"{path}: truncated or changed, its SHA-256 is not that "
+            f"in {_CHECKSUMS}; copy the file to the mirror again"
+        )
     return path
 
 
 def address(repository, commit, path):
     """Address of one file of a public GitHub repository at one commit."""
-    return (f"https://raw.githubusercontent.com/{repository}/{commit}/"
-            f"{quote(path)}")
+    return f"https://raw.githubusercontent.com/{repository}/{commit}/{quote(path)}"
 
 
 def download(url, path, sha256=None, retries=0, timeout=_TIMEOUT):
@@ -119,11 +124,15 @@ def download(url, path, sha256=None, retries=0, timeout=_TIMEOUT):
     """
     import pooch
     import requests
+
     pooch.get_logger().setLevel("WARNING")
     manager = pooch.create(
-        path=path.parent, base_url="", urls={path.name: url},
+        path=path.parent,
+        base_url="",
+        urls={path.name: url},
         registry={path.name: sha256 and f"sha256:{sha256}"},
-        retry_if_failed=retries)
+        retry_if_failed=retries,
+    )
     try:
         manager.fetch(path.name, downloader=pooch.HTTPDownloader(timeout=timeout))
     except (requests.RequestException, ValueError) as error:
@@ -131,7 +140,8 @@ def download(url, path, sha256=None, retries=0, timeout=_TIMEOUT):
         raise Unavailable(
             f"{path}: could not be downloaded from {url} ({_reason(error)}); try "
             "again later, or name a folder with copies: fundus.mirror in the "
-            f"configuration, --mirror, or {MIRROR_VARIABLE}") from None
+            f"configuration, --mirror, or {MIRROR_VARIABLE}"
+        ) from None
     return path
 
 

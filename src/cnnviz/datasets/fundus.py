@@ -6,43 +6,58 @@ of De Fauw's published scripts (JeffreyDF/kaggle_diabetic_retinopathy, commit
 77c5781); the mean and the standard deviation are the rounded ones printed by
 users of his network.
 """
+
 import warnings
 from dataclasses import dataclass, field
-from typing import Optional
 
 import numpy as np
 from PIL import Image
 from scipy import ndimage, sparse
 
-from cnnviz import arrays
-from cnnviz import masks as mask_values
+from cnnviz.datasets import masks as mask_values
 from cnnviz.datasets import picture_files
-from cnnviz.errors import UserError
+from cnnviz.runtime import arrays
+from cnnviz.runtime.errors import UserError
 
-__all__ = ["SIZE", "MEAN", "STD", "SIDES", "CROPS", "ImplausibleCrop", "Transform",
-           "Photograph", "read_image", "read_mask", "crop_and_resize", "prepare",
-           "photograph", "standardize", "destandardize", "to_bytes"]
+__all__ = [
+    "SIZE",
+    "MEAN",
+    "STD",
+    "SIDES",
+    "CROPS",
+    "ImplausibleCrop",
+    "Transform",
+    "Photograph",
+    "read_image",
+    "read_mask",
+    "crop_and_resize",
+    "prepare",
+    "photograph",
+    "standardize",
+    "destandardize",
+    "to_bytes",
+]
 
-SIZE = 512               #: side of a prepared photograph, in pixels
-MEAN = 0.042             #: of all channels
-STD = 0.05 + 0.204       #: of all channels
+SIZE = 512  #: side of a prepared photograph, in pixels
+MEAN = 0.042  #: of all channels
+STD = 0.05 + 0.204  #: of all channels
 SIDES = ("left", "right")
 #: How the field of view is found: by De Fauw's published rule, or as the largest
 #: bright area.
 CROPS = ("published", "robust")
 
-_STEP = 2                # De Fauw takes every second pixel
-_BRIGHT = 30             # rows and columns without a brighter pixel are cut off
-_BRIGHT_COLUMN = 35      # the same when columns are cut once more
-_WIDE = 1.3              # from this width / height on
+_STEP = 2  # De Fauw takes every second pixel
+_BRIGHT = 30  # rows and columns without a brighter pixel are cut off
+_BRIGHT_COLUMN = 35  # the same when columns are cut once more
+_WIDE = 1.3  # from this width / height on
 _ENOUGH_COLUMNS = SIZE // 2
-_DIMENSION = 700         # unit of the image dimensions
-_BLOCKS = 256            # of the smaller side, of which the field of view is made up
-_OPEN = 5                # blocks that are narrower parts of the field, such as text
-_CORNER = 0.05           # of a side; corners tell how bright the background is
-_FILLED = 0.4            # of the field's brightness, in a corner that belongs to it
+_DIMENSION = 700  # unit of the image dimensions
+_BLOCKS = 256  # of the smaller side, of which the field of view is made up
+_OPEN = 5  # blocks that are narrower parts of the field, such as text
+_CORNER = 0.05  # of a side; corners tell how bright the background is
+_FILLED = 0.4  # of the field's brightness, in a corner that belongs to it
 _ABOVE, _LEAST = 0.1, 6  # brightness above the background: of the field's, and grey values
-_IMPLAUSIBLE = 0.03      # of the field's own sides
+_IMPLAUSIBLE = 0.03  # of the field's own sides
 
 
 class ImplausibleCrop(UserWarning):
@@ -51,22 +66,24 @@ class ImplausibleCrop(UserWarning):
 
 # --- Places -----------------------------------------------------------------
 
+
 def _coverage(offset, scale, length):
     """How original pixels along one axis average into prepared ones.
 
     Sparse ``(SIZE, length)``: rows are prepared pixels, and sum to one.
     """
     edges = offset + scale * np.arange(SIZE + 1)
-    pixel = (np.floor(edges[:-1]).astype(int)[:, None]
-             + np.arange(int(np.ceil(scale)) + 1))          # (SIZE, reach)
-    overlap = (np.minimum(pixel + 1, edges[1:, None])
-               - np.maximum(pixel, edges[:-1, None]))
+    pixel = np.floor(edges[:-1]).astype(int)[:, None] + np.arange(
+        int(np.ceil(scale)) + 1
+    )  # (SIZE, reach)
+    overlap = np.minimum(pixel + 1, edges[1:, None]) - np.maximum(pixel, edges[:-1, None])
     share = np.maximum(overlap, 0) / scale
     # Prepared pixels may begin half a pixel before the original does.
     pixel = np.clip(pixel, 0, length - 1)
     row = np.broadcast_to(np.arange(SIZE)[:, None], pixel.shape)
-    return sparse.csr_matrix((share.astype(np.float32).ravel(),
-                              (row.ravel(), pixel.ravel())), (SIZE, length))
+    return sparse.csr_matrix(
+        (share.astype(np.float32).ravel(), (row.ravel(), pixel.ravel())), (SIZE, length)
+    )
 
 
 def _interpolation(place):
@@ -80,9 +97,12 @@ def _interpolation(place):
     low = np.minimum(clipped.astype(int), SIZE - 2)
     share = (clipped - low).astype(np.float32)
     return sparse.csr_matrix(
-        (np.concatenate([1 - share, share]),
-         (np.concatenate([inside, inside]), np.concatenate([low, low + 1]))),
-        (len(place), SIZE))
+        (
+            np.concatenate([1 - share, share]),
+            (np.concatenate([inside, inside]), np.concatenate([low, low + 1])),
+        ),
+        (len(place), SIZE),
+    )
 
 
 @dataclass(frozen=True)
@@ -94,9 +114,10 @@ class Transform:
     ``offset + scale * p`` to ``offset + scale * (p + 1)``, counted from the
     photograph's edge.
     """
+
     offset: tuple  #: rows, columns of original pixels before the prepared ones
-    scale: tuple   #: original pixels to a prepared one, along rows and columns
-    shape: tuple   #: rows and columns of the original photograph
+    scale: tuple  #: original pixels to a prepared one, along rows and columns
+    shape: tuple  #: rows and columns of the original photograph
 
     def to_original(self, points):
         """Where points ``(..., 2)`` of the prepared photograph are in the original."""
@@ -136,10 +157,11 @@ class Transform:
         if mask.dtype.kind in "iu":
             mask = mask_values.marked(mask, name)
         if mask.shape != self.shape:
-            raise UserError(f"{name} of shape {mask.shape} on a photograph of "
-                            f"{self.shape}; give it on the original's pixels")
-        rows, columns = (_coverage(*axis) for axis in
-                         zip(self.offset, self.scale, self.shape))
+            raise UserError(
+                f"{name} of shape {mask.shape} on a photograph of "
+                f"{self.shape}; give it on the original's pixels"
+            )
+        rows, columns = (_coverage(*axis) for axis in zip(self.offset, self.scale, self.shape))
         covered = rows @ mask.astype(np.float32) @ columns.T
         return np.clip(covered, 0, 1) if mask.dtype == bool else covered
 
@@ -163,28 +185,29 @@ class Transform:
         """
         values = arrays.numbers(values, "map: expected an array of numbers")
         if values.shape != (SIZE, SIZE):
-            raise UserError(f"map of shape {values.shape} instead of "
-                            f"{(SIZE, SIZE)}")
-        rows, columns = ((np.arange(length) + 0.5 - offset) / scale - 0.5
-                         for offset, scale, length in
-                         zip(self.offset, self.scale, self.shape))
-        there = (_interpolation(rows) @ values.astype(np.float32)
-                 @ _interpolation(columns).T)
+            raise UserError(f"map of shape {values.shape} instead of {(SIZE, SIZE)}")
+        rows, columns = (
+            (np.arange(length) + 0.5 - offset) / scale - 0.5
+            for offset, scale, length in zip(self.offset, self.scale, self.shape)
+        )
+        there = _interpolation(rows) @ values.astype(np.float32) @ _interpolation(columns).T
         return there >= 0.5 if values.dtype == bool else there
 
 
 # --- Photographs ------------------------------------------------------------
 
+
 @dataclass(frozen=True, eq=False)
 class Photograph:
     """A prepared photograph and what is known about it."""
+
     name: str
-    pixels: np.ndarray      #: float32 ``(3, 512, 512)``, standardized
+    pixels: np.ndarray  #: float32 ``(3, 512, 512)``, standardized
     dimensions: np.ndarray  #: float32 ``(2,)``, of the original; the network's input
     transform: Transform
-    grade: Optional[int] = None    #: 0 (no retinopathy) to 4 (proliferative)
-    patient: Optional[str] = None
-    side: Optional[str] = None     #: "left" or "right"
+    grade: int | None = None  #: 0 (no retinopathy) to 4 (proliferative)
+    patient: str | None = None
+    side: str | None = None  #: "left" or "right"
     #: from a name to the share of every pixel covered, float32 ``(512, 512)``
     masks: dict = field(default_factory=dict)
     #: from "optic disc" and "fovea" to (row, column) in prepared pixels
@@ -240,12 +263,15 @@ def read_mask(path):
     mask = picture_files.read(path, one_channel=True)
     colours = np.unique(mask)
     if len(colours) > 2 or len(colours) == 2 and colours[0]:
-        raise UserError(f"{path}: {len(colours)} grey values; a mask is black, and one other "
-                        "where it marks something")
+        raise UserError(
+            f"{path}: {len(colours)} grey values; a mask is black, and one other "
+            "where it marks something"
+        )
     return mask > 0
 
 
 # --- Preparation ------------------------------------------------------------
+
 
 def _check(image, scale):
     expected = "photographs are uint8 (rows, columns, 3)"
@@ -253,16 +279,18 @@ def _check(image, scale):
     if image.ndim != 3 or image.shape[2] != 3:
         raise UserError(f"{expected}, not {image.dtype} {image.shape}{_remedy(image)}")
     if image.dtype.kind == "f" or image.dtype.kind == "b":
-        raise UserError(f"{expected}, not {image.dtype}; from values in [0, 1], "
-                        "numpy.uint8(numpy.rint(255 * image)) makes them")
+        raise UserError(
+            f"{expected}, not {image.dtype}; from values in [0, 1], "
+            "numpy.uint8(numpy.rint(255 * image)) makes them"
+        )
     if image.dtype != np.uint8:
         if image.size and not 0 <= image.min() <= image.max() <= 255:
-            raise UserError(f"{expected}, not {image.dtype} from {image.min()} to "
-                            f"{image.max()}")
+            raise UserError(f"{expected}, not {image.dtype} from {image.min()} to {image.max()}")
         image = image.astype(np.uint8)
     if not (np.isfinite(scale) and scale >= 1):
-        raise UserError(f"scale: a pixel of the file spans at least 1 pixel of "
-                        f"the original, not {scale}")
+        raise UserError(
+            f"scale: a pixel of the file spans at least 1 pixel of the original, not {scale}"
+        )
     return image
 
 
@@ -291,8 +319,10 @@ def _bounds(brightest, threshold=_BRIGHT):
     top, bottom, rows = _extent(brightest.max(axis=1), threshold)
     left, right, columns = _extent(brightest.max(axis=0), threshold)
     if min(rows, columns) <= 2:
-        raise UserError(f"black photograph: {rows} rows and {columns} columns "
-                        f"hold a value above {threshold:.3g}")
+        raise UserError(
+            f"black photograph: {rows} rows and {columns} columns "
+            f"hold a value above {threshold:.3g}"
+        )
     return top, bottom, left, right
 
 
@@ -303,8 +333,7 @@ def _cut(brightest, bounds, span):
     """
     top, bottom, left, right = bounds
     if (right - left) / (bottom - top) >= _WIDE:
-        again = _extent(brightest[top:bottom, left:right].max(axis=0),
-                        _BRIGHT_COLUMN)
+        again = _extent(brightest[top:bottom, left:right].max(axis=0), _BRIGHT_COLUMN)
         if again[2] * span / _STEP > _ENOUGH_COLUMNS:
             left, right = left + again[0], left + again[1]
     return top, bottom, left, right
@@ -322,16 +351,16 @@ def _robust_bounds(brightest):
     threshold = _threshold(blocks)
     # The photograph's border doesn't make the field narrow.
     framed = np.pad(blocks > threshold, _OPEN, "edge")
-    bright = ndimage.binary_opening(framed, np.ones((_OPEN, _OPEN)))[
-        _OPEN:-_OPEN, _OPEN:-_OPEN]
+    bright = ndimage.binary_opening(framed, np.ones((_OPEN, _OPEN)))[_OPEN:-_OPEN, _OPEN:-_OPEN]
     areas, count = ndimage.label(bright)
     if not count:  # nothing is large
         return _bounds(brightest)
     largest = areas == np.bincount(areas.ravel())[1:].argmax() + 1
     # One block more, so that the area ends where the photograph's own pixels do.
     near = ndimage.binary_dilation(largest, np.ones((3, 3))).repeat(block, 0).repeat(block, 1)
-    return _bounds(np.where(near[:brightest.shape[0], :brightest.shape[1]], brightest, 0),
-                   threshold)
+    return _bounds(
+        np.where(near[: brightest.shape[0], : brightest.shape[1]], brightest, 0), threshold
+    )
 
 
 def _threshold(blocks):
@@ -341,9 +370,11 @@ def _threshold(blocks):
     that is nearly as bright as the field belongs to it.
     """
     rows, columns = (max(1, int(_CORNER * length)) for length in blocks.shape)
-    background = min(np.percentile(blocks[row, column], 95)
-                     for row in (slice(rows), slice(-rows, None))
-                     for column in (slice(columns), slice(-columns, None)))
+    background = min(
+        np.percentile(blocks[row, column], 95)
+        for row in (slice(rows), slice(-rows, None))
+        for column in (slice(columns), slice(-columns, None))
+    )
     field = np.percentile(blocks, 75)
     if background > _FILLED * field:
         background = 0
@@ -360,7 +391,11 @@ def _warn(name, published, field, step):
             "largest bright area in rows {} to {} and columns {} to {}; look at the "
             "photograph, and if something beside the eye is bright, or part of it dark, use "
             "crop=\"robust\" ('cnnviz prepare-photographs --crop robust')".format(
-                name, *step * published, *step * field), ImplausibleCrop, stacklevel=4)
+                name, *step * published, *step * field
+            ),
+            ImplausibleCrop,
+            stacklevel=4,
+        )
 
 
 def crop_and_resize(image, scale=1, crop="published", name="photograph"):
@@ -385,16 +420,20 @@ def crop_and_resize(image, scale=1, crop="published", name="photograph"):
     sides = sorted((bounds[1] - bounds[0], bounds[3] - bounds[2]), reverse=True)
     top, bottom, left, right = _cut(brightest, bounds, scale * step)
     pixels = Image.fromarray(reduced[top:bottom, left:right]).resize(
-        (SIZE, SIZE), Image.Resampling.BILINEAR)
+        (SIZE, SIZE), Image.Resampling.BILINEAR
+    )
     dimensions = np.array(sides, np.float32) * (scale * step / _STEP / _DIMENSION)
-    return np.asarray(pixels), dimensions.astype(np.float32), Transform(
-        # Every second pixel: the first one kept stands half a pixel before the
-        # middle of the two that it stands for.
-        offset=tuple(float(scale * (step * first - (step - 1) / 2))
-                     for first in (top, left)),
-        scale=tuple(float(scale * step * side / SIZE)
-                    for side in (bottom - top, right - left)),
-        shape=tuple(int(round(length * scale)) for length in image.shape[:2]))
+    return (
+        np.asarray(pixels),
+        dimensions.astype(np.float32),
+        Transform(
+            # Every second pixel: the first one kept stands half a pixel before the
+            # middle of the two that it stands for.
+            offset=tuple(float(scale * (step * first - (step - 1) / 2)) for first in (top, left)),
+            scale=tuple(float(scale * step * side / SIZE) for side in (bottom - top, right - left)),
+            shape=tuple(int(round(length * scale)) for length in image.shape[:2]),
+        ),
+    )
 
 
 def prepare(image, scale=1, crop="published", name="photograph"):
@@ -483,17 +522,28 @@ def photograph(name, image, scale=1, masks=None, centres=None, crop="published",
     try:
         pixels, dimensions, transform = prepare(image, scale, crop, name)
         return Photograph(
-            name, pixels, dimensions, transform,
-            masks={key: transform.mask_to_prepared(
-                mask_values.shares(mask, f"mask '{key}'"), f"mask '{key}'")
-                for key, mask in (masks or {}).items()},
-            centres={key: tuple(map(float, transform.to_prepared(place)))
-                     for key, place in (centres or {}).items()}, **known)
+            name,
+            pixels,
+            dimensions,
+            transform,
+            masks={
+                key: transform.mask_to_prepared(
+                    mask_values.shares(mask, f"mask '{key}'"), f"mask '{key}'"
+                )
+                for key, mask in (masks or {}).items()
+            },
+            centres={
+                key: tuple(map(float, transform.to_prepared(place)))
+                for key, place in (centres or {}).items()
+            },
+            **known,
+        )
     except ValueError as error:
         raise UserError(f"{name}: {error}") from None
 
 
 # --- Pixel values -----------------------------------------------------------
+
 
 def standardize(pixels):
     """From uint8 ``(..., rows, columns, 3)`` to the network's input.

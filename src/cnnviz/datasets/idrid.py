@@ -5,51 +5,71 @@ P. Porwal et al., *Indian Diabetic Retinopathy Image Dataset (IDRiD)*, Data 3
 folder or from the public repositories named in ``data/external/README.md``,
 never from this repository, which holds their grades, places and checksums only.
 """
+
 import functools
 import itertools
 from pathlib import PurePosixPath
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage
 from tqdm import tqdm
 
-from cnnviz import files, paths
 from cnnviz.datasets import external, fundus, store
-from cnnviz.errors import UserError
+from cnnviz.runtime import files, paths
+from cnnviz.runtime.errors import UserError
 
-__all__ = ["SHAPE", "CLASSES", "MASKS", "SPLITS", "Record", "records", "labels",
-           "fetch", "load", "outlined", "training_arrays", "split_mask"]
+__all__ = [
+    "SHAPE",
+    "CLASSES",
+    "MASKS",
+    "SPLITS",
+    "Record",
+    "records",
+    "labels",
+    "fetch",
+    "load",
+    "outlined",
+    "training_arrays",
+    "split_mask",
+]
 
 SHAPE = (2848, 4288)  #: rows and columns of the originals
 SPLITS = ("train", "test")
 #: Classes of outlined areas, by the names of their files.
-CLASSES = {"MA": "microaneurysm", "HE": "haemorrhage", "EX": "hard exudate",
-           "SE": "soft exudate", "OD": "optic disc"}
+CLASSES = {
+    "MA": "microaneurysm",
+    "HE": "haemorrhage",
+    "EX": "hard exudate",
+    "SE": "soft exudate",
+    "OD": "optic disc",
+}
 #: Names of the masks of the 24 photographs that have them.
 MASKS = tuple(CLASSES.values())
 
 _GRADING = ("chrisvoncsefalvay/codras", "401960011ea97988b42dd9f7f1cd4d89a5d12e9c")
-_MASKS = ("sarah-antillia/TensorFlow-FlexUNet-Tiled-Image-Segmentation-IDRiD",
-          "0f78cdab101dc95615f2088f1a6e7030c555296f",
-          "projects/TensorFlowFlexUNet/Tiled-IDRiD/mini_test/masks")
+_MASKS = (
+    "sarah-antillia/TensorFlow-FlexUNet-Tiled-Image-Segmentation-IDRiD",
+    "0f78cdab101dc95615f2088f1a6e7030c555296f",
+    "projects/TensorFlowFlexUNet/Tiled-IDRiD/mini_test/masks",
+)
 # Colours in which the five masks were painted before they were added.
-_COLOURS = {"MA": (1, 1, 1), "HE": (1, 0, 0), "EX": (0, 0, 1), "SE": (0, 1, 0),
-            "OD": (1, 1, 0)}
+_COLOURS = {"MA": (1, 1, 1), "HE": (1, 0, 0), "EX": (0, 0, 1), "SE": (0, 1, 0), "OD": (1, 1, 0)}
 _DOWNLOADS = paths.DOWNLOADS / "idrid"
 _RETRIES = 3
 
 
 class Record(NamedTuple):
     """What is known of a photograph before it is read."""
-    name: str                #: e.g. ``IDRiD_145_train``, or ``IDRiD_01`` with masks
-    split: str               #: "train", "test", or nothing where it is not known
-    grade: Optional[int]     #: 0 to 4; None for 3 of those with masks
-    centres: dict            #: from "optic disc" and "fovea" to (row, column)
-    suspect: bool            #: grade found by a mapping that could not be confirmed
-    duplicate_of: str        #: name of the byte-identical photograph
-    grading: str             #: its name among the graded ones
-    classes: tuple           #: of its outlined areas, keys of :data:`CLASSES`
+
+    name: str  #: e.g. ``IDRiD_145_train``, or ``IDRiD_01`` with masks
+    split: str  #: "train", "test", or nothing where it is not known
+    grade: int | None  #: 0 to 4; None for 3 of those with masks
+    centres: dict  #: from "optic disc" and "fovea" to (row, column)
+    suspect: bool  #: grade found by a mapping that could not be confirmed
+    duplicate_of: str  #: name of the byte-identical photograph
+    grading: str  #: its name among the graded ones
+    classes: tuple  #: of its outlined areas, keys of :data:`CLASSES`
     url: str
     sha256: str
     mask_url: str = ""
@@ -69,28 +89,46 @@ def _rows(name):
     return files.read_rows(path, f"git checkout -- {path}")
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _graded():
-    return {row["idrid_id"]: Record(
-        row["idrid_id"], row["split"], int(row["dr_grade"]),
-        {"optic disc": (float(row["od_y"]), float(row["od_x"])),
-         "fovea": (float(row["fovea_y"]), float(row["fovea_x"]))},
-        row["mapping_suspect"] == "true", row["duplicate_of"], row["idrid_id"], (),
-        external.address(*_GRADING, row["source_file"]), row["source_sha256"])
-        for row in _rows("idrid.csv")}
+    return {
+        row["idrid_id"]: Record(
+            row["idrid_id"],
+            row["split"],
+            int(row["dr_grade"]),
+            {
+                "optic disc": (float(row["od_y"]), float(row["od_x"])),
+                "fovea": (float(row["fovea_y"]), float(row["fovea_x"])),
+            },
+            row["mapping_suspect"] == "true",
+            row["duplicate_of"],
+            row["idrid_id"],
+            (),
+            external.address(*_GRADING, row["source_file"]),
+            row["source_sha256"],
+        )
+        for row in _rows("idrid.csv")
+    }
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _outlined():
     unknown = Record("", "", None, {}, False, "", "", (), "", "")
     repository, commit, folder = _MASKS
-    return [_graded().get(row["grading_id"], unknown)._replace(
-        name=row["seg_id"], duplicate_of="", classes=tuple(row["classes"].split()),
-        url=external.address(row["image_repo"], row["image_commit"],
-                             row["image_path"]),
-        sha256=row["image_sha256"],
-        mask_url=external.address(repository, commit, f"{folder}/{row['seg_id']}.png"),
-        mask_sha256=row["mask_source_sha256"]) for row in _rows("idrid_lesions.csv")]
+    return [
+        _graded()
+        .get(row["grading_id"], unknown)
+        ._replace(
+            name=row["seg_id"],
+            duplicate_of="",
+            classes=tuple(row["classes"].split()),
+            url=external.address(row["image_repo"], row["image_commit"], row["image_path"]),
+            sha256=row["image_sha256"],
+            mask_url=external.address(repository, commit, f"{folder}/{row['seg_id']}.png"),
+            mask_sha256=row["mask_source_sha256"],
+        )
+        for row in _rows("idrid_lesions.csv")
+    ]
 
 
 def _is_repeated(record):
@@ -102,8 +140,7 @@ def _is_repeated(record):
     if not record.duplicate_of:
         return False
     twin = _graded()[record.duplicate_of]
-    return (twin.split != record.split or twin.grade != record.grade
-            or twin.name < record.name)
+    return twin.split != record.split or twin.grade != record.grade or twin.name < record.name
 
 
 def records(part, as_published=False, suspects=True):
@@ -136,8 +173,9 @@ def records(part, as_published=False, suspects=True):
     elif part in SPLITS:
         found = [record for record in _graded().values() if record.split == part]
     else:
-        raise UserError(f"unknown part '{part}' of IDRiD; there are "
-                        f"{', '.join(SPLITS)} and lesions")
+        raise UserError(
+            f"unknown part '{part}' of IDRiD; there are {', '.join(SPLITS)} and lesions"
+        )
     if part == "train" and not as_published:
         found = [record for record in found if not _is_repeated(record)]
     return [record for record in found if suspects or not record.suspect]
@@ -145,20 +183,19 @@ def records(part, as_published=False, suspects=True):
 
 def labels(found):
     """Grades of records: int array ``(n,)``, -1 where there is none."""
-    return np.array([-1 if record.grade is None else record.grade
-                     for record in found], dtype=int)
+    return np.array([-1 if record.grade is None else record.grade for record in found], dtype=int)
 
 
 # --- Masks ------------------------------------------------------------------
 
-@functools.lru_cache(maxsize=None)
+
+@functools.cache
 def _classes_of_sums():
     """Which classes a sum of colours consists of, the fewest possible, by its code."""
     table = {}
     for count in range(len(_COLOURS) + 1):
         for classes in itertools.combinations(_COLOURS, count):
-            sums = [sum(_COLOURS[name][channel] for name in classes)
-                    for channel in range(3)]
+            sums = [sum(_COLOURS[name][channel] for name in classes) for channel in range(3)]
             table.setdefault(_code(*sums), classes)
     return table
 
@@ -204,8 +241,10 @@ def split_mask(image):
     strange = (counts > 3).any(axis=-1) | ~known[codes]
     if strange.any():
         row, column = np.argwhere(strange)[0]
-        raise UserError(f"row {row}, column {column}: {tuple(image[row, column])} "
-                        "is no sum of the masks' colours")
+        raise UserError(
+            f"row {row}, column {column}: {tuple(image[row, column])} "
+            "is no sum of the masks' colours"
+        )
     masks = {name: np.zeros(codes.shape, bool) for name in CLASSES}
     for code in np.flatnonzero(np.bincount(codes.ravel(), minlength=64)):
         for name in table[code]:
@@ -222,12 +261,14 @@ def split_mask(image):
 
 # --- Photographs ------------------------------------------------------------
 
+
 def _mask_from_mirror(mirror, record, name):
     """One mask; a class that is not outlined in a photograph has no file."""
     if name not in record.classes:
         return np.zeros(SHAPE, bool)
-    return fundus.read_mask(external.in_mirror(
-        mirror, f"idrid/lesions/masks/{record.name}_{name}.png"))
+    return fundus.read_mask(
+        external.in_mirror(mirror, f"idrid/lesions/masks/{record.name}_{name}.png")
+    )
 
 
 def _image_path(record, mirror, downloads):
@@ -235,8 +276,9 @@ def _image_path(record, mirror, downloads):
         part = "lesions" if record.classes else "grading"
         return external.in_mirror(mirror, f"idrid/{part}/images/{record.name}.jpg")
     suffix = PurePosixPath(record.url).suffix
-    return external.download(record.url, downloads / f"{record.name}{suffix}",
-                             record.sha256, _RETRIES)
+    return external.download(
+        record.url, downloads / f"{record.name}{suffix}", record.sha256, _RETRIES
+    )
 
 
 def _masks(record, mirror, downloads):
@@ -244,8 +286,9 @@ def _masks(record, mirror, downloads):
         return {}
     if mirror:
         return {name: _mask_from_mirror(mirror, record, name) for name in CLASSES}
-    path = external.download(record.mask_url, downloads / f"{record.name}_masks.png",
-                             record.mask_sha256, _RETRIES)
+    path = external.download(
+        record.mask_url, downloads / f"{record.name}_masks.png", record.mask_sha256, _RETRIES
+    )
     try:
         return split_mask(fundus.read_image(path))
     except ValueError as error:
@@ -269,13 +312,15 @@ def fetch(found, downloads=_DOWNLOADS, progress=False):
     cnnviz.datasets.external.Unavailable
         Naming file, address and remedy.
     """
-    for record in tqdm(found, unit=" photographs", desc="downloading",
-                       disable=not progress):
+    for record in tqdm(found, unit=" photographs", desc="downloading", disable=not progress):
         _image_path(record, None, downloads)
         if record.classes:
-            external.download(record.mask_url,
-                              downloads / f"{record.name}_masks.png",
-                              record.mask_sha256, _RETRIES)
+            external.download(
+                record.mask_url,
+                downloads / f"{record.name}_masks.png",
+                record.mask_sha256,
+                _RETRIES,
+            )
 
 
 def load(record, mirror=None, downloads=_DOWNLOADS, crop="published"):
@@ -307,12 +352,22 @@ def load(record, mirror=None, downloads=_DOWNLOADS, crop="published"):
     image = fundus.read_image(path)
     scale = SHAPE[0] / image.shape[0]
     if scale < 1 or image.shape[1] * scale != SHAPE[1]:
-        raise UserError(f"{path}: {image.shape[1]} x {image.shape[0]} pixels, not "
-                        f"{SHAPE[1]} x {SHAPE[0]} or evenly reduced from it")
+        raise UserError(
+            f"{path}: {image.shape[1]} x {image.shape[0]} pixels, not "
+            f"{SHAPE[1]} x {SHAPE[0]} or evenly reduced from it"
+        )
     masks = _masks(record, mirror, downloads)
     return fundus.photograph(
-        record.name, image, scale, {CLASSES[name]: mask for name, mask in masks.items()},
-        record.centres, crop, grade=record.grade, patient=record.name, side=record.side)
+        record.name,
+        image,
+        scale,
+        {CLASSES[name]: mask for name, mask in masks.items()},
+        record.centres,
+        crop,
+        grade=record.grade,
+        patient=record.name,
+        side=record.side,
+    )
 
 
 def outlined(record, mirror=None, downloads=_DOWNLOADS):
@@ -332,8 +387,10 @@ def outlined(record, mirror=None, downloads=_DOWNLOADS):
         Naming the file and the remedy.
     """
     masks = _masks(record, mirror, downloads)
-    return (fundus.read_image(_image_path(record, mirror, downloads)),
-            {CLASSES[name]: mask for name, mask in masks.items()})
+    return (
+        fundus.read_image(_image_path(record, mirror, downloads)),
+        {CLASSES[name]: mask for name, mask in masks.items()},
+    )
 
 
 def training_arrays(folder):
@@ -357,5 +414,4 @@ def training_arrays(folder):
     """
     prepared = store.read(folder)
     chosen = np.flatnonzero(prepared.splits == "train")
-    return (prepared.pixels[chosen], prepared.dimensions[chosen],
-            prepared.grades[chosen])
+    return (prepared.pixels[chosen], prepared.dimensions[chosen], prepared.grades[chosen])

@@ -4,6 +4,7 @@ Kaggle's "Diabetic Retinopathy Detection" of 2015 (EyePACS): 35,126 graded
 training photographs, a left and a right eye of each patient, named
 ``10_left.jpeg`` and so on, with their grades in ``trainLabels.csv``.
 """
+
 import csv
 import io
 import re
@@ -13,25 +14,45 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cnnviz import files
 from cnnviz.datasets import external, fundus
-from cnnviz.errors import MissingFileError, StorageError, UserError
+from cnnviz.runtime import files
+from cnnviz.runtime.errors import MissingFileError, StorageError, UserError
 
-__all__ = ["TRAINING", "TEST", "CLASS_COUNTS", "LABELS_SHA256", "Record", "split_name",
-           "read_labels", "check_labels", "records", "unlabelled", "load", "stream",
-           "training_labels", "test_labels", "validation_outputs", "read_outputs"]
+__all__ = [
+    "TRAINING",
+    "TEST",
+    "CLASS_COUNTS",
+    "LABELS_SHA256",
+    "Record",
+    "split_name",
+    "read_labels",
+    "check_labels",
+    "records",
+    "unlabelled",
+    "load",
+    "stream",
+    "training_labels",
+    "test_labels",
+    "validation_outputs",
+    "read_outputs",
+]
 
 TRAINING = 35126  #: graded photographs
-TEST = 53576      #: photographs whose grades were kept from the competitors
+TEST = 53576  #: photographs whose grades were kept from the competitors
 CLASS_COUNTS = (25810, 2443, 5292, 873, 708)  #: training grades 0 to 4
 #: Of ``trainLabels.csv`` as De Fauw's repository holds it.
 LABELS_SHA256 = "1dd6600d01dd0ff1e42ce840ffa501ae32b346745ff4c4f9296e62a2e9632f88"
 
-_LABELS = ("JeffreyDF/kaggle_diabetic_retinopathy",
-           "77c57811ad6386ad0548f2b755e0536c1d652774", "data/trainLabels.csv")
-_TEST_LABELS = ("mikevoets/jama16-retina-replication",
-                "15f2af375c5a581a2002f346efc9a72f4b47f667",
-                "vendor/eyepacs/testLabels.csv.zip")
+_LABELS = (
+    "JeffreyDF/kaggle_diabetic_retinopathy",
+    "77c57811ad6386ad0548f2b755e0536c1d652774",
+    "data/trainLabels.csv",
+)
+_TEST_LABELS = (
+    "mikevoets/jama16-retina-replication",
+    "15f2af375c5a581a2002f346efc9a72f4b47f667",
+    "vendor/eyepacs/testLabels.csv.zip",
+)
 _TEST_LABELS_SHA256 = "a6af3d66804e81887da89b9261bcfb7da4f5bacedb070f1b5db83fa879ab60c9"
 _LARGEST = 10_000_000  # bytes of a list of labels
 
@@ -40,7 +61,8 @@ _NAME = re.compile(r"([0-9]+)_(left|right)", re.ASCII)
 
 class Record(NamedTuple):
     """A photograph before it is read."""
-    name: str     #: e.g. ``10_left``
+
+    name: str  #: e.g. ``10_left``
     path: Path
     grade: int
     patient: str
@@ -81,9 +103,11 @@ def read_labels(path):
         Naming file and line.
     """
     if not Path(path).is_file():
-        raise MissingFileError(f"{path}: no such file; it comes with the "
-                               "competition's data ('cnnviz prepare-photographs "
-                               "--help' says how to get them)")
+        raise MissingFileError(
+            f"{path}: no such file; it comes with the "
+            "competition's data ('cnnviz prepare-photographs "
+            "--help' says how to get them)"
+        )
     grades, text = {}, files.read_text(path, encoding="utf-8-sig")
     reader = csv.DictReader(io.StringIO(text), strict=True)
     try:
@@ -106,8 +130,10 @@ def check_labels(grades):
     """Raise ValueError unless these are all of the competition's training labels."""
     counts = tuple(list(grades.values()).count(grade) for grade in range(5))
     if counts != CLASS_COUNTS:
-        raise UserError(f"{len(grades):,} labels with {counts} of the grades 0 to 4, "
-                        f"not the competition's {TRAINING:,} with {CLASS_COUNTS}")
+        raise UserError(
+            f"{len(grades):,} labels with {counts} of the grades 0 to 4, "
+            f"not the competition's {TRAINING:,} with {CLASS_COUNTS}"
+        )
 
 
 def records(folder, grades):
@@ -125,8 +151,10 @@ def records(folder, grades):
     list of Record
         By number of the patient, left before right.
     """
-    found = [Record(name, Path(folder) / f"{name}.jpeg", grade, *split_name(name))
-             for name, grade in grades.items()]
+    found = [
+        Record(name, Path(folder) / f"{name}.jpeg", grade, *split_name(name))
+        for name, grade in grades.items()
+    ]
     return sorted(found, key=lambda record: (int(record.patient), record.side))
 
 
@@ -157,9 +185,14 @@ def load(record, crop="published"):
     FileNotFoundError, ValueError
         For a file that is missing, truncated, no photograph, or black.
     """
-    return fundus.photograph(record.name, fundus.read_image(record.path),
-                             crop=crop, grade=record.grade, patient=record.patient,
-                             side=record.side)
+    return fundus.photograph(
+        record.name,
+        fundus.read_image(record.path),
+        crop=crop,
+        grade=record.grade,
+        patient=record.patient,
+        side=record.side,
+    )
 
 
 def stream(found, bad):
@@ -184,6 +217,7 @@ def stream(found, bad):
 
 # --- Lists that others publish ----------------------------------------------
 
+
 def training_labels(mirror=None, downloads=None):
     """Path of the training labels: in the mirror, or downloaded.
 
@@ -200,8 +234,9 @@ def training_labels(mirror=None, downloads=None):
     """
     if mirror:
         return external.in_mirror(mirror, "eyepacs/trainLabels.csv")
-    return external.download(external.address(*_LABELS), downloads / "trainLabels.csv",
-                             LABELS_SHA256, timeout=5)
+    return external.download(
+        external.address(*_LABELS), downloads / "trainLabels.csv", LABELS_SHA256, timeout=5
+    )
 
 
 def test_labels(mirror=None, downloads=None):
@@ -248,8 +283,9 @@ def validation_outputs(mirror=None):
         When they cannot be had; when the mirror's file is damaged.
     """
     if not mirror:
-        raise external.Unavailable("the published validation outputs of De Fauw's "
-                                   "network are read from a mirror only")
+        raise external.Unavailable(
+            "the published validation outputs of De Fauw's network are read from a mirror only"
+        )
     return external.in_mirror(mirror, "defauw/validation_123003.csv")
 
 
@@ -272,13 +308,14 @@ def read_outputs(path):
     """
     text = files.read_text(path)
     try:
-        rows = [(int(row["label"]), [float(row[f"p{grade}"]) for grade in range(5)])
-                for row in csv.DictReader(io.StringIO(text))]
+        rows = [
+            (int(row["label"]), [float(row[f"p{grade}"]) for grade in range(5)])
+            for row in csv.DictReader(io.StringIO(text))
+        ]
         labels, posteriors = zip(*rows)
         posteriors = np.array(posteriors)
         if set(labels) - set(range(5)) or np.abs(posteriors.sum(axis=1) - 1).max() > 1e-5:
             raise UserError("labels or probabilities out of range")
     except (ValueError, TypeError, KeyError, csv.Error) as error:
-        raise UserError(f"{path}: not a network's outputs ({error}); copy the file "
-                        "again") from None
+        raise UserError(f"{path}: not a network's outputs ({error}); copy the file again") from None
     return np.array(labels), posteriors

@@ -1,10 +1,11 @@
 """Size, shape and contrast of lesions, measured alike on real and drawn photographs."""
+
 import numpy as np
 from scipy import ndimage
 from skimage import measure
 
-from cnnviz.errors import UserError
-from cnnviz.masks import marked
+from cnnviz.datasets.masks import marked
+from cnnviz.runtime.errors import UserError
 
 __all__ = ["COLUMNS", "field_of_view", "lesions", "quantiles"]
 
@@ -75,21 +76,29 @@ def lesions(image, masks):
     rows = []
     for kind, mask in masks.items():
         for region in measure.regionprops(measure.label(mask)):
-            box = tuple(slice(max(0, low - 2 * ring), high + 2 * ring) for low, high
-                        in zip(region.bbox[:2], region.bbox[2:]))
+            box = tuple(
+                slice(max(0, low - 2 * ring), high + 2 * ring)
+                for low, high in zip(region.bbox[:2], region.bbox[2:])
+            )
             spot = np.zeros([part.stop - part.start for part in box], bool)
             spot[tuple((region.coords - [part.start for part in box]).T)] = True
-            spot = spot[:mask.shape[0] - box[0].start, :mask.shape[1] - box[1].start]
+            spot = spot[: mask.shape[0] - box[0].start, : mask.shape[1] - box[1].start]
             near = ndimage.binary_dilation(spot, iterations=2 * ring) & free[box]
             if region.area < 4 or near.sum() < 8:
                 continue
             contrast = _contrast(image[box], spot, near)
             short = max(region.axis_minor_length, 1.0)
             row, column = region.centroid
-            rows.append({"kind": kind, "row": row, "column": column,
-                         "diameter": region.equivalent_diameter_area / field,
-                         "elongation": region.axis_major_length / short,
-                         **dict(zip(COLUMNS[3:], contrast))})
+            rows.append(
+                {
+                    "kind": kind,
+                    "row": row,
+                    "column": column,
+                    "diameter": region.equivalent_diameter_area / field,
+                    "elongation": region.axis_major_length / short,
+                    **dict(zip(COLUMNS[3:], contrast)),
+                }
+            )
     return rows
 
 

@@ -1,10 +1,11 @@
 """Arrays as a network takes them, in place of pictures: any number of channels."""
+
 from pathlib import Path
 
 import numpy as np
 
-from cnnviz import files
-from cnnviz.errors import UserError
+from cnnviz.runtime import files
+from cnnviz.runtime.errors import UserError
 
 __all__ = ["SUFFIXES", "is_array", "read"]
 
@@ -41,16 +42,17 @@ def read(path, shape):
         numbers, or with values that are not finite.
     """
     if Path(path).suffix.lower() == ".npz":
-        array = _only(path, files.load_arrays(path, "numpy.savez(FILE, image=array)",
-                                              _ADVICE))
+        array = _only(path, files.load_arrays(path, "numpy.savez(FILE, image=array)", _ADVICE))
     else:
         array = files.load_array(path, remedy="numpy.save(FILE, array)", again=_ADVICE)
     if array.dtype.kind not in "biuf":
         raise UserError(f"{path}: holds values of type {array.dtype}, not numbers; {_ADVICE}")
     image = _one(array, shape)
     if image is None:
-        raise UserError(f"{path}: has shape {array.shape}; the network takes "
-                        f"{_words(shape)}{_hint(array, shape)}")
+        raise UserError(
+            f"{path}: has shape {array.shape}; the network takes "
+            f"{_words(shape)}{_hint(array, shape)}"
+        )
     if not np.isfinite(image).all():
         raise UserError(f"{path}: holds values that are not finite")
     return image[np.newaxis].astype(np.float64)
@@ -60,8 +62,10 @@ def _only(path, arrays):
     if "image" in arrays:
         return arrays["image"]
     if len(arrays) != 1:
-        raise UserError(f"{path}: holds {len(arrays)} arrays "
-                        f"({', '.join(arrays) or 'none'}); name one of them 'image'")
+        raise UserError(
+            f"{path}: holds {len(arrays)} arrays "
+            f"({', '.join(arrays) or 'none'}); name one of them 'image'"
+        )
     return next(iter(arrays.values()))
 
 
@@ -71,8 +75,11 @@ def _one(array, shape):
         array = array[0]
     if array.ndim == 2 and shape[0] == 1:
         array = array[np.newaxis]
-    fits = array.ndim == 3 and all(array.shape) and all(
-        want in (None, have) for want, have in zip(shape, array.shape))
+    fits = (
+        array.ndim == 3
+        and all(array.shape)
+        and all(want in (None, have) for want, have in zip(shape, array.shape))
+    )
     return array if fits else None
 
 

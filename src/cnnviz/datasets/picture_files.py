@@ -6,6 +6,7 @@ transparency, orientation.  Colour profiles are followed where numbers alone mea
 little, for inks (CMYK), and not in pictures of red, green and blue, whose numbers
 networks are trained on as they are.
 """
+
 import io
 import os
 import warnings
@@ -14,14 +15,29 @@ import numpy as np
 import tifffile
 from PIL import Image, ImageCms, UnidentifiedImageError
 
-from cnnviz import errors, files
-from cnnviz.errors import MissingFileError, StorageError, UserError
+from cnnviz.runtime import errors, files
+from cnnviz.runtime.errors import MissingFileError, StorageError, UserError
 
 __all__ = ["FORMATS", "read"]
 
 #: Names that Pillow gives to the formats that are read.  None of them runs anything.
-FORMATS = ("AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "MPO", "PCX", "PNG", "PPM",
-           "QOI", "SGI", "TGA", "TIFF", "WEBP")
+FORMATS = (
+    "AVIF",
+    "BMP",
+    "DIB",
+    "GIF",
+    "JPEG",
+    "JPEG2000",
+    "MPO",
+    "PCX",
+    "PNG",
+    "PPM",
+    "QOI",
+    "SGI",
+    "TGA",
+    "TIFF",
+    "WEBP",
+)
 _KNOWN = "JPEG or PNG, nor a TIFF, BMP, GIF, WebP or other picture"
 
 # Tags of TIFF files and of the notes of cameras.
@@ -62,8 +78,7 @@ def read(path, one_channel=False):
             return _decoded(path, one_channel)
         except UserError as error:
             raise UserError(f"{path}: {error}") from None
-        except (Image.DecompressionBombError, Image.DecompressionBombWarning,
-                MemoryError) as error:
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError) as error:
             raise UserError(f"{path}: too large ({error}); reduce it first") from None
         except OSError as error:
             text = errors.of_machine(error)
@@ -117,8 +132,7 @@ def _decoded(path, one_channel):
 
 def _check_count(count):
     if count > 1:
-        raise UserError(f"holds {count} pictures; save the one that is meant in a file of its "
-                        "own")
+        raise UserError(f"holds {count} pictures; save the one that is meant in a file of its own")
 
 
 def _misread(image):
@@ -126,15 +140,24 @@ def _misread(image):
     tags = image.tag_v2
     deep = max(tags.get(_BITS, (1,))) > 8
     if image.mode == "YCbCr" and tuple(tags.get(_SUBSAMPLING, (2, 2))) != (1, 1):
-        raise UserError("colours at a lower resolution than brightness, without compression; "
-                        "save it as RGB")
-    swapped = (image.mode == "F" and tags.prefix == b"MM"
-               and tags.get(_COMPRESSION, _NO_COMPRESSION) != _NO_COMPRESSION)
-    return (swapped or _SIGNED in tags.get(_SIGN, ()) or deep and (
-        tags.get(_PLANES) == _SEPARATE or tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO))
+        raise UserError(
+            "colours at a lower resolution than brightness, without compression; save it as RGB"
+        )
+    swapped = (
+        image.mode == "F"
+        and tags.prefix == b"MM"
+        and tags.get(_COMPRESSION, _NO_COMPRESSION) != _NO_COMPRESSION
+    )
+    return (
+        swapped
+        or _SIGNED in tags.get(_SIGN, ())
+        or deep
+        and (tags.get(_PLANES) == _SEPARATE or tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO)
+    )
 
 
 # --- Colours ------------------------------------------------------------------
+
 
 def _values(image, raw):
     """Pixels of a loaded picture; ``raw`` is Pillow's name of how they lie in the file."""
@@ -176,27 +199,29 @@ def _deep(image):
         bits = image.tag_v2[_BITS][0]
     if image.format == "TIFF" and image.mode == "I":
         raise _no_white(f"{bits} bits")
-    shown = values / (2.0 ** bits - 1)
+    shown = values / (2.0**bits - 1)
     transparent = image.info.get("transparency")
     return shown if transparent is None else np.where(values == transparent, 1.0, shown)
 
 
 def _no_white(kind):
-    return UserError(f"whole numbers of {kind}, of which nobody knows what is white; save 8 "
-                     "or 16 bits without a sign, or floating point in [0, 1]")
+    return UserError(
+        f"whole numbers of {kind}, of which nobody knows what is white; save 8 "
+        "or 16 bits without a sign, or floating point in [0, 1]"
+    )
 
 
 def _in_srgb(image):
     """Inks, or colours of CIE 1976 L*a*b* under daylight D50, as a screen shows them."""
     screen = ImageCms.createProfile("sRGB")
     if image.mode == "LAB":
-        return ImageCms.profileToProfile(image, ImageCms.createProfile("LAB"), screen,
-                                         outputMode="RGB")
+        return ImageCms.profileToProfile(
+            image, ImageCms.createProfile("LAB"), screen, outputMode="RGB"
+        )
     profile = image.info.get("icc_profile")
     try:
         if profile:
-            return ImageCms.profileToProfile(image, io.BytesIO(profile), screen,
-                                             outputMode="RGB")
+            return ImageCms.profileToProfile(image, io.BytesIO(profile), screen, outputMode="RGB")
     except ImageCms.PyCMSError:  # damaged, or of other colours
         pass
     return image.convert("RGB")
@@ -214,8 +239,9 @@ def _with_alpha(image, raw):
         step = _STEPS.get(raw, 1) if image.format == "PNG" else 1
         return values, np.where(values == step * transparent, 0, 255), False
     if raw == "RGB;16B" and transparent is not None:
-        raise UserError("16 bits and one transparent colour; save it with 8 bits, or without "
-                        "transparency")
+        raise UserError(
+            "16 bits and one transparent colour; save it with 8 bits, or without transparency"
+        )
     values = np.asarray(image.convert("LA" if image.mode == "LA" else "RGBA"))
     return values[..., :-1], values[..., -1:], False
 
@@ -231,6 +257,7 @@ def _on_white(colours, alpha, multiplied):
 
 # --- TIFF files that Pillow doesn't read right -----------------------------------
 
+
 def _unusual_tiff(path):
     """Floating point colours, and deep values in planes or with white as 0."""
     with tifffile.TiffFile(path) as file:
@@ -239,25 +266,29 @@ def _unusual_tiff(path):
         if page.size > 3 * (Image.MAX_IMAGE_PIXELS or np.inf):
             raise MemoryError(f"{page.size} values")
         if page.photometric > 2 or page.samplesperpixel not in (1, 3) or page.dtype is None:
-            raise UserError(f"{page.samplesperpixel} channels of {page.dtype} that stand for "
-                            f"{page.photometric.name.lower()}; save it as RGB of 8 or 16 bits")
+            raise UserError(
+                f"{page.samplesperpixel} channels of {page.dtype} that stand for "
+                f"{page.photometric.name.lower()}; save it as RGB of 8 or 16 bits"
+            )
         values = page.asarray()
         if page.axes.startswith("S"):
             values = np.moveaxis(values, 0, -1)
         if values.ndim not in (2, 3) or values.shape[2:] not in ((), (3,)):
-            raise UserError(f"holds an array of shape {values.shape}, which is neither a grey "
-                            "nor a colour picture")
+            raise UserError(
+                f"holds an array of shape {values.shape}, which is neither a grey "
+                "nor a colour picture"
+            )
         orientation = page.tags.valueof(_ORIENTATION, 1)
         if values.dtype.kind == "u" and values.dtype.itemsize <= 2:
-            values = values / (2.0 ** page.bitspersample - 1)
+            values = values / (2.0**page.bitspersample - 1)
         elif values.dtype.kind != "f":
             raise _no_white(f"type {values.dtype}")
         values = _shares(values)
-        return _upright(1 - values if page.photometric == _WHITE_IS_ZERO else values,
-                        orientation)
+        return _upright(1 - values if page.photometric == _WHITE_IS_ZERO else values, orientation)
 
 
 # --- Orientation -----------------------------------------------------------------
+
 
 def _orientation(image):
     """1 to 8, as cameras note it; 1 is upright."""

@@ -5,15 +5,16 @@ drawn patient 17), ``synthetic:retina`` (a real one) or ``die:A,B`` (the die at 
 angles in degrees).  It is given the shape of a network's input, and standardized.
 Networks are named likewise: ``defauw``, those of the die, or a file of one's own.
 """
+
 import re
 
 import numpy as np
 import pandas as pd
 from skimage import color, transform, util
 
-from cnnviz import paths
 from cnnviz.datasets import die360, fundus, picture_files, synthetic
-from cnnviz.errors import UserError
+from cnnviz.runtime import paths
+from cnnviz.runtime.errors import UserError
 
 __all__ = ["standardization", "read_image", "read_picture", "fitted"]
 
@@ -43,8 +44,7 @@ def standardization(name, mean, std, channels):
     if name.endswith(".py"):
         return _own_standardization(mean or [0.0], std or [1.0], channels)
     if mean or std:
-        raise UserError("--mean and --std are for your own networks; those of "
-                        f"'{name}' are known")
+        raise UserError(f"--mean and --std are for your own networks; those of '{name}' are known")
     if name == "defauw":
         return np.array([fundus.MEAN]), np.array([fundus.STD])
     facts = pd.read_csv(paths.recorded(paths.DIE360_FACTS)).set_index("id").value
@@ -95,11 +95,13 @@ def read_image(text, name, shape, mean, std):
 
 def _check_kind(kind, text, name):
     """The die is nothing for De Fauw's network, nor an eye for those of the die."""
-    foreign, ours = ("die", "synthetic:17_left") if name == "defauw" else (
-        "synthetic", "die:15,100")
+    foreign, ours = (
+        ("die", "synthetic:17_left") if name == "defauw" else ("synthetic", "die:15,100")
+    )
     if kind == foreign and not name.endswith(".py"):
-        raise UserError(f"--image {text}: not a picture for network '{name}'; give a "
-                        f"file or {ours}")
+        raise UserError(
+            f"--image {text}: not a picture for network '{name}'; give a file or {ours}"
+        )
 
 
 def _photograph(path):
@@ -112,8 +114,10 @@ def _drawn_eye(what):
         return synthetic.load(synthetic.RETINA).pixels
     found = re.fullmatch(r"(\d+)_(left|right)", what)
     if not found:
-        raise UserError(f"--image synthetic:{what}: give synthetic:17_left, with any "
-                        "number and side, or synthetic:retina")
+        raise UserError(
+            f"--image synthetic:{what}: give synthetic:17_left, with any "
+            "number and side, or synthetic:retina"
+        )
     return synthetic.load(synthetic.Record(what, "", 0, int(found[1]), found[2])).pixels
 
 
@@ -122,8 +126,9 @@ def _die(what):
     try:
         a, b = map(float, what.split(","))
     except ValueError:
-        raise UserError(f"--image die:{what}: give two angles in degrees, such as "
-                        "die:15,100") from None
+        raise UserError(
+            f"--image die:{what}: give two angles in degrees, such as die:15,100"
+        ) from None
     return die360.render(a, b)[0]
 
 
@@ -162,8 +167,10 @@ def fitted(picture, shape):
     """
     channels, *size = shape
     if channels not in (1, 3):
-        raise UserError(f"the network's input has {channels} channels; --image gives "
-                        "one (grey) or three (red, green, blue)")
+        raise UserError(
+            f"the network's input has {channels} channels; --image gives "
+            "one (grey) or three (red, green, blue)"
+        )
     if channels == 1 and picture.ndim == 3:
         picture = color.rgb2gray(picture)
     elif channels == 3 and picture.ndim == 2:

@@ -3,6 +3,7 @@
 Thesis section 5.4.  Views of a class differ by one degree in one angle from their
 neighbours within a block: the cells of a class that touch.
 """
+
 from typing import NamedTuple
 
 import numpy as np
@@ -16,8 +17,9 @@ ANGLES = ("a", "b")
 
 class Block(NamedTuple):
     """Cells of a class that touch, at every whole degree of both angles."""
+
     first_a: int
-    count_a: int    #: degrees from there on, past 360 where the block goes on
+    count_a: int  #: degrees from there on, past 360 where the block goes on
     first_b: int
 
     @property
@@ -43,7 +45,7 @@ def blocks(label):
             continue
         # Where no cell of the class comes before; in a whole turn, anywhere.
         firsts = [a for a in starts if (a - die360.BLOCK_A) % 360 not in starts]
-        first, = firsts or starts[:1]
+        (first,) = firsts or starts[:1]
         found.append(Block(first, die360.BLOCK_A * len(starts), start_b))
     return found
 
@@ -71,8 +73,7 @@ def round_trip(label):
         return a % 360, np.full(len(a), b[len(b) // 2]) % 360
     inner = len(b) - 2
     path_a = np.concatenate([a, np.full(inner, a[-1]), a[::-1], np.full(inner, a[0])])
-    path_b = np.concatenate([np.full(len(a), b[0]), b[1:-1], np.full(len(a), b[-1]),
-                             b[-2:0:-1]])
+    path_b = np.concatenate([np.full(len(a), b[0]), b[1:-1], np.full(len(a), b[-1]), b[-2:0:-1]])
     return path_a % 360, path_b % 360
 
 
@@ -100,8 +101,12 @@ def neighbours(a, b, steps=(-1, 1)):
         view.
     """
     places = _places(a, b)
-    return np.array([[places[(a + step) % 360, b] for step in steps],
-                     [places[a, (b + step) % 360] for step in steps]])
+    return np.array(
+        [
+            [places[(a + step) % 360, b] for step in steps],
+            [places[a, (b + step) % 360] for step in steps],
+        ]
+    )
 
 
 def along(view, angle, reach):

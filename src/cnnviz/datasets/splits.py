@@ -1,11 +1,18 @@
 """Training and validation parts of Die360, with and without leakage."""
+
 import numpy as np
 
 from cnnviz.datasets import die360
-from cnnviz.errors import UserError
+from cnnviz.runtime.errors import UserError
 
-__all__ = ["FOLDS", "MARGIN", "random_split", "separated_split",
-           "separated_distance", "nearest_difference"]
+__all__ = [
+    "FOLDS",
+    "MARGIN",
+    "random_split",
+    "separated_split",
+    "separated_distance",
+    "nearest_difference",
+]
 
 FOLDS = 5
 SHUFFLE_SEED = 2016
@@ -18,8 +25,7 @@ MARGIN = 5
 
 def _check_fold(fold, lowest=0):
     if fold not in range(lowest, FOLDS):
-        raise UserError(f"fold {fold} does not exist; folds are {lowest} to "
-                        f"{FOLDS - 1}")
+        raise UserError(f"fold {fold} does not exist; folds are {lowest} to {FOLDS - 1}")
 
 
 def random_split(n, fold):
@@ -101,7 +107,7 @@ def separated_distance(b, fold):
     """
     place, first, last = _held_out(b, fold)
     below, above = place - (first - MARGIN - 1), (last + MARGIN + 1) - place
-    if first - MARGIN - 1 < 0:            # no training views on that side
+    if first - MARGIN - 1 < 0:  # no training views on that side
         below = above
     if last + MARGIN + 1 >= die360.BLOCK_B:
         above = below
@@ -126,12 +132,12 @@ def nearest_difference(images, training, validation, batch_size=256):
     flat = images.reshape(len(images), -1)
     # Around the mean, so that squares of small differences survive in float32.
     flat = flat - flat[training].mean(axis=0)
-    squares = (flat ** 2).sum(axis=1)
+    squares = (flat**2).sum(axis=1)
     kept = flat[training]
     nearest = np.empty(len(validation), np.int64)
     for start in range(0, len(validation), batch_size):
-        part = validation[start:start + batch_size]
+        part = validation[start : start + batch_size]
         distance = squares[training] - 2 * flat[part] @ kept.T
-        nearest[start:start + len(part)] = training[distance.argmin(axis=1)]
+        nearest[start : start + len(part)] = training[distance.argmin(axis=1)]
     difference = flat[validation] - flat[nearest]
-    return np.sqrt((difference ** 2).mean(axis=1))
+    return np.sqrt((difference**2).mean(axis=1))

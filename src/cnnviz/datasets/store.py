@@ -3,6 +3,7 @@
 Writing may be interrupted at any time and goes on where it stopped; at most
 the last few photographs are prepared again.
 """
+
 import contextlib
 import csv
 import io
@@ -14,38 +15,53 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from cnnviz import files
 from cnnviz.datasets import fundus
 from cnnviz.datasets.fundus import SIZE
-from cnnviz.errors import MissingFileError, UserError
+from cnnviz.runtime import files
+from cnnviz.runtime.errors import MissingFileError, UserError
 
 __all__ = ["PIXELS", "RECORDS", "BAD", "Store", "write", "read"]
 
-PIXELS = "pixels.npy"    #: uint8 ``(n, 512, 512, 3)``
+PIXELS = "pixels.npy"  #: uint8 ``(n, 512, 512, 3)``
 RECORDS = "records.csv"  #: a row for each of them, in the same order
-BAD = "bad.csv"          #: photographs that could not be prepared, and why
+BAD = "bad.csv"  #: photographs that could not be prepared, and why
 
 _UNFINISHED = ".unfinished-"
 _ROW_BYTES = SIZE * SIZE * 3
 _TOGETHER = 16  # photographs that are safe on disk before the table names them
 _CENTRES = ("optic disc", "fovea")
-_NUMBERS = ("dimension_1", "dimension_2", "offset_row", "offset_column",
-            "scale_row", "scale_column", "rows", "columns")
-_COLUMNS = ("name", "split", "grade", "patient", "side", *_NUMBERS,
-            *(f"{name.replace(' ', '_')}_{axis}" for name in _CENTRES
-              for axis in ("row", "column")))
+_NUMBERS = (
+    "dimension_1",
+    "dimension_2",
+    "offset_row",
+    "offset_column",
+    "scale_row",
+    "scale_column",
+    "rows",
+    "columns",
+)
+_COLUMNS = (
+    "name",
+    "split",
+    "grade",
+    "patient",
+    "side",
+    *_NUMBERS,
+    *(f"{name.replace(' ', '_')}_{axis}" for name in _CENTRES for axis in ("row", "column")),
+)
 
 
 @dataclass(frozen=True, eq=False)
 class Store:
     """Prepared photographs; their pixels are read when they are used."""
-    pixels: np.ndarray      #: uint8 ``(n, 512, 512, 3)``, mapped from the file
+
+    pixels: np.ndarray  #: uint8 ``(n, 512, 512, 3)``, mapped from the file
     dimensions: np.ndarray  #: float32 ``(n, 2)``
-    grades: np.ndarray      #: int ``(n,)``, -1 where there is none
-    splits: np.ndarray      #: text ``(n,)``: "train", "test" or nothing
-    names: tuple            #: ``n`` each
+    grades: np.ndarray  #: int ``(n,)``, -1 where there is none
+    splits: np.ndarray  #: text ``(n,)``: "train", "test" or nothing
+    names: tuple  #: ``n`` each
     patients: tuple
-    sides: tuple            #: "left", "right" or None
+    sides: tuple  #: "left", "right" or None
     transforms: tuple
     centres: tuple
 
@@ -56,10 +72,15 @@ class Store:
         """One photograph, without masks."""
         grade = int(self.grades[index])
         return fundus.Photograph(
-            self.names[index], fundus.standardize(self.pixels[index]),
-            self.dimensions[index], self.transforms[index],
-            None if grade < 0 else grade, self.patients[index], self.sides[index],
-            centres=self.centres[index])
+            self.names[index],
+            fundus.standardize(self.pixels[index]),
+            self.dimensions[index],
+            self.transforms[index],
+            None if grade < 0 else grade,
+            self.patients[index],
+            self.sides[index],
+            centres=self.centres[index],
+        )
 
     def pairs(self):
         """Left and right eye of every patient of whom both are there.
@@ -69,25 +90,43 @@ class Store:
         int array, ``(m, 2)``
             Indices, in the order of the left eyes.
         """
-        right = {patient: index for index, (patient, side)
-                 in enumerate(zip(self.patients, self.sides)) if side == "right"}
-        return np.array([(index, right[patient]) for index, (patient, side)
-                         in enumerate(zip(self.patients, self.sides))
-                         if side == "left" and patient in right],
-                        dtype=int).reshape(-1, 2)
+        right = {
+            patient: index
+            for index, (patient, side) in enumerate(zip(self.patients, self.sides))
+            if side == "right"
+        }
+        return np.array(
+            [
+                (index, right[patient])
+                for index, (patient, side) in enumerate(zip(self.patients, self.sides))
+                if side == "left" and patient in right
+            ],
+            dtype=int,
+        ).reshape(-1, 2)
 
 
 # --- Rows of the table ------------------------------------------------------
 
+
 def _row(photograph, split):
     """What the table says of a photograph; numbers with all their digits."""
     transform = photograph.transform
-    numbers = (*photograph.dimensions.tolist(), *transform.offset, *transform.scale,
-               *transform.shape)
+    numbers = (
+        *photograph.dimensions.tolist(),
+        *transform.offset,
+        *transform.scale,
+        *transform.shape,
+    )
     centres = [photograph.centres.get(name, ("", "")) for name in _CENTRES]
     known = (photograph.grade, photograph.patient, photograph.side)
-    return (photograph.name, split, *("" if value is None else value for value in known),
-            *numbers, *centres[0], *centres[1])
+    return (
+        photograph.name,
+        split,
+        *("" if value is None else value for value in known),
+        *numbers,
+        *centres[0],
+        *centres[1],
+    )
 
 
 def _rows(path):
@@ -99,7 +138,7 @@ def _rows(path):
         For another header, or a row of another length.
     """
     text = files.read_text(path)
-    whole = text[:text.rfind("\n") + 1]
+    whole = text[: text.rfind("\n") + 1]
     header, *rows = csv.reader(io.StringIO(whole)) if whole else [()]
     if tuple(header) != _COLUMNS or any(len(row) != len(_COLUMNS) for row in rows):
         raise UserError(f"{path}: not a table of prepared photographs")
@@ -107,24 +146,30 @@ def _rows(path):
 
 
 def _centres_of(row):
-    pairs = {name: tuple(row[f"{name.replace(' ', '_')}_{axis}"]
-                         for axis in ("row", "column")) for name in _CENTRES}
+    pairs = {
+        name: tuple(row[f"{name.replace(' ', '_')}_{axis}"] for axis in ("row", "column"))
+        for name in _CENTRES
+    }
     return {name: tuple(map(float, pair)) for name, pair in pairs.items() if all(pair)}
 
 
 def _transform_of(row):
-    offset, scale = (tuple(float(row[f"{what}_{axis}"]) for axis in ("row", "column"))
-                     for what in ("offset", "scale"))
+    offset, scale = (
+        tuple(float(row[f"{what}_{axis}"]) for axis in ("row", "column"))
+        for what in ("offset", "scale")
+    )
     return fundus.Transform(offset, scale, (int(row["rows"]), int(row["columns"])))
 
 
 # --- Writing ----------------------------------------------------------------
 
+
 def _header(count):
     """First bytes of the ``.npy`` file of ``count`` photographs."""
     stream = io.BytesIO()
-    np.lib.format.write_array_header_1_0(stream, {
-        "descr": "|u1", "fortran_order": False, "shape": (count, SIZE, SIZE, 3)})
+    np.lib.format.write_array_header_1_0(
+        stream, {"descr": "|u1", "fortran_order": False, "shape": (count, SIZE, SIZE, 3)}
+    )
     return stream.getvalue()
 
 
@@ -159,7 +204,7 @@ class _Unfinished:
         """Continue, or start anew where there is nothing of use."""
         self.folder.mkdir(parents=True, exist_ok=True)
         files.write_text(self.settings_path, self.settings)
-        table = (_rows(self.table_path) if self.done else [])
+        table = _rows(self.table_path) if self.done else []
         with files.atomic(self.table_path) as temporary:
             with open(temporary, "w", newline="", encoding="utf-8") as stream:
                 writer = csv.DictWriter(stream, _COLUMNS, lineterminator="\n")
@@ -237,11 +282,18 @@ def write(folder, records, load, skip_bad=False, progress=False, settings=None):
     bad = []
     with _Unfinished(folder, [record.name for record in records], settings) as unfinished:
         done = set(unfinished.done)
-        files.require_space(folder, _ROW_BYTES * sum(
-            record.name not in done and _is_there(record) for record in records))
-        for record in tqdm([record for record in records if record.name not in done],
-                           total=len(records), initial=len(done),
-                           unit=" photographs", desc="preparing", disable=not progress):
+        files.require_space(
+            folder,
+            _ROW_BYTES * sum(record.name not in done and _is_there(record) for record in records),
+        )
+        for record in tqdm(
+            [record for record in records if record.name not in done],
+            total=len(records),
+            initial=len(done),
+            unit=" photographs",
+            desc="preparing",
+            disable=not progress,
+        ):
             try:
                 photograph = load(record)
             except (ValueError, OSError) as error:
@@ -251,10 +303,12 @@ def write(folder, records, load, skip_bad=False, progress=False, settings=None):
             else:
                 unfinished.add(photograph, getattr(record, "split", ""))
     if bad and not unfinished.done:
-        raise UserError(f"none of {len(bad):,} photographs could be prepared, the "
-                        f"first one: {bad[0][1]}")
-    files.write_rows(folder / BAD, ("name", "reason"),
-                     [{"name": name, "reason": reason} for name, reason in bad])
+        raise UserError(
+            f"none of {len(bad):,} photographs could be prepared, the first one: {bad[0][1]}"
+        )
+    files.write_rows(
+        folder / BAD, ("name", "reason"), [{"name": name, "reason": reason} for name, reason in bad]
+    )
     unfinished.finish()
     return len(unfinished.done), bad
 
@@ -266,6 +320,7 @@ def _is_there(record):
 
 
 # --- Reading ----------------------------------------------------------------
+
 
 def read(folder, remedy="cnnviz prepare-photographs"):
     """Prepared photographs of a folder.
@@ -289,8 +344,7 @@ def read(folder, remedy="cnnviz prepare-photographs"):
     again = f"delete it and run '{remedy}' again"
     for name in (PIXELS, RECORDS):
         if not (folder / name).is_file():
-            raise MissingFileError(f"{folder / name}: no such file; make it with "
-                                   f"'{remedy}'")
+            raise MissingFileError(f"{folder / name}: no such file; make it with '{remedy}'")
     try:
         rows = _rows(folder / RECORDS)
         numbers = [[float(row[name]) for name in _NUMBERS[:2]] for row in rows]
@@ -301,10 +355,13 @@ def read(folder, remedy="cnnviz prepare-photographs"):
         raise UserError(f"{folder / RECORDS}: damaged ({error}); {again}") from None
     return Store(
         _pixels(folder / PIXELS, len(rows), again),
-        np.array(numbers, np.float32).reshape(-1, 2), grades,
+        np.array(numbers, np.float32).reshape(-1, 2),
+        grades,
         np.array([row["split"] for row in rows], dtype=object),
-        *(tuple(row[name] or None for row in rows)
-          for name in ("name", "patient", "side")), transforms, centres)
+        *(tuple(row[name] or None for row in rows) for name in ("name", "patient", "side")),
+        transforms,
+        centres,
+    )
 
 
 def _pixels(path, count, again):
@@ -314,9 +371,10 @@ def _pixels(path, count, again):
     try:
         pixels = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:  # damaged bytes raise nearly anything
-        raise UserError(f"{path}: truncated or not an array file ({error}); "
-                        f"{again}") from None
+        raise UserError(f"{path}: truncated or not an array file ({error}); {again}") from None
     if pixels.shape != (count, SIZE, SIZE, 3) or pixels.dtype != np.uint8:
-        raise UserError(f"{path}: {pixels.dtype} {pixels.shape} instead of uint8 "
-                        f"{(count, SIZE, SIZE, 3)}; {again}")
+        raise UserError(
+            f"{path}: {pixels.dtype} {pixels.shape} instead of uint8 "
+            f"{(count, SIZE, SIZE, 3)}; {again}"
+        )
     return pixels

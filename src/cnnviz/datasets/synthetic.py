@@ -5,6 +5,7 @@ pair of eyes follows from its seed alone; a photograph can be drawn at its
 camera's full size, or straight into the 512 x 512 pixels that De Fauw's
 network sees, which is what training does.
 """
+
 import functools
 from typing import NamedTuple
 
@@ -17,9 +18,23 @@ from cnnviz.datasets import synthetic_raster as raster
 from cnnviz.datasets import synthetic_scene as scenes
 from cnnviz.datasets.synthetic_vessels import ARTERY, NEW_VESSEL, VEIN
 
-__all__ = ["Record", "RETINA", "records", "load", "grades", "eye", "pair", "draw",
-           "photograph", "prepared", "prepared_window", "blob_masks", "text_mask", "dimensions",
-           "narrow"]
+__all__ = [
+    "Record",
+    "RETINA",
+    "records",
+    "load",
+    "grades",
+    "eye",
+    "pair",
+    "draw",
+    "photograph",
+    "prepared",
+    "prepared_window",
+    "blob_masks",
+    "text_mask",
+    "dimensions",
+    "narrow",
+]
 
 _MARGIN = 0.03  # black margin around the field of view
 
@@ -32,7 +47,7 @@ def _plan(seed, shares):
     grades = [first, scenes.other_grade(rng, first)]
     if rng.random() < 0.5:
         grades.reverse()
-    return who, grades, rng.integers(2 ** 62, size=2)
+    return who, grades, rng.integers(2**62, size=2)
 
 
 def grades(seed, shares=scenes.NATURAL_SHARES):
@@ -90,8 +105,8 @@ def _texture(rng, scene, shape, window):
 
     def add(spacing, amplitude, stretch=1.0, ridged=False):
         gradients = rng.standard_normal((64, 64, 2), np.float32)
-        raster.noise(target, gradients, _frame(rng, spacing, stretch), amplitude,
-                     ridged, window)
+        raster.noise(target, gradients, _frame(rng, spacing, stretch), amplitude, ridged, window)
+
     for spacing, amplitude in ((0.6, 0.10), (0.13, 0.035), (0.035, 0.02)):
         add(spacing, amplitude * rng.uniform(0.3, 1.2))
     strength = scene.patient.tessellation
@@ -113,8 +128,12 @@ def _write(picture, text):
     """Burn text into a corner of the picture, as some cameras do."""
     image = Image.fromarray(picture)
     size = max(10, picture.shape[0] // 24)
-    ImageDraw.Draw(image).text((0.30 * picture.shape[1], 0.90 * picture.shape[0]), text,
-                               (235, 235, 225), ImageFont.load_default(size))
+    ImageDraw.Draw(image).text(
+        (0.30 * picture.shape[1], 0.90 * picture.shape[0]),
+        text,
+        (235, 235, 225),
+        ImageFont.load_default(size),
+    )
     return np.asarray(image)
 
 
@@ -147,14 +166,22 @@ def draw(scene, shape, window, with_masks=True):
     picture = raster.compose(
         _texture(rng, scene, shape, window),
         *(_density(scene, kind, shape, window) for kind in (ARTERY, VEIN, NEW_VESSEL)),
-        lesions, scene.patient.colour, scene.patient.absorption, scene.patient.tint,
-        scene.light, scene.disc, scene.disc_colours,
-        np.concatenate([scene.fovea, scene.macula]), window)
+        lesions,
+        scene.patient.colour,
+        scene.patient.absorption,
+        scene.patient.tint,
+        scene.light,
+        scene.disc,
+        scene.disc_colours,
+        np.concatenate([scene.fovea, scene.macula]),
+        window,
+    )
     raster.blur(picture, scene.sharpness * window[2], scene.sharpness * window[3])
     grain = scene.patient.grain * rng.standard_normal((*shape, 3), np.float32)
     notch = np.array([scene.notch, scene.patient.notch])
-    picture = raster.finish(picture, scene.rim, scene.haze, notch, scene.patient.cut,
-                            1.5 / window[2], grain, window)
+    picture = raster.finish(
+        picture, scene.rim, scene.haze, notch, scene.patient.cut, 1.5 / window[2], grain, window
+    )
     if scene.text:
         picture = _write(picture, scene.text)
     if not with_masks:
@@ -226,8 +253,14 @@ def blob_masks(scene, shape, window):
     names = {**dict(enumerate(scenes.LESIONS)), **scenes.ARTEFACTS}
     numbers = {kind: index for index, kind in enumerate(names)}
     masks = np.zeros((len(names), *shape), np.float32)
-    raster.blobs(np.zeros((*shape, 3), np.float32), masks, scene.shapes, scene.colours,
-                 np.array([numbers[kind] for kind in scene.kinds.tolist()], int), window)
+    raster.blobs(
+        np.zeros((*shape, 3), np.float32),
+        masks,
+        scene.shapes,
+        scene.colours,
+        np.array([numbers[kind] for kind in scene.kinds.tolist()], int),
+        window,
+    )
     _vessel_masks(scene, masks, window)
     present = {*scene.kinds.tolist(), *scene.marked}
     return {name: masks[numbers[kind]] for kind, name in names.items() if kind in present}
@@ -250,9 +283,10 @@ def dimensions(scene):
 
 class Record(NamedTuple):
     """One drawn photograph of the data set."""
-    name: str      #: "17_left"
+
+    name: str  #: "17_left"
     split: str
-    seed: int      #: of the data set
+    seed: int  #: of the data set
     patient: int
     side: str
 
@@ -268,8 +302,11 @@ def records(count, seed=0, split=""):
     Other seeds give other patients, so that training, validation and test
     never share one.
     """
-    return [Record(f"{patient}_{side}", split, seed, patient, side)
-            for patient in range(count) for side in fundus.SIDES]
+    return [
+        Record(f"{patient}_{side}", split, seed, patient, side)
+        for patient in range(count)
+        for side in fundus.SIDES
+    ]
 
 
 @functools.lru_cache(maxsize=1)  # both eyes of a patient follow each other
@@ -288,8 +325,7 @@ def load(record):
         Its transform leads to the pixels of :func:`photograph`.
     """
     if record == RETINA:
-        return fundus.photograph(record.name, data.retina(), patient=record.name,
-                                 side=record.side)
+        return fundus.photograph(record.name, data.retina(), patient=record.name, side=record.side)
     scene = _patient(record.seed, record.patient)[record.side]
     picture, masks = prepared(scene, with_masks=True)
     half = scene.patient.half
@@ -299,12 +335,20 @@ def load(record):
     def place(point):
         x, y = point
         return ((y + half) * radius / scale[0] - 0.5, (x + 1) * radius / scale[1] - 0.5)
+
     return fundus.Photograph(
-        record.name, fundus.standardize(picture), dimensions(scene),
-        fundus.Transform((rows / 2 - radius * half, columns / 2 - radius),
-                         tuple(scale), (rows, columns)),
-        scene.grade, str(record.patient), record.side, masks,
-        {"optic disc": place(scene.disc[:2]), "fovea": place(scene.fovea)})
+        record.name,
+        fundus.standardize(picture),
+        dimensions(scene),
+        fundus.Transform(
+            (rows / 2 - radius * half, columns / 2 - radius), tuple(scale), (rows, columns)
+        ),
+        scene.grade,
+        str(record.patient),
+        record.side,
+        masks,
+        {"optic disc": place(scene.disc[:2]), "fovea": place(scene.fovea)},
+    )
 
 
 def narrow(scene, rng, size=256, scale=fundus.SIZE):
@@ -330,9 +374,12 @@ def narrow(scene, rng, size=256, scale=fundus.SIZE):
     along = np.array([scale / 2, scale / (2 * half)])
     extent = size / along
     centre = rng.uniform(-0.6, 0.6, 2) * [1, half]
-    lesions = np.concatenate([
-        scene.shapes[scene.kinds >= 0, :2],
-        *(scene.segments[found, :2] for found in scene.marked.values())])
+    lesions = np.concatenate(
+        [
+            scene.shapes[scene.kinds >= 0, :2],
+            *(scene.segments[found, :2] for found in scene.marked.values()),
+        ]
+    )
     if len(lesions) and rng.random() < 0.8:
         centre = rng.choice(lesions) + rng.uniform(-0.35, 0.35, 2) * extent
     limit = np.array([1.0, half]) - extent / 2

@@ -4,6 +4,7 @@ Lengths are in radii of the field of view.  A *window* says which part of the
 plane a picture shows: x and y of its left upper corner, and pixels a radius
 along x and along y, which differ where the aspect ratio is not kept.
 """
+
 import numba
 import numpy as np
 
@@ -71,9 +72,12 @@ def _coverage(shape, x, y):
     if distance > 2.2:
         return 0.0
     angle = np.arctan2(v, u)
-    outline = (1 + shape[7] * np.cos(2 * angle + shape[8])
-               + shape[9] * np.cos(3 * angle + shape[10])
-               + shape[11] * np.cos(5 * angle + shape[12]))
+    outline = (
+        1
+        + shape[7] * np.cos(2 * angle + shape[8])
+        + shape[9] * np.cos(3 * angle + shape[10])
+        + shape[11] * np.cos(5 * angle + shape[12])
+    )
     inside = outline - distance
     if shape[6] > 0:  # settled blood has a level upper surface
         inside = min(inside, v + shape[6])
@@ -171,8 +175,21 @@ def noise(target, gradients, frame, amplitude, ridged, window):
 
 
 @_entry
-def compose(texture, arteries, veins, new_vessels, lesions, colour, absorption,
-            tint, light, disc, disc_colours, macula, window):
+def compose(
+    texture,
+    arteries,
+    veins,
+    new_vessels,
+    lesions,
+    colour,
+    absorption,
+    tint,
+    light,
+    disc,
+    disc_colours,
+    macula,
+    window,
+):
     """Light that comes back from the retina, before the camera's lens.
 
     Parameters
@@ -229,15 +246,22 @@ def compose(texture, arteries, veins, new_vessels, lesions, colour, absorption,
                 inner = np.sqrt((u + disc[6]) ** 2 + v * v)
                 cup = min(max((disc[5] - inner) / 0.25 + 0.5, 0.0), 1.0)
             for channel in range(3):
-                bright = (rim * disc_colours[0, channel] + cup * disc_colours[1, channel]
-                          + (1 - rim) * halo * disc_colours[0, channel])
-                value = (logs[channel] + shade + bright
-                         - dark * (0.55 if channel == 0 else 1.0)
-                         + (1 - 0.8 * rim) * tint[channel] * texture[row, column]
-                         + lesions[row, column, channel]
-                         - arteries[row, column] * absorption[0, channel]
-                         - veins[row, column] * absorption[1, channel]
-                         - new_vessels[row, column] * absorption[2, channel])
+                bright = (
+                    rim * disc_colours[0, channel]
+                    + cup * disc_colours[1, channel]
+                    + (1 - rim) * halo * disc_colours[0, channel]
+                )
+                value = (
+                    logs[channel]
+                    + shade
+                    + bright
+                    - dark * (0.55 if channel == 0 else 1.0)
+                    + (1 - 0.8 * rim) * tint[channel] * texture[row, column]
+                    + lesions[row, column, channel]
+                    - arteries[row, column] * absorption[0, channel]
+                    - veins[row, column] * absorption[1, channel]
+                    - new_vessels[row, column] * absorption[2, channel]
+                )
                 if channel == 2:
                     value += light[4] * radius
                 picture[row, column, channel] = np.exp(value)
@@ -277,8 +301,7 @@ def blur(picture, sigma_x, sigma_y):
                     weight = kernel[k + half]
                     for column in range(columns):
                         for channel in range(channels):
-                            picture[row, column, channel] += (
-                                weight * copy[at, column, channel])
+                            picture[row, column, channel] += weight * copy[at, column, channel]
 
 
 @_entry
@@ -328,8 +351,7 @@ def finish(picture, rim, haze, notch, cut, edge, grain, window):
                 turned = np.arctan2(y, x) - rim[0]
                 turned = (turned + np.pi) % (2 * np.pi) - np.pi
                 if abs(turned) < 2.5 * rim[1]:
-                    glow = rim[3] * np.exp(-(turned / rim[1]) ** 2
-                                           - ((1 - radius) / rim[2]) ** 2)
+                    glow = rim[3] * np.exp(-((turned / rim[1]) ** 2) - ((1 - radius) / rim[2]) ** 2)
             for channel in range(3):
                 value = picture[row, column, channel]
                 value = value * (1 - haze[0]) + haze[0] * haze[1 + channel]

@@ -10,21 +10,46 @@ Sizes, elongations and contrasts of lesions follow their distributions in the
 photographs of IDRiD (Porwal et al. 2018), as measured by
 :mod:`cnnviz.datasets.lesion_statistics`.
 """
+
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from cnnviz.datasets import synthetic_vessels as vessels
 
-__all__ = ["LESIONS", "Patient", "Scene", "patient", "scene", "grade",
-           "other_grade", "NATURAL_SHARES", "ARTEFACTS"]
+__all__ = [
+    "LESIONS",
+    "Patient",
+    "Scene",
+    "patient",
+    "scene",
+    "grade",
+    "other_grade",
+    "NATURAL_SHARES",
+    "ARTEFACTS",
+]
 
 #: Kinds of lesions, in the order of their masks.
-LESIONS = ("microaneurysm", "haemorrhage", "hard exudate", "soft exudate",
-           "preretinal haemorrhage", "neovascularization", "venous beading",
-           "venous loop")
-(_MICROANEURYSM, _HAEMORRHAGE, _HARD_EXUDATE, _SOFT_EXUDATE, _PRERETINAL,
- _NEOVASCULARIZATION, _BEADING, _LOOP) = range(len(LESIONS))
+LESIONS = (
+    "microaneurysm",
+    "haemorrhage",
+    "hard exudate",
+    "soft exudate",
+    "preretinal haemorrhage",
+    "neovascularization",
+    "venous beading",
+    "venous loop",
+)
+(
+    _MICROANEURYSM,
+    _HAEMORRHAGE,
+    _HARD_EXUDATE,
+    _SOFT_EXUDATE,
+    _PRERETINAL,
+    _NEOVASCULARIZATION,
+    _BEADING,
+    _LOOP,
+) = range(len(LESIONS))
 #: Blobs that are no lesions, by their kinds.
 ARTEFACTS = {-1: "glare spot", -2: "dust", -3: "lens flare"}
 _GLARE, _DUST, _FLARE = ARTEFACTS
@@ -42,31 +67,38 @@ _MANY = 20
 
 # Medians, and standard deviations of the logarithm, of lesions' diameters in
 # IDRiD's photographs, in radii of the field of view.
-_DIAMETER = {_MICROANEURYSM: (0.0104, 0.34), _HAEMORRHAGE: (0.0244, 0.55),
-             _HARD_EXUDATE: (0.0100, 0.58), _SOFT_EXUDATE: (0.060, 0.35)}
+_DIAMETER = {
+    _MICROANEURYSM: (0.0104, 0.34),
+    _HAEMORRHAGE: (0.0244, 0.55),
+    _HARD_EXUDATE: (0.0100, 0.58),
+    _SOFT_EXUDATE: (0.060, 0.35),
+}
 # Medians of the logarithmic contrast in red, green and blue, and its spread.
 # Before the blur of optics and sensor, which takes some from the small ones.
-_CONTRAST = {_MICROANEURYSM: ((-0.040, -0.175, -0.10), 0.38),
-             _HAEMORRHAGE: ((-0.040, -0.150, -0.05), 0.38),
-             _HARD_EXUDATE: ((0.078, 0.245, 0.38), 0.48),
-             _SOFT_EXUDATE: ((0.058, 0.270, 0.30), 0.40),
-             _PRERETINAL: ((-0.30, -0.80, -0.40), 0.20)}
+_CONTRAST = {
+    _MICROANEURYSM: ((-0.040, -0.175, -0.10), 0.38),
+    _HAEMORRHAGE: ((-0.040, -0.150, -0.05), 0.38),
+    _HARD_EXUDATE: ((0.078, 0.245, 0.38), 0.48),
+    _SOFT_EXUDATE: ((0.058, 0.270, 0.30), 0.40),
+    _PRERETINAL: ((-0.30, -0.80, -0.40), 0.20),
+}
 
 
 @dataclass(frozen=True)
 class Patient:
     """What both eyes of a patient share."""
-    colour: np.ndarray      #: of the background, ``(3,)``, 0 to 1
-    tint: np.ndarray        #: how the choroid's texture changes each channel
-    tessellation: float     #: how strongly the choroid's vessels shine through
+
+    colour: np.ndarray  #: of the background, ``(3,)``, 0 to 1
+    tint: np.ndarray  #: how the choroid's texture changes each channel
+    tessellation: float  #: how strongly the choroid's vessels shine through
     absorption: np.ndarray  #: of arteries, veins, new vessels, ``(3, 3)``
-    vein: float             #: half width of the thickest vein
+    vein: float  #: half width of the thickest vein
     tortuosity: float
-    cut: float              #: rows of the field beyond are not photographed
-    centred: str            #: "macula", "disc" or "between"
-    grain: float            #: noise of the camera
-    notch: float            #: size of the mark at the edge, 0 for none
-    original_rows: int      #: of the camera's photographs
+    cut: float  #: rows of the field beyond are not photographed
+    centred: str  #: "macula", "disc" or "between"
+    grain: float  #: noise of the camera
+    notch: float  #: size of the mark at the edge, 0 for none
+    original_rows: int  #: of the camera's photographs
 
     @property
     def half(self):
@@ -77,24 +109,25 @@ class Patient:
 @dataclass
 class Scene:
     """One eye's photograph as a description."""
+
     seed: int
-    side: str                  #: "left" or "right"
+    side: str  #: "left" or "right"
     patient: Patient
-    disc: np.ndarray           #: x, y, radius, elongation, angle, cup, offset
-    disc_colours: np.ndarray   #: of rim and cup, ``(2, 3)``
-    fovea: np.ndarray          #: x, y
-    macula: np.ndarray         #: radius, darkening; of the fovea likewise
-    segments: np.ndarray       #: vessels, ``(n, 7)``
-    marked: dict               #: kind of lesion -> indices of segments
-    shapes: np.ndarray         #: blobs, ``(m, 13)``
-    colours: np.ndarray        #: their contrasts, ``(m, 3)``
-    kinds: np.ndarray          #: their kinds; below 0 for artefacts
-    light: np.ndarray          #: gradients and falloff
-    rim: np.ndarray            #: overexposed crescent
+    disc: np.ndarray  #: x, y, radius, elongation, angle, cup, offset
+    disc_colours: np.ndarray  #: of rim and cup, ``(2, 3)``
+    fovea: np.ndarray  #: x, y
+    macula: np.ndarray  #: radius, darkening; of the fovea likewise
+    segments: np.ndarray  #: vessels, ``(n, 7)``
+    marked: dict  #: kind of lesion -> indices of segments
+    shapes: np.ndarray  #: blobs, ``(m, 13)``
+    colours: np.ndarray  #: their contrasts, ``(m, 3)``
+    kinds: np.ndarray  #: their kinds; below 0 for artefacts
+    light: np.ndarray  #: gradients and falloff
+    rim: np.ndarray  #: overexposed crescent
     haze: np.ndarray
-    sharpness: float           #: standard deviation of the blur
-    notch: float               #: direction of the mark at the edge
-    text: str                  #: burnt into the picture; mostly empty
+    sharpness: float  #: standard deviation of the blur
+    notch: float  #: direction of the mark at the edge
+    text: str  #: burnt into the picture; mostly empty
     artefacts: tuple = field(default=())  #: names of those that are there
     grade: int = 0
 
@@ -107,14 +140,17 @@ def patient(rng):
     """
     # Logarithms of red, green, blue correlate as they do in IDRiD.
     common, yellow, cold = rng.normal(size=3)
-    colour = np.exp([np.log(0.68) + 0.17 * common,
-                     np.log(0.345) + 0.21 * common + 0.11 * yellow,
-                     np.log(0.115) + 0.20 * common + 0.10 * yellow + 0.55 * cold])
+    colour = np.exp(
+        [
+            np.log(0.68) + 0.17 * common,
+            np.log(0.345) + 0.21 * common + 0.11 * yellow,
+            np.log(0.115) + 0.20 * common + 0.10 * yellow + 0.55 * cold,
+        ]
+    )
     colour = np.clip(colour, [0.25, 0.10, 0.01], [0.92, 0.62, 0.45])
     colour[2] = min(colour[2], 0.7 * colour[1])  # the fundus is never blue
     blood = np.exp(rng.normal(0, 0.15))
-    absorption = blood * np.array([[0.09, 0.32, 0.22], [0.19, 0.52, 0.30],
-                                   [0.14, 0.42, 0.26]])
+    absorption = blood * np.array([[0.09, 0.32, 0.22], [0.19, 0.52, 0.30], [0.14, 0.42, 0.26]])
     return Patient(
         colour=colour,
         tint=np.array([0.55, 1.0, 0.8]) * np.exp(rng.normal(0, 0.2)),
@@ -126,7 +162,8 @@ def patient(rng):
         centred=rng.choice(["macula", "disc", "between"], p=[0.6, 0.12, 0.28]),
         grain=rng.uniform(0.004, 0.014),
         notch=rng.choice([0.0, rng.uniform(0.02, 0.05)]),
-        original_rows=int(rng.choice([1944, 2336, 2848, 3168])))
+        original_rows=int(rng.choice([1944, 2336, 2848, 3168])),
+    )
 
 
 def other_grade(rng, first):
@@ -140,20 +177,37 @@ def other_grade(rng, first):
 def _anatomy(rng, who, mirror):
     """Disc and fovea, of a right eye where ``mirror`` is 1."""
     distance = 0.768 * np.exp(rng.normal(0, 0.05))
-    shift = {"macula": rng.normal(0.05, 0.10), "disc": rng.normal(0.78, 0.06),
-             "between": rng.normal(0.33, 0.06)}[who.centred]
+    shift = {
+        "macula": rng.normal(0.05, 0.10),
+        "disc": rng.normal(0.78, 0.06),
+        "between": rng.normal(0.33, 0.06),
+    }[who.centred]
     fovea = np.array([-shift, rng.normal(0.06, 0.06)])
     tilt = rng.normal(-0.11, 0.09)
     centre = fovea + distance * np.array([np.cos(tilt), np.sin(tilt)])
     size = 0.155 * np.exp(rng.normal(0, 0.06))
-    disc = np.array([mirror * centre[0], centre[1], size, rng.normal(1.1, 0.06),
-                     rng.normal(0, 0.15), rng.uniform(0.25, 0.6),
-                     mirror * rng.normal(-0.06, 0.05)])
+    disc = np.array(
+        [
+            mirror * centre[0],
+            centre[1],
+            size,
+            rng.normal(1.1, 0.06),
+            rng.normal(0, 0.15),
+            rng.uniform(0.25, 0.6),
+            mirror * rng.normal(-0.06, 0.05),
+        ]
+    )
     strength = np.exp(rng.normal(0, 0.3))
     pale = np.array([0.20, 0.36, 0.55]) * strength
     cup = np.array([0.06, 0.26, 0.50]) * strength * rng.uniform(0.6, 1.3)
-    macula = np.array([rng.uniform(0.25, 0.4), rng.uniform(0.08, 0.35),
-                       rng.uniform(0.055, 0.095), rng.uniform(0.10, 0.45)])
+    macula = np.array(
+        [
+            rng.uniform(0.25, 0.4),
+            rng.uniform(0.08, 0.35),
+            rng.uniform(0.055, 0.095),
+            rng.uniform(0.10, 0.45),
+        ]
+    )
     return disc, np.array([pale, cup]), fovea * [mirror, 1], macula
 
 
@@ -164,23 +218,27 @@ class _Lesions:
         self.rng, self.who, self.disc, self.fovea = rng, who, disc, fovea
         self.shapes, self.colours, self.kinds = [], [], []
         # All lesions of an eye share part of their contrast: age, light.
-        self.shared = {kind: rng.normal(0, spread * 0.6)
-                       for kind, (_, spread) in _CONTRAST.items()}
+        self.shared = {kind: rng.normal(0, spread * 0.6) for kind, (_, spread) in _CONTRAST.items()}
 
     def place(self, spread=1.0):
         """A random place that the photograph shows, off the disc."""
         while True:
             x, y = self.rng.uniform(-0.95, 0.95, 2) * spread
-            if (x * x + y * y < 0.90 and abs(y) < 0.96 * self.who.half
-                    and np.hypot(x - self.disc[0], y - self.disc[1])
-                    > 1.3 * self.disc[2]):
+            if (
+                x * x + y * y < 0.90
+                and abs(y) < 0.96 * self.who.half
+                and np.hypot(x - self.disc[0], y - self.disc[1]) > 1.3 * self.disc[2]
+            ):
                 return np.array([x, y])
 
     def inside(self, place):
         """Whether a place is photographed, off the disc."""
         x, y = place
-        return (x * x + y * y < 0.92 and abs(y) < 0.97 * self.who.half
-                and np.hypot(x - self.disc[0], y - self.disc[1]) > 1.1 * self.disc[2])
+        return (
+            x * x + y * y < 0.92
+            and abs(y) < 0.97 * self.who.half
+            and np.hypot(x - self.disc[0], y - self.disc[1]) > 1.1 * self.disc[2]
+        )
 
     def diameter(self, kind):
         """A random diameter."""
@@ -193,13 +251,32 @@ class _Lesions:
         strength = np.exp(self.shared[kind] + self.rng.normal(0, 0.8 * spread))
         return np.array(median) * strength * np.exp(self.rng.normal(0, 0.1, 3))
 
-    def add(self, kind, place, diameter, elongation=1.0, angle=0.0, edge=0.5,
-            boat=0.0, ragged=0.1, colour=None):
+    def add(
+        self,
+        kind,
+        place,
+        diameter,
+        elongation=1.0,
+        angle=0.0,
+        edge=0.5,
+        boat=0.0,
+        ragged=0.1,
+        colour=None,
+    ):
         """Add one blob."""
         amplitudes = ragged * np.abs(self.rng.normal(0, [0.6, 0.8, 0.6]))
         phases = self.rng.uniform(0, 2 * np.pi, 3)
-        self.shapes.append([*place, diameter / 2, elongation, angle, edge, boat,
-                            *np.column_stack([amplitudes, phases]).ravel()])
+        self.shapes.append(
+            [
+                *place,
+                diameter / 2,
+                elongation,
+                angle,
+                edge,
+                boat,
+                *np.column_stack([amplitudes, phases]).ravel(),
+            ]
+        )
         self.colours.append(self.colour(kind) if colour is None else colour)
         self.kinds.append(kind)
 
@@ -211,16 +288,21 @@ class _Lesions:
         """Small red dots, often in groups."""
         for _ in range(count):
             place = self.near(centres, 0.15)
-            self.add(_MICROANEURYSM, place, self.diameter(_MICROANEURYSM),
-                     1 + abs(self.rng.normal(0, 0.2)), self.rng.uniform(0, np.pi),
-                     edge=0.7, ragged=0.06)
+            self.add(
+                _MICROANEURYSM,
+                place,
+                self.diameter(_MICROANEURYSM),
+                1 + abs(self.rng.normal(0, 0.2)),
+                self.rng.uniform(0, np.pi),
+                edge=0.7,
+                ragged=0.06,
+            )
 
     def near(self, centres, spread):
         """A place, near one of the centres more often than not."""
         if len(centres) and self.rng.random() < 0.65:
             for _ in range(20):
-                place = (centres[self.rng.integers(len(centres))]
-                         + self.rng.normal(0, spread, 2))
+                place = centres[self.rng.integers(len(centres))] + self.rng.normal(0, spread, 2)
                 if self.inside(place):
                     return place
         return self.place()
@@ -230,14 +312,35 @@ class _Lesions:
         kind = self.rng.choice(["dot", "blot", "flame"], p=[0.4, 0.4, 0.2])
         diameter = self.diameter(_HAEMORRHAGE)
         if kind == "dot":
-            self.add(_HAEMORRHAGE, place, max(0.65 * diameter, 0.012),
-                     self.rng.uniform(1, 1.5), self.rng.uniform(0, np.pi), 0.5, ragged=0.15)
+            self.add(
+                _HAEMORRHAGE,
+                place,
+                max(0.65 * diameter, 0.012),
+                self.rng.uniform(1, 1.5),
+                self.rng.uniform(0, np.pi),
+                0.5,
+                ragged=0.15,
+            )
         elif kind == "blot":
-            self.add(_HAEMORRHAGE, place, 1.3 * diameter, self.rng.uniform(1.1, 2.7),
-                     self.rng.uniform(0, np.pi), 0.35, ragged=0.35)
+            self.add(
+                _HAEMORRHAGE,
+                place,
+                1.3 * diameter,
+                self.rng.uniform(1.1, 2.7),
+                self.rng.uniform(0, np.pi),
+                0.35,
+                ragged=0.35,
+            )
         else:
-            self.add(_HAEMORRHAGE, place, diameter, self.rng.uniform(2.5, 4.5),
-                     self.fibres(place) + self.rng.normal(0, 0.15), 0.5, ragged=0.3)
+            self.add(
+                _HAEMORRHAGE,
+                place,
+                diameter,
+                self.rng.uniform(2.5, 4.5),
+                self.fibres(place) + self.rng.normal(0, 0.15),
+                0.5,
+                ragged=0.3,
+            )
 
     def exudates(self, groups):
         """Hard exudates: clusters, and circinate rings around a leak."""
@@ -250,29 +353,48 @@ class _Lesions:
                 if ring:
                     angle = self.rng.uniform(0, 2 * np.pi)
                     place = centre + radius * np.exp(self.rng.normal(0, 0.12)) * np.array(
-                        [np.cos(angle), np.sin(angle)])
+                        [np.cos(angle), np.sin(angle)]
+                    )
                 else:
                     place = centre + self.rng.normal(0, 0.5 * radius, 2)
                 if self.inside(place):
-                    self.add(_HARD_EXUDATE, place, self.diameter(_HARD_EXUDATE),
-                             self.rng.uniform(1, 2.0), self.rng.uniform(0, np.pi),
-                             0.35, ragged=0.3)
+                    self.add(
+                        _HARD_EXUDATE,
+                        place,
+                        self.diameter(_HARD_EXUDATE),
+                        self.rng.uniform(1, 2.0),
+                        self.rng.uniform(0, np.pi),
+                        0.35,
+                        ragged=0.3,
+                    )
 
     def soft_exudates(self, count):
         """Cotton-wool spots: pale, with feathery edges, along the fibres."""
         for _ in range(count):
             place = self.near([self.disc[:2]], 0.4)
-            self.add(_SOFT_EXUDATE, place, self.diameter(_SOFT_EXUDATE),
-                     self.rng.uniform(1.1, 2.2),
-                     self.fibres(place) + np.pi / 2 + self.rng.normal(0, 0.4),
-                     1.1, ragged=0.15)
+            self.add(
+                _SOFT_EXUDATE,
+                place,
+                self.diameter(_SOFT_EXUDATE),
+                self.rng.uniform(1.1, 2.2),
+                self.fibres(place) + np.pi / 2 + self.rng.normal(0, 0.4),
+                1.1,
+                ragged=0.15,
+            )
 
     def preretinal(self):
         """Blood before the retina: boat-shaped, level on top."""
         place = self.near([self.disc[:2], self.fovea], 0.3)
-        self.add(_PRERETINAL, place, self.rng.uniform(0.12, 0.45),
-                 self.rng.uniform(1.2, 2.6), self.rng.normal(0, 0.1), 0.10,
-                 boat=self.rng.uniform(0.05, 0.5), ragged=0.12)
+        self.add(
+            _PRERETINAL,
+            place,
+            self.rng.uniform(0.12, 0.45),
+            self.rng.uniform(1.2, 2.6),
+            self.rng.normal(0, 0.1),
+            0.10,
+            boat=self.rng.uniform(0.05, 0.5),
+            ragged=0.12,
+        )
 
     def quadrant(self, place):
         """0 to 3, around the fovea's and the disc's middle."""
@@ -345,9 +467,20 @@ def _draw_lesions(lesions, wanted, segments):
 def _beaded(rng, segments, quadrants, lesions, marked):
     found = []
     for quadrant in quadrants:
-        found.append(vessels.bead(rng, segments, lambda x, y, q=quadrant: np.array(
-            [_quadrant(place, lesions.disc, lesions.fovea) == q
-             and np.hypot(*place) < 0.92 for place in zip(x, y)], bool)))
+        found.append(
+            vessels.bead(
+                rng,
+                segments,
+                lambda x, y, q=quadrant: np.array(
+                    [
+                        _quadrant(place, lesions.disc, lesions.fovea) == q
+                        and np.hypot(*place) < 0.92
+                        for place in zip(x, y)
+                    ],
+                    bool,
+                ),
+            )
+        )
     if found:
         marked[_BEADING] = np.concatenate(found)
     return segments
@@ -355,8 +488,9 @@ def _beaded(rng, segments, quadrants, lesions, marked):
 
 def _append(segments, more, kind, marked):
     if len(more):
-        marked[kind] = np.append(marked.get(kind, np.array([], int)),
-                                 len(segments) + np.arange(len(more)))
+        marked[kind] = np.append(
+            marked.get(kind, np.array([], int)), len(segments) + np.arange(len(more))
+        )
     return np.concatenate([segments, more])
 
 
@@ -369,11 +503,11 @@ def _proliferation(lesions, segments, marked):
             if rng.random() < 0.4:
                 angle = rng.uniform(0, 2 * np.pi)
                 centre = lesions.disc[:2] + 0.7 * lesions.disc[2] * np.array(
-                    [np.cos(angle), np.sin(angle)])
+                    [np.cos(angle), np.sin(angle)]
+                )
             else:
                 centre = lesions.place(0.8)
-            new = vessels.tangle(rng, centre, rng.uniform(0.06, 0.2),
-                                 int(rng.integers(7, 18)))
+            new = vessels.tangle(rng, centre, rng.uniform(0.06, 0.2), int(rng.integers(7, 18)))
             segments = _append(segments, new, _NEOVASCULARIZATION, marked)
     if both > 0.55:
         for _ in range(rng.integers(1, 3)):
@@ -401,15 +535,20 @@ def grade(what, window=None):
     -------
     int
     """
+
     def visible(places):
         if window is None:
             return np.ones(len(places), bool)
         left, top, right, bottom = window
-        return ((places[:, 0] > left) & (places[:, 0] < right)
-                & (places[:, 1] > top) & (places[:, 1] < bottom))
+        return (
+            (places[:, 0] > left)
+            & (places[:, 0] < right)
+            & (places[:, 1] > top)
+            & (places[:, 1] < bottom)
+        )
+
     seen = visible(what.shapes[:, :2])
-    marked = {kind: found[visible(what.segments[found, :2])]
-              for kind, found in what.marked.items()}
+    marked = {kind: found[visible(what.segments[found, :2])] for kind, found in what.marked.items()}
     present = set(what.kinds[seen & (what.kinds >= 0)].tolist())
     present |= {kind for kind, found in marked.items() if len(found)}
     if not present:
@@ -419,10 +558,11 @@ def grade(what, window=None):
     if present & {_NEOVASCULARIZATION, _PRERETINAL}:
         return 4
     places = what.shapes[seen & (what.kinds == _HAEMORRHAGE), :2]
-    counts = np.bincount([_quadrant(place, what.disc, what.fovea) for place in places],
-                         minlength=4)
-    beaded = {_quadrant(what.segments[index, :2], what.disc, what.fovea)
-              for index in marked.get(_BEADING, ())}
+    counts = np.bincount([_quadrant(place, what.disc, what.fovea) for place in places], minlength=4)
+    beaded = {
+        _quadrant(what.segments[index, :2], what.disc, what.fovea)
+        for index in marked.get(_BEADING, ())
+    }
     if window is not None:
         return 3 if counts.sum() > _MANY or beaded else 2
     return 3 if (counts > _MANY).all() or len(beaded) >= 2 else 2
@@ -434,22 +574,44 @@ def _artefacts(rng, lesions):
     if rng.random() < 0.12:
         names.append("glare spots")
         for _ in range(rng.integers(1, 6)):
-            lesions.add(_GLARE, lesions.place(), rng.uniform(0.02, 0.09), 1.0, 0.0,
-                        rng.uniform(0.3, 1.2), ragged=0.05,
-                        colour=rng.uniform(0.25, 0.7) * np.array([0.5, 1.0, 1.3]))
+            lesions.add(
+                _GLARE,
+                lesions.place(),
+                rng.uniform(0.02, 0.09),
+                1.0,
+                0.0,
+                rng.uniform(0.3, 1.2),
+                ragged=0.05,
+                colour=rng.uniform(0.25, 0.7) * np.array([0.5, 1.0, 1.3]),
+            )
     if rng.random() < 0.20:
         names.append("dust")
         for _ in range(rng.integers(1, 9)):
-            lesions.add(_DUST, lesions.place(), rng.uniform(0.015, 0.05), 1.0, 0.0, 1.3,
-                        colour=rng.choice([-1, 1], p=[0.35, 0.65])
-                        * rng.uniform(0.03, 0.09) * np.array([0.8, 0.9, 1.0]))
+            lesions.add(
+                _DUST,
+                lesions.place(),
+                rng.uniform(0.015, 0.05),
+                1.0,
+                0.0,
+                1.3,
+                colour=rng.choice([-1, 1], p=[0.35, 0.65])
+                * rng.uniform(0.03, 0.09)
+                * np.array([0.8, 0.9, 1.0]),
+            )
     if rng.random() < 0.07:
         names.append("lens flare")
         angle = rng.uniform(0, 2 * np.pi)
         for position in rng.uniform(-0.7, 0.7, rng.integers(1, 4)):
-            lesions.add(_FLARE, position * np.array([np.cos(angle), np.sin(angle)]),
-                        rng.uniform(0.08, 0.35), 1.0, 0.0, 0.25, ragged=0.0,
-                        colour=rng.uniform(0.06, 0.18) * np.array([0.6, 1.2, 1.0]))
+            lesions.add(
+                _FLARE,
+                position * np.array([np.cos(angle), np.sin(angle)]),
+                rng.uniform(0.08, 0.35),
+                1.0,
+                0.0,
+                0.25,
+                ragged=0.0,
+                colour=rng.uniform(0.06, 0.18) * np.array([0.6, 1.2, 1.0]),
+            )
     return names
 
 
@@ -490,22 +652,46 @@ def _scene(rng, seed, side, mirror, who, wanted):
     rim = np.zeros(7)
     if rng.random() < 0.22:
         names.append("overexposed rim")
-        rim[:] = (rng.uniform(0, 2 * np.pi), rng.uniform(0.3, 1.4),
-                  rng.uniform(0.03, 0.20), rng.uniform(0.3, 1.0),
-                  *np.clip(rng.normal([0.75, 0.8, 0.75], 0.12), 0.3, 1))
+        rim[:] = (
+            rng.uniform(0, 2 * np.pi),
+            rng.uniform(0.3, 1.4),
+            rng.uniform(0.03, 0.20),
+            rng.uniform(0.3, 1.0),
+            *np.clip(rng.normal([0.75, 0.8, 0.75], 0.12), 0.3, 1),
+        )
     text = ""
     if rng.random() < 0.04:
         names.append("text")
         text = f"{'OD' if side == 'right' else 'OS'} {rng.integers(100, 99999)}"
-    haze = np.array([0.35 * max(0.0, rng.normal(0, 0.3)) ** 1.5,
-                     *(0.6 * who.colour + rng.uniform(0.1, 0.3))])
-    light = np.array([*rng.normal(0, 0.13, 2), rng.uniform(-0.02, 0.28),
-                      rng.uniform(0.02, 0.28), rng.normal(0.1, 0.15)])
+    haze = np.array(
+        [0.35 * max(0.0, rng.normal(0, 0.3)) ** 1.5, *(0.6 * who.colour + rng.uniform(0.1, 0.3))]
+    )
+    light = np.array(
+        [
+            *rng.normal(0, 0.13, 2),
+            rng.uniform(-0.02, 0.28),
+            rng.uniform(0.02, 0.28),
+            rng.normal(0.1, 0.15),
+        ]
+    )
     return Scene(
-        seed=seed, side=side, patient=who, disc=disc, disc_colours=disc_colours,
-        fovea=fovea, macula=macula, segments=segments, marked=marked,
+        seed=seed,
+        side=side,
+        patient=who,
+        disc=disc,
+        disc_colours=disc_colours,
+        fovea=fovea,
+        macula=macula,
+        segments=segments,
+        marked=marked,
         shapes=np.array(lesions.shapes).reshape(-1, 13),
         colours=np.array(lesions.colours).reshape(-1, 3),
-        kinds=np.array(lesions.kinds, int), light=light, rim=rim, haze=haze,
+        kinds=np.array(lesions.kinds, int),
+        light=light,
+        rim=rim,
+        haze=haze,
         sharpness=0.0021 * np.exp(abs(rng.normal(0, 0.45))),
-        notch=rng.uniform(-0.9, -0.5), text=text, artefacts=tuple(names))
+        notch=rng.uniform(-0.9, -0.5),
+        text=text,
+        artefacts=tuple(names),
+    )

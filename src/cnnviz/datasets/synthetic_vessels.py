@@ -7,11 +7,11 @@ they are too thin to see.
 
 Lengths are in radii of the field of view; x points to the right, y down.
 """
+
 import numba
 import numpy as np
 
-__all__ = ["ARTERY", "VEIN", "NEW_VESSEL", "SEGMENT", "trunks", "grow", "bead",
-           "loop", "tangle"]
+__all__ = ["ARTERY", "VEIN", "NEW_VESSEL", "SEGMENT", "trunks", "grow", "bead", "loop", "tangle"]
 
 ARTERY, VEIN, NEW_VESSEL = 0, 1, 2
 #: Columns of a table of segments; half widths at both ends.
@@ -19,11 +19,11 @@ SEGMENT = ("x0", "y0", "x1", "y1", "half0", "half1", "kind")
 
 _ARCADE, _OUTWARD, _TO_MACULA = 0.0, 1.0, 2.0
 _STEP = 0.025
-_THINNEST = 0.0022   # half width at which a branch ends
-_AVASCULAR = 0.13    # around the fovea, without vessels
-_MACULA = 0.42       # around the fovea, with fine vessels only
-_BEND = 2.2          # curvature of the arcades' parabola
-_REACH = 1.08        # a little beyond the field of view
+_THINNEST = 0.0022  # half width at which a branch ends
+_AVASCULAR = 0.13  # around the fovea, without vessels
+_MACULA = 0.42  # around the fovea, with fine vessels only
+_BEND = 2.2  # curvature of the arcades' parabola
+_REACH = 1.08  # a little beyond the field of view
 _MOST_SEGMENTS = 12000
 
 
@@ -47,11 +47,19 @@ def trunks(rng, disc, fovea, width):
         for mode, turn, share in ((_ARCADE, 1.45, 1.0), (_OUTWARD, 2.35, 0.72)):
             for kind, factor in ((ARTERY, 0.72), (VEIN, 1.0)):
                 turned = temporal + vertical * _side(temporal) * (
-                    turn + rng.normal(0, 0.12) + (0.13 if kind == VEIN else -0.13))
+                    turn + rng.normal(0, 0.12) + (0.13 if kind == VEIN else -0.13)
+                )
                 start = rng.normal(0, 0.012, 2)
-                rows.append((disc[0] + start[0], disc[1] + start[1], turned,
-                             width * factor * share * rng.uniform(0.85, 1.1),
-                             kind, mode))
+                rows.append(
+                    (
+                        disc[0] + start[0],
+                        disc[1] + start[1],
+                        turned,
+                        width * factor * share * rng.uniform(0.85, 1.1),
+                        kind,
+                        mode,
+                    )
+                )
     return np.array(rows)
 
 
@@ -113,8 +121,9 @@ def grow(rng, starts, disc, fovea, tortuosity):
             near = np.hypot(away_x, away_y)
             if near < _MACULA and mode != _TO_MACULA:
                 # Passing vessels keep clear of the macula.
-                heading += 0.3 * _wrapped(np.arctan2(away_y, away_x) - heading) * (
-                    1 - near / _MACULA)
+                heading += (
+                    0.3 * _wrapped(np.arctan2(away_y, away_x) - heading) * (1 - near / _MACULA)
+                )
             end_x = x + _STEP * np.cos(heading)
             end_y = y + _STEP * np.sin(heading)
             thinner = half * (1 - 0.22 * _STEP)
@@ -122,13 +131,15 @@ def grow(rng, starts, disc, fovea, tortuosity):
             count += 1
             x, y, half = end_x, end_y, thinner
             since += _STEP
-            if (x * x + y * y > _REACH ** 2
-                    or near < _AVASCULAR
-                    or near < 2.2 * _AVASCULAR and rng.random() < 0.12):
+            if (
+                x * x + y * y > _REACH**2
+                or near < _AVASCULAR
+                or near < 2.2 * _AVASCULAR
+                and rng.random() < 0.12
+            ):
                 break
             # Thin vessels branch more often than thick ones.
-            if (since > 0.07 and waiting < 1000
-                    and rng.random() < 0.14 + 0.0016 / half * _STEP):
+            if since > 0.07 and waiting < 1000 and rng.random() < 0.14 + 0.0016 / half * _STEP:
                 since = 0.0
                 share = rng.uniform(0.42, 0.80)
                 turn = rng.uniform(0.45, 1.05) * (1 if rng.random() < 0.5 else -1)
@@ -139,7 +150,7 @@ def grow(rng, starts, disc, fovea, tortuosity):
                     share *= 0.75
                 stack[waiting] = (x, y, heading + turn, half * share, kind, next_mode)
                 waiting += 1
-                half *= (1 - share ** 3) ** (1 / 3)
+                half *= (1 - share**3) ** (1 / 3)
                 heading -= 0.25 * turn
     return segments[:count]
 
@@ -158,8 +169,11 @@ def bead(rng, segments, inside):
     int array
         The segments that are beaded now.
     """
-    chosen = np.flatnonzero((segments[:, 6] == VEIN) & (segments[:, 4] > 0.0065)
-                            & inside(segments[:, 0], segments[:, 1]))
+    chosen = np.flatnonzero(
+        (segments[:, 6] == VEIN)
+        & (segments[:, 4] > 0.0065)
+        & inside(segments[:, 0], segments[:, 1])
+    )
     if len(chosen):
         wave = np.sin(np.arange(len(chosen)) * rng.uniform(1.3, 1.8))
         swollen = segments[chosen, 4] * (1.15 + 0.55 * wave)
@@ -176,16 +190,23 @@ def loop(rng, segments):
     float array, ``(n, 7)``
         Its segments; empty where there is no vein to hang it on.
     """
-    wide = np.flatnonzero((segments[:, 6] == VEIN) & (segments[:, 4] > 0.006)
-                          & (np.hypot(segments[:, 0], segments[:, 1]) < 0.8))
+    wide = np.flatnonzero(
+        (segments[:, 6] == VEIN)
+        & (segments[:, 4] > 0.006)
+        & (np.hypot(segments[:, 0], segments[:, 1]) < 0.8)
+    )
     if not len(wide):
         return np.empty((0, 7))
     x, y, end_x, end_y, half = segments[rng.choice(wide), :5]
     heading = np.arctan2(end_y - y, end_x - x)
     radius = rng.uniform(0.03, 0.06)
     angles = heading + rng.choice([-1, 1]) * np.linspace(-1.4, 1.4 + np.pi, 16)
-    points = np.column_stack([x + radius * (np.cos(angles) - np.cos(angles[0])),
-                              y + radius * (np.sin(angles) - np.sin(angles[0]))])
+    points = np.column_stack(
+        [
+            x + radius * (np.cos(angles) - np.cos(angles[0])),
+            y + radius * (np.sin(angles) - np.sin(angles[0])),
+        ]
+    )
     return _joined(points, 0.8 * half, VEIN)
 
 
@@ -210,8 +231,12 @@ def tangle(rng, centre, radius, threads):
         turns = np.cumsum(rng.normal(0, 0.55, steps))
         headings = heading + turns
         length = radius * rng.uniform(0.9, 2.0) / steps
-        points = np.asarray(centre) + np.vstack([np.zeros((1, 2)), np.cumsum(
-            length * np.column_stack([np.cos(headings), np.sin(headings)]), axis=0)])
+        points = np.asarray(centre) + np.vstack(
+            [
+                np.zeros((1, 2)),
+                np.cumsum(length * np.column_stack([np.cos(headings), np.sin(headings)]), axis=0),
+            ]
+        )
         pieces.append(_joined(points, rng.uniform(0.0028, 0.0055), NEW_VESSEL))
     return np.concatenate(pieces)
 
@@ -219,5 +244,6 @@ def tangle(rng, centre, radius, threads):
 def _joined(points, half, kind):
     """Segments between consecutive points, of one width."""
     count = len(points) - 1
-    return np.column_stack([points[:-1], points[1:], np.full((count, 2), half),
-                            np.full(count, kind)])
+    return np.column_stack(
+        [points[:-1], points[1:], np.full((count, 2), half), np.full(count, kind)]
+    )

@@ -9,11 +9,11 @@ For your own Theano code, three lines::
 Graphs, gradients, shared variables, updates and random numbers stay
 Theano's; only what executes them changes.  docs/engine.md explains how.
 """
+
 import torch
 
 # Each of these registers implementations of Ops.
-from cnnviz.engine import (elementwise, indexing, nnet, optimizer,  # noqa: F401
-                           random, reductions)
+from cnnviz.engine import elementwise, indexing, nnet, optimizer, random, reductions
 from cnnviz.engine.linker import TorchLinker, TorchMode
 from cnnviz.engine.registry import UnsupportedOp, implements, supported
 
@@ -67,13 +67,13 @@ def find_device(name="auto"):
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise ValueError(f"unknown device '{name}'; choose auto, cpu, cuda or "
-                         "cuda:n") from None
+        raise ValueError(f"unknown device '{name}'; choose auto, cpu, cuda or cuda:n") from None
     if device.type == "cuda":
         count = torch.cuda.device_count()
         if (device.index or 0) >= count:
             raise ValueError(
                 f"device '{name}' is not there: PyTorch sees {count} CUDA "
                 "device(s); choose auto or cpu, or install a CUDA build of "
-                "PyTorch and the driver")
+                "PyTorch and the driver"
+            )
     return device

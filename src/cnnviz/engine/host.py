@@ -6,6 +6,7 @@ reading it back would make the host wait; even on the CPU a tensor for a
 single integer is a waste.  Such values are Python numbers and tuples of
 them, computed by Theano's own definition of the Op.
 """
+
 import numpy as np
 import torch
 from theano import scalar
@@ -17,11 +18,21 @@ from theano.tensor.elemwise import CAReduce, DimShuffle, Elemwise
 from theano.tensor.opt import Assert, MakeVector
 from theano.tensor.subtensor import Subtensor
 
-__all__ = ["is_shape_query", "runs_on_host", "host_function", "as_host", "plain",
-           "is_host_input"]
+__all__ = ["is_shape_query", "runs_on_host", "host_function", "as_host", "plain", "is_host_input"]
 
-_OPS = (Elemwise, MakeVector, ScalarFromTensor, TensorFromScalar, Subtensor,
-        Join, CAReduce, DimShuffle, Rebroadcast, Assert, scalar.ScalarOp)
+_OPS = (
+    Elemwise,
+    MakeVector,
+    ScalarFromTensor,
+    TensorFromScalar,
+    Subtensor,
+    Join,
+    CAReduce,
+    DimShuffle,
+    Rebroadcast,
+    Assert,
+    scalar.ScalarOp,
+)
 
 
 def _is_small(variable):
@@ -29,7 +40,8 @@ def _is_small(variable):
     if isinstance(variable.type, scalar.Scalar):
         return True
     return isinstance(variable.type, TensorType) and (
-        variable.ndim == 0 or variable.ndim == 1 and _is_discrete(variable))
+        variable.ndim == 0 or variable.ndim == 1 and _is_discrete(variable)
+    )
 
 
 def _is_discrete(variable):
@@ -57,9 +69,9 @@ def runs_on_host(node, on_host):
     """
     return is_shape_query(node) or (
         isinstance(node.op, _OPS)
-        and all(each in on_host or isinstance(each, Constant)
-                for each in node.inputs)
-        and all(map(_is_small, [*node.inputs, *node.outputs])))
+        and all(each in on_host or isinstance(each, Constant) for each in node.inputs)
+        and all(map(_is_small, [*node.inputs, *node.outputs]))
+    )
 
 
 def plain(value):
@@ -91,12 +103,15 @@ def host_function(node):
     if isinstance(node.op, (TensorFromScalar, ScalarFromTensor)):
         return lambda value: value
     operation = getattr(node.op, "scalar_op", node.op)
-    if (isinstance(node.op, (Elemwise, scalar.ScalarOp))
-            and getattr(node.outputs[0], "ndim", 0) == 0):
+    if (
+        isinstance(node.op, (Elemwise, scalar.ScalarOp))
+        and getattr(node.outputs[0], "ndim", 0) == 0
+    ):
         return _scalar_function(operation, node)
     cells = {each: [None] for each in [*node.inputs, *node.outputs]}
-    thunk = node.op.make_thunk(node, cells, {each: [True] for each in cells},
-                               no_recycling=[], impl="py")
+    thunk = node.op.make_thunk(
+        node, cells, {each: [True] for each in cells}, no_recycling=[], impl="py"
+    )
     inputs = [(cells[each], _typed(each)) for each in node.inputs]
     results = [cells[each] for each in node.outputs]
 
@@ -106,6 +121,7 @@ def host_function(node):
         thunk()
         values = [plain(cell[0]) for cell in results]
         return values[0] if len(values) == 1 else values
+
     return run
 
 
@@ -118,4 +134,5 @@ def _scalar_function(operation, node):
     def run(*values):
         typed = [kind(value) for kind, value in zip(types, values)]
         return result.type(operation.impl(*typed)).item()
+
     return run

@@ -1,20 +1,39 @@
 """Shapes, slices, indices, joins."""
+
 import numpy as np
 import torch
 from theano.compile.ops import DeepCopyOp, Rebroadcast, SpecifyShape, ViewOp
 from theano.gof.graph import Constant
-from theano.tensor.basic import (Alloc, AllocDiag, AllocEmpty, ARange, ExtractDiag, Eye,
-                                 Flatten, Join, Nonzero, Reshape,
-                                 ScalarFromTensor, Split, TensorFromScalar, Tri)
+from theano.tensor.basic import (
+    Alloc,
+    AllocDiag,
+    AllocEmpty,
+    ARange,
+    ExtractDiag,
+    Eye,
+    Flatten,
+    Join,
+    Nonzero,
+    Reshape,
+    ScalarFromTensor,
+    Split,
+    TensorFromScalar,
+    Tri,
+)
 from theano.tensor.elemwise import DimShuffle
 from theano.tensor.extra_ops import CpuContiguous, RepeatOp
 from theano.tensor.opt import Assert, MakeVector
-from theano.tensor.subtensor import (AdvancedBooleanIncSubtensor,
-                                     AdvancedBooleanSubtensor,
-                                     AdvancedIncSubtensor,
-                                     AdvancedIncSubtensor1,
-                                     AdvancedSubtensor, AdvancedSubtensor1,
-                                     IncSubtensor, Subtensor, get_idx_list)
+from theano.tensor.subtensor import (
+    AdvancedBooleanIncSubtensor,
+    AdvancedBooleanSubtensor,
+    AdvancedIncSubtensor,
+    AdvancedIncSubtensor1,
+    AdvancedSubtensor,
+    AdvancedSubtensor1,
+    IncSubtensor,
+    Subtensor,
+    get_idx_list,
+)
 from theano.tensor.type_other import SliceType
 
 from cnnviz.engine.registry import UnsupportedOp, implements, torch_dtype
@@ -23,6 +42,7 @@ _REST = slice(1, None)  # all inputs but the first
 
 
 # Views and copies
+
 
 @implements(DimShuffle, view=True)
 def dimshuffle(node):
@@ -37,17 +57,20 @@ def dimshuffle(node):
     def run(value):
         if op.drop:
             if any(value.shape[axis] != 1 for axis in op.drop):
-                raise ValueError(f"cannot drop axes {op.drop} of shape "
-                                 f"{tuple(value.shape)}: they are not 1 long")
-            value = value[tuple(0 if axis in op.drop else slice(None)
-                                for axis in range(value.ndim))]
+                raise ValueError(
+                    f"cannot drop axes {op.drop} of shape {tuple(value.shape)}: they are not 1 long"
+                )
+            value = value[
+                tuple(0 if axis in op.drop else slice(None) for axis in range(value.ndim))
+            ]
         if order != sorted(order):
             value = value.permute(order)
         return value[index] if added else value.view_as(value)
+
     if not op.drop and not added:
         return lambda value: value.permute(order)
     if not op.drop and order == sorted(order) and len(added) == 1:
-        position, = added
+        (position,) = added
         return lambda value: value.unsqueeze(position)
     return run
 
@@ -96,9 +119,12 @@ def rebroadcast(node):
     def run(value):
         for axis in promised:
             if value.shape[axis] != 1:
-                raise ValueError(f"dimension {axis} in Rebroadcast's input was "
-                                 f"supposed to be 1 (got {value.shape[axis]} instead)")
+                raise ValueError(
+                    f"dimension {axis} in Rebroadcast's input was "
+                    f"supposed to be 1 (got {value.shape[axis]} instead)"
+                )
         return value.view_as(value)
+
     return run
 
 
@@ -108,6 +134,7 @@ def specify_shape(node):
         if tuple(value.shape) != tuple(shape):
             raise AssertionError(f"got shape {tuple(value.shape)}, expected {shape}")
         return value.view_as(value)
+
     return run
 
 
@@ -117,10 +144,12 @@ def assertion(node):
         if not np.all(conditions):
             raise AssertionError(node.op.msg)
         return value.view_as(value)
+
     return run
 
 
 # New tensors
+
 
 def _value_shape(shape):
     return tuple(map(int, shape))
@@ -129,8 +158,8 @@ def _value_shape(shape):
 @implements(Alloc, host=[_REST])
 def alloc(node):
     def run(value, *shape):
-        return value.expand(_value_shape(shape)).clone(
-            memory_format=torch.contiguous_format)
+        return value.expand(_value_shape(shape)).clone(memory_format=torch.contiguous_format)
+
     value = node.inputs[0]
     if isinstance(value, Constant) and value.data.size == 1:
         dtype = torch_dtype(node.outputs[0].type.dtype)
@@ -154,6 +183,7 @@ def arange(node, device):
         if (stop - start) * step <= 0:
             return torch.empty(0, dtype=dtype, device=device)
         return torch.arange(start, stop, step, dtype=dtype, device=device)
+
     return run
 
 
@@ -165,6 +195,7 @@ def eye(node, device):
     def run(rows, columns, diagonal):
         gap = torch.arange(columns, device=device) - torch.arange(rows, device=device)[:, None]
         return (gap == diagonal).to(dtype)
+
     return run
 
 
@@ -176,6 +207,7 @@ def tri(node, device):
     def run(rows, columns, diagonal):
         gap = torch.arange(columns, device=device) - torch.arange(rows, device=device)[:, None]
         return (gap <= diagonal).to(dtype)
+
     return run
 
 
@@ -200,19 +232,24 @@ def make_vector(node):
 @implements(Join, host=[0])
 def join(node):
     dtype = torch_dtype(node.outputs[0].type.dtype)
-    return lambda axis, *values: torch.cat([value.to(dtype) for value in values],
-                                           int(axis))
+    return lambda axis, *values: torch.cat([value.to(dtype) for value in values], int(axis))
 
 
 @implements(Split, host=[1, 2])
 def split(node):
     def run(value, axis, sizes):
-        if len(sizes) != node.op.len_splits or sum(sizes) != value.shape[axis] \
-                or min(sizes, default=0) < 0:
-            raise ValueError(f"cannot split an axis of length {value.shape[axis]} "
-                             f"into {node.op.len_splits} parts of sizes {sizes}")
+        if (
+            len(sizes) != node.op.len_splits
+            or sum(sizes) != value.shape[axis]
+            or min(sizes, default=0) < 0
+        ):
+            raise ValueError(
+                f"cannot split an axis of length {value.shape[axis]} "
+                f"into {node.op.len_splits} parts of sizes {sizes}"
+            )
         parts = [part.clone() for part in torch.split(value, list(sizes), int(axis))]
         return parts if len(node.outputs) > 1 else parts[0]
+
     return run
 
 
@@ -225,10 +262,12 @@ def repeat(node):
         if isinstance(repeats, tuple):
             repeats = torch.tensor(repeats, device=value.device)
         return torch.repeat_interleave(value, repeats, axis)
+
     return run
 
 
 # Slices
+
 
 def _indices(node, numbers):
     """What Theano's index list stands for, with the numbers put in."""
@@ -247,18 +286,19 @@ def _forward(value, index):
             entry = slice(first, start + 1, -step) if count else slice(0, 0)
         forward.append(entry)
     # An integer drops its axis.
-    flips = [axis - sum(not isinstance(each, slice) for each in index[:axis])
-             for axis in flips]
+    flips = [axis - sum(not isinstance(each, slice) for each in index[:axis]) for axis in flips]
     return tuple(forward), flips
 
 
 @implements(Subtensor, host=[_REST], view=True)
 def subtensor(node):
     """Slices and integers; PyTorch has no negative steps, so it flips."""
+
     def run(value, *numbers):
         index, flips = _forward(value, _indices(node, numbers))
         value = value[index]
         return value.flip(flips) if flips else value
+
     return run
 
 
@@ -281,10 +321,12 @@ def inc_subtensor(node, target):
         else:
             part.add_(other)
         return result
+
     return run
 
 
 # Index arrays
+
 
 def _checked(index, length):
     """Indices from 0 on, as int64.
@@ -296,8 +338,10 @@ def _checked(index, length):
     if index.device.type != "cpu" and index.numel():
         low, high = torch.stack(torch.aminmax(index)).tolist()
         if low < -length or high >= length:
-            raise IndexError(f"index {low if low < -length else high} is out of "
-                             f"range for an axis of length {length}")
+            raise IndexError(
+                f"index {low if low < -length else high} is out of "
+                f"range for an axis of length {length}"
+            )
     return index
 
 
@@ -317,6 +361,7 @@ def advanced_inc_subtensor1(node, target):
         result = value.clone() if target is None else value
         index = _checked(index, value.shape[0])
         return result.index_put_((index,), other.to(dtype), accumulate=not setting)
+
     return run
 
 
@@ -326,7 +371,8 @@ def _refuse_variable_slices(node):
             raise UnsupportedOp(
                 f"the node {node} takes a slice with variable ends beside index "
                 "arrays, which the torch engine cannot do; slice in a step of its "
-                "own, or compile this function with engine='theano'")
+                "own, or compile this function with engine='theano'"
+            )
 
 
 def _advanced_index(value, entries):
@@ -366,6 +412,7 @@ def advanced_inc_subtensor(node, target):
             flat.index_put_((places,), other.expand(places.shape), accumulate=True)
             result = flat.reshape(result.shape)
         return result
+
     return run
 
 

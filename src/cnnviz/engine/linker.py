@@ -3,6 +3,7 @@
 Theano calls a *linker* the part that turns an optimized graph into something
 that runs.  Here that is a :class:`~cnnviz.engine.program.Program`.
 """
+
 import torch
 from theano.compile.function_module import FunctionMaker
 from theano.compile.mode import Mode
@@ -77,19 +78,24 @@ class TorchLinker(LocalLinker):
         """Input variables and the outputs that they become after a call."""
         self.updates = updates
 
-    def make_all(self, input_storage=None, output_storage=None,
-                 storage_map=None):
+    def make_all(self, input_storage=None, output_storage=None, storage_map=None):
         """The program, and containers of its inputs and outputs."""
         inputs, outputs = self.fgraph.inputs, self.fgraph.outputs
         input_storage = input_storage or [[None] for _ in inputs]
         output_storage = output_storage or [[None] for _ in outputs]
-        program = Program(self.fgraph, self.updates, input_storage, output_storage,
-                          self.device, self.check)
-        return (program,
-                [self._container(*pair) for pair in zip(inputs, input_storage)],
-                [Container(variable, cell, readonly=True)
-                 for variable, cell in zip(outputs, output_storage)],
-                [], program.nodes)
+        program = Program(
+            self.fgraph, self.updates, input_storage, output_storage, self.device, self.check
+        )
+        return (
+            program,
+            [self._container(*pair) for pair in zip(inputs, input_storage)],
+            [
+                Container(variable, cell, readonly=True)
+                for variable, cell in zip(outputs, output_storage)
+            ],
+            [],
+            program.nodes,
+        )
 
     def _container(self, variable, cell):
         if isinstance(cell[0], torch.Tensor):

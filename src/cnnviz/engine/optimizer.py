@@ -5,6 +5,7 @@ prepares a graph for Theano's C code goes: BLAS calls, fused loops,
 convolution as matrix product, in-place variants (the engine decides itself
 what may be overwritten).
 """
+
 import numpy as np
 from theano import gof, scalar
 from theano.gof.graph import Constant
@@ -16,22 +17,29 @@ from cnnviz.engine.elementwise import LeakyRectify, LeakyRectifySlope
 
 __all__ = ["query", "rectifiers"]
 
-_EXCLUDED = ("inplace", "fusion", "BlasOpt", "specialize_device",
-             "AbstractConvCheck", "scan_eqopt1", "scan_eqopt2",
-             "scan_make_inplace")
+_EXCLUDED = (
+    "inplace",
+    "fusion",
+    "BlasOpt",
+    "specialize_device",
+    "AbstractConvCheck",
+    "scan_eqopt1",
+    "scan_eqopt2",
+    "scan_make_inplace",
+)
 
 
 def query():
     """Theano's fast-run optimizations, less those for C code, and ours."""
     return Query(include=["fast_run"], exclude=_EXCLUDED).register(
-        (in2out(rectifiers, name="rectifiers"), 48.9))
+        (in2out(rectifiers, name="rectifiers"), 48.9)
+    )
 
 
 def _applied(variable, kind):
     """Inputs of the element-wise node of that kind behind a variable."""
     node = variable.owner
-    if (node is not None and isinstance(node.op, Elemwise)
-            and type(node.op.scalar_op) is kind):
+    if node is not None and isinstance(node.op, Elemwise) and type(node.op.scalar_op) is kind:
         return node.inputs
     return None
 
@@ -106,8 +114,7 @@ def _halved_sum(factors):
     for factor in factors:
         terms = _applied(factor, scalar.Add)
         if terms and len(terms) == 2:
-            halves = [(coefficient / 2, inside) for coefficient, inside
-                      in map(_product, terms)]
+            halves = [(coefficient / 2, inside) for coefficient, inside in map(_product, terms)]
             found = _rectifier(halves)
             if found is not None:
                 return _times(_without(factors, factor), found)

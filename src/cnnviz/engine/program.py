@@ -9,6 +9,7 @@ it dies, and the program is written as Python source, one line a node::
 It is compiled once and is there to be read: ``f.fn.source`` of a compiled
 function ``f``.
 """
+
 import itertools
 import linecache
 import re
@@ -26,10 +27,16 @@ from theano.tensor.subtensor import Subtensor
 
 from cnnviz.engine import host
 from cnnviz.engine.elementwise import operand_dtype
-from cnnviz.engine.registry import (UnsupportedOp, implementation_of,
-                                    torch_dtype)
-from cnnviz.engine.storage import (argument_reader, check_tensor, host_reader,
-                                   reader, to_array, to_tensor, writer)
+from cnnviz.engine.registry import UnsupportedOp, implementation_of, torch_dtype
+from cnnviz.engine.storage import (
+    argument_reader,
+    check_tensor,
+    host_reader,
+    reader,
+    to_array,
+    to_tensor,
+    writer,
+)
 
 __all__ = ["Program"]
 
@@ -67,8 +74,7 @@ def ordered(fgraph, updates):
     rivals = {}  # node -> readers of the old values that it could overwrite
     for old, new in updates.items():
         if new.owner is not None:
-            rivals.setdefault(new.owner, set()).update(
-                _readers(old) - {new.owner})
+            rivals.setdefault(new.owner, set()).update(_readers(old) - {new.owner})
     order, done, waiting = [], set(), fgraph.toposort()
 
     def ready(node):
@@ -95,8 +101,7 @@ def _channels_last_inputs(fgraph):
     """Inputs kept channels last: untied biases and their like."""
     if not any(isinstance(node.op, BaseAbstractConv) for node in fgraph.apply_nodes):
         return set()
-    return {each for each in fgraph.inputs
-            if isinstance(each.type, TensorType) and each.ndim == 3}
+    return {each for each in fgraph.inputs if isinstance(each.type, TensorType) and each.ndim == 3}
 
 
 def _check(value, kind):
@@ -120,19 +125,20 @@ class Program:
     nodes : list
         Apply nodes in the order in which they run.
     """
+
     need_update_inputs = False  # the program stores its updates itself
-    allow_gc = True             # and keeps nothing between calls
+    allow_gc = True  # and keeps nothing between calls
 
     def __init__(self, fgraph, updates, cells, results, device, check=False):
         self.device = device
-        self.storage_map = {}   # wanted by Function.copy and Function.free
+        self.storage_map = {}  # wanted by Function.copy and Function.free
         self.nodes = ordered(fgraph, updates)
         self._fgraph, self._updates, self._checked = fgraph, updates, check
         self._results = results
-        self._names = {}        # variable -> name in the program
-        self._host = set()      # variables held as Python numbers or tuples
-        self._root = {}         # variable -> the one whose memory it may use
-        self._views = set()     # variables that only look at others' memory
+        self._names = {}  # variable -> name in the program
+        self._host = set()  # variables held as Python numbers or tuples
+        self._root = {}  # variable -> the one whose memory it may use
+        self._views = set()  # variables that only look at others' memory
         self._globals = {}
         self._lines = ["def program():"]
         self._node_of_line = {}
@@ -183,8 +189,7 @@ class Program:
         exec(compile(self.source, name, "exec"), self._globals)
         self._run = self._globals["program"]
         # Tracebacks show the program's lines.
-        linecache.cache[name] = (len(self.source), None,
-                                 self.source.splitlines(True), name)
+        linecache.cache[name] = (len(self.source), None, self.source.splitlines(True), name)
         weakref.finalize(self, linecache.cache.pop, name, None)
 
     # Names and lines
@@ -203,26 +208,32 @@ class Program:
     # Life and death of values
 
     def _find_last_uses(self):
-        self._last_use = {variable: index for index, node in enumerate(self.nodes)
-                          for variable in node.inputs}
+        self._last_use = {
+            variable: index for index, node in enumerate(self.nodes) for variable in node.inputs
+        }
         self._last_use.update(dict.fromkeys(self._fgraph.outputs, len(self.nodes)))
         # The new value may go where the old one was.
-        self._place = {old: self.nodes.index(new.owner)
-                       for old, new in self._updates.items() if new.owner is not None}
+        self._place = {
+            old: self.nodes.index(new.owner)
+            for old, new in self._updates.items()
+            if new.owner is not None
+        }
 
     def _is_free(self, variable, index):
         """Whether node ``index`` may write where a variable lies: nothing
         that shares the memory is read there or later, but the variable
         itself by that node, element for element."""
         root = self._root[variable]
-        return all(self._last_use.get(each, -1) < index + (each is variable)
-                   for each, other in self._root.items() if other is root)
+        return all(
+            self._last_use.get(each, -1) < index + (each is variable)
+            for each, other in self._root.items()
+            if other is root
+        )
 
     def _may_overwrite(self, index, node, position):
         """Whether node ``index`` may write its result over an input."""
         variable, output = node.inputs[position], node.outputs[0]
-        if (variable not in self._root or variable in self._views
-                or variable.type != output.type):
+        if variable not in self._root or variable in self._views or variable.type != output.type:
             return False
         root = self._root[variable]
         return root.owner is not None and self._is_free(variable, index)
@@ -230,16 +241,22 @@ class Program:
     def _overwritten(self, index, node, writes):
         """Position of the input whose memory the result takes, or None."""
         positions = range(len(node.inputs)) if writes == "any" else writes
-        return next((position for position in positions
-                     if self._may_overwrite(index, node, position)), None)
+        return next(
+            (position for position in positions if self._may_overwrite(index, node, position)), None
+        )
 
     def _updated(self, index, node):
         """The shared variable over whose old value the node may write its
         new one, or None."""
         output = node.outputs[0]
         for old, new in self._updates.items():
-            if (new is output and len(node.outputs) == 1 and old in self._root
-                    and old.type == new.type and self._is_free(old, index)):
+            if (
+                new is output
+                and len(node.outputs) == 1
+                and old in self._root
+                and old.type == new.type
+                and self._is_free(old, index)
+            ):
                 return old
         return None
 
@@ -254,17 +271,24 @@ class Program:
                 raise UnsupportedOp(
                     f"the input {variable} is of Theano's type {variable.type}; "
                     "the torch engine takes tensors only (for random numbers "
-                    "use theano.sandbox.rng_mrg.MRG_RandomStreams)")
+                    "use theano.sandbox.rng_mrg.MRG_RandomStreams)"
+                )
             torch_dtype(variable.type.dtype, f"the input {variable}")
             written = variable in self._updates
-            if (host.is_host_input(variable) and not written
-                    and not isinstance(cell[0], torch.Tensor)):
+            if (
+                host.is_host_input(variable)
+                and not written
+                and not isinstance(cell[0], torch.Tensor)
+            ):
                 self._host.add(variable)
                 read = host_reader(cell)
             else:
                 self._root[variable] = variable
-                read = (argument_reader(cell, self.device) if cell[0] is None else
-                        reader(cell, self.device, written, variable in channels_last))
+                read = (
+                    argument_reader(cell, self.device)
+                    if cell[0] is None
+                    else reader(cell, self.device, written, variable in channels_last)
+                )
             name = self._names[variable] = f"i{index}"
             label = " ".join(f"{variable}: {variable.type}".split())
             self._line(f"{name} = {self._bind(f'read_{name}', read)}()  # {label}")
@@ -272,32 +296,39 @@ class Program:
     # Nodes
 
     def _emit_node(self, index, node):
-        run = (self._host_node if host.runs_on_host(node, self._host)
-               else self._device_node)
+        run = self._host_node if host.runs_on_host(node, self._host) else self._device_node
         text = run(index, node)
         for variable in node.outputs:
             self._names[variable] = f"v{len(self._names)}"
         targets = ", ".join(self._names[variable] for variable in node.outputs)
-        dead = [self._names[variable] for variable in dict.fromkeys(node.inputs)
-                if self._last_use[variable] == index and variable in self._names
-                and self._place.get(variable, -1) <= index]
-        dead += [self._names[variable] for variable in node.outputs
-                 if variable not in self._last_use]
-        self._line(f"{targets} = {text}" + (f"; del {', '.join(dead)}" if dead else ""),
-                   node)
+        dead = [
+            self._names[variable]
+            for variable in dict.fromkeys(node.inputs)
+            if self._last_use[variable] == index
+            and variable in self._names
+            and self._place.get(variable, -1) <= index
+        ]
+        dead += [
+            self._names[variable] for variable in node.outputs if variable not in self._last_use
+        ]
+        self._line(f"{targets} = {text}" + (f"; del {', '.join(dead)}" if dead else ""), node)
         if self._checked:
             for variable in node.outputs:
                 if variable in self._last_use and variable not in self._host:
                     kind = self._bind("type", variable.type)
-                    self._line(f"{self._bind('check', _check)}"
-                               f"({self._names[variable]}, {kind})", node)
+                    self._line(
+                        f"{self._bind('check', _check)}({self._names[variable]}, {kind})", node
+                    )
 
     def _host_node(self, index, node):
         self._host.update(node.outputs)
         if host.is_shape_query(node):
-            value, = node.inputs
-            shape = (f"{self._bind('shape', np.shape)}({self._names[value]})"
-                     if value in self._host else f"{self._tensor(node, 0)}.shape")
+            (value,) = node.inputs
+            shape = (
+                f"{self._bind('shape', np.shape)}({self._names[value]})"
+                if value in self._host
+                else f"{self._tensor(node, 0)}.shape"
+            )
             part = getattr(node.op, "i", None)
             return f"tuple({shape})" if part is None else f"{shape}[{part}]"
         name = self._bind(f"{_title(node.op)}_{index}", host.host_function(node))
@@ -309,9 +340,10 @@ class Program:
         for variable in node.outputs:
             torch_dtype(variable.type.dtype, f"the result of {node}")
         numbers = implementation.host_positions(len(node.inputs))
-        arguments = [self._number(variable) if position in numbers
-                     else self._tensor(node, position)
-                     for position, variable in enumerate(node.inputs)]
+        arguments = [
+            self._number(variable) if position in numbers else self._tensor(node, position)
+            for position, variable in enumerate(node.inputs)
+        ]
         for variable in node.outputs:
             self._root[variable] = variable
         if implementation.creates:
@@ -349,13 +381,13 @@ class Program:
         """Expression for a value as Python number, tuple, or None."""
         if not isinstance(variable, Constant):
             name = self._names[variable]
-            return (name if variable in self._host
-                    else f"{self._bind('as_host', host.as_host)}({name})")
+            return (
+                name if variable in self._host else f"{self._bind('as_host', host.as_host)}({name})"
+            )
         if not isinstance(variable.type, (TensorType, scalar.Scalar)):
             return self._bind("constant", variable.data)
         value = host.plain(variable.data)
-        return (self._bind("constant", value) if isinstance(value, float)
-                else repr(value))
+        return self._bind("constant", value) if isinstance(value, float) else repr(value)
 
     def _tensor(self, node, position):
         """Expression for an input of a node as tensor."""
@@ -368,32 +400,34 @@ class Program:
             data = np.asarray(variable.data)
             torch_dtype(str(data.dtype), f"the constant {variable}")
             if elementwise and data.size == 1:
-                return self._bind("constant", torch.tensor(
-                    data.item(), dtype=operand_dtype(node, position)))
+                return self._bind(
+                    "constant", torch.tensor(data.item(), dtype=operand_dtype(node, position))
+                )
             return self._bind("constant", to_tensor(data.copy(), self.device))
         name = self._names[variable]
         if variable not in self._host:
             return name
-        alone = elementwise and all(each in self._host or isinstance(each, Constant)
-                                    for each in node.inputs)
-        dtype = (operand_dtype(node, position) if elementwise
-                 else torch_dtype(variable.type.dtype))
+        alone = elementwise and all(
+            each in self._host or isinstance(each, Constant) for each in node.inputs
+        )
+        dtype = operand_dtype(node, position) if elementwise else torch_dtype(variable.type.dtype)
         where = "" if elementwise and not alone else f", device={self._bind('device', self.device)}"
-        return (f"{self._bind('tensor', torch.tensor)}({name}, "
-                f"dtype={self._bind('dtype', dtype)}{where})")
+        return (
+            f"{self._bind('tensor', torch.tensor)}({name}, "
+            f"dtype={self._bind('dtype', dtype)}{where})"
+        )
 
     # Results
 
     def _emit_results(self, cells):
         count = len(self._fgraph.outputs) - len(self._updates)
-        taken = set()   # memory that has got an owner outside
+        taken = set()  # memory that has got an owner outside
         for old, new in self._updates.items():
             if self._root.get(new) is old and new not in self._views:
                 continue  # written in place
             store = writer(cells[self._fgraph.inputs.index(old)], self.device)
             self._line(f"{self._bind('store', store)}({self._owned(new, taken)})")
-        results = [self._array(variable, taken)
-                   for variable in self._fgraph.outputs[:count]]
+        results = [self._array(variable, taken) for variable in self._fgraph.outputs[:count]]
         self._line(f"return [{', '.join(results + ['None'] * len(self._updates))}]")
 
     def _owned(self, variable, taken):
@@ -413,5 +447,4 @@ class Program:
         return lambda value: torch.tensor(value, dtype=dtype, device=device)
 
     def _array(self, variable, taken):
-        return (f"{self._bind('to_array', to_array)}"
-                f"({self._owned(variable, taken)})")
+        return f"{self._bind('to_array', to_array)}({self._owned(variable, taken)})"

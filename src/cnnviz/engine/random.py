@@ -5,6 +5,7 @@ with multipliers of the form a = 2^q + 2^r", WSC 2000.  Element ``i`` of a
 sample is drawn by stream ``i`` modulo the number of streams, so all streams
 step together, as rows of one tensor.
 """
+
 import torch
 from theano.sandbox.rng_mrg import DotModulo, mrg_uniform
 
@@ -12,8 +13,8 @@ from cnnviz.engine.registry import UnsupportedOp, implements
 
 M1, M2 = 2147483647, 2147462579
 # A product with the state stays below 2**63.
-A12, A13 = 2 ** 22, 2 ** 7 + 1
-A21, A23 = 2 ** 15, 2 ** 15 + 1
+A12, A13 = 2**22, 2**7 + 1
+A21, A23 = 2**15, 2**15 + 1
 SCALES = {"float32": 4.6566126e-10, "float64": 4.656612873077392578125e-10}
 
 
@@ -43,8 +44,10 @@ def uniform(node):
     """New state of the generator, and a sample of the uniform distribution."""
     dtype = node.outputs[1].type.dtype
     if dtype not in SCALES:
-        raise UnsupportedOp(f"the node {node} draws {dtype} numbers; the torch "
-                            "engine draws float32 and float64 only")
+        raise UnsupportedOp(
+            f"the node {node} draws {dtype} numbers; the torch "
+            "engine draws float32 and float64 only"
+        )
     result, scale = getattr(torch, dtype), SCALES[dtype]
 
     def run(state, size):
@@ -59,11 +62,11 @@ def uniform(node):
             # In the last round only the first streams draw.
             active = min(streams, count - index * streams)
             drawn.append(numbers[:active])
-            wide = stepped if active == streams else torch.cat(
-                [stepped[:active], wide[active:]])
+            wide = stepped if active == streams else torch.cat([stepped[:active], wide[active:]])
         numbers = torch.cat(drawn) if drawn else wide.new_empty(0)
         sample = numbers.to(result) * torch.tensor(scale, dtype=result)
         return wide.to(state.dtype), sample.reshape(size)
+
     return run
 
 
@@ -73,6 +76,7 @@ def dot_modulo(node):
 
     The generator's streams are set apart with it.
     """
+
     def product(matrix, vector, modulus):
         # One by one, since three products of 31-bit numbers overflow.
         terms = matrix.long() * vector.long() % modulus
@@ -80,4 +84,5 @@ def dot_modulo(node):
 
     def run(first, a, m, second, b, n):
         return torch.cat([product(first, a, m), product(second, b, n)]).to(a.dtype)
+
     return run

@@ -1,4 +1,5 @@
 """Sums, products, extrema and their positions, sorting, products of matrices."""
+
 import functools
 
 import torch
@@ -24,10 +25,12 @@ def _axes(node):
 
 def _one_by_one(function):
     """Reduce along several axes with a kernel that takes one."""
+
     def run(value, axes):
         for axis in reversed(axes):
             value = function(value, axis)
         return value
+
     return run
 
 
@@ -40,13 +43,15 @@ _LOGICAL = {scalar.AND: torch.all, scalar.OR: torch.any}
 _REDUCTIONS = {
     scalar.Mul: _one_by_one(torch.prod),
     MulWithoutZeros: _one_by_one(_prod_without_zeros),
-    scalar.Maximum: torch.amax, scalar.Minimum: torch.amin,
+    scalar.Maximum: torch.amax,
+    scalar.Minimum: torch.amin,
 }
 
 
 def _bitwise(function):
     def run(value, axis):
         return functools.reduce(function, value.unbind(axis))
+
     return _one_by_one(run)
 
 
@@ -68,14 +73,20 @@ def reduction(node):
     if kind in _LOGICAL and source is torch.bool:
         function = _one_by_one(_LOGICAL[kind])
     elif kind in (scalar.AND, scalar.OR, scalar.XOR):
-        function = _bitwise({scalar.AND: torch.bitwise_and, scalar.OR: torch.bitwise_or,
-                             scalar.XOR: torch.bitwise_xor}[kind])
+        function = _bitwise(
+            {
+                scalar.AND: torch.bitwise_and,
+                scalar.OR: torch.bitwise_or,
+                scalar.XOR: torch.bitwise_xor,
+            }[kind]
+        )
     elif kind in _REDUCTIONS:
         function = _REDUCTIONS[kind]
     else:
         raise UnsupportedOp(
             f"the torch engine cannot reduce by {node.op.scalar_op}, which the "
-            f"node {node} needs; compile this function with engine='theano'")
+            f"node {node} needs; compile this function with engine='theano'"
+        )
     # Products of small integers would overflow in their own dtype.
     if source is dtype:
         return lambda value: function(value, axes)
@@ -98,6 +109,7 @@ def max_and_argmax(node):
     def run(value):
         value = _rows(value, axes, count)
         return torch.amax(value, -1), torch.argmax(value, -1)
+
     return run
 
 
@@ -119,8 +131,12 @@ def dot(node):
 
 @implements(BatchedDot)
 def batched_dot(node):
-    subscripts = {(3, 3): "bij,bjk->bik", (3, 2): "bij,bj->bi",
-                  (2, 3): "bj,bjk->bk", (2, 2): "bj,bj->b"}
+    subscripts = {
+        (3, 3): "bij,bjk->bik",
+        (3, 2): "bij,bj->bi",
+        (2, 3): "bj,bjk->bk",
+        (2, 2): "bj,bj->b",
+    }
     form = subscripts[tuple(each.ndim for each in node.inputs)]
     return lambda first, second: torch.einsum(form, first, second)
 
@@ -140,6 +156,7 @@ def sort(node):
         if axis is None:
             value, axis = value.reshape(-1), 0
         return torch.sort(value, int(axis)).values
+
     return run
 
 
@@ -151,4 +168,5 @@ def argsort(node):
         if axis is None:
             value, axis = value.reshape(-1), 0
         return torch.argsort(value, dim=int(axis), stable=True).to(dtype)
+
     return run

@@ -1,15 +1,36 @@
 """Which function builds the PyTorch implementation of which Theano Op."""
+
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Callable
 
 import torch
 
-__all__ = ["UnsupportedOp", "Implementation", "implements", "implementation_of",
-           "supported", "torch_dtype"]
+__all__ = [
+    "UnsupportedOp",
+    "Implementation",
+    "implements",
+    "implementation_of",
+    "supported",
+    "torch_dtype",
+]
 
-DTYPES = {name: getattr(torch, name) for name in (
-    "bool", "uint8", "int8", "int16", "int32", "int64",
-    "uint16", "uint32", "uint64", "float16", "float32", "float64")}
+DTYPES = {
+    name: getattr(torch, name)
+    for name in (
+        "bool",
+        "uint8",
+        "int8",
+        "int16",
+        "int32",
+        "int64",
+        "uint16",
+        "uint32",
+        "uint64",
+        "float16",
+        "float32",
+        "float64",
+    )
+}
 # PyTorch stores and casts these, and does little else with them.
 WIDE_UNSIGNED = (torch.uint16, torch.uint32, torch.uint64)
 
@@ -32,12 +53,14 @@ def torch_dtype(name, what="a value"):
         raise UnsupportedOp(
             f"{what} has dtype {name}; the torch engine computes with "
             f"{', '.join(DTYPES)}. Cast it, or compile this function with "
-            "engine='theano'") from None
+            "engine='theano'"
+        ) from None
 
 
 @dataclass(frozen=True)
 class Implementation:
     """How the nodes of one Op class run."""
+
     #: From an Apply node (and, where ``writes`` is not empty, the position of
     #: an input that may be overwritten, or None) to a function of tensors.
     build: Callable
@@ -71,11 +94,12 @@ def implements(*ops, host=(), view=False, writes=(), creates=False):
     A subclass of a registered class runs by the same builder unless it has
     one of its own.
     """
+
     def register(build):
         for op in ops:
-            _IMPLEMENTATIONS[op] = Implementation(build, tuple(host), view, writes,
-                                                 creates)
+            _IMPLEMENTATIONS[op] = Implementation(build, tuple(host), view, writes, creates)
         return build
+
     return register
 
 
@@ -95,7 +119,8 @@ def implementation_of(node):
         f"the torch engine has no implementation of the Op {node.op} (class "
         f"{kind.__module__}.{kind.__name__}), which the node {node} needs. Add "
         "one (docs/engine.md says how), or compile this function with "
-        "engine='theano'")
+        "engine='theano'"
+    )
 
 
 def supported():

@@ -7,6 +7,7 @@ variable.  On another device the cell holds the tensor itself, and the
 container translates: what reads it sees an array, what writes it sends one
 to the device.
 """
+
 import numpy as np
 import torch
 from theano.gof.link import Container
@@ -14,9 +15,18 @@ from theano.tensor import TensorType
 
 from cnnviz.engine.registry import UnsupportedOp, torch_dtype
 
-__all__ = ["to_tensor", "to_array", "DeviceContainer", "adopt",
-           "InputContainer", "reader",
-           "argument_reader", "host_reader", "writer", "channels_last_3d"]
+__all__ = [
+    "to_tensor",
+    "to_array",
+    "DeviceContainer",
+    "adopt",
+    "InputContainer",
+    "reader",
+    "argument_reader",
+    "host_reader",
+    "writer",
+    "channels_last_3d",
+]
 
 
 def _is_shareable(array):
@@ -25,8 +35,11 @@ def _is_shareable(array):
     Every stride counts, even that of an axis of length one, for which NumPy has no use
     and calls the array contiguous.
     """
-    return array.flags.writeable and array.dtype.isnative and all(
-        step >= 0 and step % array.itemsize == 0 for step in array.strides)
+    return (
+        array.flags.writeable
+        and array.dtype.isnative
+        and all(step >= 0 and step % array.itemsize == 0 for step in array.strides)
+    )
 
 
 def _is_dense(array):
@@ -64,11 +77,15 @@ def check_tensor(tensor, kind, name):
     wanted = torch_dtype(kind.dtype)
     # Theano's scalar types have no dimensions to speak of.
     single = getattr(kind, "broadcastable", ())
-    if tensor.dtype is not wanted or tensor.ndim != len(single) or any(
-            one and length != 1 for one, length in zip(single, tensor.shape)):
+    if (
+        tensor.dtype is not wanted
+        or tensor.ndim != len(single)
+        or any(one and length != 1 for one, length in zip(single, tensor.shape))
+    ):
         raise TypeError(
             f"{name} must be a {kind}, not a tensor of {tensor.dtype} with "
-            f"shape {tuple(tensor.shape)}")
+            f"shape {tuple(tensor.shape)}"
+        )
 
 
 class DeviceContainer(Container):
@@ -101,14 +118,26 @@ class DeviceContainer(Container):
     value = property(__get__, __set__)
 
     def __deepcopy__(self, memo):
-        new = Container(self.type, [np.array(self.__get__())], self.readonly,
-                        self.strict, self.allow_downcast, self.name)
+        new = Container(
+            self.type,
+            [np.array(self.__get__())],
+            self.readonly,
+            self.strict,
+            self.allow_downcast,
+            self.name,
+        )
         memo[id(self)] = new
         return new
 
     def __reduce__(self):
-        return Container, (self.type, [np.array(self.__get__())], self.readonly,
-                           self.strict, self.allow_downcast, self.name)
+        return Container, (
+            self.type,
+            [np.array(self.__get__())],
+            self.readonly,
+            self.strict,
+            self.allow_downcast,
+            self.name,
+        )
 
 
 def adopt(container, device):
@@ -124,7 +153,8 @@ def adopt(container, device):
             raise UnsupportedOp(
                 f"the shared variable {container.name} lives on "
                 f"{container.device}, and a function that uses it is compiled "
-                f"for {device}; use one device for both")
+                f"for {device}; use one device for both"
+            )
         return
     if not isinstance(container.type, TensorType):
         return  # the linker refuses it, and names it
@@ -202,6 +232,7 @@ def reader(cell, device, written=False, relayout=False):
                 value = cell[0] = _prepared(np.asarray(value), written, relayout)
             last_array, last_tensor = value, to_tensor(value, device)
         return last_tensor
+
     return read
 
 
@@ -217,7 +248,9 @@ def host_reader(cell):
 
 def writer(cell, device):
     """Function that makes a tensor the new value of a cell."""
+
     def write(tensor):
         resident = isinstance(cell[0], torch.Tensor)
         cell[0] = tensor if resident else tensor.cpu().numpy()
+
     return write

@@ -2,17 +2,31 @@
 
 Model 2015_07_17_123003 of De Fauw's entry to the Kaggle competition.
 """
+
 import numpy as np
 
-from cnnviz import paths
-from cnnviz.backend import T, function, lasagne
-from cnnviz.errors import UserError
 from cnnviz.networks import weights
-from cnnviz.networks.layers import (NormalizedConv2DLayer, SameConv2DLayer,
-                                    find_layer, layers_of_type)
+from cnnviz.networks.layers import (
+    NormalizedConv2DLayer,
+    SameConv2DLayer,
+    find_layer,
+    layers_of_type,
+)
+from cnnviz.runtime import paths
+from cnnviz.runtime.backend import T, function, lasagne
+from cnnviz.runtime.errors import UserError
 
-__all__ = ["SIZE", "GRADES", "LEAKINESS", "build", "convolutional_stack",
-           "fold", "unfold", "load", "EIGHT_BIT"]
+__all__ = [
+    "SIZE",
+    "GRADES",
+    "LEAKINESS",
+    "build",
+    "convolutional_stack",
+    "fold",
+    "unfold",
+    "load",
+    "EIGHT_BIT",
+]
 
 SIZE = 512
 GRADES = 5
@@ -62,12 +76,19 @@ def convolutional_stack(incoming, untie_biases=True, reduction=1, normalize=Fals
             count += 1
             size, stride = (7, 2) if count == 1 else (3, 1)
             network = convolution(
-                network, number // reduction, size, stride=stride,
-                nonlinearity=rectify, untie_biases=untie_biases,
+                network,
+                number // reduction,
+                size,
+                stride=stride,
+                nonlinearity=rectify,
+                untie_biases=untie_biases,
                 W=lasagne.init.Orthogonal(1.0),
-                b=lasagne.init.Constant(_BIAS), name=f"conv{count}")
-        network = layers.MaxPool2DLayer(network, 3, stride=2, ignore_border=True,
-                                        name=f"pool{block}")
+                b=lasagne.init.Constant(_BIAS),
+                name=f"conv{count}",
+            )
+        network = layers.MaxPool2DLayer(
+            network, 3, stride=2, ignore_border=True, name=f"pool{block}"
+        )
     return network
 
 
@@ -75,25 +96,33 @@ def _maxout(incoming, units, name):
     """Dense layer of linear units, and the maximum of every two."""
     layers = lasagne.layers
     dense = layers.DenseLayer(
-        incoming, units, nonlinearity=None, W=lasagne.init.Orthogonal(1.0),
-        b=lasagne.init.Constant(_BIAS), name=name)
+        incoming,
+        units,
+        nonlinearity=None,
+        W=lasagne.init.Orthogonal(1.0),
+        b=lasagne.init.Constant(_BIAS),
+        name=name,
+    )
     return layers.FeaturePoolLayer(dense, 2, name=f"{name}_maxout")
 
 
 def _check(batch_size, size, reduction):
     if batch_size < 2 or batch_size % 2:
-        raise UserError(f"batch_size must be even, since images come in eye "
-                        f"pairs, not {batch_size}")
+        raise UserError(
+            f"batch_size must be even, since images come in eye pairs, not {batch_size}"
+        )
     if size < _LEAST_SIZE:
-        raise UserError(f"size must be at least {_LEAST_SIZE}, so that five "
-                        f"pooling layers leave a neuron, not {size}")
+        raise UserError(
+            f"size must be at least {_LEAST_SIZE}, so that five "
+            f"pooling layers leave a neuron, not {size}"
+        )
     if reduction < 1 or _BLOCKS[0][0] % reduction:
-        raise UserError(f"reduction must divide {_BLOCKS[0][0]}, the fewest "
-                        f"filters of a layer, not {reduction}")
+        raise UserError(
+            f"reduction must divide {_BLOCKS[0][0]}, the fewest filters of a layer, not {reduction}"
+        )
 
 
-def build(batch_size=2, seed=0, size=SIZE, reduction=1, untie_biases=True,
-          normalize=False):
+def build(batch_size=2, seed=0, size=SIZE, reduction=1, untie_biases=True, normalize=False):
     """De Fauw's network, freshly initialized.
 
     Parameters come in the order of his published ones: W and b of each layer,
@@ -136,17 +165,20 @@ def build(batch_size=2, seed=0, size=SIZE, reduction=1, untie_biases=True,
     network = layers.ConcatLayer([network, dimensions], name="with_dimensions")
     # Both eyes of a patient side by side.
     features = network.output_shape[1]
-    network = layers.ReshapeLayer(network, (batch_size // 2, 2 * features),
-                                  name="patients")
+    network = layers.ReshapeLayer(network, (batch_size // 2, 2 * features), name="patients")
     network = layers.DropoutLayer(network, _DROPOUT, name="dropout2")
     network = _maxout(network, _UNITS // reduction, "dense2")
     network = layers.DropoutLayer(network, _DROPOUT, name="dropout3")
     network = layers.DenseLayer(
-        network, 2 * GRADES, nonlinearity=None, W=lasagne.init.Orthogonal(1.0),
-        b=lasagne.init.Constant(_BIAS), name="grades")
+        network,
+        2 * GRADES,
+        nonlinearity=None,
+        W=lasagne.init.Orthogonal(1.0),
+        b=lasagne.init.Constant(_BIAS),
+        name="grades",
+    )
     network = layers.ReshapeLayer(network, (batch_size, GRADES), name="eyes")
-    return layers.NonlinearityLayer(network, lasagne.nonlinearities.softmax,
-                                    name="output")
+    return layers.NonlinearityLayer(network, lasagne.nonlinearities.softmax, name="output")
 
 
 def fold(normalized, plain):
@@ -160,8 +192,10 @@ def fold(normalized, plain):
     normalized, plain : lasagne.layers.Layer
         Output layers, built alike but for ``normalize``; ``plain`` is changed.
     """
-    values = {parameter.name: parameter.get_value()
-              for parameter in lasagne.layers.get_all_params(normalized)}
+    values = {
+        parameter.name: parameter.get_value()
+        for parameter in lasagne.layers.get_all_params(normalized)
+    }
     for layer in layers_of_type(normalized, NormalizedConv2DLayer):
         values[layer.W.name], values[layer.b.name] = layer.folded()
     for parameter in lasagne.layers.get_all_params(plain):
@@ -184,12 +218,18 @@ def unfold(normalized, pixels):
     convolutions = layers_of_type(normalized, NormalizedConv2DLayer)
     images = find_layer(normalized, "images")
     given = T.tensor4("images")
-    inputs = lasagne.layers.get_output([layer.input_layer for layer in convolutions],
-                                       {images: given}, deterministic=True)
-    correlations = [layer.correlate(maps)
-                    for layer, maps in zip(convolutions, inputs)]
-    statistics = function([given], [statistic((0, 2, 3)) for correlation in correlations
-                                    for statistic in (correlation.mean, correlation.var)])
+    inputs = lasagne.layers.get_output(
+        [layer.input_layer for layer in convolutions], {images: given}, deterministic=True
+    )
+    correlations = [layer.correlate(maps) for layer, maps in zip(convolutions, inputs)]
+    statistics = function(
+        [given],
+        [
+            statistic((0, 2, 3))
+            for correlation in correlations
+            for statistic in (correlation.mean, correlation.var)
+        ],
+    )
     for layer in convolutions:
         layer.variance.set_value(layer.variance.get_value() - layer.EPSILON)
     found = statistics(pixels)
@@ -220,5 +260,4 @@ def load(choice, network, path=None):
     if choice in usual:
         weights.load(path or usual[choice], network, expected={"network": "defauw"})
     elif choice != "random":
-        raise UserError(f"unknown weights '{choice}'; choose one of "
-                        f"{', '.join(usual)}, random")
+        raise UserError(f"unknown weights '{choice}'; choose one of {', '.join(usual)}, random")

@@ -6,22 +6,26 @@ its hash, then read by :mod:`cnnviz.networks.safe_pickle`, then held against
 the network, parameter by parameter, and converted once to a weight file of
 this package.
 """
+
 import hashlib
 import os
 from pathlib import Path
 
 import numpy as np
 
-from cnnviz import files
-from cnnviz.backend import lasagne
-from cnnviz.errors import MissingFileError, UserError
 from cnnviz.networks import defauw, weights
-from cnnviz.networks.safe_pickle import Refused as _Refused, Unpickler as _Unpickler
+from cnnviz.networks.safe_pickle import Refused as _Refused
+from cnnviz.networks.safe_pickle import Unpickler as _Unpickler
+from cnnviz.runtime import files
+from cnnviz.runtime.backend import lasagne
+from cnnviz.runtime.errors import MissingFileError, UserError
 
 __all__ = ["SOURCE", "BLOB", "git_blob_sha1", "read", "load", "convert"]
 
-SOURCE = ("https://github.com/JeffreyDF/kaggle_diabetic_retinopathy/raw/77c5781/"
-          "dumps/2015_07_17_123003_PARAMSDUMP.pkl")
+SOURCE = (
+    "https://github.com/JeffreyDF/kaggle_diabetic_retinopathy/raw/77c5781/"
+    "dumps/2015_07_17_123003_PARAMSDUMP.pkl"
+)
 #: What ``git hash-object`` prints for the published file.
 BLOB = "919bd6cc47b3c46c35d63a3732f207ef3916b6ce"
 # The same of the dump beside it, which holds whole Python 2 objects.
@@ -48,8 +52,10 @@ def _what_else(path, found):
     with open(path, "rb") as stream:
         head = stream.read(512).lstrip().lower()
     if found == _FULL_DUMP_BLOB:
-        return ("this is the full dump, 2015_07_17_123003.pkl; take the one whose "
-                "name ends in _PARAMSDUMP.pkl")
+        return (
+            "this is the full dump, 2015_07_17_123003.pkl; take the one whose "
+            "name ends in _PARAMSDUMP.pkl"
+        )
     if head.startswith((b"<!doctype", b"<html")):
         return "this is a web page; save the file itself"
     return "this is another file, or it was truncated or altered"
@@ -61,22 +67,27 @@ def _check_blob(path, expected):
     with files.refusals(path):
         found = git_blob_sha1(path)
     if found != expected:
-        raise UserError(f"{path}: git blob hash {found} instead of {expected}: "
-                        f"{_what_else(path, found)}; {_REMEDY}")
+        raise UserError(
+            f"{path}: git blob hash {found} instead of {expected}: "
+            f"{_what_else(path, found)}; {_REMEDY}"
+        )
 
 
 def _arrays(values):
     """Arrays of an unpickled list."""
     if not isinstance(values, (list, tuple)):
-        raise _Refused(f"holds an object of type {type(values).__name__} instead of "
-                       "a list of arrays")
+        raise _Refused(
+            f"holds an object of type {type(values).__name__} instead of a list of arrays"
+        )
     arrays = [getattr(value, "value", None) for value in values]
     for index, array in enumerate(arrays):
         if not isinstance(array, np.ndarray):
             raise _Refused(f"item {index} of the list is not an array of floats")
         if array.dtype.str[1:] not in ("f4", "f8"):
-            raise _Refused(f"holds an array of type '{array.dtype.str[1:]}' instead of 'f4' "
-                           "or 'f8', float32 or float64")
+            raise _Refused(
+                f"holds an array of type '{array.dtype.str[1:]}' instead of 'f4' "
+                "or 'f8', float32 or float64"
+            )
     return arrays
 
 
@@ -109,19 +120,26 @@ def read(path, blob=BLOB):
     except _Refused as error:
         raise UserError(f"{path}: {error}") from None
     except Exception as error:  # damaged bytes raise nearly anything
-        raise UserError(f"{path}: truncated or not a pickle of arrays ({error}); "
-                        f"{_REMEDY}") from None
+        raise UserError(
+            f"{path}: truncated or not a pickle of arrays ({error}); {_REMEDY}"
+        ) from None
 
 
 def _fill(path, values, network):
     """Set every parameter, or none."""
     parameters = lasagne.layers.get_all_params(network)
     if len(values) != len(parameters):
-        raise UserError(f"{path}: holds {len(values)} arrays, and the network has "
-                        f"{len(parameters)} parameters")
-    weights.fill(parameters, values, [
-        f"{path}: array {index}, for parameter {parameter.name},"
-        for index, parameter in enumerate(parameters)])
+        raise UserError(
+            f"{path}: holds {len(values)} arrays, and the network has {len(parameters)} parameters"
+        )
+    weights.fill(
+        parameters,
+        values,
+        [
+            f"{path}: array {index}, for parameter {parameter.name},"
+            for index, parameter in enumerate(parameters)
+        ],
+    )
 
 
 def load(path, network, blob=BLOB):
@@ -174,6 +192,5 @@ def convert(path, output, network=None, blob=BLOB):
     values = read(path, blob)
     network = defauw.build() if network is None else network
     _fill(path, values, network)
-    weights.save(output, network, {"network": "defauw", "source": SOURCE,
-                                   "git_blob": blob})
+    weights.save(output, network, {"network": "defauw", "source": SOURCE, "git_blob": blob})
     return network

@@ -1,17 +1,17 @@
 """The networks of chapter 5 (thesis section 5.2, Table 5.1), and one with sigmoid units."""
+
 import numpy as np
 
-from cnnviz.backend import lasagne
 from cnnviz.datasets.die360 import CLASSES, SIZE
-from cnnviz.errors import UserError
 from cnnviz.networks.layers import SameConv2DLayer
+from cnnviz.runtime.backend import lasagne
+from cnnviz.runtime.errors import UserError
 
 __all__ = ["NAMES", "CONVOLUTIONAL", "EXTRA", "build"]
 
 FILTERS = 3
 # Convolutional layers before each pooling layer.
-_CONVOLUTIONS = {"c1": [1], "c2": [1, 1], "c3": [1, 1, 1], "c4": [1, 1, 1, 1],
-                 "c9": [3, 3, 3]}
+_CONVOLUTIONS = {"c1": [1], "c2": [1, 1], "c3": [1, 1, 1], "c4": [1, 1, 1, 1], "c9": [3, 3, 3]}
 _HIDDEN = {"d5": 5, "d10": 10, "d20": 20}
 
 CONVOLUTIONAL = tuple(_CONVOLUTIONS)
@@ -19,8 +19,10 @@ NAMES = CONVOLUTIONAL + tuple(_HIDDEN)
 #: Beyond the thesis: a network with saturating units, which section 6 asks about.
 EXTRA = ("c4_sigmoid",)
 # Of convolutions, by the end of a network's name: non-linearity and initial weights.
-_UNITS = {"": (lasagne.nonlinearities.rectify, lasagne.init.HeUniform(gain="relu")),
-          "sigmoid": (lasagne.nonlinearities.sigmoid, lasagne.init.GlorotUniform(4.0))}
+_UNITS = {
+    "": (lasagne.nonlinearities.rectify, lasagne.init.HeUniform(gain="relu")),
+    "sigmoid": (lasagne.nonlinearities.sigmoid, lasagne.init.GlorotUniform(4.0)),
+}
 
 
 def build(name, seed=0):
@@ -51,10 +53,8 @@ def build(name, seed=0):
         For an unknown name.
     """
     architecture, _, units = name.partition("_")
-    if name not in NAMES and not (units and architecture in _CONVOLUTIONS
-                                  and units in _UNITS):
-        raise UserError(f"unknown network '{name}'; choose one of "
-                        + ", ".join(NAMES + EXTRA))
+    if name not in NAMES and not (units and architecture in _CONVOLUTIONS and units in _UNITS):
+        raise UserError(f"unknown network '{name}'; choose one of " + ", ".join(NAMES + EXTRA))
     layers, nonlinearities = lasagne.layers, lasagne.nonlinearities
     # Lasagne's initializers draw from one global generator.
     lasagne.random.set_rng(np.random.RandomState(seed))
@@ -63,11 +63,19 @@ def build(name, seed=0):
         network = _convolutional(network, _CONVOLUTIONS[architecture], *_UNITS[units])
     else:
         network = layers.DenseLayer(
-            network, _HIDDEN[name], nonlinearity=nonlinearities.sigmoid,
-            W=lasagne.init.GlorotUniform(), name="hidden")
-    return layers.DenseLayer(network, CLASSES, W=lasagne.init.GlorotUniform(),
-                             nonlinearity=nonlinearities.softmax,
-                             name="output")
+            network,
+            _HIDDEN[name],
+            nonlinearity=nonlinearities.sigmoid,
+            W=lasagne.init.GlorotUniform(),
+            name="hidden",
+        )
+    return layers.DenseLayer(
+        network,
+        CLASSES,
+        W=lasagne.init.GlorotUniform(),
+        nonlinearity=nonlinearities.softmax,
+        name="output",
+    )
 
 
 def _convolutional(network, blocks, nonlinearity, initial):
@@ -77,7 +85,8 @@ def _convolutional(network, blocks, nonlinearity, initial):
     for block, convolutions in enumerate(blocks, 1):
         for _ in range(convolutions):
             count += 1
-            network = SameConv2DLayer(network, FILTERS, 3, nonlinearity=nonlinearity,
-                                      W=initial, name=f"conv{count}")
+            network = SameConv2DLayer(
+                network, FILTERS, 3, nonlinearity=nonlinearity, W=initial, name=f"conv{count}"
+            )
         network = layers.MaxPool2DLayer(network, 2, name=f"pool{block}")
     return network

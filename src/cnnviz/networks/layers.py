@@ -1,13 +1,21 @@
 """Layers that Lasagne 0.1 lacks, and walks over a network's layers."""
+
 import numpy as np
 
-from cnnviz import inputs
-from cnnviz.backend import T, function, lasagne, theano
-from cnnviz.errors import UserError
-from cnnviz.gpu_layers import check_odd
+from cnnviz.networks import inputs
+from cnnviz.runtime.backend import T, function, lasagne, theano
+from cnnviz.runtime.errors import UserError
+from cnnviz.runtime.gpu_layers import check_odd
 
-__all__ = ["SameConv2DLayer", "NormalizedConv2DLayer", "NeuronLayer", "outputs", "layers_of_type",
-           "pooling_layers", "find_layer"]
+__all__ = [
+    "SameConv2DLayer",
+    "NormalizedConv2DLayer",
+    "NeuronLayer",
+    "outputs",
+    "layers_of_type",
+    "pooling_layers",
+    "find_layer",
+]
 
 
 class SameConv2DLayer(lasagne.layers.Conv2DLayer):
@@ -30,16 +38,20 @@ class SameConv2DLayer(lasagne.layers.Conv2DLayer):
 
     def __init__(self, incoming, num_filters, filter_size, **kwargs):
         check_odd(filter_size)
-        super().__init__(incoming, num_filters, filter_size, pad="same",
-                         **kwargs)
+        super().__init__(incoming, num_filters, filter_size, pad="same", **kwargs)
 
     def correlate(self, input):
         """The cross-correlation, without bias and non-linearity."""
         # Any number of images, whatever the network was built for.
         return T.nnet.conv2d(
-            input, self.W, input_shape=(None, *self.input_shape[1:]),
-            filter_shape=self.get_W_shape(), subsample=self.stride,
-            border_mode="half" if self.pad == "same" else self.pad, filter_flip=False)
+            input,
+            self.W,
+            input_shape=(None, *self.input_shape[1:]),
+            filter_shape=self.get_W_shape(),
+            subsample=self.stride,
+            border_mode="half" if self.pad == "same" else self.pad,
+            filter_flip=False,
+        )
 
     def get_output_for(self, input, **kwargs):
         return self._activated(self.correlate(input))
@@ -65,17 +77,18 @@ class NormalizedConv2DLayer(SameConv2DLayer):
         After ``get_output`` without ``deterministic``: new values of the
         running mean and variance, for the training function.
     """
-    _KEEP = 0.95       # of the running statistics, at each step
+
+    _KEEP = 0.95  # of the running statistics, at each step
     EPSILON = 1e-4
 
     def __init__(self, incoming, num_filters, filter_size, **kwargs):
         super().__init__(incoming, num_filters, filter_size, **kwargs)
         init, shape = lasagne.init.Constant, (num_filters,)
         self.scale = self.add_param(init(1), shape, "scale", regularizable=False)
-        self.mean = self.add_param(init(0), shape, "mean", trainable=False,
-                                   regularizable=False)
-        self.variance = self.add_param(init(1), shape, "variance", trainable=False,
-                                       regularizable=False)
+        self.mean = self.add_param(init(0), shape, "mean", trainable=False, regularizable=False)
+        self.variance = self.add_param(
+            init(1), shape, "variance", trainable=False, regularizable=False
+        )
         self.updates = {}
 
     def get_output_for(self, input, deterministic=False, **kwargs):
@@ -85,11 +98,13 @@ class NormalizedConv2DLayer(SameConv2DLayer):
             mean, variance = activation.mean((0, 2, 3)), activation.var((0, 2, 3))
             self.updates = {
                 old: self._KEEP * old + (1 - self._KEEP) * new
-                for old, new in ((self.mean, mean), (self.variance, variance))}
+                for old, new in ((self.mean, mean), (self.variance, variance))
+            }
         factor = self.scale / T.sqrt(variance + self.EPSILON)
         return self._activated(
             activation * factor.dimshuffle("x", 0, "x", "x")
-            - (mean * factor).dimshuffle("x", 0, "x", "x"))
+            - (mean * factor).dimshuffle("x", 0, "x", "x")
+        )
 
     def normalize_by(self, mean, variance):
         """Take on the statistics of the maps, yet compute the same as before.
@@ -103,19 +118,22 @@ class NormalizedConv2DLayer(SameConv2DLayer):
             Of the cross-correlation of the batch with these filters.
         """
         filters = self.W.get_value()
-        norms = np.sqrt((filters ** 2).sum(axis=(1, 2, 3)))
+        norms = np.sqrt((filters**2).sum(axis=(1, 2, 3)))
         bias = self.b.get_value()
         for parameter, value in (
-                (self.W, filters / norms[:, None, None, None]),
-                (self.b, bias + mean.reshape(-1, *[1] * (bias.ndim - 1))),
-                (self.scale, np.sqrt(variance + self.EPSILON * norms ** 2)),
-                (self.mean, mean / norms), (self.variance, variance / norms ** 2)):
+            (self.W, filters / norms[:, None, None, None]),
+            (self.b, bias + mean.reshape(-1, *[1] * (bias.ndim - 1))),
+            (self.scale, np.sqrt(variance + self.EPSILON * norms**2)),
+            (self.mean, mean / norms),
+            (self.variance, variance / norms**2),
+        ):
             parameter.set_value(value.astype(parameter.dtype))
 
     def folded(self):
         """Weights and biases of the plain layer that computes the same."""
-        scale, mean, variance = (each.get_value() for each in
-                                 (self.scale, self.mean, self.variance))
+        scale, mean, variance = (
+            each.get_value() for each in (self.scale, self.mean, self.variance)
+        )
         factor = scale / np.sqrt(variance + self.EPSILON)
         bias = self.b.get_value()
         shift = (mean * factor).reshape(-1, *[1] * (bias.ndim - 1))
@@ -146,7 +164,7 @@ class NeuronLayer(lasagne.layers.SliceLayer):
 
     def get_output_for(self, input, **kwargs):
         row, column = self._place[0], self._place[1]
-        return input[:, :, row:row + 1, column:column + 1]
+        return input[:, :, row : row + 1, column : column + 1]
 
 
 def outputs(layer, images):
@@ -162,15 +180,14 @@ def outputs(layer, images):
     array, ``(n, ...)``
     """
     below, variables = inputs.input_variables(layer)
-    return function(variables, lasagne.layers.get_output(
-        layer, dict(zip(below, variables)), deterministic=True))(
-            *inputs.as_arrays(layer, images))
+    return function(
+        variables, lasagne.layers.get_output(layer, dict(zip(below, variables)), deterministic=True)
+    )(*inputs.as_arrays(layer, images))
 
 
 def layers_of_type(network, kind):
     """Layers of one class between the inputs and ``network``, in order."""
-    return [layer for layer in lasagne.layers.get_all_layers(network)
-            if isinstance(layer, kind)]
+    return [layer for layer in lasagne.layers.get_all_layers(network) if isinstance(layer, kind)]
 
 
 def pooling_layers(network):

@@ -4,6 +4,7 @@ The Python file is run as code, as ``python FILE.py`` would run it; the paramete
 ``.npz`` file or a pickle, are read without running anything.  docs/own_network.md is a
 worked example.
 """
+
 import contextlib
 import inspect
 import io
@@ -20,10 +21,10 @@ from pathlib import Path
 import numpy as np
 
 import cnnviz
-from cnnviz import files
-from cnnviz.backend import lasagne
-from cnnviz.errors import MissingFileError, UserError
 from cnnviz.networks import layers, safe_pickle, weights
+from cnnviz.runtime import files
+from cnnviz.runtime.backend import lasagne
+from cnnviz.runtime.errors import MissingFileError, UserError
 
 __all__ = ["read", "read_with_mean", "build", "blaming", "named", "fit", "load"]
 
@@ -72,6 +73,7 @@ def read_with_mean(path, choice):
 
 # --- The user's code ------------------------------------------------------------
 
+
 def build(path):
     """Run a Python file and its ``build()``.
 
@@ -96,8 +98,10 @@ def build(path):
         _check_text(path)
         network = _run(path)
     if not isinstance(network, lasagne.layers.Layer):
-        raise UserError(f"{path}: build() returns {type(network).__name__}, not a Lasagne "
-                        f"layer{_advice(network)}")
+        raise UserError(
+            f"{path}: build() returns {type(network).__name__}, not a Lasagne "
+            f"layer{_advice(network)}"
+        )
     return network
 
 
@@ -105,7 +109,8 @@ def _advice(value):
     """What to return instead, where ``build()`` returns several layers."""
     several = value.values() if isinstance(value, dict) else value
     if isinstance(value, (dict, list, tuple)) and any(
-            isinstance(each, lasagne.layers.Layer) for each in several):
+        isinstance(each, lasagne.layers.Layer) for each in several
+    ):
         return "; return the last one of its layers, the output"
     return ""
 
@@ -122,8 +127,9 @@ def _check_text(path):
         else:
             start = error.start
         line = content.count(b"\n", 0, start) + 1
-        raise UserError(f"{path}, line {line}: is not {encoding.upper()}; save the file as "
-                        "UTF-8 text") from None
+        raise UserError(
+            f"{path}, line {line}: is not {encoding.upper()}; save the file as UTF-8 text"
+        ) from None
 
 
 def _first_odd(content):
@@ -163,8 +169,9 @@ def _check_build(path, function):
     except TypeError as error:
         code = getattr(function, "__code__", None)
         line = f", line {code.co_firstlineno}" if code else ""
-        raise UserError(f"{path}{line}: build() is called without arguments, and "
-                        f"{error}; give it a default") from None
+        raise UserError(
+            f"{path}{line}: build() is called without arguments, and {error}; give it a default"
+        ) from None
     except ValueError:  # some built-in that does not say what it takes
         pass
 
@@ -208,14 +215,15 @@ def _place(path, error):
 
 
 def _line(path, error):
-    frames = [(frame.filename, frame.lineno)
-              for frame in traceback.extract_tb(error.__traceback__)]
+    frames = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
     if isinstance(error, SyntaxError) and error.filename:  # it has not come to a frame
         frames.append((error.filename, error.lineno))
-    own = [number for number, (name, _) in enumerate(frames)
-           if _same(name, path)]
-    others = [number for number, (name, _) in enumerate(frames)
-              if not _same(name, path) and _is_users(name, path)]
+    own = [number for number, (name, _) in enumerate(frames) if _same(name, path)]
+    others = [
+        number
+        for number, (name, _) in enumerate(frames)
+        if not _same(name, path) and _is_users(name, path)
+    ]
     if not own and not others:
         return None
     place = f"{path}, line {frames[own[-1]][1]}" if own else str(path)
@@ -232,14 +240,20 @@ def _same(name, path):
 def _is_users(name, path):
     """Whether a source file is the user's, rather than an installed one."""
     name, folder = Path(name).resolve(), path.resolve().parent
-    installed = [Path(cnnviz.__file__).parent, sysconfig.get_path("stdlib"),
-                 sysconfig.get_path("purelib"), sysconfig.get_path("platlib"),
-                 *site.getsitepackages()]
+    installed = [
+        Path(cnnviz.__file__).parent,
+        sysconfig.get_path("stdlib"),
+        sysconfig.get_path("purelib"),
+        sysconfig.get_path("platlib"),
+        *site.getsitepackages(),
+    ]
     return name.is_relative_to(folder) and not any(
-        name.is_relative_to(Path(each).resolve()) for each in installed)
+        name.is_relative_to(Path(each).resolve()) for each in installed
+    )
 
 
 # --- Names ----------------------------------------------------------------------
+
 
 def named(network, path):
     """Name the layers of a network that have no name, by number and kind.
@@ -273,6 +287,7 @@ def named(network, path):
 
 # --- Size of the input ----------------------------------------------------------
 
+
 def fit(layer, images):
     """Make a network take images of this size, one at a time.
 
@@ -304,7 +319,8 @@ def fit(layer, images):
         _reshape(source, above, (None, *images.shape[1:]))
         found = layers.outputs(layer, images)
         if found.shape == (1, *expected.shape) and np.allclose(
-                found[0], expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max()):
+            found[0], expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max()
+        ):
             return 1
     except Exception:  # whatever it is that such a network cannot do
         pass
@@ -323,6 +339,7 @@ def _reshape(source, above, shape):
 
 
 # --- Parameters -----------------------------------------------------------------
+
 
 def load(path, network):
     """Load the parameters of a network of one's own; all of them fit, or none is.
@@ -369,22 +386,30 @@ def _load_archive(path, network):
     parameters = lasagne.layers.get_all_params(network)
     keys = [f"arr_{k}" for k in range(len(parameters))]
     if set(arrays) != set(keys):
-        raise UserError(f"{path}: holds {len(arrays)} arrays ({', '.join(arrays)}), not "
-                        f"{keys[0]} to {keys[-1]}, the network's parameters")
-    weights.fill(parameters, [arrays[key] for key in keys],
-                 [f"{path}: {key} ({parameter})" for key, parameter
-                  in zip(keys, parameters)])
+        raise UserError(
+            f"{path}: holds {len(arrays)} arrays ({', '.join(arrays)}), not "
+            f"{keys[0]} to {keys[-1]}, the network's parameters"
+        )
+    weights.fill(
+        parameters,
+        [arrays[key] for key in keys],
+        [f"{path}: {key} ({parameter})" for key, parameter in zip(keys, parameters)],
+    )
 
 
 def _load_pickle(path, network):
     values, mean = _of_pickle(path, safe_pickle.load(path))
     parameters = lasagne.layers.get_all_params(network)
     if len(values) != len(parameters):
-        raise UserError(f"{path}: holds {len(values)} arrays, and the network has "
-                        f"{len(parameters)} parameters ("
-                        + ", ".join(map(str, parameters)) + ")")
-    weights.fill(parameters, values, [f"{path}: array {k} ({parameter})"
-                                      for k, parameter in enumerate(parameters)])
+        raise UserError(
+            f"{path}: holds {len(values)} arrays, and the network has "
+            f"{len(parameters)} parameters (" + ", ".join(map(str, parameters)) + ")"
+        )
+    weights.fill(
+        parameters,
+        values,
+        [f"{path}: array {k} ({parameter})" for k, parameter in enumerate(parameters)],
+    )
     return mean
 
 
@@ -392,18 +417,19 @@ def _of_pickle(path, content):
     """Parameters, and the mean image or None, of what a pickle holds."""
     mean = None
     if isinstance(content, dict):
-        known = {str(key).lower().replace("_", " "): value
-                 for key, value in content.items()}
+        known = {str(key).lower().replace("_", " "): value for key, value in content.items()}
         mean = next((known[name] for name in _MEANS if known.get(name) is not None), None)
         content = next((known[name] for name in _VALUES if name in known), None)
         if content is None:
-            raise UserError(f"{path}: holds {', '.join(map(str, known)) or 'nothing'}; the "
-                            f"network's parameters are looked for under '{_VALUES[0]}' or "
-                            f"'{_VALUES[1]}'")
+            raise UserError(
+                f"{path}: holds {', '.join(map(str, known)) or 'nothing'}; the "
+                f"network's parameters are looked for under '{_VALUES[0]}' or "
+                f"'{_VALUES[1]}'"
+            )
     if not isinstance(content, (list, tuple)) or not all(
-            isinstance(each, np.ndarray) for each in content):
-        raise UserError(f"{path}: its parameters are no list of arrays; write them with "
-                        f"'{_SAVED}'")
+        isinstance(each, np.ndarray) for each in content
+    ):
+        raise UserError(f"{path}: its parameters are no list of arrays; write them with '{_SAVED}'")
     return list(content), None if mean is None else _mean(path, mean)
 
 
@@ -416,6 +442,7 @@ def _mean(path, value):
     while array.ndim > 3 and len(array) == 1:
         array = array[0]
     if array.ndim not in (0, 1, 3) or not np.isfinite(array).all():
-        raise UserError(f"{path}: its mean image is no array (channels, rows, columns) of "
-                        "finite numbers")
+        raise UserError(
+            f"{path}: its mean image is no array (channels, rows, columns) of finite numbers"
+        )
     return array

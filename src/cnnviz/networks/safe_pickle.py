@@ -6,19 +6,20 @@ lists, tuples, dictionaries, texts and numbers besides.  Whatever else it asks f
 refused and named.  Nothing of the file is executed, and what is read takes no more
 memory than in proportion to the file.
 """
+
 import pickle
 
 import numpy as np
 
-from cnnviz import files
-from cnnviz.errors import UserError
+from cnnviz.runtime import files
+from cnnviz.runtime.errors import UserError
 
 __all__ = ["Refused", "Unpickler", "ARRAYS", "ALL", "load"]
 
-_KINDS = "biuf"            # of NumPy's types: truth values, whole numbers, floats
-_DEEPEST = 32              # containers within containers
-_MOST_STEPS = 1_000_000   # a list or dictionary takes a step, and 60 bytes
-_SLACK = 1 << 20           # bytes
+_KINDS = "biuf"  # of NumPy's types: truth values, whole numbers, floats
+_DEEPEST = 32  # containers within containers
+_MOST_STEPS = 1_000_000  # a list or dictionary takes a step, and 60 bytes
+_SLACK = 1 << 20  # bytes
 
 
 class Refused(UserError):
@@ -28,6 +29,7 @@ class Refused(UserError):
 # --- Stand-ins --------------------------------------------------------------------
 # All are classes with a state of their own, which a file can therefore not put in
 # the place of their methods.
+
 
 class _DataType:
     """Stands in for ``numpy.dtype``: numbers only."""
@@ -103,16 +105,26 @@ class _Ordered:
 
 
 #: Names by which Python 2 and 3 write arrays.
-ARRAYS = {("numpy.core.multiarray", "_reconstruct"): _Array,
-          ("numpy", "ndarray"): _Array,
-          ("numpy", "dtype"): _DataType,
-          ("_codecs", "encode"): _Encoded}
+ARRAYS = {
+    ("numpy.core.multiarray", "_reconstruct"): _Array,
+    ("numpy", "ndarray"): _Array,
+    ("numpy", "dtype"): _DataType,
+    ("_codecs", "encode"): _Encoded,
+}
 #: And further numbers and containers, by any version of NumPy.
-ALL = {**ARRAYS, ("collections", "OrderedDict"): _Ordered,
-       **{(f"numpy.{core}.{module}", name): stand_in for core in ("core", "_core")
-          for module, name, stand_in in (("multiarray", "_reconstruct", _Array),
-                                         ("multiarray", "scalar", _Scalar),
-                                         ("numeric", "_frombuffer", _Buffer))}}
+ALL = {
+    **ARRAYS,
+    ("collections", "OrderedDict"): _Ordered,
+    **{
+        (f"numpy.{core}.{module}", name): stand_in
+        for core in ("core", "_core")
+        for module, name, stand_in in (
+            ("multiarray", "_reconstruct", _Array),
+            ("multiarray", "scalar", _Scalar),
+            ("numeric", "_frombuffer", _Buffer),
+        )
+    },
+}
 
 
 def _check_keys(keys):
@@ -124,6 +136,7 @@ def _check_keys(keys):
 
 # --- Reading ----------------------------------------------------------------------
 
+
 class _Steps(dict):
     """The known steps of a pickle, each counted."""
 
@@ -132,20 +145,34 @@ class _Steps(dict):
     def __getitem__(self, code):
         self.left -= 1
         if self.left < 0:
-            raise Refused(f"takes more than {_MOST_STEPS} steps to read, which no file of "
-                          "arrays does")
+            raise Refused(
+                f"takes more than {_MOST_STEPS} steps to read, which no file of arrays does"
+            )
         return super().__getitem__(code)
 
     def __missing__(self, code):
         if code not in pickle._Unpickler.dispatch:
             raise pickle.UnpicklingError("not a pickle")
-        raise Refused(f"holds something (opcode {bytes([code])!r}) that is neither array, "
-                      "list, tuple, dictionary, text nor number")
+        raise Refused(
+            f"holds something (opcode {bytes([code])!r}) that is neither array, "
+            "list, tuple, dictionary, text nor number"
+        )
 
 
-_UNKNOWN = (pickle.PERSID, pickle.BINPERSID, pickle.EXT1, pickle.EXT2, pickle.EXT4,
-            pickle.OBJ, pickle.NEWOBJ_EX, pickle.EMPTY_SET, pickle.ADDITEMS,
-            pickle.FROZENSET, pickle.NEXT_BUFFER, pickle.READONLY_BUFFER)
+_UNKNOWN = (
+    pickle.PERSID,
+    pickle.BINPERSID,
+    pickle.EXT1,
+    pickle.EXT2,
+    pickle.EXT4,
+    pickle.OBJ,
+    pickle.NEWOBJ_EX,
+    pickle.EMPTY_SET,
+    pickle.ADDITEMS,
+    pickle.FROZENSET,
+    pickle.NEXT_BUFFER,
+    pickle.READONLY_BUFFER,
+)
 
 
 class _Stream:
@@ -172,6 +199,7 @@ class Unpickler(pickle._Unpickler):
     names : dict
         :data:`ARRAYS` or :data:`ALL`.
     """
+
     # Python's own reading: in C, one step can take any memory.
 
     def __init__(self, stream, names=ARRAYS):
@@ -179,22 +207,33 @@ class Unpickler(pickle._Unpickler):
         super().__init__(stream, encoding="latin1")
         self._names = names
         self._left = 2 * stream.length + _SLACK
-        self.dispatch = _Steps((code, step) for code, step in type(self).dispatch.items()
-                               if bytes([code]) not in _UNKNOWN)
+        self.dispatch = _Steps(
+            (code, step)
+            for code, step in type(self).dispatch.items()
+            if bytes([code]) not in _UNKNOWN
+        )
 
     def find_class(self, module, name):
         if (module, name) not in self._names:
-            raise Refused(f"asks for '{module}.{name}', which arrays do not need and which "
-                          "may run code; nothing was loaded")
+            raise Refused(
+                f"asks for '{module}.{name}', which arrays do not need and which "
+                "may run code; nothing was loaded"
+            )
         return self._names[module, name]
 
     def _spend(self, value):
         """Count the memory of what a step made out of what was there."""
         if isinstance(value, _Array):
             value = value.value
-        self._left -= value.nbytes if isinstance(value, np.ndarray) else (
-            len(value) * (1 if isinstance(value, bytes) else 64)
-            if isinstance(value, (bytes, dict)) else 64)
+        self._left -= (
+            value.nbytes
+            if isinstance(value, np.ndarray)
+            else (
+                len(value) * (1 if isinstance(value, bytes) else 64)
+                if isinstance(value, (bytes, dict))
+                else 64
+            )
+        )
         if self._left < 0:
             raise Refused("asks for more memory than a file of its size can need")
 
@@ -203,16 +242,19 @@ class Unpickler(pickle._Unpickler):
     def load_reduce(self):
         super().load_reduce()
         self._spend(self.stack[-1])
+
     dispatch[pickle.REDUCE[0]] = load_reduce
 
     def load_newobj(self):
         super().load_newobj()
         self._spend(self.stack[-1])
+
     dispatch[pickle.NEWOBJ[0]] = load_newobj
 
     def load_inst(self):
         super().load_inst()
         self._spend(self.stack[-1])
+
     dispatch[pickle.INST[0]] = load_inst
 
     def load_build(self):
@@ -220,26 +262,31 @@ class Unpickler(pickle._Unpickler):
             raise Refused("changes what is neither an array nor its type")
         super().load_build()
         self._spend(self.stack[-1])
+
     dispatch[pickle.BUILD[0]] = load_build
 
     def load_setitem(self):
         _check_keys(self.stack[-2:-1])
         super().load_setitem()
+
     dispatch[pickle.SETITEM[0]] = load_setitem
 
     def load_setitems(self):
         _check_keys(self.stack[::2])
         super().load_setitems()
+
     dispatch[pickle.SETITEMS[0]] = load_setitems
 
     def load_dict(self):
         _check_keys(self.stack[::2])
         super().load_dict()
+
     dispatch[pickle.DICT[0]] = load_dict
 
     def load_bytearray8(self):
         """Read it, rather than set so much memory aside as it says."""
         self.append(self.read(int.from_bytes(self.read(8), "little")))
+
     dispatch[pickle.BYTEARRAY8[0]] = load_bytearray8
 
 
@@ -247,8 +294,7 @@ def _plain(value, seen, depth=0):
     """An unpickled value with arrays in the place of their stand-ins."""
     if depth > _DEEPEST:
         raise Refused(f"holds containers in containers, more than {_DEEPEST} deep")
-    if isinstance(value, (_DataType, type)) or (
-            isinstance(value, _Array) and value.value is None):
+    if isinstance(value, (_DataType, type)) or (isinstance(value, _Array) and value.value is None):
         raise Refused("holds an array or a type without values")
     if isinstance(value, _Array):
         return value.value
@@ -293,5 +339,6 @@ def load(path):
         except Exception as error:  # damaged bytes raise nearly anything
             if isinstance(error, OSError):
                 raise
-            raise UserError(f"{path}: truncated or not a pickle of arrays "
-                            f"({type(error).__name__}: {error})") from None
+            raise UserError(
+                f"{path}: truncated or not a pickle of arrays ({type(error).__name__}: {error})"
+            ) from None

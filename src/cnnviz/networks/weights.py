@@ -1,21 +1,43 @@
 """Weight files: named arrays and a description, checked on loading."""
+
 import csv
 import json
 from pathlib import Path
 
 import numpy as np
 
-from cnnviz import files, paths
-from cnnviz.backend import lasagne
-from cnnviz.errors import MissingFileError, UserError
+from cnnviz.runtime import files, paths
+from cnnviz.runtime.backend import lasagne
+from cnnviz.runtime.errors import MissingFileError, UserError
 
-__all__ = ["save", "load", "compress", "expand", "fill", "transfer", "read_metadata",
-           "MANIFEST_COLUMNS", "read_manifest", "write_manifest", "load_fold"]
+__all__ = [
+    "save",
+    "load",
+    "compress",
+    "expand",
+    "fill",
+    "transfer",
+    "read_metadata",
+    "MANIFEST_COLUMNS",
+    "read_manifest",
+    "write_manifest",
+    "load_fold",
+]
 
 METADATA = "metadata"
 STEP = ".step"
-MANIFEST_COLUMNS = ("file", "sha256", "network", "split", "fold", "seed",
-                    "starts", "parameters", "validation_accuracy", "command")
+MANIFEST_COLUMNS = (
+    "file",
+    "sha256",
+    "network",
+    "split",
+    "fold",
+    "seed",
+    "starts",
+    "parameters",
+    "validation_accuracy",
+    "command",
+)
 
 
 def _named_parameters(network):
@@ -63,8 +85,11 @@ def compress(arrays, eight_bit=()):
 
 def expand(arrays):
     """Arrays as they were before :func:`compress`, to its accuracy."""
-    return {name: array * arrays[name + STEP] if name + STEP in arrays else array
-            for name, array in arrays.items() if not name.endswith(STEP)}
+    return {
+        name: array * arrays[name + STEP] if name + STEP in arrays else array
+        for name, array in arrays.items()
+        if not name.endswith(STEP)
+    }
 
 
 def save(path, network, metadata, eight_bit=None):
@@ -81,13 +106,11 @@ def save(path, network, metadata, eight_bit=None):
     eight_bit : collection of str, optional
         Where given, the arrays are compressed; see :func:`compress`.
     """
-    arrays = {name: parameter.get_value()
-              for name, parameter in _named_parameters(network).items()}
+    arrays = {name: parameter.get_value() for name, parameter in _named_parameters(network).items()}
     text = json.dumps(metadata, sort_keys=True)
     if eight_bit is not None:
         arrays = compress(arrays, eight_bit)
-    files.save_arrays(path, eight_bit is not None, **arrays,
-                      **{METADATA: np.array(text)})
+    files.save_arrays(path, eight_bit is not None, **arrays, **{METADATA: np.array(text)})
 
 
 def _remedy(path):
@@ -105,13 +128,17 @@ def _checked(path, expected_sha256):
     if expected_sha256 is not None and Path(path).is_file():
         found = files.sha256(path)
         if found != expected_sha256:
-            raise UserError(f"{path}: SHA-256 {found[:12]}... instead of "
-                            f"{expected_sha256[:12]}..., so the file was "
-                            f"altered or truncated; restore it with '{remedy}'")
+            raise UserError(
+                f"{path}: SHA-256 {found[:12]}... instead of "
+                f"{expected_sha256[:12]}..., so the file was "
+                f"altered or truncated; restore it with '{remedy}'"
+            )
     arrays = files.load_arrays(path, remedy)
     if METADATA not in arrays:
-        raise UserError(f"{path}: no '{METADATA}' entry, so not a weight file "
-                        f"of this package; restore it with '{remedy}'")
+        raise UserError(
+            f"{path}: no '{METADATA}' entry, so not a weight file "
+            f"of this package; restore it with '{remedy}'"
+        )
     return arrays
 
 
@@ -119,8 +146,10 @@ def _description(path, entry):
     try:
         return dict(json.loads(str(entry)))
     except (ValueError, TypeError):
-        raise UserError(f"{path}: its '{METADATA}' is no description by this package; "
-                        f"restore it with '{_remedy(path)}'") from None
+        raise UserError(
+            f"{path}: its '{METADATA}' is no description by this package; "
+            f"restore it with '{_remedy(path)}'"
+        ) from None
 
 
 def read_metadata(path):
@@ -159,15 +188,18 @@ def load(path, network, sha256=None, expected=None):
     arrays = expand(arrays)
     for key, value in (expected or {}).items():
         if metadata.get(key) != value:
-            raise UserError(f"{path}: weights of {key} '{metadata.get(key)}', "
-                            f"not of {key} '{value}'")
+            raise UserError(
+                f"{path}: weights of {key} '{metadata.get(key)}', not of {key} '{value}'"
+            )
     parameters = _named_parameters(network)
     if list(arrays) != list(parameters):
         odd = sorted(set(arrays) ^ set(parameters)) or ["their order"]
-        raise UserError(f"{path}: parameters differ from the network's: "
-                        + ", ".join(odd))
-    fill(list(parameters.values()), [arrays[key] for key in parameters],
-         [f"{path}: parameter {key}" for key in parameters])
+        raise UserError(f"{path}: parameters differ from the network's: " + ", ".join(odd))
+    fill(
+        list(parameters.values()),
+        [arrays[key] for key in parameters],
+        [f"{path}: parameter {key}" for key in parameters],
+    )
     return metadata
 
 
@@ -233,8 +265,7 @@ def transfer(path, network):
     for name, parameter in _named_parameters(network).items():
         value, shape = arrays.get(name), parameter.get_value(borrow=True).shape
         if value is not None and value.ndim == 1 and len(shape) == 3:
-            value = np.broadcast_to(value[:, np.newaxis, np.newaxis],
-                                    (len(value), *shape[1:]))
+            value = np.broadcast_to(value[:, np.newaxis, np.newaxis], (len(value), *shape[1:]))
         if value is None or value.shape != shape:
             left.append(name)
         else:
@@ -259,13 +290,13 @@ def read_manifest(folder):
     """
     path = paths.manifest(folder)
     if not path.is_file():
-        raise MissingFileError(f"{path}: no such file; restore it with "
-                               f"'git checkout -- {path}'")
+        raise MissingFileError(f"{path}: no such file; restore it with 'git checkout -- {path}'")
     with files.reading(path), open(path, newline="", encoding="utf-8") as stream:
         reader = csv.DictReader(stream)
         if tuple(reader.fieldnames or ()) != MANIFEST_COLUMNS:
-            raise UserError(f"{path}: columns {reader.fieldnames} instead of "
-                            f"{list(MANIFEST_COLUMNS)}")
+            raise UserError(
+                f"{path}: columns {reader.fieldnames} instead of {list(MANIFEST_COLUMNS)}"
+            )
         return {row["file"]: row for row in reader}
 
 
@@ -294,5 +325,4 @@ def load_fold(folder, split, network_name, fold, network):
         if key not in rows:
             raise UserError(f"{paths.manifest(folder)}: does not list {key}")
         sha256 = rows[key]["sha256"]
-    return load(path, network, sha256, {"network": network_name,
-                                        "split": split, "fold": fold})
+    return load(path, network, sha256, {"network": network_name, "split": split, "fold": fold})

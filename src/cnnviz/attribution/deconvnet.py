@@ -1,0 +1,292 @@
+"""Deconvolutional networks and guided back-propagation (thesis section 3.1.2).
+
+Both project a feature map of an image down to the image: layer by layer, from
+the feature's layer to the input.
+
+* Max pooling is undone by unpooling: what stands for a window goes to the
+  window's switch, the position of its first maximum, and zero everywhere else.
+  What comes from several windows to one switch is added up.
+* A linear layer (convolution, average pooling, sum, ...) is undone by its
+  transpose, a convolution by filtering with the flipped filters.  Biases play
+  no part downward.
+* The rectifier phi of a layer is undone, from a signal s and from the value x
+  that the layer rectified, by
+
+  - ``phi(s)`` in a deconvolutional network (Zeiler and Fergus 2013,
+    arXiv 1311.2901), which knows nothing of x;
+  - ``phi(phi'(x) s)`` in guided back-propagation (Springenberg et al. 2015,
+    arXiv 1412.6806): the gradient, itself rectified.
+
+  With leakiness 0.5, x = [-3, 2] and s = [1, -1], the gradient is [0.5, -1],
+  the deconvolutional network's [1, -0.5] and the guided [0.5, -0.5].
+
+A non-linearity counts as a rectifier where phi(a x) = a phi(x) for every
+a > 0: ReLU, leaky rectifiers, and no non-linearity at all, which leaves s
+alone.  One that is affine, such as a scaling of the input, is a linear layer.
+For others (sigmoid, tanh, a rectifier with a ceiling, ...) max(0, .) takes phi's
+place downward.  What a layer is, is measured (:mod:`cnnviz.attribution.layer_kinds`).
+
+The downward pass is built from the layers themselves, since Theano 1.0.5
+silently ignores a gradient that is put into an Op afterwards.
+"""
+
+from itertools import product
+from typing import Any, NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+from cnnviz.attribution import layer_kinds
+from cnnviz.attribution.saliency import channel_maximum
+from cnnviz.networks import expressions
+from cnnviz.networks.inputs import (
+    as_arrays,
+    batches,
+    check_features,
+    check_input,
+    check_maps,
+    check_whole,
+    input_variables,
+    precision,
+    reduced_axis,
+)
+from cnnviz.runtime import compiled
+from cnnviz.runtime.backend import T, function, lasagne
+from cnnviz.runtime.errors import UserError
+
+__all__ = ["METHODS", "POSITIONS", "downward_pass", "reconstruction"]
+
+METHODS = ("deconvnet", "guided")
+POSITIONS = ("all", "max")
+# Numbers in the largest maps of one pass, over its reconstructions.
+_PASS_NUMBERS = 2**24
+
+
+class _Stage(NamedTuple):
+    """One layer in the forward pass."""
+
+    inputs: list  #: variables that it reads
+    linear: Any  #: its output before the non-linearity
+    output: Any
+
+
+def _check_choice(what, choice, choices):
+    if choice not in choices:
+        raise UserError(f"unknown {what} '{choice}'; choose one of " + ", ".join(choices))
+
+
+def _check(layer, method, position, wrt):
+    _check_choice("method", method, METHODS)
+    _check_choice("position", position, POSITIONS)
+    check_maps(layer)
+    check_input(layer, wrt)
+
+
+def _nonlinearity(layer):
+    return getattr(layer, "nonlinearity", None) or lasagne.nonlinearities.identity
+
+
+def _linear(layer, inputs):
+    """Output of a layer before its non-linearity, for any number of images."""
+    return expressions.result(layer_kinds.without_nonlinearity(layer), inputs)
+
+
+def _forward(layers, variables):
+    """Stage of every layer, from the variables of the input layers."""
+    stages = {layer: _Stage([], each, each) for layer, each in variables.items()}
+    for layer in layers:
+        if layer not in stages:
+            inputs = [stages[each].output for each in expressions.below(layer)]
+            linear = _linear(layer, inputs)
+            stages[layer] = _Stage(inputs, linear, _nonlinearity(layer)(linear))
+    return stages
+
+
+def _gradient(output, inputs, signal):
+    return T.grad(None, inputs, known_grads={output: signal})
+
+
+def _rectified(method, kind, nonlinearity, linear, signal):
+    """The signal below a non-linearity, from the one above it."""
+    if kind.is_affine:
+        if nonlinearity is lasagne.nonlinearities.identity:
+            return signal
+        return _gradient(nonlinearity(linear), [linear], signal)[0]
+    if method == "guided":
+        [signal] = _gradient(nonlinearity(linear), [linear], signal)
+    return (nonlinearity if kind.is_rectifier else lasagne.nonlinearities.rectify)(signal)
+
+
+def _unpooled(layer, stage, signal, rows):
+    """The signal at the switches, zero elsewhere (thesis pages 19 and 20)."""
+    [maps] = stage.inputs
+    switches = expressions.switches(layer, maps, stage.linear)[rows]
+    frame, place = expressions.framed(layer, maps, 0, rows.shape[0])
+    for number, each in enumerate(expressions.pooling_windows(layer, stage.linear)):
+        frame = T.inc_subtensor(frame[each], signal * T.eq(switches, number))
+    return frame[place]
+
+
+def _downward(layer, kind, stage, signal, rows, method):
+    """Signals for the layers below one, from the signal above it."""
+    if kind.is_max_pooling:
+        return [_unpooled(layer, stage, signal, rows)]
+    signal = _rectified(method, kind, _nonlinearity(layer), stage.linear[rows], signal)
+    inputs = [each[rows] for each in stage.inputs]
+    # The gradient of a linear layer is its transpose, wherever it is taken.
+    return _gradient(_linear(layer, inputs), inputs, signal)
+
+
+def _project(layer, stages, signal, rows, method):
+    """Signals of all layers below ``layer`` from its own."""
+    signals, kinds = {layer: signal}, layer_kinds.of_network(layer)
+    for each in reversed(lasagne.layers.get_all_layers(layer)):
+        if not stages[each].inputs:
+            continue
+        parts = _downward(each, kinds[each], stages[each], signals[each], rows, method)
+        for lower, part in zip(expressions.below(each), parts):
+            # A layer that several read is sent the sum of their signals.
+            signals[lower] = signals[lower] + part if lower in signals else part
+    return signals
+
+
+def _chosen(maps, features, position):
+    """One at the neurons that a reconstruction starts from, else zero."""
+    ours = T.eq(
+        T.arange(maps.shape[1]).dimshuffle("x", 0, "x", "x"), features.dimshuffle(0, "x", "x", "x")
+    )
+    if position == "max":
+        first = T.argmax(maps.flatten(3), axis=2).dimshuffle(0, 1, "x")
+        places = T.arange(maps.shape[2] * maps.shape[3]).dimshuffle("x", "x", 0)
+        ours = ours * T.eq(places, first).reshape(maps.shape)
+    return T.cast(ours, maps.dtype) * T.ones_like(maps)
+
+
+def downward_pass(layer, method="deconvnet", position="all", wrt=0):
+    """Compile the projection of features down to an input.
+
+    Parameters
+    ----------
+    layer, method, position, wrt
+        As for :func:`reconstruction`.
+
+    Returns
+    -------
+    function
+        From one array per input, and for each reconstruction the number of its
+        image and that of its feature (two int32 arrays of one length), to the
+        reconstructions, ``(reconstructions, channels, rows, columns)``.  Images
+        pass forward once, whatever the number of their features.
+
+    Raises
+    ------
+    ValueError
+        As :func:`reconstruction`.
+    """
+    _check(layer, method, position, wrt)
+    below, variables = input_variables(layer)
+    rows, features = T.ivectors("rows", "features")
+    stages = _forward(lasagne.layers.get_all_layers(layer), dict(zip(below, variables)))
+    maps = stages[layer].output[rows]
+    start = _chosen(maps, features, position)
+    if method == "deconvnet":
+        start = start * maps
+    signals = _project(layer, stages, start, rows, method)
+    # Not all inputs matter to a linear network's gradient.
+    return function([*variables, rows, features], signals[below[wrt]], on_unused_input="ignore")
+
+
+def _default_batch(layer, arrays):
+    """So many reconstructions that a pass keeps to the memory set aside."""
+    below, _ = input_variables(layer)
+    shapes = lasagne.layers.get_output_shape(
+        lasagne.layers.get_all_layers(layer),
+        {each: array.shape for each, array in zip(below, arrays)},
+    )
+    return max(1, _PASS_NUMBERS // max(int(np.prod(shape[1:])) for shape in shapes))
+
+
+def reconstruction(
+    layer,
+    images,
+    features=None,
+    method="deconvnet",
+    position="all",
+    batch_size=None,
+    wrt=0,
+    raw=False,
+    progress=False,
+    channel_axis=None,
+):
+    """Project features down to the image (thesis section 3.1.2).
+
+    All other feature maps of the layer are set to zero.  A deconvolutional
+    network starts from the feature's activations, guided back-propagation from
+    a gradient of one, so that without rectifiers it is the gradient of
+    :func:`cnnviz.attribution.saliency.feature_saliency`.
+
+    Parameters
+    ----------
+    layer : lasagne.layers.Layer
+        Any layer with feature maps ``(batch, feature, row, column)``, above
+        layers that are linear but for their non-linearity (convolution, average
+        pooling, sum, normalization by fixed statistics, ...) and max pooling only.
+    images : float32 array, ``(n, channels, rows, columns)``
+        Or one array per input layer, in Lasagne's order.
+    features : int or sequence of int, optional
+        All features when None.
+    method : {"deconvnet", "guided"}
+    position : {"all", "max"}
+        Project the whole feature map, or its maximal neuron alone: the first
+        one, row by row, where several share the maximum, as pooling windows
+        that overlap often do.
+    batch_size : int, optional
+        Reconstructions (an image and a feature each) a pass; does not change
+        the result.  By default, as many as keep every layer's maps within
+        64 MiB in float32.
+    wrt : int
+        Which input is reconstructed.
+    raw : bool
+        Give all channels, instead of the maximum over them.
+    progress : bool
+        Show a progress bar.
+    channel_axis : int, optional
+        As for :func:`cnnviz.attribution.saliency.feature_saliency`.
+
+    Returns
+    -------
+    float32 array, ``(features, n, rows, columns)``
+        With ``raw``, ``(features, n, channels, rows, columns)``.  Of float64
+        for a network in float64.
+
+    Raises
+    ------
+    ValueError
+        For an unknown method or position, a feature that the layer lacks, a
+        layer without feature maps or above one that has no downward pass, or
+        images of the wrong shape or not finite.
+    """
+    _check(layer, method, position, wrt)
+    axis = reduced_axis(layer, wrt, raw, channel_axis)
+    features = np.array(check_features(layer, features), np.int32)
+    arrays = as_arrays(layer, images)
+    if batch_size is None:
+        batch_size = _default_batch(layer, arrays)
+    check_whole("batch_size", batch_size)
+    downward = compiled.of_layer(
+        layer,
+        ("downward", method, position, wrt),
+        lambda: downward_pass(layer, method, position, wrt),
+    )
+    shape = arrays[wrt].shape if axis is None else np.delete(arrays[wrt].shape, axis)
+    out = np.empty((len(features), *shape), precision(layer))
+    # All features of few images, rather than few of many: fewer forward passes.
+    together = max(1, batch_size // max(1, len(features)))
+    passes = list(product(batches(arrays, together), batches([features], batch_size)))
+    for part, some in tqdm(passes, unit=" passes", disable=not progress):
+        batch, chosen = [array[part] for array in arrays], features[some]
+        rows = np.arange(len(batch[0]), dtype=np.int32)
+        values = downward(*batch, np.tile(rows, len(chosen)), np.repeat(chosen, len(rows)))
+        values = values.reshape(len(chosen), len(rows), *values.shape[1:])
+        out[some, part] = channel_maximum(values, None if axis is None else axis + 1)
+    return out

@@ -1,0 +1,5 @@
+"""The cnnviz command."""
+
+from cnnviz.cli.dispatch import main
+
+__all__ = ["main"]

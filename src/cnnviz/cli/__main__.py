@@ -1,0 +1,7 @@
+"""``python -m cnnviz.cli.dispatch``."""
+
+import sys
+
+from cnnviz.cli.dispatch import main
+
+sys.exit(main())

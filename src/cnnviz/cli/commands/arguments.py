@@ -1,0 +1,158 @@
+"""Arguments that several commands share."""
+
+import argparse
+from pathlib import Path
+
+from cnnviz.datasets import splits
+from cnnviz.runtime import files, paths
+
+SPLITS = ("random", "separated")
+FIGURE_SUFFIXES = (".png", ".pdf")
+
+
+def _try_figure(stem):
+    for suffix in FIGURE_SUFFIXES:
+        files.require_writable(stem.with_name(stem.name + suffix))
+
+
+#: What is written, and how that is tried.
+_TRIES = {
+    "file": files.require_writable,
+    "folder": lambda path: files.require_writable(path, folder=True),
+    "figure": _try_figure,
+}
+
+
+class _Written(argparse.Action):
+    """Keeps a path, after trying whether something can be written there."""
+
+    def __init__(self, *args, kind="file", **options):
+        super().__init__(*args, **options)
+        self._try = _TRIES[kind]
+
+    def __call__(self, parser, namespace, value, option=None):
+        self._try(Path(value))
+        setattr(namespace, self.dest, value)
+
+
+def add_written(parser, *names, kind="file", type=Path, **options):
+    """An argument for what a command writes, tried before hours of work.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+    *names : str
+    kind : {"file", "folder", "figure"}
+        A figure is named without suffix.
+    type, **options
+        As for ``add_argument``.
+    """
+    parser.add_argument(*names, action=_Written, kind=kind, type=type, **options)
+
+
+def add_output(parser, text="file to write", kind="file"):
+    """``--output``, always required: no command guesses where to write."""
+    add_written(parser, "-o", "--output", kind=kind, required=True, help=text)
+
+
+def add_figure(parser):
+    """``--output`` of a figure."""
+    add_output(parser, "figure to write, without suffix: .png and .pdf", "figure")
+
+
+def add_run(parser):
+    """``--run``: the description of a finished run."""
+    parser.add_argument(
+        "--run", type=Path, default=paths.RUN, help="configuration and tables of the run"
+    )
+
+
+def add_images(parser):
+    """``--images`` and ``--every``: the rendered data set."""
+    parser.add_argument("--images", type=Path, default=paths.DIE360_IMAGES, help="rendered images")
+    parser.add_argument("--every", type=int, default=1, help="the images are every n-th view only")
+
+
+def add_network(parser):
+    """``--network`` and ``--split``."""
+    parser.add_argument(
+        "--network", required=True, help="c1, c2, c3, c4, c9, d5, d10 or d20; or c4_sigmoid"
+    )
+    parser.add_argument(
+        "--split",
+        choices=SPLITS,
+        default="random",
+        help="random: the thesis's 80/20 split; separated: no "
+        "validation view within 5 degrees of a training view",
+    )
+
+
+def add_fold(parser):
+    """``--network``, ``--split`` and ``--fold``."""
+    add_network(parser)
+    parser.add_argument(
+        "--fold", type=int, default=0, help="0 to 4; -1 is the tuning fold of the random split"
+    )
+
+
+def add_weights(parser):
+    """``--weights``: the folder of weight files."""
+    parser.add_argument(
+        "--weights", type=Path, default=paths.SHIPPED_WEIGHTS, help="folder of weight files"
+    )
+
+
+def add_mirror(parser):
+    """``--mirror``: the folder with copies of external files."""
+    parser.add_argument(
+        "--mirror",
+        type=Path,
+        help="folder with copies of the external files, instead of "
+        "downloading them; else the environment variable "
+        "CNNVIZ_MIRROR names it",
+    )
+
+
+def add_engine(parser):
+    """``--engine`` and ``--device``: what runs the networks."""
+    parser.add_argument(
+        "--engine",
+        default="auto",
+        help="theano (C code), torch (PyTorch), or auto: the "
+        "environment variable CNNVIZ_ENGINE, else torch where it "
+        "is installed",
+    )
+    parser.add_argument(
+        "--device",
+        default="auto",
+        help="cpu, cuda, cuda:n, or auto: the environment variable "
+        "CNNVIZ_DEVICE, else cuda where there is a GPU",
+    )
+
+
+def select_engine(args):
+    """Choose the engine asked for and say in the log which one runs."""
+    from cnnviz.runtime import backend
+
+    backend.select(args.engine, args.device)
+    args.engine, args.device = backend.selected()
+    print(backend.describe(), flush=True)
+
+
+def add_evaluations(parser):
+    """``--evaluations``, ``--networks`` and ``--folds``: what tables read."""
+    parser.add_argument(
+        "--evaluations",
+        type=Path,
+        default=paths.EVALUATIONS,
+        help="folder with SPLIT/NETWORK_foldK.npz",
+    )
+    parser.add_argument("--networks", nargs="+", required=True)
+    parser.add_argument("--folds", type=int, default=5)
+
+
+def split_indices(b, split, fold):
+    """Training and validation indices of a fold, from the views' ``b``."""
+    if split == "random":
+        return splits.random_split(len(b), fold)
+    return splits.separated_split(b, fold)

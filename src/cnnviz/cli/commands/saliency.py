@@ -1,0 +1,74 @@
+"""Saliency maps of every feature of every pooling layer of one network.
+
+Thesis section 3.2.1, aggregated by max and by sum.  Maps of the shown views are
+written, and, measured on many views, what each feature's saliency lies on.
+"""
+
+import numpy as np
+
+from cnnviz.cli.commands import arguments
+from cnnviz.datasets import die360
+from cnnviz.runtime import files
+from cnnviz.runtime.errors import UserError
+
+#: The shown views: the middle of the first cell of each face, 1 to 6.
+SHOWN = [die360.typical_view(face) for face in range(1, die360.CLASSES + 1)]
+# Every how manieth view of the data set the measurement takes.
+MEASURED_STRIDE = 50
+
+
+def add_arguments(parser):
+    parser.add_argument("--network", required=True, help="c1, c2, c3, c4 or c9")
+    parser.add_argument("--fold", type=int, default=0)
+    parser.add_argument(
+        "--measured-stride", type=int, default=MEASURED_STRIDE, help="measure on every n-th view"
+    )
+    arguments.add_images(parser)
+    arguments.add_weights(parser)
+    arguments.add_engine(parser)
+    arguments.add_output(parser, ".npz file to write")
+
+
+def _views(data):
+    """Standardized images of the shown views, rendered anew."""
+    a, b = zip(*SHOWN)
+    shown = die360.render(a, b)
+    return shown, ((shown - data.mean) / data.std)[:, np.newaxis].astype(np.float32)
+
+
+def run(args):
+    from cnnviz.attribution import overlay, saliency
+    from cnnviz.evaluation import concept_lift
+    from cnnviz.networks import die, layers, weights
+
+    arguments.select_engine(args)
+    network = die.build(args.network)
+    pooling = layers.pooling_layers(network)
+    if not pooling:
+        raise UserError(
+            f"network '{args.network}' has no pooling layers; choose "
+            "one of " + ", ".join(die.CONVOLUTIONAL)
+        )
+    data = die360.load(args.images, args.every)
+    weights.load_fold(args.weights, "random", args.network, args.fold, network)
+    pixels, shown = _views(data)
+    measured = slice(None, None, args.measured_stride)
+    masks = concept_lift.concept_masks(die360.regions(data.a[measured], data.b[measured]))
+    out = {"pixels": pixels}
+    for layer in pooling:
+        maps = saliency.feature_maps(layer, shown)
+        # Flat index of the maximal neuron, (views, features).
+        out[f"{layer.name}_neuron"] = maps.reshape(*maps.shape[:2], -1).argmax(2)
+        for aggregate in saliency.AGGREGATES:
+            out[f"{layer.name}_{aggregate}"] = saliency.feature_saliency(
+                layer, shown, aggregate=aggregate
+            )
+            many = overlay.smooth(
+                saliency.feature_saliency(
+                    layer, data.images[measured], aggregate=aggregate, progress=True
+                )
+            )
+            out[f"{layer.name}_{aggregate}_lift"] = np.array(
+                [concept_lift.concept_lift(feature, masks) for feature in many]
+            )
+    files.save_arrays(args.output, **out)

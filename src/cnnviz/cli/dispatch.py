@@ -1,0 +1,176 @@
+"""The cnnviz command: one subcommand for each step of the workflow."""
+
+import argparse
+import importlib
+import signal
+import sys
+import threading
+
+from cnnviz.runtime import errors
+
+# Subcommands; each is a module in cnnviz.cli.commands or cnnviz.thesis.figures, imported only
+# when used, so that --help needs no compiler.
+COMMANDS = {
+    "engine": "say which engine and device run the networks",
+    "render": "render the Die360 images",
+    "die360-facts": "measure the data set and write its data statement",
+    "train": "train one network on one fold",
+    "evaluate": "posteriors of one trained network on its validation images",
+    "table-5-1": "Table 5.1 from the evaluations of all folds",
+    "table-without-leakage": "accuracies on the split without leakage",
+    "text-chapter-4": "numbers in the text of chapter 4 that need no weights",
+    "text-chapter-5": "numbers in the text of chapter 5",
+    "saliency": "saliency maps of every feature of every pooling layer",
+    "neighbours": "how much saliency changes between views one degree apart",
+    "disagreement": "the view whose posteriors differ most from its neighbours'",
+    "die-exemplars": "exemplars of every feature of a network of the die",
+    "table-5-2": "Table 5.2: exemplars of the die's networks, and two claims",
+    "animate": "saliency along a sequence of views one degree apart, as GIF",
+    "exemplar-statistics": "how far exemplars of a network's layers are from data",
+    "table-exemplars": "exemplars beside data: a hypothesis of the thesis in numbers",
+    "visualize": "what a feature looks for in a photograph, in any network",
+    "figure-2-1": "counting the spots of a die with one template",
+    "figure-2-2": "kernels and their responses",
+    "figure-2-3": "a valid convolution",
+    "figure-2-4": "three kinds of pooling",
+    "figure-2-5": "receptive field of a neuron two layers deep",
+    "figure-3-1": "positions of the occluder",
+    "figure-4-1": "macula, fovea and optic disc",
+    "figure-4-2": "non-proliferative retinopathy, annotated",
+    "figure-4-3": "proliferative retinopathy, annotated",
+    "figure-4-4": "De Fauw's network, layer by layer",
+    "figure-4-5": "features of the first pooling layer, trained and random",
+    "figure-4-6": "features of the second pooling layer, trained and random",
+    "figure-4-7": "features of the third pooling layer, trained and random",
+    "figure-4-8": "a microaneurysm detector of the fourth pooling layer",
+    "figure-4-9": "hard exudates confused with the optic disc",
+    "figure-4-10": "the fovea and haemorrhages confused",
+    "figure-4-11": "a detector of glare spots",
+    "figure-4-12": "a feature that detects several signs of retinopathy",
+    "figure-4-13": "a feature that detects an image artefact",
+    "figure-4-14": "an optic disc detector",
+    "figure-4-15": "a microaneurysm detector of the fifth pooling layer",
+    "figure-4-16": "a hard exudate detector of the fifth pooling layer",
+    "figure-4-17": "a haemorrhage detector of the fifth pooling layer",
+    "figure-4-18": "a detector of clusters of haemorrhages",
+    "figure-4-19": "a feature that is not easy to understand",
+    "figure-4-20": "a blood vessel detector of the fifth pooling layer",
+    "figure-4-21": "a feature that is hard to name but indicates disease",
+    "figure-5-1": "accepted and discarded projections",
+    "figure-5-2": "saliency of one feature on two views one degree apart",
+    "figure-5-3": "saliency of the features of the first pooling layers",
+    "figure-5-4": "saliency of the features of the second pooling layers",
+    "figure-5-5": "posteriors of all networks on neighbouring views",
+    "figure-leakage": "accuracy against the angle to the nearest training view",
+    "figure-exemplars": "exemplars of rectifiers and of sigmoid units",
+    "compare": "put reproduced numbers beside the thesis's",
+    "agreement": "how many numbers of a run agree with the recorded ones",
+    "record": "make a finished run's tables the recorded ones",
+    "lock": "who holds the lock of this folder's workflow",
+    "train-fundus": "train De Fauw's network on fundus photographs, a stage at a time",
+    "prepare-photographs": "prepare fundus photographs for De Fauw's network",
+    "mark-concepts": "mark lesions, vessels, disc and artefacts on prepared photographs",
+    "dissect": "the strongest photographs of every feature, overlap with concepts",
+    "localise": "what the saliency of every feature lies on, against chance",
+    "label-features": "what every feature detects: Table 4.1, features of the figures",
+    "label-die360": "trials of the labeller of features, where the truth is known",
+    "fundus-sheets": "saliency of the features of Figures 4.5 to 4.21",
+    "figure-features": "a page for every feature of De Fauw's network",
+    "fundus-exemplars": "exemplars of De Fauw's network from three starts",
+    "figure-4-22": "exemplars of three types of features",
+    "figure-4-23": "an ascent towards an exemplar of a vessel feature",
+    "figure-4-24": "an ascent towards an exemplar of a microaneurysm feature",
+    "figure-4-25": "exemplars from three starts",
+    "figure-4-26": "exemplars of three layers",
+    "evaluate-fundus": "what De Fauw's network says of prepared photographs",
+    "ship-fundus": "fold, compress and copy trained weights to weights/fundus",
+    "table-fundus": "kappa and confusion of De Fauw's network",
+    "drawn-lesions": "drawn lesions beside real ones",
+    "figure-fundus": "drawn fundus photographs beside real ones",
+    "figure-methods": "every visualization method on both experiments",
+    "map-quality": "measure whether every method's maps are right",
+    "table-map-quality": "means and verdicts of 'cnnviz map-quality'",
+    "figure-map-quality": "every method against masks, the network and the others",
+    "convert-defauw": "convert De Fauw's published parameters to a safe file",
+    "ship-weights": "copy trained weights to weights/, with a manifest",
+}
+
+
+class _Formatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Shows defaults, where there are any."""
+
+    def _get_help_string(self, action):
+        if action.default is None:
+            return action.help
+        return super()._get_help_string(action)
+
+
+def _parser():
+    width = max(map(len, COMMANDS)) + 2
+    parser = argparse.ArgumentParser(
+        prog="cnnviz",
+        usage="cnnviz COMMAND ...",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=f"{__doc__.splitlines()[0]}\n\ncommands:\n"
+        + "\n".join(f"  {name:{width}}{text}" for name, text in COMMANDS.items()),
+        epilog="'cnnviz COMMAND --help' explains a command.",
+    )
+    parser.add_argument("command", choices=COMMANDS, help=argparse.SUPPRESS)
+    return parser
+
+
+def _module(command):
+    folder = "thesis.figures" if command.startswith("figure-") else "cli.commands"
+    return importlib.import_module(f"cnnviz.{folder}.{command.replace('-', '_')}")
+
+
+def main(argv=None):
+    """Run a subcommand.
+
+    What a user can put right (:class:`cnnviz.runtime.errors.UserError`, or the operating
+    system refusing to read or write) is one line; ``--debug`` shows its traceback as
+    well.  Any other exception is a fault of the package and keeps its traceback.
+
+    Returns
+    -------
+    int
+        Exit status: 0, 1 after such a line, 130 when interrupted.
+    """
+    argv = sys.argv[1:] if argv is None else list(argv)
+    if threading.current_thread() is threading.main_thread():
+        # So that a terminated run, too, removes its unfinished files.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    command = _parser().parse_args(argv[:1]).command
+    try:
+        module = _module(command)
+        parser = argparse.ArgumentParser(
+            prog=f"cnnviz {command}", description=module.__doc__, formatter_class=_Formatter
+        )
+        module.add_arguments(parser)
+        parser.add_argument(
+            "--debug", action="store_true", help="show the traceback of an error in the input, too"
+        )
+        args = parser.parse_args(argv[1:])
+        del args.debug  # says nothing of the result, so nothing to record
+        module.run(args)
+    except (errors.UserError, OSError) as error:
+        text = _one_line(error)
+        if text is None or "--debug" in argv:
+            raise
+        print(f"cnnviz {command}: {text}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"cnnviz {command}: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _one_line(error):
+    """What to say of an error instead of its traceback, or None to show that."""
+    if isinstance(error, errors.UserError):
+        return str(error)
+    return errors.of_machine(error)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""What features detect, by measurement (thesis section 4.3)."""

@@ -1,0 +1,1 @@
+"""Whether attribution maps are right."""

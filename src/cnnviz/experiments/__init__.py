@@ -1,0 +1,1 @@
+"""What is computed for the thesis's chapters and beyond them."""

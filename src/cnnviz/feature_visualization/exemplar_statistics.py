@@ -1,0 +1,472 @@
+"""How far exemplars are from data: the hypothesis of thesis sections 4.4 and 6.
+
+The thesis could not read its exemplars, and supposes that rectifiers are to
+blame: nothing bounds what they answer, so the optimized input may leave the data
+far behind.  Here the exemplars of a layer are made in three ways and measured:
+
+plain
+    gradient ascent as in the thesis, with nothing to hold the patch;
+sphere
+    the patch's norm held (eq. 3.1) at that of data, in steps of a fixed length,
+    which a gradient that vanishes in saturated units does not stop;
+regularized
+    :func:`.exemplars_regularized.regularized`, with the same norm and steps.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+from cnnviz.feature_visualization import exemplars, exemplars_regularized
+from cnnviz.networks import inputs
+from cnnviz.runtime.backend import T, function, lasagne
+from cnnviz.runtime.errors import UserError
+
+__all__ = [
+    "METHODS",
+    "LEVELS",
+    "DISTANCES",
+    "Data",
+    "Settings",
+    "stratified",
+    "data_of",
+    "kept_steps",
+    "first_reaching",
+    "likeness",
+    "outside",
+    "root_mean_square",
+    "transfer_by_distance",
+    "unit_output",
+    "exemplars_of",
+    "on_sphere",
+    "measures",
+    "early_measures",
+    "of_layer",
+    "positive",
+]
+
+METHODS = ("plain", "sphere", "regularized")
+#: Multiples of the largest activation on data at which an ascent is looked at.
+LEVELS = (1, 2, 10)
+DISTANCES = (
+    1,
+    2,
+    4,
+)  #: pixels, of :data:`cnnviz.feature_visualization.exemplars_regularized.SHIFTS`
+
+
+class Data(NamedTuple):
+    """A sample of the data set, and what is compared with it."""
+
+    images: np.ndarray  #: ``(n, channels, rows, columns)``, standardized
+    mean: np.ndarray  #: of the images, ``(channels, rows, columns)``
+    low: float  #: smallest value
+    high: float  #: largest value
+    square: float  #: root mean square of all values
+
+
+class Settings(NamedTuple):
+    """How far ascents go, and how many there are."""
+
+    steps: int = 1000  #: of plain ascent
+    step_size: float = exemplars.Rule().step_size
+    #: Of regularized ascent, and on the sphere.
+    regularized_steps: int = exemplars_regularized.RULE.steps
+    seeds: int = 3  #: of noise to start from; 2 at least
+
+
+# --- Measures ---------------------------------------------------------------------
+
+
+def stratified(labels, count):
+    """A sample with up to ``count`` members of every class, evenly spaced.
+
+    Parameters
+    ----------
+    labels : int array, ``(n,)``
+        Negative ones are of no class.
+    count : int
+
+    Returns
+    -------
+    int array
+        Indices in ascending order.
+
+    Raises
+    ------
+    ValueError
+        For a count below 1.
+    """
+    if count < 1:
+        raise UserError(f"a sample needs one of each class at least, not {count}")
+    labels = np.asarray(labels)
+    chosen = []
+    for label in np.unique(labels[labels >= 0]):
+        members = np.flatnonzero(labels == label)
+        places = np.linspace(0, len(members) - 1, min(count, len(members)))
+        chosen.append(members[places.round().astype(int)])
+    return np.sort(np.concatenate(chosen))
+
+
+def data_of(images):
+    """A sample with its mean, its range and its root mean square.
+
+    Parameters
+    ----------
+    images : array, ``(n, channels, rows, columns)``
+
+    Returns
+    -------
+    Data
+    """
+    return Data(
+        images,
+        images.mean(axis=0),
+        float(images.min()),
+        float(images.max()),
+        float(root_mean_square(images[np.newaxis])[0]),
+    )
+
+
+def root_mean_square(patches):
+    """Root of the mean square of every row, ``(n, ...)`` to ``(n,)``."""
+    flat = np.asarray(patches, np.float64).reshape(len(patches), -1)
+    return np.sqrt((flat**2).mean(axis=1))
+
+
+def outside(patches, low, high):
+    """Share of each row's values that no data have: below ``low`` or above ``high``.
+
+    Parameters
+    ----------
+    patches : array, ``(n, ...)``
+    low, high : float
+
+    Returns
+    -------
+    array, ``(n,)``
+    """
+    flat = np.reshape(patches, (len(patches), -1))
+    return ((flat < low) | (flat > high)).mean(axis=1)
+
+
+def likeness(patches, others):
+    """Correlation of every row with its counterpart, over pixels and channels.
+
+    Parameters
+    ----------
+    patches, others : arrays, ``(n, ...)``
+
+    Returns
+    -------
+    array, ``(n,)``
+        NaN where a row is constant, or not finite.
+    """
+    first, second = (_centred(each) for each in (patches, others))
+    lengths = np.sqrt((first**2).sum(axis=1) * (second**2).sum(axis=1))
+    return (first * second).sum(axis=1) / np.where(lengths > 0, lengths, np.nan)
+
+
+def _centred(patches):
+    flat = np.asarray(patches, np.float64).reshape(len(patches), -1)
+    return flat - flat.mean(axis=1, keepdims=True)
+
+
+def transfer_by_distance(network, patches, features):
+    """Share of its activation that a shifted exemplar keeps, by distance.
+
+    Parameters
+    ----------
+    network : cnnviz.feature_visualization.exemplars.PatchNetwork
+    patches : array, ``(features, channels, rows, columns)``
+    features : sequence of int
+
+    Returns
+    -------
+    array, ``(distances, features)``
+        Mean over shifts up, down, left and right by :data:`DISTANCES`; NaN
+        where the activation is not positive, or nothing of the patch is left.
+    """
+    found = exemplars_regularized.transfer(network, patches, features)
+    found = found.reshape(len(features), len(DISTANCES), -1).mean(axis=2).T
+    found[np.array(DISTANCES) >= min(network.shape[1:])] = np.nan
+    return found
+
+
+def unit_output(layer):
+    """What a layer's units make of a linear activation.
+
+    Parameters
+    ----------
+    layer : lasagne.layers.Layer
+        Such that :func:`cnnviz.feature_visualization.exemplars.patch_network` takes it.
+
+    Returns
+    -------
+    function
+        From an array to one of the same shape: the last non-linearity.
+    """
+    identity = lasagne.nonlinearities.identity
+    for each in reversed(lasagne.layers.get_all_layers(layer)):
+        found = getattr(each, "nonlinearity", identity)
+        if found is not identity or isinstance(each, lasagne.layers.Conv2DLayer):
+            break
+    values = T.vector("activations")
+    compute = function([values], found(values))
+    return lambda array: compute(np.ravel(array).astype(values.dtype)).reshape(np.shape(array))
+
+
+# --- The way up -------------------------------------------------------------------
+
+
+def kept_steps(steps):
+    """Steps to keep patches of: each of the first ten, then every eighth further on.
+
+    Parameters
+    ----------
+    steps : int
+        The last.
+
+    Returns
+    -------
+    tuple of int
+        From 0 to ``steps``.
+    """
+    kept = [0]
+    while kept[-1] < steps:
+        kept.append(min(kept[-1] + max(1, kept[-1] // 8), steps))
+    return tuple(kept)
+
+
+def first_reaching(activations, levels):
+    """Where activations first reach a level.
+
+    Parameters
+    ----------
+    activations : array, ``(features, steps)``
+        NaN after a feature's stop.
+    levels : array, ``(features,)``
+
+    Returns
+    -------
+    int array, ``(features,)``
+        -1 where none does.
+    """
+    there = activations >= np.asarray(levels)[:, np.newaxis]
+    return np.where(there.any(axis=1), there.argmax(axis=1), -1)
+
+
+def early_measures(activations, iterates, kept, start, maxima, levels=LEVELS):
+    """How an ascent's iterates depart from its start (Figs. 4.23 and 4.24).
+
+    Parameters
+    ----------
+    activations : array, ``(features, steps + 1)``
+        NaN after a feature's stop.
+    iterates : array, ``(features, kept, channels, rows, columns)``
+    kept : int array, ``(kept,)``
+        Steps that the iterates are of.
+    start : array, ``(features, channels, rows, columns)``
+    maxima : array, ``(features,)``
+        Largest linear activation on data; NaN where it is not positive.
+    levels : sequence of float
+        Multiples of the maxima.
+
+    Returns
+    -------
+    dict of arrays, ``(levels, features)``
+        ``likeness`` to the start and ``reached``, of the first kept iterate
+        that activates the feature by as much; NaN where none does.  And
+        ``patches`` of these, ``(levels, features, channels, rows, columns)``.
+    """
+    activations = activations[:, kept]
+    rows = np.arange(len(maxima))
+    out = {"likeness": [], "reached": [], "patches": []}
+    for level in levels:
+        place = first_reaching(activations, level * maxima)
+        never = place < 0
+        patches = iterates[rows, place].copy()
+        patches[never] = np.nan
+        out["patches"].append(patches)
+        out["likeness"].append(likeness(patches, start))
+        out["reached"].append(np.where(never, np.nan, activations[rows, place]))
+    return {name: np.stack(values) for name, values in out.items()}
+
+
+# --- Exemplars --------------------------------------------------------------------
+
+
+def exemplars_of(network, data, strongest, features, settings, progress=False):
+    """Exemplars of a layer in three ways, from several starting points.
+
+    Parameters
+    ----------
+    network : cnnviz.feature_visualization.exemplars.PatchNetwork
+    data : Data
+    strongest : array, ``(features, channels, rows, columns)``
+        What activates the features most in the sample.
+    features : sequence of int
+    settings : Settings
+    progress : bool
+        Show progress bars.
+
+    Returns
+    -------
+    dict
+        From each of :data:`METHODS` to a :class:`cnnviz.feature_visualization.exemplars.Exemplars`
+        of all features from one start, then from the next.  Plain and on the
+        sphere: from the strongest patch, from the mean image, and from the
+        noise of each seed; plain ones have iterates.  Regularized: each seed.
+    """
+    norm = data.square * np.sqrt(np.prod(network.shape))
+    starts = np.concatenate(
+        [
+            strongest,
+            exemplars.start_mean(network, data.mean, features),
+            *(exemplars.start_noise(network, features, seed) for seed in range(settings.seeds)),
+        ]
+    )
+    rows = np.tile(features, len(starts) // len(features))
+    free = exemplars.Rule(settings.steps, settings.step_size, keep=kept_steps(settings.steps))
+    held = exemplars_regularized.RULE._replace(steps=settings.regularized_steps, norm=norm)
+    seeds = [
+        exemplars_regularized.regularized(network, features, seed, held, progress=progress)
+        for seed in range(settings.seeds)
+    ]
+    return {
+        "plain": exemplars.maximize(network, starts, rows, free, progress=progress),
+        "sphere": on_sphere(network, starts, rows, held, progress=progress),
+        "regularized": exemplars.Exemplars(*map(np.concatenate, zip(*seeds))),
+    }
+
+
+def on_sphere(network, patches, features, rule, batch_size=exemplars.BATCH_SIZE, progress=False):
+    """Exemplars by ascent along gradients scaled to a mean square of 1.
+
+    Parameters
+    ----------
+    network : cnnviz.feature_visualization.exemplars.PatchNetwork
+    patches : array, ``(n, channels, rows, columns)``
+        To start from.
+    features : array, ``(n,)``
+    rule : cnnviz.feature_visualization.exemplars.Rule
+        With a norm.
+    batch_size : int
+        Patches a pass; does not change the result.
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    cnnviz.feature_visualization.exemplars.Exemplars
+        Patches are the best of all steps.
+    """
+    climbs = []
+    for part in tqdm(inputs.batches([patches], batch_size), unit=" batches", disable=not progress):
+        activate = exemplars.checked(network, features[part])
+
+        def evaluate(values, rows, step):
+            activations, gradients = activate(values, rows, step)
+            return activations, exemplars.rescaled(gradients, np.sqrt(gradients[0].size))
+
+        climbs.append(exemplars.ascend(evaluate, patches[part], rule.checked()))
+    return exemplars.joined(climbs, features)
+
+
+def measures(network, data, strongest, found, seeds):
+    """Measures of exemplars that one method made.
+
+    Parameters
+    ----------
+    network : cnnviz.feature_visualization.exemplars.PatchNetwork
+    data : Data
+    strongest : array, ``(features, channels, rows, columns)``
+    found : cnnviz.feature_visualization.exemplars.Exemplars
+        Of all features from one start, then from the next: ``runs`` in all.
+    seeds : int
+        The last ``seeds`` runs differ in their noise alone.
+
+    Returns
+    -------
+    dict of arrays
+        ``reached``, ``square`` (root mean square, over that of data),
+        ``outside`` and ``likeness`` to the strongest patch, ``(runs,
+        features)``; ``transfer``, ``(distances, runs, features)``;
+        ``diversity`` of the seeds, ``(features,)``.
+    """
+    count = len(strongest)
+    others = np.tile(strongest, (len(found.patches) // count, 1, 1, 1))
+    values = {
+        "reached": found.reached,
+        "square": root_mean_square(found.patches) / data.square,
+        "outside": outside(found.patches, data.low, data.high),
+        "likeness": likeness(found.patches, others),
+    }
+    transfer = transfer_by_distance(network, found.patches, found.features)
+    runs = found.patches.reshape(-1, *strongest.shape)
+    return {
+        **{name: each.reshape(-1, count) for name, each in values.items()},
+        "transfer": transfer.reshape(len(DISTANCES), -1, count),
+        "diversity": exemplars_regularized.diversity(runs[-seeds:]),
+    }
+
+
+def of_layer(layer, data, features=None, settings=Settings(), progress=False):
+    """Everything that is measured of a layer's exemplars.
+
+    Parameters
+    ----------
+    layer : lasagne.layers.Layer
+    data : Data
+    features : sequence of int, optional
+        All features when None.
+    settings : Settings
+    progress : bool
+        Show progress bars.
+
+    Returns
+    -------
+    dict of arrays
+        ``features``; ``maximum``, the largest linear activation on data, and
+        ``output_maximum``, what a unit makes of it, ``(features,)``;
+        ``strongest``, ``(features, channels, rows, columns)``; the measures of
+        each method, such as ``plain_reached``, with its units' ``_output`` and
+        ``_patches``, ``(runs, features, channels, rows, columns)``; and of the
+        iterates from the strongest patch ``early_likeness``, ``early_reached``
+        and ``early_patches``.
+
+    Raises
+    ------
+    ValueError
+        For fewer than two seeds, or as :func:`cnnviz.feature_visualization.exemplars.maximize`.
+    """
+    network = exemplars.patch_network(layer)
+    features = inputs.check_features(layer, features)
+    maxima = exemplars.start_maximum(network, data.images, features, 8, progress)
+    made = exemplars_of(network, data, maxima.patches, features, settings, progress)
+    output = unit_output(layer)
+    out = {
+        "features": np.array(features),
+        "maximum": maxima.activations,
+        "output_maximum": output(maxima.activations),
+        "strongest": maxima.patches,
+    }
+    for name, found in made.items():
+        each = measures(network, data, maxima.patches, found, settings.seeds)
+        each.update(
+            output=output(each["reached"]), patches=found.patches.reshape(-1, *maxima.patches.shape)
+        )
+        out.update({f"{name}_{key}": value for key, value in each.items()})
+    early = early_measures(
+        *(value[: len(features)] for value in (made["plain"].activations, made["plain"].iterates)),
+        made["plain"].kept,
+        maxima.patches,
+        positive(maxima.activations),
+    )
+    return {**out, **{f"early_{key}": value for key, value in early.items()}}
+
+
+def positive(values):
+    """Values with NaN in the place of those that are not positive."""
+    return np.where(np.asarray(values) > 0, values, np.nan)

@@ -1,9 +1,0 @@
-"""Figure 4.12: a feature that detects several signs of retinopathy."""
-from cnnviz.figures import fundus_sheet
-
-FIGURE = "4.12"
-add_arguments = fundus_sheet.add_arguments
-
-
-def run(args):
-    fundus_sheet.run(args, FIGURE)

@@ -1,9 +1,0 @@
-"""Figure 4.19: a feature that is not easy to understand."""
-from cnnviz.figures import fundus_sheet
-
-FIGURE = "4.19"
-add_arguments = fundus_sheet.add_arguments
-
-
-def run(args):
-    fundus_sheet.run(args, FIGURE)

@@ -1,9 +1,0 @@
-"""Figure 4.20: a blood vessel detector of the fifth pooling layer."""
-from cnnviz.figures import fundus_sheet
-
-FIGURE = "4.20"
-add_arguments = fundus_sheet.add_arguments
-
-
-def run(args):
-    fundus_sheet.run(args, FIGURE)

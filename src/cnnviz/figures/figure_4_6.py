@@ -1,9 +1,0 @@
-"""Figure 4.6: features of the second pooling layer, trained and random."""
-from cnnviz.figures import fundus_sheet
-
-FIGURE = "4.6"
-add_arguments = fundus_sheet.add_arguments
-
-
-def run(args):
-    fundus_sheet.run(args, FIGURE)

@@ -1,9 +1,0 @@
-"""Figure 4.8: a microaneurysm detector of the fourth pooling layer."""
-from cnnviz.figures import fundus_sheet
-
-FIGURE = "4.8"
-add_arguments = fundus_sheet.add_arguments
-
-
-def run(args):
-    fundus_sheet.run(args, FIGURE)

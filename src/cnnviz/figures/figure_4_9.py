@@ -1,9 +1,0 @@
-"""Figure 4.9: hard exudates confused with the optic disc."""
-from cnnviz.figures import fundus_sheet
-
-FIGURE = "4.9"
-add_arguments = fundus_sheet.add_arguments
-
-
-def run(args):
-    fundus_sheet.run(args, FIGURE)

@@ -1,0 +1,455 @@
+"""What every method is given: a layer of a network, and images for its inputs.
+
+A network may have several inputs; every method takes one array for each, in
+Lasagne's order, and computes in the type of the network's parameters.
+"""
+
+import copy
+import operator
+
+import numpy as np
+
+from cnnviz.runtime.arrays import as_array, host, numbers
+from cnnviz.runtime.backend import T, lasagne, theano
+from cnnviz.runtime.errors import UserError
+
+__all__ = [
+    "label",
+    "precision",
+    "input_variables",
+    "as_arrays",
+    "check_input",
+    "check_maps",
+    "check_units",
+    "check_pictures",
+    "check_features",
+    "check_whole",
+    "channel_axis",
+    "reduced_axis",
+    "batches",
+    "linear",
+]
+
+
+def label(layer):
+    """What messages call a layer: its name, or its kind."""
+    return layer.name or type(layer).__name__
+
+
+def precision(layer):
+    """Floating point type of a network: that of its parameters.
+
+    Returns
+    -------
+    str
+        ``"float32"`` or ``"float64"``; Theano's ``floatX`` without parameters.
+    """
+    parameters = lasagne.layers.get_all_params(layer)
+    return parameters[0].dtype if parameters else theano.config.floatX
+
+
+def input_variables(layer):
+    """Input layers below ``layer`` and fresh variables for them.
+
+    Returns
+    -------
+    list of lasagne.layers.InputLayer, list of Theano variables
+
+    Raises
+    ------
+    UserError
+        For a network that begins with a shape instead of an input layer, or with one
+        that computes something.
+    """
+    for each in lasagne.layers.get_all_layers(layer):
+        if each is None or _stands_on_a_shape(each):
+            raise UserError(
+                f"layer '{label(layer)}': the network begins with a shape instead "
+                "of a layer; begin it with lasagne.layers.InputLayer(shape)"
+            )
+    below = [
+        each
+        for each in lasagne.layers.get_all_layers(layer)
+        if isinstance(each, lasagne.layers.InputLayer)
+    ]
+    for each in below:
+        _check_plain(each)
+    dtype = precision(layer)
+    return below, [T.TensorType(dtype, (False,) * len(each.shape))(each.name) for each in below]
+
+
+def as_arrays(layer, images):
+    """One checked array for each input of a network.
+
+    Parameters
+    ----------
+    layer : lasagne.layers.Layer
+    images : array, or list of arrays
+        ``(n, ...)`` each; a single array for a network with one input.  What NumPy can
+        read as numbers does as well: nested lists, tensors of PyTorch.
+
+    Returns
+    -------
+    list of arrays, in the network's :func:`precision`
+
+    Raises
+    ------
+    UserError
+        For a wrong number of arrays, a wrong shape, different numbers of
+        images, none at all, or values that are not finite.
+    """
+    below, _ = input_variables(layer)
+    images = _separate(images, below)
+    if len(images) != len(below):
+        raise UserError(f"the network has {len(below)} inputs and {len(images)} arrays were given")
+    arrays = [
+        _checked(_numbers(array, each), each, precision(layer))
+        for array, each in zip(images, below)
+    ]
+    if not len(arrays[0]):
+        raise UserError("no images were given")
+    if len({len(array) for array in arrays}) > 1:
+        raise UserError(
+            "the inputs differ in their number of images: "
+            + ", ".join(str(len(array)) for array in arrays)
+        )
+    return arrays
+
+
+def _check_plain(source):
+    """An input layer's own expression would be lost with the variable that it is given."""
+    if getattr(source.input_var, "owner", None) is not None:
+        raise UserError(
+            f"input '{label(source)}' is computed: its input_var is {source.input_var}, which "
+            "would be left out; build the InputLayer on a variable alone and compute in a "
+            "layer above it, such as NonlinearityLayer(source, lambda x: x / 255), or in the "
+            "images"
+        )
+
+
+def _stands_on_a_shape(layer):
+    below = getattr(layer, "input_layers", None) or [getattr(layer, "input_layer", layer)]
+    return any(each is None for each in below)
+
+
+def _separate(images, below):
+    """One thing for each input, of whatever images were given as."""
+    if not isinstance(images, (list, tuple)):
+        return [images]
+    if len(below) > 1:
+        return list(images)
+    # A list of arrays for inputs, or images as nested lists.
+    try:
+        for_inputs = images and np.ndim(host(images[0])) == len(below[0].shape)
+    except ValueError:  # ragged
+        for_inputs = False
+    return list(images) if for_inputs else [images]
+
+
+def _numbers(array, layer):
+    return numbers(
+        array, f"input '{label(layer)}': expected an array of numbers of shape {layer.shape}"
+    )
+
+
+def _checked(array, layer, dtype):
+    """Numbers of a network's type, in an array of their own if they must be converted.
+
+    Kernels count on an array that is laid out row by row in the processor's byte
+    order and that PyTorch may share.
+    """
+    expected = layer.shape
+    if array.ndim != len(expected) or any(
+        want is not None and want != have for want, have in zip(expected[1:], array.shape[1:])
+    ):
+        raise UserError(
+            f"input '{label(layer)}' has shape {expected}, not "
+            f"{array.shape}; None stands for any number"
+        )
+    with np.errstate(over="ignore"):  # found below
+        array = np.require(array, dtype, ["C", "ALIGNED", "WRITEABLE"])
+    if not np.isfinite(array).all():
+        raise UserError(f"input '{label(layer)}' holds values that are not finite in {array.dtype}")
+    return array
+
+
+def check_input(layer, wrt):
+    """Raise a UserError unless a network has an input of that number."""
+    below, _ = input_variables(layer)
+    if isinstance(wrt, bool) or not hasattr(wrt, "__index__") or not 0 <= wrt < len(below):
+        raise UserError(f"the network has inputs 0 to {len(below) - 1}, not {wrt}")
+
+
+def check_maps(layer):
+    """Raise a UserError unless a layer has feature maps."""
+    shape = layer.output_shape
+    if len(shape) != 4:
+        raise UserError(
+            f"layer '{label(layer)}' gives {len(shape)}-dimensional "
+            "output; feature maps are (batch, feature, row, column)"
+            + (
+                "; its units have methods of their own (unit_saliency, output_occlusion)"
+                if len(shape) == 2
+                else ""
+            )
+        )
+
+
+def check_units(layer):
+    """Raise a UserError unless a layer has output units."""
+    if len(layer.output_shape) != 2:
+        raise UserError(
+            f"layer '{label(layer)}' has outputs of shape {layer.output_shape}, not (batch, unit)"
+        )
+
+
+def check_pictures(layer, wrt, purpose):
+    """Raise a UserError unless an input takes ``(batch, channel, row, column)``.
+
+    Parameters
+    ----------
+    purpose : str
+        What needs such an input, for the message.
+    """
+    source = input_variables(layer)[0][wrt]
+    if len(source.shape) != 4:
+        raise UserError(
+            f"{purpose} needs images (batch, channel, row, column), and input "
+            f"'{label(source)}' has shape {source.shape}"
+        )
+    axis = channel_axis(layer, wrt)
+    if axis != 1:
+        raise UserError(
+            f"{purpose} needs images (batch, channel, row, column), and input "
+            f"'{label(source)}' of shape {source.shape} has its channels "
+            + ("nowhere" if axis is None else f"on axis {axis}")
+            + "; let the network begin behind its DimshuffleLayer"
+        )
+
+
+#: Layers that leave every axis where it is.
+_IN_PLACE = (
+    "NonlinearityLayer",
+    "DropoutLayer",
+    "GaussianNoiseLayer",
+    "PadLayer",
+    "BatchNormLayer",
+    "BiasLayer",
+    "ScaleLayer",
+    "StandardizationLayer",
+    "ParametricRectifierLayer",
+    "ExpressionLayer",
+)
+#: Layers that take channels on axis 1.
+_CHANNELS_FIRST = (
+    "BaseConvLayer",
+    "Conv1DLayer",
+    "Conv2DLayer",
+    "Conv3DLayer",
+    "Pool1DLayer",
+    "Pool2DLayer",
+    "Pool3DLayer",
+    "NINLayer",
+    "FeaturePoolLayer",
+    "LocalResponseNormalization2DLayer",
+)
+
+
+#: Layers that take them on axis 2, behind time.
+_TIME_FIRST = ("CustomRecurrentLayer", "RecurrentLayer", "LSTMLayer", "GRULayer")
+
+
+def channel_axis(layer, wrt=0, given=None):
+    """Axis of an input's channels, by the layers that read it.
+
+    Lasagne's convolutions take channels on axis 1, recurrent layers on axis 2; a
+    DimshuffleLayer may bring them there from elsewhere, or make them.  Inputs count as
+    ``(batch, channel, ...)`` when nothing says otherwise; only of one of three dimensions
+    that is reshaped, perhaps a picture without channels, the axis cannot be told.
+
+    Parameters
+    ----------
+    layer : lasagne.layers.Layer
+    wrt : int
+        Which input.
+    given : int, optional
+        The axis, for inputs of which it cannot be told; 0 is the images'.
+
+    Returns
+    -------
+    int or None
+        None where images have no channels.
+
+    Raises
+    ------
+    UserError
+        For an axis that the input lacks, or where none is given and it cannot be told.
+    """
+    source = input_variables(layer)[0][wrt]
+    dimensions = len(source.shape)
+    if given is not None:
+        if (
+            isinstance(given, bool)
+            or not hasattr(given, "__index__")
+            or not (0 < given < dimensions)
+        ):
+            raise UserError(
+                f"channel_axis must lie between 1 and {dimensions - 1} for input "
+                f"'{label(source)}' of shape {source.shape}, not {given}"
+            )
+        return int(given)
+    if dimensions < 3:
+        return None
+    told = {_told(each, layer) for each in _readers(source, layer)} - {"nothing"}
+    if len(told) == 1 and told != {"unknown"}:
+        return told.pop()
+    if not told:
+        return 1
+    raise UserError(
+        f"input '{label(source)}' of shape {source.shape}: the network does not "
+        "tell which axis its channels are on; give channel_axis, or ask for the "
+        "raw gradient"
+    )
+
+
+def reduced_axis(layer, wrt=0, raw=False, given=None):
+    """Axis of an input over which a map of its pixels is the maximum.
+
+    Parameters
+    ----------
+    layer, wrt, given
+        As for :func:`channel_axis`.
+    raw : bool
+        Maps keep all channels.
+
+    Returns
+    -------
+    int or None
+        None where there is nothing to take the maximum over.
+
+    Raises
+    ------
+    UserError
+        For an input without channels unless ``raw``; as :func:`channel_axis`.
+    """
+    if raw:
+        return None
+    source = input_variables(layer)[0][wrt]
+    if len(source.shape) < 3 and given is None:
+        raise UserError(
+            f"input '{label(source)}' has no channels to take the maximum of, as "
+            f"its shape is {source.shape}; ask for the raw gradient"
+        )
+    return channel_axis(layer, wrt, given)
+
+
+def _readers(source, top):
+    return [
+        each
+        for each in lasagne.layers.get_all_layers(top)
+        if source in (getattr(each, "input_layers", None) or [getattr(each, "input_layer", None)])
+    ]
+
+
+def _told(reader, top):
+    """Axis of the channels that a layer's kind tells of its input, "nothing" or "unknown"."""
+    kinds = {kind.__name__ for kind in type(reader).__mro__}
+    if kinds & set(_CHANNELS_FIRST):
+        return 1
+    if kinds & set(_TIME_FIRST):
+        return 2
+    if "ReshapeLayer" in kinds and len(reader.input_shape) == 3:
+        return "unknown"
+    if "DimshuffleLayer" in kinds:
+        axis = reader.pattern[1] if len(reader.pattern) > 1 else "x"
+        return axis if isinstance(axis, int) else None
+    if kinds & set(_IN_PLACE):
+        told = {_told(each, top) for each in _readers(reader, top)} - {"nothing"}
+        return told.pop() if len(told) == 1 else "nothing"
+    return "nothing"
+
+
+def check_whole(name, value, least=1):
+    """A whole number, of at least ``least`` where that is given, or a UserError."""
+    try:
+        value = operator.index(value)
+    except TypeError:
+        raise UserError(f"{name} must be a whole number, not {value!r}") from None
+    if least is not None and value < least:
+        raise UserError(f"{name} must be at least {least}, not {value}")
+    return value
+
+
+def check_features(layer, features=None):
+    """Features (or units) of a layer as a list; all of them for None.
+
+    Parameters
+    ----------
+    layer : lasagne.layers.Layer
+    features : int, sequence of int, or sequence of bool with one for each, optional
+        Numbers, or a mask as NumPy takes it.
+
+    Raises
+    ------
+    UserError
+        For none at all, a feature that the layer lacks, or what is neither whole
+        numbers nor a mask.
+    """
+    count = layer.output_shape[1]
+    if features is None:
+        return list(range(count))
+    kind = f"features and units are whole numbers, or a mask of {count} truth values; "
+    try:
+        chosen = as_array(features)
+    except Exception:  # ragged lists, for example
+        chosen = np.empty((0, 0))
+    if not chosen.size and chosen.ndim < 2:
+        raise UserError("no features were chosen; None stands for all of them")
+    if chosen.ndim > 1 or chosen.dtype.kind not in "biu":
+        raise UserError(kind + f"not {features!r}")
+    if chosen.dtype.kind == "b":
+        if chosen.shape != (count,):
+            raise UserError(kind + f"not {chosen.size} of them")
+        chosen = np.flatnonzero(chosen)
+        if not len(chosen):
+            raise UserError("no features were chosen: the mask is False everywhere")
+    found = [int(each) for each in np.atleast_1d(chosen)]
+    for each in found:
+        if not 0 <= each < count:
+            raise UserError(f"layer '{label(layer)}' has features 0 to {count - 1}, not {each}")
+    return found
+
+
+def batches(arrays, batch_size):
+    """Slices of at most ``batch_size`` images."""
+    check_whole("batch_size", batch_size)
+    for start in range(0, len(arrays[0]), batch_size):
+        yield slice(start, start + batch_size)
+
+
+def linear(layer):
+    """A layer without its final non-linearity.
+
+    Parameters
+    ----------
+    layer : lasagne.layers.Layer
+        With a ``nonlinearity``; stays as it is.
+
+    Returns
+    -------
+    lasagne.layers.Layer
+        The layer below, for a layer that is nothing but a non-linearity, else
+        a copy of the layer.
+
+    Raises
+    ------
+    ValueError
+        For a layer without one.
+    """
+    if isinstance(layer, lasagne.layers.NonlinearityLayer):
+        return layer.input_layer
+    if getattr(layer, "nonlinearity", None) is None:
+        raise UserError(f"layer '{label(layer)}' has no non-linearity to leave out")
+    layer = copy.copy(layer)
+    layer.nonlinearity = lasagne.nonlinearities.identity
+    return layer

@@ -1,0 +1,1 @@
+"""What everything stands on: Theano brought up, files, paths, configuration, threads, errors."""

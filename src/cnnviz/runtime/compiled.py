@@ -1,0 +1,105 @@
+"""What is compiled for a layer once, and used by every later call.
+
+Compiling takes longer than many a call that follows.  What was compiled reads a
+network's parameters when it runs, so it follows new values of them; a layer that was
+built anew, or whose attributes were set to something else, is compiled again.
+"""
+
+import collections
+import threading
+from typing import NamedTuple
+
+from cnnviz.runtime.backend import lasagne, selected
+from cnnviz.runtime.errors import UserError
+
+__all__ = ["of_layer", "is_kept", "forget"]
+
+KEPT = 12  #: layers; the one that was used longest ago goes first
+
+_entries = collections.OrderedDict()
+
+
+class _Entry:
+    """What belongs to one layer, as it and those below it are now."""
+
+    def __init__(self, state):
+        self.state = state  # keeps the layers alive, so that no other gets their ids
+        self.products = {}
+
+
+def _state(layer):
+    """Every layer up to this one, with its attributes."""
+    return [
+        (each, dict(vars(each)) if each is not None else None)
+        for each in lasagne.layers.get_all_layers(layer)
+    ]
+
+
+def _unchanged(before, now):
+    return len(before) == len(now) and all(
+        old is new
+        and (
+            was is None or was.keys() == has.keys() and all(was[name] is has[name] for name in was)
+        )
+        for (old, was), (new, has) in zip(before, now)
+    )
+
+
+def _entry(layer):
+    """The layer's own entry, a fresh one if anything about it has changed."""
+    place = (threading.get_ident(), id(layer))
+    state = _state(layer)
+    entry = _entries.get(place)
+    if entry is None or not _unchanged(entry.state, state):
+        entry = _entries[place] = _Entry(state)
+    _entries.move_to_end(place)
+    while len(_entries) > KEPT:
+        _entries.popitem(last=False)
+    return entry
+
+
+def of_layer(layer, key, build):
+    """What ``build()`` gives for a layer, or what it gave when last asked.
+
+    Parameters
+    ----------
+    layer : lasagne.layers.Layer
+    key : hashable
+        Tells what is built from all else that is built for this layer.
+    build : function without arguments
+
+    Returns
+    -------
+    object
+        One to each thread and engine: what is compiled keeps its inputs while it runs.
+
+    Raises
+    ------
+    UserError
+        That ``build`` raised, now or before.
+    """
+    products, key = _entry(layer).products, (selected(), key)
+    if key not in products:
+        try:
+            products[key] = build()
+        except UserError as error:
+            products[key] = _Failure(type(error), str(error))
+            raise
+    if isinstance(products[key], _Failure):
+        raise products[key].kind(products[key].text)
+    return products[key]
+
+
+def is_kept(layer, key):
+    """Whether something was built for a layer under a key, successfully or not."""
+    return (selected(), key) in _entry(layer).products
+
+
+class _Failure(NamedTuple):
+    kind: type
+    text: str
+
+
+def forget():
+    """Drop all that was compiled, and the memory that it holds."""
+    _entries.clear()

@@ -1,0 +1,142 @@
+"""The workflow's configuration, checked with messages a user understands."""
+
+import difflib
+from pathlib import Path
+
+import jsonschema
+import yaml
+
+from cnnviz.runtime import files, paths
+
+__all__ = ["problems", "fundus_source", "differences", "plain"]
+
+
+def _place(error):
+    """Where in the configuration an error is, as ``training.c1``."""
+    return ".".join(str(part) for part in error.absolute_path) or "top level"
+
+
+def _unknown_keys(error):
+    """One message for every key that the schema does not know."""
+    known = list(error.schema.get("properties", ()))
+    for key in error.instance:
+        if key not in known:
+            close = difflib.get_close_matches(str(key), known, 1)
+            hint = f"did you mean '{close[0]}'?" if close else "known keys: " + ", ".join(known)
+            yield f"{_place(error)}: unknown key '{key}'; {hint}"
+
+
+def _messages(error):
+    if error.validator == "additionalProperties":
+        yield from _unknown_keys(error)
+    elif error.validator == "enum":
+        choices = ", ".join(str(choice) for choice in error.validator_value)
+        yield f"{_place(error)}: '{error.instance}' is not one of {choices}"
+    elif error.validator == "contains":
+        yield f"{_place(error)}: must contain 'random', the thesis's split"
+    else:
+        yield f"{_place(error)}: {error.message}"
+
+
+def problems(config, schema_path=paths.CONFIG_SCHEMA):
+    """Mistakes in a configuration.
+
+    Parameters
+    ----------
+    config : dict
+        As Snakemake reads it from its YAML files.
+    schema_path : path
+        JSON schema in YAML.
+
+    Returns
+    -------
+    list of str
+        One line for each mistake; empty when there is none.
+    """
+    schema = yaml.safe_load(files.read_text(schema_path))
+    config = plain(config)
+    validator = jsonschema.Draft202012Validator(schema)
+    found = [
+        message
+        for error in sorted(validator.iter_errors(config), key=_place)
+        for message in _messages(error)
+    ]
+    if not found:
+        found = [*_untrained(config), *_not_at_hand(config["fundus"])]
+    return found
+
+
+def _untrained(config):
+    if config["weights"] == "trained":
+        for name in config["networks"]:
+            if name not in config["training"]:
+                yield f"training: no settings for network '{name}'"
+
+
+def _not_at_hand(fundus):
+    """What only the user can bring, and did not."""
+    folder = fundus["kaggle"]
+    if fundus["source"] == "kaggle" and not folder:
+        yield "fundus.kaggle: names no folder, which the source 'kaggle' needs"
+    elif fundus["source"] == "kaggle" and not Path(folder).is_dir():
+        yield (
+            f"fundus.kaggle: {folder}: no such folder; 'cnnviz prepare-photographs "
+            "--help' says how to get the competition's photographs"
+        )
+    if fundus["weights"] == "defauw" and not paths.DEFAUW_WEIGHTS.is_file():
+        yield (
+            f"fundus.weights: {paths.DEFAUW_WEIGHTS}: no such file; make it with 'cnnviz "
+            f"convert-defauw --dump PARAMSDUMP.pkl --output {paths.DEFAUW_WEIGHTS}', whose "
+            "--help says where that dump is"
+        )
+
+
+def fundus_source(fundus, mirror):
+    """Where the photographs of chapter 4 come from.
+
+    Parameters
+    ----------
+    fundus : dict
+        That part of the configuration.
+    mirror : path or None
+        Folder with copies of external files, if there is one.
+
+    Returns
+    -------
+    str
+        "synthetic", "idrid" or "kaggle".
+    """
+    if fundus["source"] == "auto":
+        return "idrid" if mirror else "synthetic"
+    return fundus["source"]
+
+
+def differences(config, default, place=""):
+    """Settings that two configurations do not share.
+
+    Parameters
+    ----------
+    config, default : dict
+
+    Returns
+    -------
+    list of str
+        Such as ``fundus.pairs``, in alphabetical order.
+    """
+    found = []
+    for key in sorted({*config, *default}):
+        values = config.get(key), default.get(key)
+        if all(isinstance(value, dict) for value in values):
+            found += differences(*values, f"{place}{key}.")
+        elif values[0] != values[1]:
+            found.append(f"{place}{key}")
+    return found
+
+
+def plain(value):
+    """Dictionaries and lists of any kind as plain ones."""
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    return value

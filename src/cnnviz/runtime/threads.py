@@ -1,0 +1,36 @@
+"""Threads for kernels that release the interpreter's lock."""
+
+import concurrent.futures
+import functools
+import os
+
+__all__ = ["count", "over"]
+
+
+def count():
+    """How many threads: ``OMP_NUM_THREADS`` where it is set, else one a core."""
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    return int(given) if given.isdigit() and int(given) else os.cpu_count()
+
+
+_pool = functools.lru_cache(maxsize=1)(concurrent.futures.ThreadPoolExecutor)
+
+
+def over(items, work):
+    """Call ``work(first, end)`` on parts of ``range(items)``, one a thread.
+
+    Every item is worked on by itself, or results would depend on the threads.
+
+    Parameters
+    ----------
+    items : int
+    work : function of two int
+        Writes its results where they belong.
+    """
+    threads = count()
+    if threads == 1:
+        work(0, items)
+        return
+    ends = [items * k // threads for k in range(threads + 1)]
+    for each in [_pool(threads).submit(work, *part) for part in zip(ends, ends[1:])]:
+        each.result()

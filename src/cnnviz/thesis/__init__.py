@@ -1,0 +1,1 @@
+"""What the thesis says and shows: figures, tables, numbers beside ours."""

@@ -1,0 +1,104 @@
+"""A comparison with the thesis as text for reading (Markdown)."""
+
+import re
+from decimal import Decimal
+
+from cnnviz.thesis.comparison import VERDICTS, parse_printed, round_decimal
+
+__all__ = ["to_markdown"]
+
+
+def _title(table):
+    """``table_5_1`` as ``Table 5.1``."""
+    spaced = table.replace("_", " ")
+    return re.sub(r"(?<=[0-9]) (?=[0-9])", ".", spaced).capitalize()
+
+
+def _cell(text):
+    return " ".join(text.split()).replace("|", r"\|")
+
+
+def _table(header, rows):
+    """Lines of a Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return ["| " + " | ".join(line) + " |" for line in lines]
+
+
+def _shown(text, decimals, sign=""):
+    """Round a number for reading: one digit more than the thesis prints."""
+    if not text:
+        return ""
+    value = Decimal(text)
+    whole = decimals == 0 and value == round_decimal(value, 0)
+    value = round_decimal(value, 0 if whole else decimals + 1)
+    # Tiny negative differences would be shown as -0.
+    return f"{abs(value):f}" if value == 0 else f"{value:{sign}f}"
+
+
+def _shown_row(row, notes):
+    decimals = parse_printed(row.reported).decimals
+    number = ""
+    if row.reason:
+        number = f"[{notes.setdefault(row.reason, len(notes) + 1)}]"
+    reported = row.reported.replace(">=", "≥ ").replace("<=", "≤ ")
+    return [
+        row.network,
+        row.quantity.replace("_", " "),
+        _cell(row.unit),
+        row.page,
+        reported,
+        _shown(row.reproduced, decimals),
+        _shown(row.difference, decimals, "+"),
+        row.verdict,
+        number,
+        f"`{_cell(row.command)}`" if row.command else "",
+    ]
+
+
+def _section(title, part):
+    """Lines on one table; equal reasons share a number."""
+    notes = {}
+    header = [
+        "network",
+        "quantity",
+        "unit",
+        "page",
+        "reported",
+        "reproduced",
+        "difference",
+        "verdict",
+        "reason",
+        "command",
+    ]
+    rows = [_shown_row(row, notes) for row in part.itertuples()]
+    lines = [f"## {title}", "", *_table(header, rows), ""]
+    for reason, number in notes.items():
+        lines += [f"[{number}] {' '.join(reason.split())}", ""]
+    return lines
+
+
+def _counts(title, verdicts):
+    return [title, *(str((verdicts == name).sum()) for name in VERDICTS), str(len(verdicts))]
+
+
+def to_markdown(comparison):
+    """Text of a comparison for reading: counts of verdicts, then each table.
+
+    Reproduced values are rounded to one digit more than the thesis prints.
+    Equal comparisons give equal text.
+    """
+    tables = comparison["id"].str.split(".", n=1).str[0]
+    parts = [(_title(name), part) for name, part in comparison.groupby(tables, sort=False)]
+    counts = [_counts(title, part["verdict"]) for title, part in parts]
+    counts.append(_counts("all", comparison["verdict"]))
+    lines = [
+        "# Reported beside reproduced",
+        "",
+        "Written by the package; changes by hand are lost.",
+        "",
+        *_table(["", *VERDICTS, "numbers"], counts),
+        "",
+    ]
+    for title, part in parts:
+        lines += _section(title, part)
+    return "\n".join(lines).rstrip("\n") + "\n"

@@ -1,0 +1,198 @@
+"""Exemplars of De Fauw's network: what Figures 4.22 to 4.26 share.
+
+A patch is shown twice: destandardized as in the thesis, where what leaves the range of
+photographs becomes black or white, and in its own range, where grey is zero.
+"""
+
+import textwrap
+from pathlib import Path
+
+import numpy as np
+
+from cnnviz.cli.commands import arguments
+from cnnviz.datasets import fundus
+from cnnviz.experiments import exemplar_records
+from cnnviz.thesis.figures import style
+
+__all__ = [
+    "add_arguments",
+    "read",
+    "own_range",
+    "range_note",
+    "panels",
+    "show",
+    "heading",
+    "lines",
+    "describe",
+    "title",
+    "iterates",
+    "draw_iterates",
+]
+
+EDGE, GAP = 0.05, 0.07  # inches, as all below
+_LINE = 0.125
+_LIMIT = 99.8  # percentile of magnitudes that becomes black or white
+
+
+def add_arguments(parser):
+    parser.add_argument(
+        "--exemplars", type=Path, required=True, help="file of 'cnnviz fundus-exemplars'"
+    )
+    arguments.add_figure(parser)
+
+
+def own_range(patch):
+    """A patch with grey for zero, and equal colours for equal magnitudes.
+
+    Parameters
+    ----------
+    patch : array, ``(3, rows, columns)``
+
+    Returns
+    -------
+    array, ``(rows, columns, 3)``, in [0, 1]
+    limit : float
+        Magnitude that becomes black or white; few values exceed it.
+    """
+    limit = float(np.percentile(np.abs(patch), _LIMIT)) or 1.0
+    return np.clip(0.5 + np.moveaxis(patch, 0, -1) / (2 * limit), 0, 1), limit
+
+
+def range_note(limit):
+    """What black and white stand for, in standardized units."""
+    return f"black −{style.number(limit)}, white {style.number(limit)}"
+
+
+# --- Layout -----------------------------------------------------------------------
+
+
+def panels(count, columns, label=0.0, head=0.2, below=0.2, top=0.0, bottom=0.0, side=None):
+    """A figure with rows of square panels.
+
+    Parameters
+    ----------
+    count, columns : int
+        Rows, and panels in a row.
+    label : float
+        Inches left of them.
+    head, below : float
+        Inches above the first row, and below every row.
+    top, bottom : float
+        Inches of the figure's own title, and below everything.
+    side : float, optional
+        Of a panel, in inches; as large as the page allows when None.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    array of axes, ``(count, columns)``
+    """
+    step = (style.PAGE_WIDTH - 2 * EDGE - label + GAP) / columns
+    side = min(step - GAP, side or np.inf)
+    height = top + head + count * (side + below) + bottom
+    figure = style.new(height)
+    return figure, np.array(
+        [
+            [
+                figure.add_axes(
+                    [
+                        (EDGE + label + column * step + (step - GAP - side) / 2) / style.PAGE_WIDTH,
+                        1 - (top + head + row * (side + below) + side) / height,
+                        side / style.PAGE_WIDTH,
+                        side / height,
+                    ]
+                )
+                for column in range(columns)
+            ]
+            for row in range(count)
+        ]
+    )
+
+
+def show(axes, image, note=""):
+    """Show a picture with a note below it."""
+    style.show(axes, image)
+    style.note(axes, note)
+
+
+def heading(figure, text):
+    """Write lines into the upper left corner of a figure."""
+    _, height = figure.get_size_inches()
+    figure.text(EDGE / style.PAGE_WIDTH, 1 - 0.05 / height, text, va="top", linespacing=1.25)
+
+
+def lines(text):
+    """Inches that lines of text need."""
+    return _LINE * (text.count("\n") + 1) + 0.04
+
+
+# --- Words ------------------------------------------------------------------------
+
+
+def describe(record):
+    """A feature, what it should detect, and what it does by measurement: lines."""
+    return [
+        f"feature {record.feature} of {record.layer}",
+        f"wanted: {record.wanted}",
+        f"measured: {record.label}",
+    ]
+
+
+def title(record):
+    """The same in one line, and the evidence in the next."""
+    return (
+        textwrap.fill(", ".join(describe(record)), 125) + "\n" + textwrap.fill(record.evidence, 125)
+    )
+
+
+def read(args):
+    """Records by role, and settings, from the file that the command is given."""
+    return exemplar_records.read(args.exemplars)
+
+
+# --- Figures 4.23 and 4.24 --------------------------------------------------------
+
+
+def iterates(record):
+    """Kept patches of the ascent from what activates the feature most.
+
+    Returns
+    -------
+    list of (step, activation, patch, added)
+        ``added``: what the ascent added to the start, see
+        :func:`cnnviz.experiments.exemplar_records.added`.
+    """
+    added = exemplar_records.added(record.iterates, record.iterates[0])
+    added[0] = 0  # without rounding errors
+    return [
+        (int(step), float(record.activations[0][step]), patch, more)
+        for step, patch, more in zip(record.kept, record.iterates, added)
+    ]
+
+
+def draw_iterates(record, settings):
+    """An ascent: patches above, and below what was added to the start.
+
+    Parameters
+    ----------
+    record : cnnviz.experiments.exemplar_records.Record
+    settings : dict
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    found = iterates(record)
+    text = title(record) + (
+        f"\nmaximum initialization: {record.photograph}, of {settings['sample']} "
+        f"photographs the one with the largest activation, {style.number(record.data)}"
+    )
+    figure, axes = panels(2, len(found), head=0.2, top=lines(text))
+    heading(figure, text)
+    for column, (step, activation, patch, more) in enumerate(found):
+        above, below = axes[:, column]
+        show(above, fundus.destandardize(patch), f"activation {style.number(activation)}")
+        above.set_title(f"step {step}", pad=3)
+        image, limit = own_range(more)
+        show(below, image, range_note(limit) if step else "nothing added yet")
+    return figure

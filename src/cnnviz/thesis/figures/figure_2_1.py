@@ -1,0 +1,128 @@
+"""Figure 2.1: counting the spots of a die with one template.
+
+The die shows face five alone; the template is the pip of face one.  A region
+matches where it correlates with the template more than half.
+"""
+
+import numpy as np
+from scipy import ndimage
+from skimage import feature
+
+from cnnviz.cli.commands import arguments
+from cnnviz.datasets import die360, die_scene
+from cnnviz.thesis.figures import style
+
+SIZE = 128
+FIVE, ONE = (180, 90), (90, 90)  # views head-on, degrees
+REGIONS = 3  # along rows and columns, as pips on a face
+# Halfway between a region that has nothing of the template and one that equals it.
+THRESHOLD = 0.5
+
+
+def add_arguments(parser):
+    arguments.add_figure(parser)
+
+
+def region_side():
+    """Pixels between neighbouring pips of a face that is seen head-on."""
+    distance = die_scene.CAMERA_DISTANCE - 1
+    return round(SIZE / 2 * die_scene.PITCH / (die_scene.TAN_HALF_FIELD * distance))
+
+
+def region_starts():
+    """First rows, and first columns, of disjoint regions around the middle."""
+    side = region_side()
+    return (SIZE - REGIONS * side) // 2 + side * np.arange(REGIONS)
+
+
+def pictures():
+    """The image ``(128, 128)`` and the template, a region of another image."""
+    image, other = die360.render(*zip(FIVE, ONE), size=SIZE).astype(float)
+    middle = region_starts()[REGIONS // 2]
+    part = slice(middle, middle + region_side())
+    return image, other[part, part]
+
+
+def correlation(image, template):
+    """Correlation coefficient of the template with the region at every place.
+
+    Parameters
+    ----------
+    image : array, ``(rows, columns)``
+    template : array, ``(k, l)``
+
+    Returns
+    -------
+    array, ``(rows - k + 1, columns - l + 1)``
+        By first row and column of the region.
+    """
+    return np.clip(feature.match_template(image, template), -1, 1)
+
+
+def disjoint(correlations):
+    """Of the correlations everywhere, those of the disjoint regions."""
+    return correlations[np.ix_(region_starts(), region_starts())]
+
+
+def areas(matches):
+    """Number of connected areas of matches."""
+    return ndimage.label(matches)[1]
+
+
+def _draw_regions(axes, image):
+    style.show(axes, image)
+    side = region_side()
+    for colour, (row, column) in zip(style.PALETTE, np.ndindex(REGIONS, REGIONS)):
+        top, left = region_starts()[[row, column]]
+        style.rectangle(axes, (top, left, top + side, left + side), colour, False, 1)
+
+
+def _draw_binary(axes, found):
+    matches = found >= THRESHOLD
+    texts = [
+        [f"{match:d}\n{value:.2f}" for match, value in zip(*rows)] for rows in zip(matches, found)
+    ]
+    style.matrix(axes, np.array(texts))
+    style.cells(axes, *matches.shape)
+    axes.set_title(f"(c) disjoint regions:\n{matches.sum()} ones")
+    for colour, (row, column) in zip(style.PALETTE, np.ndindex(matches.shape)):
+        style.rectangle(axes, (row, column, row + 1, column + 1), colour, inset=0.06)
+    style.note(axes, "1: match, 0: none\nbelow it: correlation\nwith the template")
+
+
+def _draw_overlapping(axes, matches):
+    style.show(axes, matches)
+    axes.set_title(f"(e) overlapping regions:\n{areas(matches)} areas of ones")
+    style.note(axes, "white: 1, black: 0")
+
+
+def draw(image, template):
+    """Draw the figure.
+
+    Parameters
+    ----------
+    image, template : arrays, grey values in [0, 1]
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    figure = style.new(2.1)
+    panels = figure.subplots(1, 5, width_ratios=[1, 0.65, 1, 1, 1])
+    for axes in panels:
+        axes.set_anchor("N")
+    found = correlation(image, template)
+    _draw_regions(panels[0], image)
+    panels[0].set_title(f"(a) image and {REGIONS}×{REGIONS}\nregions of it")
+    style.show(panels[1], template)
+    panels[1].set_title("(b) template\n(enlarged)")
+    _draw_binary(panels[2], disjoint(found))
+    style.show_values(panels[3], found, 1, "correlation")
+    panels[3].set_title("(d) overlapping regions:\none at every pixel")
+    _draw_overlapping(panels[4], found >= THRESHOLD)
+    figure.subplots_adjust(left=0.01, right=0.985, top=0.86, bottom=0.17, wspace=0.14)
+    return figure
+
+
+def run(args):
+    style.save(draw(*pictures()), args.output)

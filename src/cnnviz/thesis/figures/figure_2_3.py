@@ -1,0 +1,112 @@
+"""Figure 2.3: a valid convolution, number by number.
+
+Input, kernel and result are those printed in the thesis; the result is computed
+anew, and what is printed stands in brackets where it differs.
+"""
+
+import numpy as np
+
+from cnnviz.cli.commands import arguments
+from cnnviz.thesis.figures import style
+from cnnviz.thesis.figures.figure_2_2 import responses
+
+INPUT = np.array(
+    [
+        [1, 2, 3, 4, 5, 6],
+        [6, 7, 8, 9, 0, 7],
+        [1, 2, 3, 4, 5, 8],
+        [6, 7, 8, 9, 0, 9],
+        [1, 2, 3, 4, 5, 0],
+    ]
+)
+KERNEL = np.arange(1, 10).reshape(3, 3)
+PRINTED = np.array([[159, 204, 209, 230], [234, 279, 244, 278], [159, 204, 209, 274]])
+#: Places of the result whose regions are coloured, as in the thesis.
+COLOURED = ((0, 0), (0, 3), (1, 2), (2, 1))
+GAP = 1.5  # between matrices, in cells
+
+
+def add_arguments(parser):
+    arguments.add_figure(parser)
+
+
+def convolve(image, kernel):
+    """Valid convolution of whole numbers.
+
+    Parameters
+    ----------
+    image : int array, ``(p, q)``
+    kernel : int array, ``(k, l)``
+
+    Returns
+    -------
+    int array, ``(p - k + 1, q - l + 1)``
+    """
+    return np.rint(responses(image, [kernel])[0]).astype(int)
+
+
+def beside_printed(values, printed):
+    """Texts of the computed numbers, with the printed ones where they differ."""
+    return np.array(
+        [
+            [f"{value}" if value == other else f"{value}\n({other})" for value, other in zip(*rows)]
+            for rows in zip(values, printed)
+        ]
+    )
+
+
+def terms(place):
+    """One number of the result, spelt out: every input times its weight."""
+    rows, columns = map(slice, place, np.add(place, KERNEL.shape))
+    inputs, weights = INPUT[rows, columns], KERNEL[::-1, ::-1]
+    products = [f"{one}·{other}" for one, other in zip(inputs.flat, weights.flat)]
+    return f"{np.sum(inputs * weights)} = {' + '.join(products)}"
+
+
+def _corners(shapes):
+    """First cells of matrices side by side, each in the middle of the height."""
+    lefts = np.cumsum([0, *(columns + GAP for _, columns in shapes)])
+    return [((len(INPUT) - rows) / 2, left) for (rows, _), left in zip(shapes, lefts)]
+
+
+def draw(result):
+    """Draw the figure.
+
+    Parameters
+    ----------
+    result : int array, ``(3, 4)``
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    figure = style.new(2.35)
+    axes = figure.add_axes([0.01, 0.02, 0.98, 0.96])
+    matrices = {
+        "input I": INPUT.astype(str),
+        "kernel K": KERNEL.astype(str),
+        "feature map I ∗ K": beside_printed(result, PRINTED),
+    }
+    corners = _corners([texts.shape for texts in matrices.values()])
+    middle = (len(INPUT) - 1) / 2
+    for corner, operator, (title, texts) in zip(corners, " ∗=", matrices.items()):
+        style.matrix(axes, texts, corner, f"{title} ({'×'.join(map(str, texts.shape))})")
+        axes.text(corner[1] - (GAP + 1) / 2, middle, operator, ha="center", va="center", size=10)
+    for number, place in enumerate(COLOURED):
+        _colour(axes, number, np.array(place), corners[-1])
+    axes.text(-0.5, len(INPUT) - 0.2, f"for example, {terms(COLOURED[0])}", va="top")
+    style.cells(axes, len(INPUT), corners[-1][1] + result.shape[1])
+    axes.set_ylim(len(INPUT) + 0.3, -1.3)
+    return figure
+
+
+def _colour(axes, number, place, corner):
+    """Colour a place of the result, and the region of the input it is made from."""
+    colour = style.PALETTE[number]
+    style.rectangle(axes, (*place, *(place + KERNEL.shape)), colour, False, 0.06 + 0.04 * number)
+    place = place + corner
+    style.rectangle(axes, (*place, *(place + 1)), colour, inset=0.06)
+
+
+def run(args):
+    style.save(draw(convolve(INPUT, KERNEL)), args.output)

@@ -1,0 +1,143 @@
+"""Figure 4.1: macula, fovea and optic disc of healthy eyes.
+
+Rule, not choice: the first drawn eye of grade 0 of the data set, without artefacts,
+all three well inside; M. Häggström's photograph, which scikit-image ships; and,
+where there is a mirror, the first healthy photograph of IDRiD's test split.
+Circles have the usual sizes, in distances between disc and fovea; that of a drawn
+disc has its own.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from skimage import data
+
+from cnnviz.cli.commands import arguments
+from cnnviz.datasets import external, fundus, idrid
+from cnnviz.thesis.figures import annotated, style
+
+SEARCHED = 200  # patients
+MARGIN = 0.05  # of circles within the field of view, in radii
+#: Usual diameters of macula and fovea, and usual distance from the middle of the optic
+#: disc to the fovea, in millimetres.
+MACULA, FOVEA, DISTANCE = 5.5, 1.5, 4.76
+#: That distance is so many diameters of the disc (Jonas et al. 2015, PLoS ONE 10 (9),
+#: e0138701; the distance, too).
+DISCS = 2.65
+#: Read off M. Häggström's photograph by eye: (row, column).
+RETINA = {"optic disc": (650, 217), "fovea": (702, 712)}
+
+
+class Anatomy(NamedTuple):
+    """An eye, and where its disc and fovea are: (x, y) in radii."""
+
+    title: str
+    eye: object  #: annotated.Drawn or annotated.Real
+    disc: tuple
+    fovea: tuple
+    rim: float = None  #: radius of the disc; the usual one if not known
+
+
+def add_arguments(parser):
+    parser.add_argument("--seed", type=int, default=0, help="of the drawn eyes")
+    arguments.add_mirror(parser)
+    arguments.add_figure(parser)
+
+
+def circles(found):
+    """Macula, fovea and disc of an eye: list of (x, y), radius."""
+    distance = np.hypot(*np.subtract(found.disc, found.fovea))
+    return [
+        (found.fovea, MACULA / DISTANCE * distance / 2),
+        (found.fovea, FOVEA / DISTANCE * distance / 2),
+        (found.disc, found.rim or distance / DISCS / 2),
+    ]
+
+
+def inside(found):
+    """Whether all circles lie within the field of view, with a margin."""
+    return all(
+        np.hypot(*place) + radius <= 1 - MARGIN
+        and abs(place[1]) + radius <= found.eye.half - MARGIN
+        for place, radius in circles(found)
+    )
+
+
+def drawn(seed):
+    """The first drawn eye: Anatomy."""
+
+    def choose(eye):
+        x, y, radius, elongation = eye.scene.disc[:4]
+        found = Anatomy("", eye, (x, y), tuple(eye.scene.fovea), radius * np.sqrt(elongation))
+        return found if inside(found) else None
+
+    name, _, found = annotated.first(seed, (0,), SEARCHED, choose)
+    return found._replace(title=f"drawn photograph {name}")
+
+
+def real(title, image, centres):
+    """A photograph with known centres, in its pixels: Anatomy."""
+    eye = annotated.Real(image)
+    return Anatomy(
+        title, eye, *(tuple(eye.place(*centres[name])) for name in ("optic disc", "fovea"))
+    )
+
+
+def from_idrid(mirror):
+    """The first healthy photograph of the test split: Anatomy."""
+    record = next(each for each in idrid.records("test") if each.grade == 0)
+    image = fundus.read_image(external.in_mirror(mirror, f"idrid/grading/images/{record.name}.jpg"))
+    reduced = idrid.SHAPE[0] / image.shape[0]
+    return real(
+        record.name,
+        image,
+        {name: (np.array(place) + 0.5) / reduced - 0.5 for name, place in record.centres.items()},
+    )
+
+
+def _annotate(axes, view, found):
+    point = annotated.POINT
+    for name, above, (place, radius) in zip(
+        ("macula", "fovea", "optic disc"), (True, False, False), circles(found)
+    ):
+        centre, radius = view.pixel(*place), radius * view.density
+        style.circle(axes, centre, radius)
+        edge = (radius + 2 * point) * (-1 if above else 1)
+        style.on_picture(
+            axes, centre + (edge, 0), name, ha="center", va="bottom" if above else "top"
+        )
+
+
+def draw(eyes):
+    """Draw the figure.
+
+    Parameters
+    ----------
+    eyes : list of Anatomy
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    gap, title = 0.07, 0.2
+    width = (style.PAGE_WIDTH - gap * (len(eyes) + 1)) / len(eyes)
+    height = width * max(found.eye.half for found in eyes)
+    figure = style.new(height + title + gap)
+    for index, found in enumerate(eyes):
+        view = annotated.whole(found.eye, width * style.RESOLUTION / 2)
+        axes = annotated.axes_at(
+            figure, gap + index * (width + gap), title, width, width * found.eye.half
+        )
+        style.show(axes, view.picture)
+        _annotate(axes, view, found)
+        style.keep_limits(axes, view.picture)
+        axes.set_title(f"({'abc'[index]}) {found.title}", loc="left", pad=3)
+    return figure
+
+
+def run(args):
+    eyes = [drawn(args.seed), real("photograph by M. Häggström", data.retina(), RETINA)]
+    mirror = external.mirror(args.mirror)
+    if mirror:
+        eyes.append(from_idrid(mirror))
+    style.save(draw(eyes), args.output)

@@ -1,0 +1,10 @@
+"""Figure 4.16: a hard exudate detector of the fifth pooling layer."""
+
+from cnnviz.thesis.figures import fundus_sheet
+
+FIGURE = "4.16"
+add_arguments = fundus_sheet.add_arguments
+
+
+def run(args):
+    fundus_sheet.run(args, FIGURE)

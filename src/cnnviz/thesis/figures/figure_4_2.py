@@ -1,0 +1,114 @@
+"""Figure 4.2: non-proliferative retinopathy, annotated.
+
+Rule, not choice: the first eye of the data set, left before right, of grade 2 or 3
+and without artefacts, that shows two hard exudates, a blot haemorrhage and a
+microaneurysm clearly; and, of the most conspicuous ones, those.
+"""
+
+from cnnviz.cli.commands import arguments
+from cnnviz.datasets import external, idrid
+from cnnviz.runtime.errors import UserError
+from cnnviz.thesis.figures import annotated, style
+
+GRADES = (2, 3)
+SEARCHED = 2000  # patients
+#: Least diameter, in radii of the field of view, and least logarithmic contrast.
+LEAST = {"hard exudate": (0.02, 0.3), "haemorrhage": (0.035, 0.15), "microaneurysm": (0.015, 0.2)}
+#: The rarest first.  A microaneurysm has its own diameter free around it; a blot touches
+#: nothing, and is not elongated as flames are.
+WANTED = {
+    "microaneurysm": {"alone": 1.0},
+    "haemorrhage": {"alone": 0.0, "longest": 2.0},
+    "hard exudate": {"count": 2},
+}
+NAMES = {
+    "hard exudate": "hard exudate",
+    "haemorrhage": "blot haemorrhage",
+    "microaneurysm": "microaneurysm",
+}
+ARROWS = {"hard exudate": "thin arrow", "haemorrhage": "thick arrow", "microaneurysm": "triangle"}
+
+
+def add_arguments(parser):
+    parser.add_argument("--seed", type=int, default=0, help="of the drawn eyes")
+    arguments.add_mirror(parser)
+    arguments.add_figure(parser)
+
+
+def choose(spots, half):
+    """The lesions that the figure points at, or None if an eye lacks one.
+
+    Parameters
+    ----------
+    spots : list of annotated.Spot
+    half : float
+        How far from the centre rows are seen.
+
+    Returns
+    -------
+    list of annotated.Spot
+        A microaneurysm, a haemorrhage and two hard exudates, whose close-ups do not
+        overlap.
+    """
+    found = []
+    for kind, options in WANTED.items():
+        chosen = annotated.conspicuous(spots, kind, half, LEAST[kind], chosen=found, **options)
+        if len(chosen) < options.get("count", 1):
+            return None
+        found += chosen
+    return found
+
+
+def first_drawn(seed):
+    """The first drawn eye that shows everything.
+
+    Returns
+    -------
+    name : str
+    eye : annotated.Drawn
+    spots : list of annotated.Spot
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    return annotated.first(seed, GRADES, SEARCHED, lambda eye: choose(eye.spots(), eye.half))
+
+
+def first_real(mirror):
+    """The first photograph of IDRiD that shows everything; as :func:`first_drawn`."""
+    for record in idrid.records("lesions"):
+        if record.grade in GRADES:
+            eye = annotated.Real(*idrid.outlined(record, mirror))
+            spots = choose(eye.spots(), eye.half)
+            if spots:
+                return record, eye, spots
+    raise UserError("no photograph of IDRiD shows everything that Figure 4.2 is about")
+
+
+def row(title, eye, spots):
+    """An eye and close-ups of its chosen lesions: annotated.Row."""
+    return annotated.Row(
+        title,
+        eye,
+        [
+            annotated.Part(
+                NAMES[spot.kind],
+                (spot.x, spot.y),
+                annotated.side(spot),
+                [annotated.Mark(ARROWS[spot.kind], (spot.x, spot.y), spot.kind)],
+            )
+            for spot in reversed(spots)
+        ],
+    )
+
+
+def run(args):
+    name, eye, spots = first_drawn(args.seed)
+    rows = [row(f"drawn photograph {name}, grade {eye.scene.grade}", eye, spots)]
+    mirror = external.mirror(args.mirror)
+    if mirror:
+        record, eye, spots = first_real(mirror)
+        rows.append(row(f"{record.name}, grade {record.grade}", eye, spots))
+    style.save(annotated.sheet(rows), args.output)

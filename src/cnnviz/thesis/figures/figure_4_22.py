@@ -1,0 +1,85 @@
+"""Figure 4.22: exemplars of features for microaneurysms, haemorrhages and vessels.
+
+Of the three starts, the exemplar that activates its feature most.
+"""
+
+from cnnviz.datasets import fundus
+from cnnviz.thesis.figures import exemplar_sheet as sheet
+from cnnviz.thesis.figures import style
+
+ROLES = ("microaneurysm", "haemorrhage", "vessel")
+LABEL = 1.5  # inches
+HEADINGS = (
+    "what activates it most",
+    "after {steps} steps, destandardized",
+    "after {steps} steps, own range",
+)
+STARTS = {"maximum": "the photograph", "mean": "the mean photograph", "noise": "noise"}
+
+add_arguments = sheet.add_arguments
+
+
+def label(record, start):
+    """Lines beside a row."""
+    return "\n".join(
+        [
+            *sheet.describe(record),
+            "",
+            "started from",
+            STARTS[start],
+            "",
+            f"{style.number(record.reached.max() / record.data)} times the largest"
+            if record.data > 0
+            else "never positive",
+            "activation on data",
+        ]
+    )
+
+
+def draw(found, settings):
+    """Draw the figure.
+
+    Parameters
+    ----------
+    found : dict
+        From a role to a :class:`cnnviz.experiments.exemplar_records.Record`.
+    settings : dict
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    from cnnviz.experiments.exemplar_records import STARTS as names
+
+    figure, axes = sheet.panels(len(ROLES), 3, LABEL)
+    for letter, role, (left, middle, right) in zip("abc", ROLES, axes):
+        record = found[role]
+        sheet.show(
+            left,
+            fundus.destandardize(record.starts[0]),
+            f"{record.photograph}, activation {style.number(record.data)}",
+        )
+        patch = record.patches[record.best]
+        sheet.show(
+            middle,
+            fundus.destandardize(patch),
+            f"activation {style.number(record.reached[record.best])}",
+        )
+        image, limit = sheet.own_range(patch)
+        sheet.show(right, image, sheet.range_note(limit))
+        left.text(
+            -0.04,
+            1,
+            f"({letter}) " + label(record, names[record.best]),
+            transform=left.transAxes,
+            ha="right",
+            va="top",
+            linespacing=1.3,
+        )
+    for each, text in zip(axes[0], HEADINGS):
+        each.set_title(text.format(**settings), pad=3)
+    return figure
+
+
+def run(args):
+    style.save(draw(*sheet.read(args)), args.output)

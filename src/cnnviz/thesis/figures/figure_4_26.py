@@ -1,0 +1,53 @@
+"""Figure 4.26: exemplars of features of the third, fourth and fifth pooling layers.
+
+Of the three starts, the exemplar that activates its feature most; and how much of it
+lies near the border of what the neuron sees.
+"""
+
+from cnnviz.datasets import fundus
+from cnnviz.experiments import exemplar_records as records
+from cnnviz.thesis.figures import exemplar_sheet as sheet
+from cnnviz.thesis.figures import style
+
+ROLES = ("third layer", "fourth layer", "microaneurysm")
+BORDER = 0.25  # of the patch's side
+
+add_arguments = sheet.add_arguments
+
+
+def near_border(record):
+    """Mean share of the exemplars' energy near the border, over the starts, and in words."""
+    energy, area = zip(*(records.border_share(patch, BORDER) for patch in record.patches))
+    wide = sum(map(records.spread, record.patches)) / len(record.patches)
+    return (
+        f"{100 * sum(energy) / len(energy):.1f} % of the energy in the outer quarters,\n"
+        f"which are {100 * area[0]:.0f} % of the area;\n90 % of the energy within "
+        f"{100 * wide:.0f} % of the side"
+    )
+
+
+def draw(found, settings):
+    """Draw the figure; parameters as for :func:`cnnviz.thesis.figures.figure_4_22.draw`."""
+    figure, axes = sheet.panels(2, len(ROLES), head=0.56, below=0.34, bottom=0.2)
+    for role, (above, below) in zip(ROLES, axes.T):
+        record = found[role]
+        patch = record.patches[record.best]
+        _, rows, columns = patch.shape
+        seen = f"sees {record.field[0]}×{record.field[1]} pixels"
+        if (rows, columns) != tuple(record.field):
+            seen += f", {rows}×{columns} in view"
+        above.set_title("\n".join([*sheet.describe(record), seen]), pad=3)
+        sheet.show(
+            above,
+            fundus.destandardize(patch),
+            f"activation {style.number(record.reached[record.best])}, on data "
+            f"{style.number(record.data)}\n{settings['steps']} steps from: "
+            f"{records.STARTS[record.best]}",
+        )
+        image, limit = sheet.own_range(patch)
+        sheet.show(below, image, sheet.range_note(limit) + "\n" + near_border(record))
+    return figure
+
+
+def run(args):
+    style.save(draw(*sheet.read(args)), args.output)

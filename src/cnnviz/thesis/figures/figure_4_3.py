@@ -1,0 +1,135 @@
+"""Figure 4.3: proliferative retinopathy, annotated.
+
+Rule, not choice: the first eye of the data set, left before right, of grade 4 and
+without artefacts, that shows venous beading, new vessels and a preretinal
+haemorrhage clearly; of several, the widest bead, the farthest-reaching new
+vessels, and the largest haemorrhage.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from cnnviz.cli.commands import arguments
+from cnnviz.datasets import synthetic_scene
+from cnnviz.thesis.figures import annotated, style
+
+GRADES = (4,)
+SEARCHED = 5000  # patients
+BEADING, NEW_VESSELS, PRERETINAL = (
+    "venous beading",
+    "neovascularization",
+    "preretinal haemorrhage",
+)
+#: Half width of a bead, reach of new vessels, diameter of a haemorrhage; in radii.
+LEAST_BEAD, LEAST_REACH, LEAST_BLOOD = 0.012, 0.1, 0.15
+
+BEAD_SIDE, FAN_SIDE = 0.36, 2.4  # of close-ups: in radii, and in reaches
+LEGEND = (
+    ("white arrow", "venous beading"),
+    ("blue arrow", "where the new vessels leave (the thesis's stalk)"),
+    ("black arrow", "end of their fan"),
+    ("green arrow", "preretinal haemorrhage"),
+)
+
+
+class Found(NamedTuple):
+    """Where an eye shows what; in radii of the field of view."""
+
+    bead: tuple  #: x, y
+    root: tuple  #: x, y: where new vessels fan out from
+    reach: float  #: of these, from the root
+    blood: annotated.Spot
+
+
+def add_arguments(parser):
+    parser.add_argument("--seed", type=int, default=0, help="of the drawn eyes")
+    arguments.add_figure(parser)
+
+
+def segments(scene, kind):
+    """Segments of a scene that are a lesion of a kind: array ``(n, 7)``."""
+    number = synthetic_scene.LESIONS.index(kind)
+    return scene.segments[scene.marked.get(number, np.array([], int))]
+
+
+def widest(found, half):
+    """Place of the widest bead that is well inside, as (x, y); None without one."""
+    inside = np.array([annotated.well_inside(each, half) for each in found[:, :2]], bool)
+    wide = found[inside & (found[:, 4] >= LEAST_BEAD)]
+    return tuple(wide[wide[:, 4].argmax(), :2].tolist()) if len(wide) else None
+
+
+def fans(found):
+    """Roots of new vessels and how far those of each reach.
+
+    Parameters
+    ----------
+    found : array, ``(n, 7)``
+        Threads one after the other, each from its root on.
+
+    Returns
+    -------
+    list of ((x, y), reach)
+    """
+    starts = np.r_[True, (found[1:, :2] != found[:-1, 2:4]).any(axis=1)][: len(found)]
+    roots = {}
+    for start, row in zip(starts, found):
+        if start:
+            root = tuple(row[:2].tolist())
+        reach = np.hypot(*(row[2:4] - root))
+        roots[root] = max(roots.get(root, 0.0), float(reach))
+    return list(roots.items())
+
+
+def choose(eye):
+    """What the figure points at, or None if an eye lacks some of it.
+
+    Parameters
+    ----------
+    eye : annotated.Drawn
+
+    Returns
+    -------
+    Found
+    """
+    bead = widest(segments(eye.scene, BEADING), eye.half)
+    tangles = [
+        (root, reach)
+        for root, reach in fans(segments(eye.scene, NEW_VESSELS))
+        if reach >= LEAST_REACH and annotated.well_inside(root, eye.half)
+    ]
+    blood = annotated.conspicuous(eye.spots(), PRERETINAL, eye.half, (LEAST_BLOOD, 0.0))
+    if bead is None or not tangles or not blood:
+        return None
+    return Found(bead, *max(tangles, key=lambda each: each[1]), blood[0])
+
+
+def row(title, eye, found):
+    """The eye and its close-ups: annotated.Row."""
+    mark, blood = annotated.Mark, (found.blood.x, found.blood.y)
+    return annotated.Row(
+        title,
+        eye,
+        [
+            annotated.Part(
+                "venous beading",
+                found.bead,
+                BEAD_SIDE,
+                [mark("white arrow", found.bead, BEADING, 2 * LEAST_BEAD)],
+            ),
+            annotated.Part(
+                "new vessels",
+                found.root,
+                FAN_SIDE * found.reach,
+                [mark("blue arrow", found.root, ""), mark("black arrow", found.root, NEW_VESSELS)],
+            ),
+        ],
+        (mark("green arrow", blood, PRERETINAL),),
+        LEGEND,
+    )
+
+
+def run(args):
+    name, eye, found = annotated.first(args.seed, GRADES, SEARCHED, choose)
+    style.save(annotated.sheet([row(f"drawn photograph {name}, grade 4", eye, found)]), args.output)

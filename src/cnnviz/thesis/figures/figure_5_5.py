@@ -1,0 +1,162 @@
+"""Figure 5.5: the view whose posteriors differ most from those of its neighbours.
+
+In the middle row the view that 'cnnviz disagreement' found, above and below it the views
+before and after it in one-degree steps, and beside each the posteriors of all networks.
+Between the rows: total variation distance of the posteriors, mean over the networks.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from cnnviz.cli.commands import arguments
+from cnnviz.evaluation import stability
+from cnnviz.runtime import files
+from cnnviz.thesis.figures import style
+
+SIDE, GAP = 0.86, 0.06  # inches
+HEAD, BELOW = 0.46, 0.26
+LABEL, PLOT = 0.86, 2.5  # left of the images; left of the bars
+STEP = (LABEL + SIDE + PLOT - 0.16) / 2
+WRITTEN = 0.25  # least share in which the face's number is written
+
+
+def add_arguments(parser):
+    parser.add_argument(
+        "--disagreement", type=Path, required=True, help="file of 'cnnviz disagreement'"
+    )
+    arguments.add_figure(parser)
+
+
+def _axes(figure, left, top, width):
+    total, height = figure.get_size_inches()
+    return figure.add_axes([left / total, 1 - (top + SIDE) / height, width / total, SIDE / height])
+
+
+def _draw_bars(axes, networks, posteriors):
+    """Stacked bars, one for each network, of posteriors ``(networks, classes)``."""
+    places, below = np.arange(len(networks)), np.zeros(len(networks))
+    for face, (share, colour) in enumerate(zip(posteriors.T, style.FACES), 1):
+        axes.bar(places, share, 0.86, bottom=below, color=colour)
+        for place in places[share >= WRITTEN]:
+            axes.text(
+                place,
+                below[place] + share[place] / 2,
+                str(face),
+                ha="center",
+                va="center",
+                color=style.ink(colour),
+            )
+        below = below + share
+    axes.set_xlim(-0.55, len(networks) - 0.45)
+    axes.set_ylim(0, 1)
+    axes.set_xticks(places, networks)
+    axes.set_yticks([0, 0.5, 1], ["0", "", "1"])
+    # Within the bars' height, so that neighbouring rows' numbers stay apart.
+    for tick, side in zip(axes.get_yticklabels(), ("bottom", "center", "top")):
+        tick.set_verticalalignment(side)
+    axes.tick_params(axis="x", length=0)
+
+
+def _steps(posteriors):
+    """Distance of the posteriors of each view from the one before it.
+
+    Parameters
+    ----------
+    posteriors : array, ``(networks, views, classes)``
+
+    Returns
+    -------
+    array, ``(views - 1,)``
+        Total variation, mean over the networks.
+    """
+    return stability.total_variation(posteriors[:, 1:], posteriors[:, :-1]).mean(axis=0)
+
+
+def _legend(figure, label):
+    handles = [style.swatch(colour, str(face)) for face, colour in enumerate(style.FACES, 1)]
+    figure.legend(
+        handles=handles,
+        loc="upper center",
+        ncols=6,
+        frameon=False,
+        title=f"posterior of each number of spots (the right one: {label})",
+        bbox_to_anchor=((PLOT + style.PAGE_WIDTH) / 2 / style.PAGE_WIDTH, 1),
+        borderaxespad=0.1,
+        columnspacing=1.5,
+        handlelength=1.2,
+    )
+
+
+def _write(figure, text, left, top, **options):
+    width, height = figure.get_size_inches()
+    figure.text(left / width, 1 - top / height, text, **options)
+
+
+def _draw_row(figure, top, shown, networks, posteriors):
+    """Image and bars of one view; their axes."""
+    pixels, a, b, known = shown
+    _write(
+        figure,
+        f"a = {a}°\nb = {b}°\n" + ("trained on" if known else "not trained on"),
+        LABEL - 0.06,
+        top + SIDE / 2,
+        ha="right",
+        va="center",
+        linespacing=1.3,
+    )
+    picture = _axes(figure, LABEL, top, SIDE)
+    style.show(picture, pixels)
+    bars = _axes(figure, PLOT, top, style.PAGE_WIDTH - PLOT - 0.05)
+    _draw_bars(bars, networks, posteriors)
+    return picture, bars
+
+
+def draw(pixels, a, b, known, label, networks, posteriors):
+    """Draw the figure.
+
+    Parameters
+    ----------
+    pixels : array, ``(views, rows, columns)``
+        Grey values in [0, 1]; the view in question is the one in the middle.
+    a, b : int arrays, ``(views,)``, degrees
+    known : bool array, ``(views,)``
+        Whether the networks were trained on it.
+    label : int
+        1 to 6.
+    networks : sequence of str
+    posteriors : array, ``(networks, views, 6)``
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    count, pitch = len(pixels), SIDE + GAP
+    figure = style.new(HEAD + count * pitch + BELOW)
+    rows = [
+        _draw_row(figure, HEAD + row * pitch, shown, networks, posteriors[:, row])
+        for row, shown in enumerate(zip(pixels, a, b, known))
+    ]
+    for row, step in enumerate(_steps(posteriors), 1):
+        rows[row - 1][1].set_xticklabels([])
+        _write(
+            figure, f"↕ {step:.3f}", STEP, HEAD + row * pitch - GAP / 2, ha="center", va="center"
+        )
+    for axes in rows[count // 2]:
+        style.emphasize(axes)
+    _write(figure, "distance of\nposteriors", STEP, HEAD + pitch / 2, ha="center", va="center")
+    _legend(figure, label)
+    return figure
+
+
+def run(args):
+    found = files.load_arrays(args.disagreement, "cnnviz disagreement")
+    style.save(
+        draw(
+            *(found[each] for each in ("pixels", "a", "b", "trained")),
+            int(found["label"]),
+            found["networks"].tolist(),
+            found["posteriors"],
+        ),
+        args.output,
+    )

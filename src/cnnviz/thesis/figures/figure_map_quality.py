@@ -1,0 +1,265 @@
+"""Are the maps right?  Every method measured against what is known (beyond the thesis)."""
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.lines import Line2D
+
+from cnnviz.cli.commands import arguments
+from cnnviz.runtime import files
+from cnnviz.thesis.figures import style
+
+METHODS = {
+    "gradient max": "max",
+    "gradient sum": "sum",
+    "occlusion": "occlusion",
+    "deconvnet": "deconvnet",
+    "guided": "guided",
+}
+CENTRE, RANDOM, ALL, SCORE = "centre", "random", "all layers", "class score"
+DATA = {"die360": "Die360", "drawn": "drawn photographs", "IDRiD": "IDRiD"}
+ABOUT = {"die360": "pips", "drawn": "lesions", "IDRiD": "lesions"}
+HEIGHTS = (1.25, 1.25, 1.25, 1.6, 1.45)  # of the rows of panels, as ratios
+SPREAD = 0.13  # between methods at one place
+
+
+def add_arguments(parser):
+    parser.add_argument(
+        "--summary", type=Path, required=True, help="CSV file of 'cnnviz table-map-quality'"
+    )
+    arguments.add_figure(parser)
+
+
+def rows(means, data, measure, layer=ALL):
+    """Rows of one measure, by method and other."""
+    chosen = means[
+        (means["data"] == data) & (means["measure"] == measure) & (means["layer"] == layer)
+    ]
+    return {(row.method, row.other): row for row in chosen.itertuples()}
+
+
+def layers_of(means, data):
+    """Layers, and the class score, that were held against masks."""
+    chosen = means[(means["data"] == data) & (means["measure"] == "chance")]
+    return [layer for layer in dict.fromkeys(chosen["layer"]) if layer != ALL]
+
+
+def _limits(row):
+    """Error bar ``(2, 1)``; none where there is no interval."""
+    found = np.nan_to_num([[row.value - row.low], [row.high - row.value]])
+    return np.maximum(found, 0)
+
+
+def _point(axes, x, row, look):
+    axes.errorbar(x, row.value, _limits(row), **look)
+
+
+def _reference(axes, x, value, width=0.4):
+    axes.plot([x - width, x + width], [value, value], **style.REFERENCE)
+
+
+def _draw_places(axes, means, data, measure):
+    """Pointing game or mass: methods side by side, layer by layer."""
+    names = layers_of(means, data)
+    for place, layer in enumerate(names):
+        found = rows(means, data, measure, layer)
+        for k, method in enumerate((*METHODS, CENTRE)):
+            if (method, "") in found:
+                _point(
+                    axes,
+                    place + SPREAD * (k - len(METHODS) / 2),
+                    found[method, ""],
+                    style.method(method),
+                )
+        chance = rows(means, data, "chance", layer)["", ""].value
+        _reference(axes, place, chance)
+    axes.set_xticks(range(len(names)), [name.replace(" ", "\n") for name in names])
+    axes.set_xlim(-0.5, max(len(names), 1) - 0.5)
+
+
+def _draw_curves(axes, means, data):
+    """Areas of deletion and insertion, method by method."""
+    for place, measure in enumerate(("deletion", "insertion")):
+        found = rows(means, data, measure)
+        for k, method in enumerate((*METHODS, CENTRE)):
+            if (method, "") in found:
+                _point(
+                    axes,
+                    place + SPREAD * (k - len(METHODS) / 2),
+                    found[method, ""],
+                    style.method(method),
+                )
+        if (RANDOM, "") in found:
+            _reference(axes, place, found[RANDOM, ""].value)
+    axes.set_xticks([0, 1], ["deletion\n(small is good)", "insertion\n(large is good)"])
+    axes.set_xlim(-0.5, 1.5)
+
+
+def _draw_matrix(axes, means, data):
+    """Rank correlations between methods."""
+    names = (*METHODS, CENTRE)
+    found = rows(means, data, "agreement")
+    values = np.full((len(names),) * 2, np.nan)
+    for (first, second), row in found.items():
+        i, j = names.index(first), names.index(second)
+        values[i, j] = values[j, i] = row.value
+    style.show_matrix(axes, values[1:, :-1], np.tri(len(names) - 1, dtype=bool))
+    shown = [METHODS.get(name, "middle") for name in names]
+    axes.set_xticks(
+        range(len(names) - 1), shown[:-1], rotation=35, ha="right", rotation_mode="anchor"
+    )
+    axes.set_yticks(range(len(names) - 1), shown[1:])
+    axes.set_title("rank correlation of two methods", pad=3)
+
+
+def _draw_cascade(axes, means, data):
+    """Agreement with the trained network's maps, as layers become random."""
+    found = rows(means, data, "cascade, signed")
+    steps = list(dict.fromkeys(step for _, step in found))
+    for k, method in enumerate(METHODS):
+        line = [found[method, step] for step in steps]
+        x = np.arange(1, len(steps) + 1) + 0.06 * (k - 2)
+        axes.errorbar(
+            [0, *x],
+            [1, *(row.value for row in line)],
+            np.hstack([np.zeros((2, 1)), *map(_limits, line)]),
+            **{**style.method(method), "linestyle": "-"},
+        )
+    axes.set_xticks(range(len(steps) + 1), ["none", *(step.replace("conv", "") for step in steps)])
+    axes.set_xlabel("random from the top down to convolution")
+    axes.axhline(0, **style.REFERENCE)
+    axes.set_ylim(min(-0.1, axes.get_ylim()[0]), 1.05)
+
+
+def _missing(axes, text):
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center")
+    axes.set_xticks([])
+    axes.set_yticks([])
+
+
+def _draw_column(panels, means, data):
+    layer_names = ", ".join(layers_of(means, data)) or "nothing"
+    panels[0].set_title(f"{DATA[data]}: {ABOUT[data]}", weight="bold")
+    for axes, measure in zip(panels, ("pointing", "mass")):
+        if layer_names != "nothing":
+            _draw_places(axes, means, data, measure)
+        else:
+            _missing(axes, "no feature about them")
+    if rows(means, data, "deletion"):
+        _draw_curves(panels[2], means, data)
+    else:
+        _missing(panels[2], "no feature that depends on them")
+    if rows(means, data, "agreement"):
+        _draw_matrix(panels[3], means, data)
+    else:
+        _missing(panels[3], "no feature about them")
+
+
+_LONG = {
+    "gradient max": "gradient of max(F)",
+    "gradient sum": "gradient of sum(F)",
+    "deconvnet": "deconvolutional network",
+    "guided": "guided back-propagation",
+    CENTRE: "middle of what the neuron sees",
+}
+
+
+def _legend(figure):
+    """What colours and lines mean, below all panels."""
+    handles = [
+        Line2D(
+            [],
+            [],
+            label=_LONG.get(method, method),
+            **{
+                key: value
+                for key, value in style.method(method).items()
+                if key not in ("elinewidth", "capsize", "capthick")
+            },
+        )
+        for method in (*METHODS, CENTRE)
+    ]
+    handles.append(Line2D([], [], label="chance; random order", **style.REFERENCE))
+    figure.legend(handles=handles, loc="lower center", ncols=3, frameon=False)
+
+
+def _same_limits(line, least, most):
+    """One scale for a row of panels, as far as its values need it."""
+    tops = [axes.dataLim.y1 for axes in line if np.isfinite(axes.dataLim.y1)]
+    top = min(most, 1.1 * max(tops, default=most))
+    for axes in line:
+        axes.set_ylim(least, top)
+
+
+def draw(means):
+    """Draw the figure.
+
+    Parameters
+    ----------
+    means : DataFrame
+        From :func:`cnnviz.thesis.tables.map_quality.summary`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    names = [data for data in DATA if (means["data"] == data).any()]
+    figure = style.new(8.2)
+    grid = figure.subplots(len(HEIGHTS), max(len(names), 2), height_ratios=HEIGHTS)
+    for k, panels in enumerate(grid[:4].T):
+        if k < len(names):
+            _draw_column(panels, means, names[k])
+        else:
+            for axes in panels:
+                axes.set_axis_off()
+    cascades = [data for data in names if rows(means, data, "cascade, signed")][:2]
+    for axes, data in zip(grid[4], [*cascades, *[None] * (2 - len(cascades))]):
+        if data is None:
+            _missing(axes, "no network was randomized")
+        else:
+            _draw_cascade(axes, means, data)
+            axes.set_title(DATA[data], pad=3)
+    for axes in grid[4, 2:]:
+        axes.set_axis_off()
+    for axes, label in zip(
+        grid[:, 0],
+        (
+            "pointing game",
+            "share of the map",
+            "area under the curve",
+            "",
+            "correlation with the\ntrained network's map",
+        ),
+    ):
+        axes.set_ylabel(label)
+    for line in grid[:3]:
+        _same_limits(line[: len(names)], -0.03, 1.03)
+    _legend(figure)
+    figure.tight_layout(h_pad=0.6, w_pad=0.8, rect=(0, 0.07, 1, 1))
+    for axes, letter in zip(grid[:, 0], "abcde"):
+        figure.text(
+            0.004, axes.get_position().y1 + 0.006, f"({letter})", va="bottom", weight="bold"
+        )
+    return figure
+
+
+def read(path):
+    """Means and intervals of 'cnnviz table-map-quality'.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        Naming the remedy.
+    """
+    numbers = ("value", "low", "high")
+    return files.read_table(
+        path,
+        "cnnviz table-map-quality",
+        numbers,
+        keep_default_na=False,
+        na_values={name: ["", "nan"] for name in numbers},
+    )
+
+
+def run(args):
+    style.save(draw(read(args.summary)), args.output)

@@ -1,0 +1,330 @@
+"""Saliency of features of De Fauw's network: what Figures 4.5 to 4.21 share.
+
+One feature: a page with a row for each of its nine strongest photographs, and what its
+saliency lies on.  Several features: for each of them a block with a column for each
+photograph.
+"""
+
+import functools
+import textwrap
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from cnnviz.attribution import overlay
+from cnnviz.cli.commands import arguments
+from cnnviz.cli.commands.fundus_sheets import OCCLUDER, sheet_name
+from cnnviz.datasets.concepts import CONCEPTS
+from cnnviz.dissection import feature_table
+from cnnviz.runtime import files
+from cnnviz.runtime.errors import UserError
+from cnnviz.thesis.figures import style
+from cnnviz.thesis.figures.figure_methods import contrasted
+
+__all__ = ["Block", "add_inputs", "add_arguments", "read_tables", "read", "draw", "run"]
+
+EDGE, GAP = 0.04, 0.05  # inches, as all below
+SIDE, LABEL = 0.87, 0.82  # of a page's panels; its first column
+HEAD, BARS = 0.84, 0.82  # above the panels; width of the bars beside them
+BLOCK_LABEL, BLOCK_HEAD = 0.95, 0.36
+SHOWN = 8  # concepts with a bar
+CLOSE = 96  # pixels of a close-up of a whole photograph
+SIGMA, SIGMA_WHOLE = 1, 2  # pixels; of the smoothing, of whole photographs
+
+
+class Block(NamedTuple):
+    """One feature and its strongest photographs."""
+
+    role: object  #: row of 'cnnviz label-features'
+    lies_on: object  #: that feature's row of the table of features
+    pictures: np.ndarray  #: reduced photographs, uint8 ``(n, rows, columns, 3)``
+    close: np.ndarray  #: what is shown of them, uint8 ``(n, rows, columns, 3)``
+    maps: np.ndarray  #: ``(methods, n, rows, columns)``
+    boxes: np.ndarray  #: receptive fields in the photographs, ``(n, 4)``
+    parts: np.ndarray  #: what is shown, as boxes, ``(n, 4)``
+    maxima: np.ndarray  #: activations, ``(n,)``
+    grades: np.ndarray  #: -1 where unknown
+    names: np.ndarray
+    stride: int
+
+    @property
+    def whole(self):
+        """Whether whole photographs are shown."""
+        return self.close.shape[1] > 4 * self.pictures.shape[1] - 4
+
+    @property
+    def headings(self):
+        """Of the panels of a photograph."""
+        stride = f",\nstride {self.stride}" if self.stride > 1 else ""
+        methods = [
+            "gradient\nof max(F)",
+            "gradient\nof sum(F)",
+            f"occlusion\n{OCCLUDER}×{OCCLUDER}{stride}",
+        ]
+        if self.whole:
+            return ["photograph", *methods, "gradient of\nmax(F), close"]
+        return ["photograph", "close-up", *methods]
+
+    @property
+    def title(self):
+        """Which feature, its label, and what was sought if that is something else."""
+        wanted, label = self.role.wanted, self.role.label
+        one = wanted and ", " not in wanted and label not in wanted
+        sought = f" (sought: {wanted})" if one else ""
+        return (
+            f"{self.role.layer}, feature {self.role.feature}, {self.role.weights} "
+            f"network: {label}{sought}"
+        )
+
+
+def add_inputs(parser):
+    """What the figures and the pages of all features are drawn from."""
+    parser.add_argument(
+        "--sheets", type=Path, required=True, help="folder of 'cnnviz fundus-sheets'"
+    )
+    parser.add_argument(
+        "--roles", type=Path, required=True, help="file of 'cnnviz label-features': which features"
+    )
+    parser.add_argument(
+        "--features", type=Path, required=True, help="file of 'cnnviz label-features': all features"
+    )
+
+
+def add_arguments(parser):
+    add_inputs(parser)
+    arguments.add_figure(parser)
+
+
+def read_tables(args, types):
+    """Roles and features of 'cnnviz label-features' as data frames."""
+    remedy = "cnnviz label-features"
+    return (
+        files.read_table(args.roles, remedy, ("figure",), dtype=types, keep_default_na=False),
+        files.read_table(args.features, remedy),
+    )
+
+
+def read(figure, sheets, roles, features):
+    """Blocks of a figure.
+
+    Parameters
+    ----------
+    figure : str
+        "4.5" for example.
+    sheets : path
+        Folder of ``cnnviz fundus-sheets``.
+    roles, features : pandas.DataFrame
+        From :mod:`cnnviz.dissection.feature_table`.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        For a missing file, or no feature for this figure.
+    """
+    chosen = roles[roles["figure"] == figure]
+    if not len(chosen):
+        raise UserError(f"no feature for Figure {figure}; run 'cnnviz label-features' again")
+    arrays = files.load_arrays(Path(sheets) / sheet_name(figure), "cnnviz fundus-sheets")
+    return [
+        _block(
+            role,
+            features,
+            {
+                name.partition("_")[2]: values
+                for name, values in arrays.items()
+                if name.startswith(f"{number}_")
+            },
+        )
+        for number, role in enumerate(chosen.itertuples())
+    ]
+
+
+def _block(role, features, arrays):
+    same = (
+        (features["weights"] == role.weights)
+        & (features["layer"] == role.layer)
+        & (features["feature"] == role.feature)
+    )
+    return Block(role, features[same].iloc[0], **{**arrays, "stride": int(arrays["stride"])})
+
+
+# --- Panels -------------------------------------------------------------------
+
+
+def _within(box, part):
+    """A box in the pixels of a part."""
+    return tuple(np.subtract(box, [*part[:2], *part[:2]]).tolist())
+
+
+def _close_part(values):
+    """A square around the most important place of a map."""
+    shape = values.shape
+    peak = np.unravel_index(overlay.smooth(values, SIGMA).argmax(), shape)
+    first = [min(max(place - CLOSE // 2, 0), length - CLOSE) for place, length in zip(peak, shape)]
+    return (*first, *(each + CLOSE for each in first))
+
+
+def _panels(block, k):
+    """Functions that draw the panels of photograph ``k`` on axes."""
+    picture, close = block.pictures[k] / 255, block.close[k] / 255
+    box, maps = block.boxes[k], block.maps[:, k].astype(np.float32)
+    own = _within(box, block.parts[k])
+    small = tuple((box / (512 / len(picture))).tolist())
+    if block.whole:
+        part = _close_part(maps[0])
+        cut = tuple(slice(*each) for each in (part[::2], part[1::2]))
+        return [
+            functools.partial(_draw, close, own),
+            *(functools.partial(_draw, close, own, values, SIGMA_WHOLE) for values in maps),
+            functools.partial(_draw, contrasted(close[cut]), _within(box, part), maps[0][cut]),
+        ]
+    shown = contrasted(close)
+    return [
+        functools.partial(_draw, picture, small),
+        functools.partial(_draw, shown, own),
+        *(functools.partial(_draw, shown, own, values) for values in maps),
+    ]
+
+
+def _draw(picture, box, values=None, sigma=SIGMA, axes=None):
+    """Show a photograph, or saliency over it, and a receptive field."""
+    if values is None:
+        style.show(axes, picture)
+    else:
+        style.show_overlay(axes, picture, values, sigma)
+    style.show_box(axes, box, picture)
+
+
+def _axes(figure, left, top, width, height=None):
+    """Axes at a place in inches, from the left upper corner."""
+    across, down = figure.get_size_inches()
+    height = width if height is None else height
+    return figure.add_axes(
+        [left / across, 1 - (top + height) / down, width / across, height / down]
+    )
+
+
+def _write(figure, left, top, text, **options):
+    across, down = figure.get_size_inches()
+    figure.text(left / across, 1 - top / down, text, **options)
+
+
+def _about(block, k):
+    """What photograph ``k`` is, in three short lines."""
+    grade = f"grade {block.grades[k]}" if block.grades[k] >= 0 else "not graded"
+    return f"{block.names[k].replace('_', ' ')}\n{grade}\nactivation {block.maxima[k]:.3g}"
+
+
+# --- One feature ----------------------------------------------------------------
+
+
+def _bars(axes, row):
+    """Shares of the saliency on concepts beside those by chance."""
+    share, lift = (feature_table.values(row.to_frame().T, name)[0] for name in ("share", "lift"))
+    order = np.argsort(-np.nan_to_num(lift), kind="stable")
+    order = [k for k in order if np.isfinite(lift[k])][:SHOWN][::-1]
+    chance = 100 * share[order] / np.where(lift[order] > 0, lift[order], np.nan)
+    axes.barh(range(len(order)), 100 * share[order], height=0.62, color=style.PALETTE[0])
+    axes.plot(chance, range(len(order)), "|", color=style.MARK, markersize=7, markeredgewidth=1.2)
+    axes.set_yticks(
+        range(len(order)), [f"{CONCEPTS[k]}\n{lift[k]:.1f}×" for k in order], fontsize=style.SMALL
+    )
+    axes.tick_params(labelsize=style.SMALL, length=2, width=0.4)
+    axes.set_xlabel("share of the saliency, %\n(red: by chance)", fontsize=style.SMALL)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+
+
+def _draw_page(block):
+    count, side = len(block.names), SIDE
+    height = HEAD + count * (side + GAP) + EDGE
+    figure = style.new(max(height, 3.2))
+    _write(figure, EDGE, 0.16, block.title, weight="bold")
+    _write(
+        figure,
+        EDGE,
+        0.22,
+        textwrap.fill(block.role.evidence, 125),
+        size=style.SMALL,
+        va="top",
+        linespacing=1.2,
+    )
+    for column, text in enumerate(block.headings):
+        _write(
+            figure,
+            LABEL + column * (side + GAP) + side / 2,
+            HEAD - 0.05,
+            text,
+            ha="center",
+            va="bottom",
+            linespacing=1.0,
+        )
+    for k in range(count):
+        top = HEAD + k * (side + GAP)
+        _write(
+            figure,
+            EDGE,
+            top + side / 2,
+            _about(block, k),
+            va="center",
+            size=style.SMALL,
+            linespacing=1.25,
+        )
+        for column, draw in enumerate(_panels(block, k)):
+            draw(axes=_axes(figure, LABEL + column * (side + GAP), top, side))
+    left = style.PAGE_WIDTH - BARS - 2.5 * EDGE
+    _bars(_axes(figure, left, HEAD, BARS, 2.6), block.lies_on)
+    return figure
+
+
+# --- Several features -------------------------------------------------------------
+
+
+def _draw_blocks(blocks):
+    count = max(len(block.names) for block in blocks)
+    side = (style.PAGE_WIDTH - BLOCK_LABEL - EDGE) / count - GAP
+    tall = [BLOCK_HEAD + len(block.headings) * (side + GAP) + 0.16 for block in blocks]
+    figure, top = style.new(sum(tall) + EDGE), 0.0
+    for letter, block, height in zip("abcdefgh", blocks, tall):
+        _write(figure, EDGE, top + 0.16, f"({letter}) {block.title}", weight="bold")
+        _write(figure, EDGE, top + 0.3, block.role.evidence, size=style.SMALL)
+        for row, text in enumerate(block.headings):
+            _write(
+                figure, EDGE, top + BLOCK_HEAD + row * (side + GAP) + side / 2, text, va="center"
+            )
+        for k in range(len(block.names)):
+            left = BLOCK_LABEL + k * (side + GAP)
+            for row, draw in enumerate(_panels(block, k)):
+                draw(axes=_axes(figure, left, top + BLOCK_HEAD + row * (side + GAP), side))
+            _write(
+                figure,
+                left + side / 2,
+                top + height - 0.07,
+                f"{block.maxima[k]:.3g}",
+                ha="center",
+                size=style.SMALL,
+            )
+        _write(figure, EDGE, top + height - 0.07, "activation", size=style.SMALL)
+        top += height
+    return figure
+
+
+def draw(blocks):
+    """Draw a figure.
+
+    Parameters
+    ----------
+    blocks : list of Block
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    return _draw_page(blocks[0]) if len(blocks) == 1 else _draw_blocks(blocks)
+
+
+def run(args, figure):
+    """Read what a figure shows and draw it."""
+    roles, features = read_tables(args, {"figure": str})
+    style.save(draw(read(figure, args.sheets, roles, features)), args.output)

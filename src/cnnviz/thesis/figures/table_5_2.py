@@ -1,0 +1,141 @@
+"""Table 5.2: exemplars of the features of the pooling layers of the die's networks.
+
+(a) Of the central neuron, on exactly what it sees.  (b) Of neuron (0, 0) of the deepest
+layers, on a patch as large as the receptive field.
+"""
+
+import numpy as np
+
+from cnnviz.thesis.figures import style
+
+__all__ = ["draw"]
+
+LABEL, GAP, GROUP = 0.4, 0.04, 0.12  # inches; GROUP: between layers
+COLUMNS = 12  # at most 4 layers of 3 features
+SIDE = (style.PAGE_WIDTH - LABEL - 0.05 - 3 * GROUP) / COLUMNS - GAP
+HEAD, HEAD_FIRST, BELOW, BAR = 0.36, 0.26, 0.28, 0.42
+PITCH = 0.16 + SIDE + BELOW  # from row to row
+MARGIN = 0.04
+LIMIT = 3  # standard deviations; beyond it, exemplars are black or white
+
+
+def _axes(figure, column, top, width=SIDE):
+    total, height = figure.get_size_inches()
+    left = LABEL + column * (SIDE + GAP) + (column // 3) * GROUP
+    return figure.add_axes([left / total, 1 - (top + SIDE) / height, width / total, SIDE / height])
+
+
+def _write(figure, text, left, top, **options):
+    width, height = figure.get_size_inches()
+    figure.text(left / width, 1 - top / height, text, **options)
+
+
+def _centre(axes):
+    """Inches from the left border to the middle of axes."""
+    box = axes.get_position()
+    return (box.x0 + box.x1) / 2 * style.PAGE_WIDTH
+
+
+def _draw_layer(figure, place, top, title, patches, notes):
+    """A title, and patches with notes, from a group of three columns on."""
+    axes = [_axes(figure, 3 * place + k, top) for k in range(len(patches))]
+    for each, patch, note in zip(axes, patches, notes):
+        drawn = style.show_patch(each, patch, LIMIT)
+        style.note(each, note)
+    _write(figure, title, _centre(axes[len(axes) // 2]), top - 0.03, ha="center", va="bottom")
+    return drawn
+
+
+def _notes(reached, data):
+    return [f"{style.number(one)}\n{style.number(other)}" for one, other in zip(reached, data)]
+
+
+def _draw_central(figure, networks):
+    """Exemplars of central neurons, a row for each network."""
+    _write(
+        figure,
+        "(a) central neuron, on what it sees; below each: activation by the "
+        "exemplar, largest on the data set",
+        MARGIN,
+        0.16,
+        weight="bold",
+        va="baseline",
+    )
+    for row, (name, found) in enumerate(networks.items()):
+        top = HEAD + row * PITCH
+        _write(figure, name, MARGIN, top + SIDE / 2, weight="bold", va="center")
+        for place, layer in enumerate(found):
+            rows, columns = layer.patches.shape[1:]
+            drawn = _draw_layer(
+                figure,
+                place,
+                top,
+                f"{layer.name}, {rows} × {columns}",
+                layer.patches,
+                _notes(layer.reached, layer.data),
+            )
+    return drawn
+
+
+def _draw_first(figure, deepest, top):
+    """Exemplars of neuron (0, 0), a row for the deepest layers of all networks."""
+    _write(
+        figure,
+        "(b) neuron (0, 0) of the deepest layers, on a patch of the size of "
+        "the receptive field, with same padding",
+        MARGIN,
+        top + 0.02,
+        weight="bold",
+        va="baseline",
+    )
+    for place, layer in enumerate(deepest):
+        _draw_layer(
+            figure,
+            place,
+            top + HEAD_FIRST,
+            f"{layer.network}, {layer.name}, sees {layer.first_seen[0]} of {layer.field[0]}",
+            layer.first,
+            _notes(layer.first_reached, layer.data),
+        )
+
+
+def draw(found):
+    """Draw the table.
+
+    Parameters
+    ----------
+    found : list of cnnviz.thesis.tables.exemplars_die360.Layer
+        Network by network, first layer to last.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    networks = {}
+    for layer in found:
+        networks.setdefault(layer.network, []).append(layer)
+    # One layer alone pads so little that nothing is to be explained.
+    deepest = [layers[-1] for layers in networks.values() if len(layers) > 1]
+    top = HEAD + len(networks) * PITCH
+    figure = style.new(top + (HEAD_FIRST + PITCH if deepest else 0) + BAR)
+    drawn = _draw_central(figure, networks)
+    if deepest:
+        _draw_first(figure, deepest, top)
+    _draw_bar(figure, drawn)
+    return figure
+
+
+def _draw_bar(figure, drawn):
+    width, height = figure.get_size_inches()
+    axes = figure.add_axes([0.3, 0.26 / height, 0.4, 0.08 / height])
+    bar = figure.colorbar(drawn, cax=axes, orientation="horizontal", extend="both", extendfrac=0.03)
+    bar.set_ticks(np.arange(-LIMIT, LIMIT + 1))
+    bar.ax.tick_params(length=2, width=0.4, pad=1.5)
+    bar.ax.text(
+        -0.08,
+        0.5,
+        "grey values, in standard\ndeviations of the data set",
+        transform=bar.ax.transAxes,
+        ha="right",
+        va="center",
+    )

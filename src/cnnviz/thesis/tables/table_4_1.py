@@ -1,0 +1,345 @@
+"""Table 4.1: what the features of De Fauw's network detect, by measurement."""
+
+import numpy as np
+
+from cnnviz.datasets.concepts import CONCEPTS, LESIONS
+from cnnviz.dissection import feature_table, network_dissection
+from cnnviz.thesis.comparison import Reproduced
+
+__all__ = ["PREFIX", "COLUMNS", "frequencies", "numbers", "reproduced", "claims", "text"]
+
+PREFIX = "table_4_1."
+#: The thesis's columns and our labels.
+COLUMNS = {
+    "hard exudate": "Hard exudates",
+    "microaneurysm": "Micro-aneurysms",
+    "haemorrhage": "Hemorrhages",
+    "optic disc": "Optic disk",
+    "vessel": "Blood vessels",
+    network_dissection.OTHER: "Other",
+}
+_SAMPLED = 50
+_EDGES = ("field edge", "overexposed rim")
+
+_CAPTION = """\
+What the features of the pooling layers detect. The thesis looked at up to 50 features of
+a layer, each on nine photographs. Here every feature is labelled by measurement: the
+gradient of its map's maximum, in magnitude, on the nine photographs that activate it
+most (of those whose lesions are marked); a concept counts if its share of that is at
+least {margin:g} times the mean share at all other places of the same photographs and at
+least {least:.0%}, with fewer than {rate:.0%} false discoveries among all features and
+concepts (permutation test, Benjamini and Hochberg 1995). One concept gives the label;
+with two or more it is a mixture, with none it is unclear, and both are "other", as is
+everything that has no column (fovea, edge of the field of view, artefacts, soft exudates,
+abnormal vessels).
+
+Photographs: {photographs}. Weights: {weights}.
+
+The first number is the frequency in all features of the layer. In brackets: how many it
+would be in 50 sampled ones (or all, where a layer has fewer), with the middle 95 % of
+2,000 bootstrap samples. **T**: the thesis's, by eye, of De Fauw's own weights on the
+competition's photographs. His labels of single features are not published, so that
+their agreement with ours (Cohen's kappa) cannot be computed.
+"""
+
+
+def frequencies(found, weights):
+    """Rows of :func:`.network_dissection.summary` of the features with these weights."""
+    rows = found[found["weights"] == weights]
+    return network_dissection.summary(
+        {
+            layer: rows.loc[rows["layer"] == layer, "label"].to_numpy()
+            for layer in feature_table.LAYERS
+            if (rows["layer"] == layer).any()
+        },
+        [*COLUMNS],
+        _SAMPLED,
+    )
+
+
+def numbers(found, geometry):
+    """Numbers of the trained network, in the thesis's terms.
+
+    Parameters
+    ----------
+    found : pandas.DataFrame
+        From :func:`cnnviz.dissection.feature_table.table`.
+    geometry : dict
+        From a layer to its depth and the side of its receptive field.
+
+    Returns
+    -------
+    dict
+        From an identifier, without :data:`PREFIX`, to value, unit and note.
+    """
+    result = {}
+    for layer, (depth, side) in geometry.items():
+        result[f"{layer}.depth"] = (depth, "1", "")
+        result[f"{layer}.receptive_field"] = (side, "px", "")
+    for row in frequencies(found, "trained"):
+        result[f"{row['layer']}.features"] = (row["features"], "1", "")
+        note = (
+            f"{row['count']} of {row['features']}; scaled to {row['sampled']}, "
+            f"{row['low']:.3g} to {row['high']:.3g} in 95 % of samples"
+        )
+        result[f"{row['layer']}.{row['label'].replace(' ', '_')}"] = (
+            round(row["mean"], 2),
+            "1",
+            note,
+        )
+    return result
+
+
+def reproduced(measured, reported, command):
+    """The numbers that the thesis reports too, for the comparison.
+
+    Parameters
+    ----------
+    measured : dict
+        From :func:`numbers`.
+    reported : pandas.DataFrame
+        From :func:`cnnviz.thesis.comparison.read_reported`.
+    command : str
+        That makes them.
+
+    Returns
+    -------
+    list of cnnviz.thesis.comparison.Reproduced
+    """
+    return [
+        Reproduced(
+            name,
+            measured[name[len(PREFIX) :]][0],
+            measured[name[len(PREFIX) :]][1],
+            command,
+            measured[name[len(PREFIX) :]][2],
+        )
+        for name in reported["id"]
+        if name[len(PREFIX) :] in measured
+    ]
+
+
+# --- The thesis's statements ----------------------------------------------------
+
+
+def _counts(found, weights, labels):
+    rows = found[found["weights"] == weights]
+    return {
+        layer: (
+            int(rows.loc[rows["layer"] == layer, "label"].isin(labels).sum()),
+            int((rows["layer"] == layer).sum()),
+        )
+        for layer in feature_table.LAYERS
+    }
+
+
+def _beyond_chance(found, weights):
+    """The same for features that exceed chance for a lesion, whatever their label."""
+    beats = feature_table.beats_chance(found)[:, : len(LESIONS)].any(axis=1)
+    rows = (found["weights"] == weights).to_numpy()
+    return {
+        layer: (
+            int((beats & rows & (found["layer"] == layer).to_numpy()).sum()),
+            int((rows & (found["layer"] == layer).to_numpy()).sum()),
+        )
+        for layer in feature_table.LAYERS
+    }
+
+
+def _shares(counts):
+    return ", ".join(
+        f"{layer} {count / total:.0%}" for layer, (count, total) in counts.items() if total
+    )
+
+
+def _listed(counts):
+    return ", ".join(f"{layer} {count} of {total}" for layer, (count, total) in counts.items())
+
+
+def claims(found):
+    """The thesis's statements about layers, held against the labels.
+
+    Returns
+    -------
+    list of (statement, bool, evidence)
+    """
+    trained = _counts(found, "trained", LESIONS)
+    random = _counts(found, "random", LESIONS)
+    mixed = {weights: _beyond_chance(found, weights) for weights in ("trained", "random")}
+    edges = {weights: _counts(found, weights, _EDGES) for weights in ("trained", "random")}
+    first = {layer: edges["trained"][layer] for layer in feature_table.LAYERS[:2]}
+    return [
+        (
+            "Lesion detectors appear only from the third pooling layer on",
+            trained["pool1"][0] + trained["pool2"][0] == 0 and trained["pool3"][0] > 0,
+            _listed(trained),
+        ),
+        (
+            "Their share grows with depth",
+            bool(
+                np.all(
+                    np.diff([count / max(total, 1) for count, total in list(trained.values())[2:]])
+                    > 0
+                )
+            ),
+            "labelled: "
+            + _shares(trained)
+            + "; beyond chance for a lesion, mixtures included: "
+            + _shares(mixed["trained"]),
+        ),
+        (
+            "The random network has no lesion detector",
+            sum(c for c, _ in random.values()) == 0,
+            _listed(random)
+            + "; beyond chance for a lesion, mixtures included: "
+            + _listed(mixed["random"]),
+        ),
+        (
+            "The first two layers see edges of the field of view or overexposed ones, with few "
+            "exceptions",
+            all(count > total / 2 for count, total in first.values()),
+            _listed(first),
+        ),
+        (
+            "The random network sees these edges in every layer",
+            all(count > total / 2 for count, total in edges["random"].values()),
+            _listed(edges["random"]),
+        ),
+    ]
+
+
+# --- Text -------------------------------------------------------------------------
+
+
+def _cell(row, thesis):
+    text = f"{row['count']} ({row['mean']:.1f}; {row['low']:.3g} to {row['high']:.3g})"
+    return text if thesis is None else f"{text} **T {thesis:g}**"
+
+
+def _summary_lines(rows, geometry, thesis):
+    yield ("| layer | depth | receptive field | features | " + " | ".join(COLUMNS.values()) + " |")
+    yield "|" + "---|" * (4 + len(COLUMNS))
+    for layer, (depth, side) in geometry.items():
+        own = {row["label"]: row for row in rows if row["layer"] == layer}
+        if own:
+            cells = [
+                _cell(
+                    own[label],
+                    thesis and thesis.get(f"{PREFIX}{layer}.{label.replace(' ', '_')}", 0),
+                )
+                for label in COLUMNS
+            ]
+            features = next(iter(own.values()))["features"]
+            yield (
+                f"| {layer} | {depth} | {side}×{side} | {features} | " + " | ".join(cells) + " |"
+            )
+
+
+def _all_labels(found, column):
+    """Frequencies of all labels, network by network and layer by layer."""
+    labels = [*CONCEPTS, network_dissection.MIXTURE, network_dissection.OTHER]
+    counts = found.groupby(["weights", "layer"])[column].value_counts().unstack(fill_value=0)
+    seen = [label for label in labels if label in counts]
+    yield "| weights | layer | " + " | ".join(seen) + " |"
+    yield "|" + "---|" * (2 + len(seen))
+    for weights in ("trained", "random"):
+        for layer in feature_table.LAYERS:
+            if (weights, layer) in counts.index:
+                yield (
+                    f"| {weights} | {layer} | "
+                    + " | ".join(str(counts.loc[(weights, layer), label]) for label in seen)
+                    + " |"
+                )
+
+
+def _confusions(found):
+    """Pairs of concepts that features take for one another."""
+    rows = found[found["weights"] == "trained"].reset_index(drop=True)
+    pairs = network_dissection.confusion_pairs(feature_table.beats_chance(rows), CONCEPTS)
+    for first, second, index in pairs:
+        where = rows.loc[index, "layer"].value_counts()
+        listed = ", ".join(
+            f"{layer} {where[layer]}" for layer in feature_table.LAYERS if layer in where
+        )
+        yield f"* {first} and {second}: {len(index)} features ({listed})"
+
+
+def text(found, geometry, reported, photographs, weights, roles):
+    """The table as Markdown.
+
+    Parameters
+    ----------
+    found : pandas.DataFrame
+        From :func:`cnnviz.dissection.feature_table.table`.
+    geometry : dict
+        As for :func:`numbers`.
+    reported : pandas.DataFrame
+        The thesis's numbers.
+    photographs, weights : str
+        What was used, in words.
+    roles : pandas.DataFrame
+        From :func:`cnnviz.dissection.feature_table.choose`.
+    """
+    thesis = dict(zip(reported["id"], reported["value"].astype(float)))
+    lines = [
+        "# Table 4.1, measured\n",
+        _CAPTION.format(
+            photographs=photographs,
+            weights=weights,
+            margin=network_dissection.MARGIN,
+            least=network_dissection.LEAST_SHARE,
+            rate=network_dissection.RATE,
+        ),
+    ]
+    lines += [
+        "## Trained network",
+        "",
+        *_summary_lines(frequencies(found, "trained"), geometry, thesis),
+        "",
+    ]
+    if (found["weights"] == "random").any():
+        lines += [
+            "## Randomly initialized network",
+            "",
+            *_summary_lines(frequencies(found, "random"), geometry, None),
+            "",
+        ]
+    lines += [
+        "## All labels, by localisation",
+        "",
+        *_all_labels(found, "label"),
+        "",
+        "## Labels by overlap (network dissection, intersection over union "
+        f"above {network_dissection.LEAST_OVERLAP:g})",
+        "",
+        "Half a percent of all pixels, Bau et al.'s threshold, cannot overlap by so "
+        "much with concepts as small as microaneurysms.",
+        "",
+        *_all_labels(found, "overlap"),
+        "",
+        "## Confusions: both concepts beyond chance, trained network",
+        "",
+        *_confusions(found),
+        "",
+        "## The thesis's statements",
+        "",
+        "| statement | holds here | evidence |",
+        "|---|---|---|",
+    ]
+    lines += [
+        f"| {statement} | {'yes' if holds else 'no'} | {evidence} |"
+        for statement, holds, evidence in claims(found)
+    ]
+    lines += [
+        "",
+        "## Features in Figures 4.5 to 4.21",
+        "",
+        "| figure | weights | layer | feature | wanted | label | evidence |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {row.figure} | {row.weights} | {row.layer} | {row.feature} | "
+        f"{row.wanted or '–'} | {row.label} | {row.evidence} |"
+        for row in roles.itertuples()
+    ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,136 @@
+"""Table 5.1: parameters and validation accuracy of the Die360 networks."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from cnnviz.thesis.comparison import Reproduced
+
+__all__ = ["Row", "rows", "separated_pairs", "pairs_in_order", "reproduced", "as_frame"]
+
+
+class Row(NamedTuple):
+    """One network's line of the table."""
+
+    network: str
+    parameters: int
+    accuracies: tuple  #: validation accuracy of every fold
+    dead_starts: int  #: starts given up, all folds together
+
+    @property
+    def mean(self):
+        return float(np.mean(self.accuracies))
+
+    @property
+    def above(self):
+        """Distance from the mean to the best fold."""
+        return max(self.accuracies) - self.mean
+
+    @property
+    def below(self):
+        """Distance from the mean to the worst fold."""
+        return self.mean - min(self.accuracies)
+
+
+def rows(evaluations, count_parameters):
+    """Lines of the table.
+
+    Parameters
+    ----------
+    evaluations : dict
+        From a network's name to the evaluations of its folds, each a dict of
+        ``labels``, ``posteriors`` and ``starts``.
+    count_parameters : function
+        From a network's name to its number of parameters.
+
+    Returns
+    -------
+    list of Row
+    """
+    return [
+        Row(
+            name,
+            count_parameters(name),
+            tuple(float(np.mean(fold["posteriors"].argmax(1) == fold["labels"])) for fold in folds),
+            sum(int(fold["starts"]) - 1 for fold in folds),
+        )
+        for name, folds in evaluations.items()
+    ]
+
+
+def separated_pairs(reported):
+    """Pairs (better, worse) whose reported ranges do not meet.
+
+    Parameters
+    ----------
+    reported : dict
+        From a network's name to its reported (mean, above, below).
+
+    Returns
+    -------
+    list of pairs of names
+    """
+    return [
+        (better, worse)
+        for better, (mean, _, below) in reported.items()
+        for worse, (other, above, _) in reported.items()
+        if mean - below > other + above
+    ]
+
+
+def pairs_in_order(pairs, table):
+    """How many of the pairs stand in the same order in our table."""
+    mean = {row.network: row.mean for row in table}
+    return sum(mean[better] > mean[worse] for better, worse in pairs)
+
+
+def reproduced(table, pairs, command):
+    """Rows for the comparison with the thesis.
+
+    Parameters
+    ----------
+    table : list of Row
+    pairs : list of pairs
+        From :func:`separated_pairs`.
+    command : str
+        What reproduces the numbers.
+
+    Returns
+    -------
+    list of Reproduced
+    """
+    out = []
+    for row in table:
+        note = "folds " + " ".join(f"{value:.4f}" for value in row.accuracies)
+        if row.dead_starts:
+            note += f"; dead starts: {row.dead_starts}"
+        prefix = f"table_5_1.{row.network}."
+        out += [
+            Reproduced(prefix + "parameters", row.parameters, "1", command),
+            Reproduced(prefix + "validation_accuracy_mean", row.mean, "1", command, note),
+            Reproduced(prefix + "validation_accuracy_above", row.above, "1", command),
+            Reproduced(prefix + "validation_accuracy_below", row.below, "1", command),
+        ]
+    out.append(
+        Reproduced("table_5_1.separated_pairs_in_order", pairs_in_order(pairs, table), "1", command)
+    )
+    return out
+
+
+def as_frame(table):
+    """The table with one column for each fold."""
+    return pd.DataFrame(
+        [
+            {
+                "network": row.network,
+                "parameters": row.parameters,
+                "mean": row.mean,
+                "above": row.above,
+                "below": row.below,
+                **{f"fold_{k}": value for k, value in enumerate(row.accuracies)},
+                "dead_starts": row.dead_starts,
+            }
+            for row in table
+        ]
+    )

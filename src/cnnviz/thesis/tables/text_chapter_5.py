@@ -1,0 +1,147 @@
+"""Numbers in the text of chapter 5, from data, networks and accuracies."""
+
+import numpy as np
+from scipy.sparse.csgraph import minimum_spanning_tree
+
+from cnnviz.datasets import die360
+from cnnviz.thesis.comparison import Reproduced
+
+__all__ = ["data_numbers", "network_numbers", "accuracy_numbers", "reproduced"]
+
+
+def one_degree_neighbours(a, b):
+    """Most common number of views that differ by one degree in one angle."""
+    present = np.zeros((360, 360), bool)
+    present[a, b] = True
+    count = sum(np.roll(present, step, axis).astype(int) for axis in (0, 1) for step in (-1, 1))
+    return int(np.bincount(count[present]).argmax())
+
+
+def _gap(first, second, extent):
+    """Degrees between two blocks of ``extent`` whole degrees on the circle."""
+    apart = (second - first) % 360
+    return max(0, min(apart, 360 - apart) - extent + 1)
+
+
+def largest_step(cells):
+    """Largest step that an ordering of any class's views has to make.
+
+    Within a cell, and between cells that touch, a next view differs by one
+    degree in one angle.  Where the cells of a class do not touch, the ordering
+    must jump; the step is the larger of the two angles' differences, over the
+    shortest such jumps (a minimum spanning tree of the cells).
+
+    Parameters
+    ----------
+    cells : rows (first a, first b, label)
+        From :func:`cnnviz.datasets.die360.cells`.
+
+    Returns
+    -------
+    int
+        Degrees.
+    """
+    largest = 0
+    for label in {cell[2] for cell in cells}:
+        mine = [cell for cell in cells if cell[2] == label]
+        jumps = [
+            [
+                max(_gap(a, other_a, die360.BLOCK_A), _gap(b, other_b, die360.BLOCK_B))
+                for other_a, other_b, _ in mine
+            ]
+            for a, b, _ in mine
+        ]
+        largest = max(largest, minimum_spanning_tree(np.array(jumps)).max())
+    return int(largest)
+
+
+def data_numbers(a, b, label, images, figure_side, training_indices):
+    """Numbers about the data set, by quantity."""
+    rotation_angles = sum(len(np.unique(angle)) > 1 for angle in (a, b))
+    return {
+        # Each of the angles takes 360 whole degrees.
+        "possible_projections": 360**rotation_angles,
+        "rotation_angles": rotation_angles,
+        "samples": len(label),
+        "image_side": images.shape[-1],
+        "figure_5_1_image_side": figure_side,
+        "training_share": len(training_indices) / len(label),
+        "sequence_step": largest_step(die360.cells()),
+        "one_degree_neighbours": one_degree_neighbours(a, b),
+    }
+
+
+def network_numbers(build, convolutional, dense):
+    """Numbers about the architectures, read from the built networks."""
+    from cnnviz.networks.layers import layers_of_type, pooling_layers
+    from cnnviz.runtime.backend import lasagne
+
+    numbers = {}
+    filters, sides, strides, pools, pool_strides = set(), set(), set(), set(), set()
+    for name in convolutional:
+        network = build(name)
+        convolutions = layers_of_type(network, lasagne.layers.Conv2DLayer)
+        numbers[f"{name}.convolution_layers"] = len(convolutions)
+        numbers[f"{name}.pooling_layers"] = len(pooling_layers(network))
+        for layer in convolutions:
+            filters.add(layer.num_filters)
+            sides.update(layer.filter_size)
+            strides.update(layer.stride)
+        for layer in pooling_layers(network):
+            pools.update(layer.pool_size)
+            pool_strides.update(layer.stride)
+        numbers["output_units"] = network.num_units
+    for name in dense:
+        hidden = layers_of_type(build(name), lasagne.layers.DenseLayer)[0]
+        numbers[f"{name}.hidden_units"] = hidden.num_units
+    for quantity, values in (
+        ("filters_per_layer", filters),
+        ("filter_side", sides),
+        ("filter_stride", strides),
+        ("pool_side", pools),
+        ("pool_stride", pool_strides),
+    ):
+        (numbers[quantity],) = values  # one value everywhere, or an error
+    numbers["exemplars_per_layer"] = numbers["filters_per_layer"]
+    return numbers
+
+
+def accuracy_numbers(table, dense):
+    """Numbers and claims about the accuracies, from Table 5.1's rows."""
+    mean = {row.network: row.mean for row in table}
+    parameters = {row.network: row.parameters for row in table}
+    best = max(mean, key=mean.get)
+    convolutional = [name for name in mean if name not in dense]
+    return {
+        "lowest_validation_accuracy_mean": min(mean.values()),
+        "c9.validation_accuracy_best_fold": next(
+            max(row.accuracies) for row in table if row.network == "c9"
+        ),
+        "most_parameters_is_best": int(best == max(parameters, key=parameters.get)),
+        "best_is_dense": int(best in dense),
+        "deepest_convolutional_is_best": int(max(convolutional, key=mean.get) == "c9"),
+    }
+
+
+def reproduced(numbers, reported, command):
+    """Rows for the comparison, for the quantities that the thesis reports.
+
+    Parameters
+    ----------
+    numbers : dict
+        From a quantity (with its network in front, where it has one) to its
+        value.
+    reported : DataFrame
+        Of the thesis's numbers; gives the units.
+    command : str
+
+    Returns
+    -------
+    list of Reproduced
+    """
+    prefix = "text_chapter_5."
+    return [
+        Reproduced(row.id, numbers[row.id[len(prefix) :]], row.unit, command)
+        for row in reported.itertuples()
+        if row.id.startswith(prefix) and row.id[len(prefix) :] in numbers
+    ]

@@ -1,0 +1,1 @@
+"""Training of the networks of chapters 4 and 5."""
