@@ -59,7 +59,10 @@ gpu-check:  ## tests and benchmark on a CUDA GPU; GPU_PYTHON=python3 uses the ma
 	PYTHONPATH="src:$$PYTHONPATH" $(GPU_PYTHON) -m pytest tests/gpu -p no:cacheprovider $(PYTEST_ARGS)
 	PYTHONPATH="src:$$PYTHONPATH" $(GPU_PYTHON) benchmarks/engines.py --device cuda --output benchmarks/records/gpu.json
 
-lint: $(ready)  ## snakemake --lint
+lint: $(ready)  ## style, likely mistakes, types, and snakemake --lint
+	$(bin)/ruff check
+	$(bin)/ruff format --check
+	$(bin)/mypy
 	$(bin)/snakemake --lint
 
 report: $(ready)  ## results/report.html, one entry for each figure and table
@@ -92,7 +95,7 @@ lock_options := --quiet --generate-hashes --allow-unsafe --strip-extras \
     --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
 lock:  ## resolve pyproject.toml into the lock files (needs pip-tools)
-	pip-compile $(lock_options) --extra test --output-file requirements.lock pyproject.toml
+	pip-compile $(lock_options) --extra test --extra lint --output-file requirements.lock pyproject.toml
 	pip-compile $(lock_options) --only-build-deps --build-deps-for wheel --constraint requirements.lock --output-file requirements-build.lock pyproject.toml
 
 clean:  ## remove what the workflow made, but not the environment

@@ -168,7 +168,9 @@ def test_saliency_of_a_dense_network_is_refused(tmp_path, capsys):
 
 def test_facts_are_written_as_numbers_and_as_a_statement(images, tmp_path, monkeypatch):
     whole = tmp_path / "whole.npy"
-    facts = dict.fromkeys(re.findall(r"value\['(\w+)'\]", Path(die360_facts.__file__).read_text()), (3, "1"))
+    facts = dict.fromkeys(
+        re.findall(r"value\['(\w+)'\]", Path(die360_facts.__file__).read_text()), (3, "1")
+    )
     facts.update({f"samples_of_face_{k}": (k, "1") for k in range(1, 7)})
     facts.update({f"labelled_face_not_most_prominent_{end}": (4, "deg") for end in ("from", "to")})
     monkeypatch.setattr(die360_facts, "measure", lambda pixels: facts)

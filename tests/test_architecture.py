@@ -1,0 +1,86 @@
+"""The rooms of the package: imports go one way."""
+
+import ast
+from pathlib import Path
+
+import cnnviz
+
+SOURCE = Path(cnnviz.__file__).parent
+
+#: Each room may import from those of lower numbers, and from the others of its own.
+STOREYS = [
+    {"engine"},
+    {"runtime"},
+    {"datasets", "networks"},
+    {"training", "attribution"},
+    {"feature_visualization", "dissection", "evaluation"},
+    {"experiments"},
+    {"thesis"},
+    {"cli"},
+]
+#: Modules that import this much at the most: the engine is a library by itself.
+ALONE = {"engine"}
+
+
+def modules():
+    """From the dotted name of every module to its file."""
+    return {
+        ".".join(path.relative_to(SOURCE.parent).with_suffix("").parts).removesuffix(
+            ".__init__"
+        ): path
+        for path in SOURCE.rglob("*.py")
+    }
+
+
+def imported(path, known):
+    """Modules of the package that a file imports, anywhere in it."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                yield full if full in known else node.module
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+def room(module):
+    """The package under cnnviz that a module stands in, or None."""
+    parts = module.split(".")
+    return parts[1] if parts[0] == "cnnviz" and len(parts) > 1 else None
+
+
+def test_every_room_has_its_storey():
+    assert {room(name) for name in modules()} - {None} == set().union(*STOREYS)
+
+
+def test_imports_go_one_way():
+    known = modules()
+    storey = {name: k for k, names in enumerate(STOREYS) for name in names}
+    upward = []
+    for name, path in known.items():
+        here = room(name)
+        for other in imported(path, known):
+            there = room(other)
+            if here is None or there is None or here == there:
+                continue
+            if storey[there] > storey[here] or here in ALONE:
+                upward.append(f"{name} imports {other}")
+    assert not upward, "\n".join(sorted(upward))
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    known = modules()
+    graph = {
+        name: {other for other in imported(path, known) if other in known and other != name}
+        for name, path in known.items()
+    }
+    # What lies on a cycle is what remains when modules that import nothing that remains go.
+    while leaves := [name for name, others in graph.items() if not others & graph.keys()]:
+        for name in leaves:
+            del graph[name]
+    while ends := set(graph) - set().union(*graph.values(), set()):
+        for name in ends:
+            del graph[name]
+    assert not graph, "\n".join(
+        f"{name}: {others & graph.keys()}" for name, others in graph.items()
+    )
