@@ -1,11 +1,12 @@
 """The labeller of features on known truth: planted features, random filters, the die."""
 
+import attributions
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cnnviz.attribution import overlay, saliency
+from cnnviz.attribution import activations, overlay
 from cnnviz.attribution.receptive_field import receptive_field
 from cnnviz.cli.commands import localise
 from cnnviz.cli.dispatch import main
@@ -123,10 +124,10 @@ def test_findings_are_those_of_localisation(small, windows):
         permutations=499,
     )
     for layer, best, each in zip(pooling, top, found):
-        maps = saliency.feature_maps(layer, images).max(axis=(2, 3))
+        maps = activations.feature_maps(layer, images).max(axis=(2, 3))
         np.testing.assert_array_equal(best.index, np.argsort(-maps, axis=0)[:9].T)
         for feature, chosen in enumerate(best.index):
-            gradient = saliency.feature_saliency(layer, images[chosen], feature)[0]
+            gradient = attributions.gradient(layer, images[chosen], feature)[0]
             expected = network_dissection.localisation(
                 overlay.smooth(np.abs(gradient)), masks[chosen], permutations=499
             )
@@ -153,7 +154,7 @@ def test_overlap_is_that_of_all_images_at_once(small):
     pooling, images, masks = small
     images, masks = np.tile(images, (3, 1, 1, 1)), np.tile(masks, (3, 1, 1, 1))
     found = labelling.Probe(pooling, windows=False).overlap(images, masks)
-    maps = saliency.feature_maps(pooling[0], images)
+    maps = activations.feature_maps(pooling[0], images)
     limits = network_dissection.thresholds(
         network_dissection.highest(maps, maps[:, 0].size), maps[:, 0].size
     )

@@ -10,12 +10,12 @@ import shutil
 import sys
 import textwrap
 
+import attributions
 import matplotlib.image
 import numpy as np
 import pytest
 from skimage import io
 
-from cnnviz.attribution import saliency
 from cnnviz.cli import dispatch
 from cnnviz.cli.commands import visualize as command
 from cnnviz.networks import own
@@ -188,7 +188,7 @@ def expected_map(pickled, image):
     lasagne.layers.set_all_param_values(
         pickled.network, [each.astype(np.float32) for each in pickled.values]
     )
-    return saliency.feature_saliency(find_layer(pickled.network, "conv"), image, [1])[:, 0]
+    return attributions.gradient(find_layer(pickled.network, "conv"), image, [1])[:, 0]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from cnnviz.attribution import overlay, saliency
+from cnnviz.attribution import overlay
+from cnnviz.attribution.gradient import LayersGradient
 from cnnviz.attribution.receptive_field import receptive_field
 from cnnviz.dissection import network_dissection
 from cnnviz.networks.inputs import input_variables
@@ -49,7 +50,7 @@ class Probe:
         self._maps = function(
             images, lasagne.layers.get_output(layers, images[0], deterministic=True)
         )
-        self._sweep = saliency.feature_sweep(layers) if windows else _whole_passes(layers)
+        self._gradients = LayersGradient(layers, evaluation="windows" if windows else "whole")
 
     def maps(self, images):
         """Feature maps in parts.
@@ -120,7 +121,7 @@ class Probe:
                 np.flatnonzero((each == k).any(axis=1) & _points(maps[0, : len(each)]))
                 for each, maps in zip(index, self._maps(image))
             ]
-            for layer, j, *found in self._sweep(image, features):
+            for layer, j, *found in self._gradients.parts(image, features):
                 yield (layer, int(features[layer][j]), int(k), *found)
 
     def findings(
@@ -186,18 +187,6 @@ class Probe:
                 for each, limit, field, before in zip(maps, limits, fields, found)
             ]
         return [each.iou for each in found]
-
-
-def _whole_passes(layers):
-    """As :func:`cnnviz.attribution.saliency.feature_sweep`, by whole passes."""
-    gradients = [saliency.feature_gradient(layer) for layer in layers]
-
-    def sweep(image, features):
-        for layer, (gradient, chosen) in enumerate(zip(gradients, features)):
-            for k, feature in enumerate(chosen):
-                yield layer, k, gradient(image, feature)[0], slice(None), slice(None)
-
-    return sweep
 
 
 def _points(maps):

@@ -93,32 +93,24 @@ class _Methods:
     """The three methods for the features of one layer, compiled once."""
 
     def __init__(self, layer, stride):
-        from cnnviz.attribution import occlusion, saliency
+        from cnnviz.attribution.gradient import TARGETS, Gradient
+        from cnnviz.attribution.occlusion import Occlusion
         from cnnviz.attribution.receptive_field import receptive_field
-        from cnnviz.attribution.windowed import Stack
 
-        stack = Stack(layer)
-        self.layer, self.stride, self.field = layer, stride, receptive_field(layer)
-        self._sweeps, self._occluded = saliency.prepared(stack), occlusion.prepared(stack)
+        self.field = receptive_field(layer)
+        self._gradients = [Gradient(layer, target, evaluation="windows") for target in TARGETS]
+        self._occlusion = Occlusion(layer, OCCLUDER, stride, evaluation="windows")
 
     def maps(self, pixels, feature):
         """Saliency of a feature, ``(methods, n, rows, columns)``."""
-        from cnnviz.attribution import occlusion, saliency
+        from cnnviz.attribution.interpolation import interpolated
+        from cnnviz.attribution.reductions import reduce_channels
 
         gradients = [
-            saliency.feature_saliency(self.layer, pixels, [feature], aggregate, method=sweep)[0]
-            for aggregate, sweep in self._sweeps.items()
+            reduce_channels(each.attribute(pixels, feature)[:, 0]) for each in self._gradients
         ]
-        return np.stack(
-            [
-                *gradients,
-                occlusion.interpolated(
-                    occlusion.neuron_occlusion(
-                        self.layer, pixels, [feature], OCCLUDER, self.stride, method=self._occluded
-                    )
-                )[0],
-            ]
-        )
+        lost = self._occlusion.attribute(pixels, feature)[:, 0, 0]
+        return np.stack([*gradients, interpolated(lost)])
 
 
 def _sheet(role, methods, photographs, strongest, which):

@@ -136,14 +136,14 @@ def _photograph(pixels, index, known):
     )
 
 
-def _localise(sweep, index, ready, permutations):
+def _localise(gradients, index, ready, permutations):
     """What is found of all features, layer by layer."""
     found = [[_Found(feature, permutations) for feature in range(len(each))] for each in index]
     shown = by_photograph(index)
     with tqdm(total=sum(each.size for each in index), unit=" maps", mininterval=5) as bar:
         for k, features in shown.items():
             photograph = ready(k)
-            for layer, j, gradient, *place in sweep(photograph.pixels, features):
+            for layer, j, gradient, *place in gradients.parts(photograph.pixels, features):
                 values = np.zeros(photograph.pixels.shape[2:], np.float32)
                 values[tuple(place)] = np.abs(gradient).max(axis=0)
                 found[layer][features[layer][j]].add(values, photograph)
@@ -167,7 +167,7 @@ def _arrays(found):
 
 
 def run(args):
-    from cnnviz.attribution import saliency
+    from cnnviz.attribution.gradient import LayersGradient
     from cnnviz.datasets import store
     from cnnviz.networks import defauw, layers
 
@@ -189,9 +189,7 @@ def run(args):
 
     arrays = {}
     for layer, shown, found in zip(
-        pooling,
-        chosen,
-        _localise(saliency.feature_sweep(pooling), chosen, ready, args.permutations),
+        pooling, chosen, _localise(LayersGradient(pooling), chosen, ready, args.permutations)
     ):
         values = {**_arrays(found), "disease": mean_grade(photographs.grades, shown)}
         arrays |= {f"{layer.name}_{name}": each for name, each in values.items()}
