@@ -27,24 +27,20 @@ class Judged:
         return labels.labels(self.significant, concepts)
 
 
-def judge(
-    layers: Sequence[LocalizedLayer], least_gradient: float = labels.LEAST_GRADIENT
-) -> list[Judged]:
+def judge(layers: Sequence[LocalizedLayer]) -> list[Judged]:
     """What the features of layers point at.
 
     Parameters
     ----------
     layers : sequence of LocalizedLayer
         Among whose findings together the rate of false ones is bounded.
-    least_gradient : float
-        As for :func:`cnnviz.dissection.labels.responds`.
 
     Returns
     -------
     list of Judged
         Of every layer.
     """
-    responds = [labels.responds(each.gradient, least_gradient) for each in layers]
+    responds = [labels.responds(each.gradient) for each in layers]
     p = [_where(sure, each.p) for sure, each in zip(responds, layers)]
     q = np.split(
         labels.benjamini_hochberg(np.concatenate(p)), np.cumsum([len(each) for each in p])[:-1]

@@ -28,13 +28,6 @@ _EDGE = _CONCEPTS.index("field edge")
 _BATCH = 8  # photographs of a forward pass
 
 
-class _Dilated(MarkedPhotographs):
-    """Overlap with lesions as large as those for saliency."""
-
-    def masks(self, k: int) -> np.ndarray:
-        return self.concepts(k).masks
-
-
 def images_of(
     photographs: Sequence[GroundTruthPhotograph], *markings: Sequence[np.ndarray]
 ) -> MarkedPhotographs:
@@ -52,7 +45,7 @@ def images_of(
     """
     markings = markings or ([each.index for each in photographs],)
     pixels = np.stack([each.pixels for each in photographs])
-    return _Dilated(
+    return MarkedPhotographs(
         pixels.__getitem__,
         lambda k: photographs[k].field,
         markings,
@@ -145,7 +138,7 @@ def on_ground_truth(
     )
     masks = [images.concepts(k).masks for k in range(len(images))]
     rows = []
-    found = zip(labeller.layers, dissected, localized, judge(localized, 0.0))
+    found = zip(labeller.layers, dissected, localized, judge(localized))
     for layer, strongest, lies, judged in found:
         rows += _rows(layer, masks, strongest, lies, judged)
     return rows
@@ -252,6 +245,6 @@ def on_random_filters(
             localized.gradient,
             {},
         )
-        (judged,) = judge([own], 0.0)
+        (judged,) = judge([own])
         found.append(RandomFilters(judged.labels(_CONCEPTS), own.p))
     return found

@@ -163,7 +163,7 @@ def on_die(
                 overlaps = [each.iou for each in dissected if each.iou is not None]
                 steps |= _steps(network, labeller, images, top, overlaps)
             bar.update()
-    judged = iter(judge([each for *_, localized in runs for each in localized], 0.0))
+    judged = iter(judge([each for *_, localized in runs for each in localized]))
     return [
         row
         for run, names, localized in runs
