@@ -36,10 +36,16 @@ def built(
     """
     network = defauw.build(batch_size, SEED)
     defauw.load(weights, network, path)
+    return network, _described(weights, path)
+
+
+def _described(weights: str, path: Path | None = None) -> dict[str, Any]:
+    """What these weights are."""
     origin: dict[str, Any] = {"network": "defauw", "weights": weights}
     if weights == "random":
-        return network, origin | {"weights_seed": SEED}
-    return network, origin | {"weights_file": files.sha256(path or paths.FUNDUS_WEIGHTS[weights])}
+        return origin | {"weights_seed": SEED}
+    path = path or paths.FUNDUS_WEIGHTS[weights]
+    return origin | ({"weights_file": files.sha256(path)} if path.is_file() else {})
 
 
 def again(origin: dict[str, Any], path: Path | str) -> tuple[Any, dict[str, Any]]:
@@ -57,13 +63,13 @@ def again(origin: dict[str, Any], path: Path | str) -> tuple[Any, dict[str, Any]
     UserError
         Where these weights are not those of now.
     """
-    network, now = built(origin["weights"])
+    now = _described(origin["weights"])
     if any(origin.get(name) != value for name, value in now.items()):
         raise UserError(
             f"{path}: was made with other weights than the present ones of "
             f"'{origin['weights']}'; make it again"
         )
-    return network, now
+    return built(origin["weights"])
 
 
 def pooling_layers(network: Any, names: Any) -> list[Any]:
