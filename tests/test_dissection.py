@@ -1,4 +1,4 @@
-"""Dissection against literals, slow references, and features known to be planted."""
+"""Dissection against literals, slow references, and ground-truth features."""
 
 import attributions
 import numpy as np
@@ -10,7 +10,9 @@ from scipy import ndimage, stats
 from cnnviz.attribution import activations
 from cnnviz.attribution.receptive_field import ReceptiveField, receptive_field
 from cnnviz.datasets import die360
-from cnnviz.dissection import network_dissection
+from cnnviz.dissection import label_statistics, labels, network_dissection
+from cnnviz.dissection.localization import Chance, localization
+from cnnviz.dissection.top_images import top_images
 from cnnviz.evaluation import concept_lift
 from cnnviz.networks import layers
 from cnnviz.runtime.backend import lasagne
@@ -36,18 +38,18 @@ def parts(rng, count):
 
 
 def test_the_strongest_come_first_with_their_places():
-    top = network_dissection.strongest(maps_of([0, 3], [5, 1], [4, 4]), [10, 11, 12], count=2)
+    top = top_images(maps_of([0, 3], [5, 1], [4, 4]), [10, 11, 12], count=2)
     assert top.maxima.tolist() == [[5, 4]] and top.index.tolist() == [[11, 12]]
     assert top.places.tolist() == [[[0, 0], [0, 0]]]
 
 
 def test_of_equal_maxima_the_lower_number_comes_first():
-    top = network_dissection.strongest(maps_of([7], [7], [7]), [2, 0, 1], count=2)
+    top = top_images(maps_of([7], [7], [7]), [2, 0, 1], count=2)
     assert top.index.tolist() == [[0, 1]]
 
 
 def test_equal_photographs_count_once():
-    top = network_dissection.strongest(
+    top = top_images(
         maps_of([9], [8], [9], [1]), [3, 1, 0, 2], keys=["same", "b", "same", "c"], count=3
     )
     assert top.index.tolist() == [[0, 1, 2]]
@@ -55,12 +57,12 @@ def test_equal_photographs_count_once():
 
 
 def test_a_photograph_given_twice_counts_once():
-    before = network_dissection.strongest(maps_of([1], [2]), [0, 1])
-    top = network_dissection.strongest(maps_of([2], [0]), [1, 2], before=before)
+    before = top_images(maps_of([1], [2]), [0, 1])
+    top = top_images(maps_of([2], [0]), [1, 2], before=before)
     assert top.index.tolist() == [[1, 0, 2]]
 
 
-def slow_strongest(maps, keys, count):
+def slow_top_images(maps, keys, count):
     """Feature by feature and photograph by photograph, from the definition."""
     found = []
     for feature in range(maps.shape[1]):
@@ -83,8 +85,8 @@ def test_how_photographs_are_divided_does_not_change_the_strongest(seed):
     maps = maps[keys]  # equal photographs have equal maps
     top = None
     for part in parts(rng, count):
-        top = network_dissection.strongest(maps[part], part, keys[part], keep, before=top)
-    assert top.index.tolist() == slow_strongest(maps, keys, keep)
+        top = top_images(maps[part], part, keys[part], keep, before=top)
+    assert top.index.tolist() == slow_top_images(maps, keys, keep)
     features = np.arange(3)[:, None]
     reached = maps[top.index, features, top.places[..., 0], top.places[..., 1]]
     np.testing.assert_array_equal(reached, top.maxima)
@@ -222,13 +224,13 @@ def test_how_photographs_are_divided_does_not_change_overlap(seed):
     np.testing.assert_allclose(found.iou, slow_overlap(maps, masks, limits, known))
 
 
-# Localisation.
+# Localization.
 
 
-def test_localisation_by_hand():
+def test_localization_by_hand():
     saliency_map = np.array([[[0, 6.0, -9.0, 0]]])
     masks = [[[[False, True, True, False]]]]
-    found = network_dissection.localisation(saliency_map, masks)
+    found = localization(saliency_map, masks)
     # One pixel; two of its four places are on the mask.
     assert found.share == 1 and found.expected == 0.5 and found.lift == 2
     assert abs(found.p - 0.5) < 0.02
@@ -237,10 +239,10 @@ def test_localisation_by_hand():
 def test_what_leaves_the_field_is_dropped():
     field = np.array([[[True, True, True, False]]])
     masks = [[[[1.0, 0, 0, 1.0]]]]
-    found = network_dissection.localisation(np.array([[[3.0, 1, 0, 5]]]), masks, field)
+    found = localization(np.array([[[3.0, 1, 0, 5]]]), masks, field)
     # The patch 3/4, 1/4 may stand at 0, 1, or 2, where it loses its second pixel.
     np.testing.assert_allclose([found.share, found.expected], [[3 / 4], [3 / 4 / 3]])
-    whole = network_dissection.localisation(np.array([[[3.0, 1, 0, 5]]]), masks, field, least=1)
+    whole = localization(np.array([[[3.0, 1, 0, 5]]]), masks, field, chance=Chance(least=1))
     np.testing.assert_allclose(whole.expected, [3 / 4 / 2])
 
 
@@ -270,7 +272,7 @@ def test_chance_is_every_place(seed, least):
     masks, field = rng.rand(2, 3, 5, 6), rng.rand(2, 5, 6) < 0.8
     masks[:, 1] *= rng.rand(2, 5, 6) < 0.1
     counts = (np.where(field, values, 0) > 0).any(axis=(1, 2))
-    found = network_dissection.localisation(values, masks, field, permutations=4000, least=least)
+    found = localization(values, masks, field, chance=Chance(4000, least))
     if not counts.any():
         assert np.isnan(found.share).all() and np.isnan(found.p).all()
         return
@@ -300,7 +302,7 @@ def test_concepts_count_where_they_are_known_and_there():
     masks = np.array(masks)
     masks[:, 1] = 0
     known = [[True, True, False], [False, True, False]]
-    found = network_dissection.localisation(saliency_maps, masks, known=known)
+    found = localization(saliency_maps, masks, known=known)
     np.testing.assert_array_equal(found.share, [1, 0, np.nan])
     np.testing.assert_array_equal(found.lift, [4, np.nan, np.nan])
     np.testing.assert_array_equal(np.isnan(found.p), [False, True, True])
@@ -329,8 +331,10 @@ def p_values():
             ]
         maps = np.stack([blob(rng, side, place) for place in places])
         # The patch ends where it is too faint, well inside the picture.
-        return network_dissection.localisation(
-            np.where(maps > 0.1, maps, 0), masks, least=1, permutations=499, seed=rng.randint(2**31)
+        return localization(
+            np.where(maps > 0.1, maps, 0),
+            masks,
+            chance=Chance(499, least=1, seed=rng.randint(2**31)),
         ).p[0]
 
     return (
@@ -357,7 +361,7 @@ def test_order_and_strength_of_photographs_do_not_matter(seed):
     values, masks = rng.randn(4, 6, 7), rng.rand(4, 2, 6, 7) < 0.3
     order = rng.permutation(4)
     first, second = (
-        network_dissection.localisation(*pair, permutations=5000)
+        localization(*pair, chance=Chance(5000))
         for pair in (
             (values, masks),
             (values[order] * rng.uniform(0.1, 9, (4, 1, 1)), masks[order]),
@@ -368,20 +372,10 @@ def test_order_and_strength_of_photographs_do_not_matter(seed):
     np.testing.assert_allclose(first.p, second.p, atol=0.05)
 
 
-def test_disjoint_masks_are_the_first_to_cover():
-    masks = np.array([[[1, 0, 0]], [[1, 1, 0]], [[1, 1, 1]]])
-    expected = [[[1, 0, 0]], [[0, 1, 0]], [[0, 0, 1]]]
-    for dtype in (bool, np.float32):
-        found = network_dissection.disjoint(masks.astype(dtype))
-        assert found.dtype == dtype and found.tolist() == np.array(expected, dtype).tolist()
-    shares = network_dissection.disjoint(np.array([[[0.75]], [[0.5]], [[0.5]]]))
-    assert shares.ravel().tolist() == [0.75, 0.25, 0]
-
-
 # Labels.
 
 
-def slow_adjusted(p):
+def slow_benjamini_hochberg(p):
     """Benjamini and Hochberg: the smallest rate at which each would be found."""
     ranked = sorted(p)
     return [
@@ -392,28 +386,28 @@ def slow_adjusted(p):
 @settings(max_examples=30)
 @given(st.lists(st.floats(1e-4, 1), min_size=1, max_size=12))
 def test_adjusted_p_values(p):
-    found = network_dissection.adjusted([[*p, np.nan]])
-    np.testing.assert_allclose(found[0, :-1], np.minimum(slow_adjusted(p), 1))
+    found = labels.benjamini_hochberg([[*p, np.nan]])
+    np.testing.assert_allclose(found[0, :-1], np.minimum(slow_benjamini_hochberg(p), 1))
     assert np.isnan(found[0, -1])
 
 
 def test_nothing_tested_is_nothing_found():
-    assert np.isnan(network_dissection.adjusted(np.full((2, 2), np.nan))).all()
+    assert np.isnan(labels.benjamini_hochberg(np.full((2, 2), np.nan))).all()
 
 
 CONCEPTS = ("hard exudate", "optic disc", "fovea")
 
 
 def test_labels_and_confusions_by_hand():
-    beats = np.array([[1, 0, 0], [1, 1, 0], [0, 0, 0], [0, 0, 1], [1, 1, 1]], bool)
-    assert network_dissection.labels(beats, CONCEPTS).tolist() == [
+    significant = np.array([[1, 0, 0], [1, 1, 0], [0, 0, 0], [0, 0, 1], [1, 1, 1]], bool)
+    assert labels.labels(significant, CONCEPTS).tolist() == [
         "hard exudate",
         "mixture",
         "other",
         "fovea",
         "mixture",
     ]
-    found = network_dissection.confusion_pairs(beats, CONCEPTS)
+    found = label_statistics.confusion_pairs(significant, CONCEPTS)
     assert [(*names, which.tolist()) for *names, which in found] == [
         ("hard exudate", "optic disc", [1, 4]),
         ("hard exudate", "fovea", [4]),
@@ -425,10 +419,10 @@ def test_all_three_conditions_must_hold():
     share = np.array([[0.5, 0.5, 0.5, 0.04, np.nan]])
     lift = np.array([[2.0, 1.9, 5.0, 50.0, np.nan]])
     q = np.array([[0.01, 0.01, 0.05, 0.01, np.nan]])
-    assert network_dissection.beats_chance(share, lift, q).tolist() == [[True, *[False] * 4]]
-    assert network_dissection.beats_chance(
-        share, lift, q, margin=1.5, least=0.01, rate=0.1
-    ).tolist() == [[True] * 4 + [False]]
+    assert labels.is_significant(share, lift, q).tolist() == [[True, *[False] * 4]]
+    assert labels.is_significant(share, lift, q, margin=1.5, least=0.01, rate=0.1).tolist() == [
+        [True] * 4 + [False]
+    ]
 
 
 # The summary.
@@ -436,7 +430,7 @@ def test_all_three_conditions_must_hold():
 
 def test_frequencies_of_all_and_of_the_sampled():
     found = ["disc"] * 16 + ["mixture"] * 16 + ["other"] * 32
-    rows = network_dissection.summary({"pool3": found}, ("disc", "vessels"), samples=4000)
+    rows = label_statistics.label_frequencies({"pool3": found}, ("disc", "vessels"), samples=4000)
     assert [row["label"] for row in rows] == ["disc", "vessels", "other"]
     assert [row["count"] for row in rows] == [16, 0, 48]
     assert [row["mean"] for row in rows] == [12.5, 0, 37.5]
@@ -449,7 +443,9 @@ def test_frequencies_of_all_and_of_the_sampled():
 
 
 def test_layers_with_few_features_are_looked_at_whole():
-    rows = network_dissection.summary({"pool1": ["disc"] * 32, "pool2": ["other"] * 32}, ["disc"])
+    rows = label_statistics.label_frequencies(
+        {"pool1": ["disc"] * 32, "pool2": ["other"] * 32}, ["disc"]
+    )
     assert [(row["layer"], row["sampled"], row["mean"], row["high"]) for row in rows] == [
         ("pool1", 32, 32, 32),
         ("pool1", 32, 0, 0),
@@ -458,7 +454,7 @@ def test_layers_with_few_features_are_looked_at_whole():
     ]
 
 
-# Features that are planted.
+# Ground-truth features.
 
 
 def labelled(layer, images, masks, concepts, magnitude=False):
@@ -468,7 +464,7 @@ def labelled(layer, images, masks, concepts, magnitude=False):
     total = len(images) * np.prod(layer.output_shape[2:])
     maps = [activations.feature_maps(layer, images[part]) for part in slices]
     for part, found in zip(slices, maps):
-        top = network_dissection.strongest(found, np.arange(len(images))[part], before=top)
+        top = top_images(found, np.arange(len(images))[part], before=top)
         values = network_dissection.highest(found, total, before=values)
     limits, overlap = network_dissection.thresholds(values, total), None
     for part, found in zip(slices, maps):
@@ -477,18 +473,18 @@ def labelled(layer, images, masks, concepts, magnitude=False):
     for feature, chosen in enumerate(top.index):
         gradient = attributions.gradient(layer, images[chosen], feature)[0]
         rows.append(
-            network_dissection.localisation(
-                np.abs(gradient) if magnitude else gradient, masks[chosen], permutations=1999
+            localization(
+                np.abs(gradient) if magnitude else gradient, masks[chosen], chance=Chance(1999)
             )
         )
     share, lift, p = (
         np.stack([getattr(row, name) for row in rows]) for name in ("share", "lift", "p")
     )
-    beats = network_dissection.beats_chance(share, lift, network_dissection.adjusted(p))
-    return network_dissection.labels(beats, concepts), overlap.iou, beats, share
+    significant = labels.is_significant(share, lift, labels.benjamini_hochberg(p))
+    return labels.labels(significant, concepts), overlap.iou, significant, share
 
 
-def planted_images(count=60, side=64):
+def ground_truth_images(count=60, side=64):
     """Noise with a bright spot, a vertical edge, a dark spot; their exact masks."""
     rng, (y, x) = np.random.RandomState(1), np.mgrid[:side, :side]
     images = rng.randn(count, 1, side, side)
@@ -505,7 +501,7 @@ def planted_images(count=60, side=64):
     return images.astype(np.float32), masks
 
 
-def planted_filters():
+def ground_truth_filters():
     """Bright spot, vertical edge, noise, dark spot; sum 0, norm 1."""
     y, x = np.mgrid[-3:4, -3:4]
     spot = np.exp(-(y**2 + x**2) / 4)
@@ -515,28 +511,32 @@ def planted_filters():
 
 
 @pytest.fixture(scope="module")
-def planted():
+def ground_truth():
     """Pooled filters, and a fifth feature: the sum of bright spots and of edges."""
     inputs = L.InputLayer((None, 1, 64, 64), name="input")
-    layer = layers.SameConv2DLayer(inputs, 4, 7, W=planted_filters()[:, None].astype(np.float32))
+    layer = layers.SameConv2DLayer(
+        inputs, 4, 7, W=ground_truth_filters()[:, None].astype(np.float32)
+    )
     mix = np.eye(5, 4, dtype=np.float32)
     mix[4, :2] = 1, 0.35  # edges excite more
     layer = layers.SameConv2DLayer(layer, 5, 1, W=mix[:, :, None, None])
     return L.MaxPool2DLayer(layer, 2)
 
 
-PLANTED = ("bright spot", "edge", "dark spot")
+GROUND_TRUTH = ("bright spot", "edge", "dark spot")
 
 
-def test_planted_features_get_their_names(planted):
-    names, iou, beats, _ = labelled(planted, *planted_images(), PLANTED, magnitude=True)
+def test_ground_truth_features_get_their_names(ground_truth):
+    names, iou, significant, _ = labelled(
+        ground_truth, *ground_truth_images(), GROUND_TRUTH, magnitude=True
+    )
     assert names.tolist() == ["bright spot", "edge", "other", "dark spot", "mixture"]
     assert [
         (*pair, which.tolist())
-        for *pair, which in network_dissection.confusion_pairs(beats, PLANTED)
+        for *pair, which in label_statistics.confusion_pairs(significant, GROUND_TRUTH)
     ] == [("bright spot", "edge", [4])]
     # Edges are an eighth of the pixels, of which half a percent is no overlap.
-    assert network_dissection.detectors(iou, PLANTED)[:4].tolist() == [
+    assert network_dissection.detectors(iou, GROUND_TRUTH)[:4].tolist() == [
         "bright spot",
         "other",
         "other",
@@ -545,9 +545,9 @@ def test_planted_features_get_their_names(planted):
     assert iou[1].argmax() == 1
 
 
-def test_the_gradient_of_a_dark_spot_is_positive_beside_it(planted):
-    *_, magnitude = labelled(planted, *planted_images(), PLANTED, magnitude=True)
-    *_, positive = labelled(planted, *planted_images(), PLANTED)
+def test_the_gradient_of_a_dark_spot_is_positive_beside_it(ground_truth):
+    *_, magnitude = labelled(ground_truth, *ground_truth_images(), GROUND_TRUTH, magnitude=True)
+    *_, positive = labelled(ground_truth, *ground_truth_images(), GROUND_TRUTH)
     assert magnitude[3, 2] > 0.5 and positive[3, 2] < 0.1 and positive[0, 0] > 0.9
 
 
@@ -586,16 +586,14 @@ MAPS, MASKS = np.zeros((2, 3, 4, 4)), np.zeros((2, 1, 4, 4))
 @pytest.mark.parametrize(
     "call, message",
     [
-        (lambda: network_dissection.strongest(MAPS[0], [0]), r"maps are .* not \(3, 4, 4\)"),
-        (lambda: network_dissection.strongest(MAPS[:0], []), "maps are "),
-        (lambda: network_dissection.strongest(MAPS + np.nan, [0, 1]), "maps hold .* not finite"),
-        (lambda: network_dissection.strongest(MAPS, [0, 1], count=0), "count must be at least 1"),
-        (lambda: network_dissection.strongest(MAPS, [0]), "index: one to each of 2 photographs"),
-        (lambda: network_dissection.strongest(MAPS, [0, 1], [0]), "keys: one to each of 2"),
+        (lambda: top_images(MAPS[0], [0]), r"maps are .* not \(3, 4, 4\)"),
+        (lambda: top_images(MAPS[:0], []), "maps are "),
+        (lambda: top_images(MAPS + np.nan, [0, 1]), "maps hold .* not finite"),
+        (lambda: top_images(MAPS, [0, 1], count=0), "count must be at least 1"),
+        (lambda: top_images(MAPS, [0]), "index: one to each of 2 photographs"),
+        (lambda: top_images(MAPS, [0, 1], [0]), "keys: one to each of 2"),
         (
-            lambda: network_dissection.strongest(
-                MAPS[:, :1], [0, 1], before=network_dissection.strongest(MAPS, [0, 1])
-            ),
+            lambda: top_images(MAPS[:, :1], [0, 1], before=top_images(MAPS, [0, 1])),
             "maps of 1 features after 3",
         ),
         (lambda: network_dissection.highest(MAPS, 32, 1), "share must lie between 0 and 1, not 1"),
@@ -623,33 +621,24 @@ MAPS, MASKS = np.zeros((2, 3, 4, 4)), np.zeros((2, 1, 4, 4))
             "known: 2",
         ),
         (lambda: network_dissection.detectors(np.zeros((3, 2)), CONCEPTS), "3 concepts for values"),
-        (lambda: network_dissection.localisation(MAPS, MASKS), "saliency is "),
+        (lambda: localization(MAPS, MASKS), "saliency is "),
+        (lambda: localization(MAPS[:, 0] * np.inf, MASKS), "saliency .*not finite"),
+        (lambda: localization(MAPS[:, 0], MASKS, MAPS[:, 0]), "field: bool"),
+        (lambda: localization(MAPS[:, 0], MASKS, MAPS[0] > 0), "field: bool"),
+        (lambda: localization(MAPS[:, 0], MASKS[..., :3]), "saliency of shape"),
+        (lambda: Chance(least=0), "0 < least <= 1, not"),
+        (lambda: Chance(permutations=0), "one permutation"),
+        (lambda: labels.is_significant(MAPS, MAPS, MASKS), "they must agree"),
+        (lambda: labels.labels(np.zeros((3, 2)), CONCEPTS), "3 concepts for values"),
+        (lambda: label_statistics.confusion_pairs(np.zeros(3), CONCEPTS), "3 concepts for values"),
         (
-            lambda: network_dissection.localisation(MAPS[:, 0] * np.inf, MASKS),
-            "saliency .*not finite",
-        ),
-        (lambda: network_dissection.localisation(MAPS[:, 0], MASKS, MAPS[:, 0]), "field: bool"),
-        (lambda: network_dissection.localisation(MAPS[:, 0], MASKS, MAPS[0] > 0), "field: bool"),
-        (lambda: network_dissection.localisation(MAPS[:, 0], MASKS[..., :3]), "saliency of shape"),
-        (
-            lambda: network_dissection.localisation(MAPS[:, 0], MASKS, least=0),
-            "0 < least <= 1, not",
-        ),
-        (
-            lambda: network_dissection.localisation(MAPS[:, 0], MASKS, permutations=0),
-            "one permutation",
-        ),
-        (lambda: network_dissection.beats_chance(MAPS, MAPS, MASKS), "they must agree"),
-        (lambda: network_dissection.labels(np.zeros((3, 2)), CONCEPTS), "3 concepts for values"),
-        (
-            lambda: network_dissection.confusion_pairs(np.zeros(3), CONCEPTS),
-            "3 concepts for values",
-        ),
-        (
-            lambda: network_dissection.summary({"pool1": []}, ["disc"]),
+            lambda: label_statistics.label_frequencies({"pool1": []}, ["disc"]),
             "layer 'pool1' has no labels",
         ),
-        (lambda: network_dissection.summary({"pool1": ["disc"]}, [], samples=0), "at least 1, not"),
+        (
+            lambda: label_statistics.label_frequencies({"pool1": ["disc"]}, [], samples=0),
+            "at least 1, not",
+        ),
     ],
 )
 def test_bad_arguments_are_refused(call, message):

@@ -4,10 +4,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cnnviz.cli.commands import dissect, fundus_sheets, localise
 from cnnviz.datasets.concepts import CONCEPTS
-from cnnviz.dissection import feature_table
-from cnnviz.dissection.feature_table import LAYERS, Part
+from cnnviz.dissection.labeller import LocalizedLayer
+from cnnviz.experiments import (
+    concept_marking,
+    feature_table,
+    figure_features,
+    fundus_features,
+    fundus_sheets,
+    photograph_sources,
+)
+from cnnviz.experiments.figure_parts import LAYERS, Part
+from cnnviz.experiments.fundus_labels import Labelled
 from cnnviz.thesis.tables import table_4_1
 
 K = {name: k for k, name in enumerate(CONCEPTS)}
@@ -30,6 +38,14 @@ def measures(rows):
         "disease": np.linspace(0, 3, count),
         "gradient": np.full(count, 5.0),
     }
+
+
+def found_of(arrays):
+    """The same as the table takes it."""
+    return LocalizedLayer(
+        *(arrays[name] for name in ("share", "expected", "p", "gradient")),
+        {name: arrays[name] for name in ("spread", "disease")},
+    ), arrays["iou"]
 
 
 LESION, CHANCE = {"microaneurysm": 0.3}, {}
@@ -57,8 +73,8 @@ TRAINED = {
 
 @pytest.fixture
 def found():
-    measured = {("trained", layer): measures(rows) for layer, rows in TRAINED.items()}
-    measured |= {("random", layer): measures([CHANCE] * 3) for layer in LAYERS}
+    measured = {("trained", layer): found_of(measures(rows)) for layer, rows in TRAINED.items()}
+    measured |= {("random", layer): found_of(measures([CHANCE] * 3)) for layer in LAYERS}
     return feature_table.table(measured)
 
 
@@ -77,30 +93,30 @@ def test_a_concept_that_was_nowhere_says_nothing():
     arrays = measures([LESION])
     for name in ("share", "expected", "p"):
         arrays[name][0, K["text"]] = np.nan
-    row = feature_table.table({("trained", "pool3"): arrays}).iloc[0]
+    row = feature_table.table({("trained", "pool3"): found_of(arrays)}).iloc[0]
     assert np.isnan(row["lift: text"]) and np.isnan(row["q: text"])
     assert row["label"] == "microaneurysm"
-    assert "nan" not in feature_table.evidence(row, ("text",))
+    assert "nan" not in figure_features.evidence(row, ("text",))
 
 
 def test_a_filter_that_hardly_responds_has_no_label_and_no_part():
     arrays = measures([LESION, LESION, {"vessel": 0.9}, CHANCE])
     arrays["gradient"] = np.array([4.0, 0.39, 0.01, 8.0]) * 1e-3
     arrays["iou"][:, K["vessel"]] = 0.2
-    found = feature_table.table({("trained", "pool5"): arrays})
+    found = feature_table.table({("trained", "pool5"): found_of(arrays)})
     assert list(found["label"]) == ["microaneurysm", "microaneurysm", "other", "other"]
     assert list(found["overlap"]) == ["vessel", "vessel", "other", "vessel"]
     assert found["share: vessel"].isna().tolist() == [False, False, True, False]
-    parts = [Part("a", "pool5", rule, ("vessel",)) for rule in feature_table.RULES]
-    assert 2 not in feature_table.choose(found, parts[:3])["feature"].tolist()
+    parts = [Part("a", "pool5", rule, ("vessel",)) for rule in figure_features.RULES]
+    assert 2 not in figure_features.choose(found, parts[:3])["feature"].tolist()
     for part in parts:
-        assert feature_table.choose(found, [part])["feature"].tolist() != [2]
-    assert "nan" not in feature_table.evidence(found.iloc[2], ("vessel",))
-    assert len(feature_table.every(found)) == 4
+        assert figure_features.choose(found, [part])["feature"].tolist() != [2]
+    assert "nan" not in figure_features.evidence(found.iloc[2], ("vessel",))
+    assert len(figure_features.every(found)) == 4
 
 
 def test_every_part_goes_to_the_feature_that_was_made_for_it(found):
-    roles = feature_table.choose(found).set_index("figure")
+    roles = figure_features.choose(found).set_index("figure")
     chosen = {
         figure: list(np.atleast_1d(roles.loc[figure, "feature"])) for figure in roles.index.unique()
     }
@@ -121,9 +137,9 @@ def test_no_feature_plays_two_parts_in_one_figure(found):
         Part("9", "pool3", "single", ("text",)),
         Part("9", "pool3", "single", ("dust",)),
     ]
-    assert len(set(feature_table.choose(found, parts)["feature"])) == 3
+    assert len(set(figure_features.choose(found, parts)["feature"])) == 3
     with pytest.raises(ValueError, match="no feature of layer pool9"):
-        feature_table.choose(found, [Part("9", "pool9", "single", ("text",))])
+        figure_features.choose(found, [Part("9", "pool9", "single", ("text",))])
 
 
 GEOMETRY = {layer: (k, 11 * k) for k, layer in enumerate(LAYERS, 1)}
@@ -158,11 +174,14 @@ def test_statements_follow_the_labels(found):
 
 
 def test_the_text_has_both_numbers_side_by_side(found):
-    roles = feature_table.choose(found)
-    text = table_4_1.text(found, GEOMETRY, reported(), "12 photographs", "some", roles)
+    roles = figure_features.choose(found)
+    origin = {"photographs": "synthetic", "photographs_pairs": 12, "weights": "defauw"}
+    labelled = Labelled(found, roles, roles, GEOMETRY, origin)
+    text = table_4_1.text(labelled, reported())
     assert "| pool4 | 4 | 44×44 | 5 | 0 (0.0; 0 to 0) **T 0** | 1 (1.0; 0 to 3) **T 17**" in text
     assert (
-        "12 photographs" in text and "* hard exudate and optic disc: 1 features (pool4 1)" in text
+        "Photographs: 12 drawn eye pairs. Weights: De Fauw's own." in text
+        and "* hard exudate and optic disc: 1 features (pool4 1)" in text
     )
 
 
@@ -173,31 +192,21 @@ def test_photographs_with_equal_pixels_have_equal_numbers():
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 255, (4, 6, 6, 3), np.uint8)
     pixels[3] = pixels[1]
-    numbers = dissect.identities(pixels)
+    numbers = photograph_sources.identities(pixels)
     assert numbers[3] == numbers[1] and len(set(numbers)) == 3
-
-
-def test_features_by_photograph():
-    found = localise.by_photograph([np.array([[5, 2], [2, 7], [5, 7]]), np.array([[9, 2]])])
-    assert {k: [list(each) for each in v] for k, v in found.items()} == {
-        2: [[0, 1], [0]],
-        5: [[0, 2], []],
-        7: [[1, 2], []],
-        9: [[], [0]],
-    }
 
 
 def test_effective_number_of_areas():
     areas = np.array([[1, 1, 0, 2], [3, 0, 0, 4]])
-    assert localise.effective_number(np.ones((2, 4)) * (areas > 1), areas) == 3
-    assert localise.effective_number(np.where(areas == 0, 9.0, 0), areas) == 0
-    assert localise.effective_number(np.where(areas == 1, 9.0, 0), areas) == 1
+    assert fundus_features.effective_number(np.ones((2, 4)) * (areas > 1), areas) == 3
+    assert fundus_features.effective_number(np.where(areas == 0, 9.0, 0), areas) == 0
+    assert fundus_features.effective_number(np.where(areas == 1, 9.0, 0), areas) == 1
 
 
 def test_mean_grade_leaves_out_photographs_without_one():
     grades = np.array([0, 4, -1])
     np.testing.assert_array_equal(
-        localise.mean_grade(grades, np.array([[0, 1], [1, 2], [2, 2]])), [2, 4, np.nan]
+        fundus_features.mean_grade(grades, np.array([[0, 1], [1, 2], [2, 2]])), [2, 4, np.nan]
     )
 
 
@@ -216,17 +225,12 @@ def test_what_is_shown_of_a_photograph(box, part):
 def test_concepts_of_other_photographs_are_refused(tmp_path):
     from types import SimpleNamespace
 
-    from cnnviz.runtime import files
-
     path = tmp_path / "concepts.npz"
-    files.save_arrays(
-        path,
-        concepts=np.zeros((1, 2, 2), np.uint8),
-        known=np.zeros((1, 14)),
-        names=np.array(["1_left"]),
-    )
+    concept_marking.MarkedConcepts(
+        np.array(["1_left"]), np.zeros((1, 2, 2), np.uint8), np.zeros((1, 14), bool)
+    ).save(path, {})
     with pytest.raises(ValueError, match="made for other photographs"):
-        dissect.read_concepts(path, SimpleNamespace(names=("2_left",)))
+        concept_marking.read_concepts(path, SimpleNamespace(names=("2_left",)))
 
 
 # --- Drawing ---------------------------------------------------------------------
@@ -241,19 +245,24 @@ def block(found, layer, side, count=3):
     maps = np.zeros((3, count, side, side), np.float16)
     maps[:, :, side // 2 - 2 : side // 2 + 3, side // 3 : side // 3 + 5] = 1
     part = (0, 0, side, side)
-    role = feature_table.choose(found, [Part("9", layer, "single", ("vessel",))])
+    role = figure_features.choose(found, [Part("9", layer, "single", ("vessel",))])
     return fundus_sheet.Block(
         next(role.itertuples()),
         row,
-        rng.integers(0, 255, (count, 128, 128, 3), np.uint8),
-        rng.integers(0, 255, (count, side, side, 3), np.uint8),
-        maps,
-        np.tile((5, 5, 16, 16), (count, 1)),
-        np.tile(part, (count, 1)),
-        np.arange(count, 0, -1.0),
-        np.array([4, 0, -1]),
-        np.array(["1_left", "2_left", "x"]),
-        3,
+        fundus_sheets.FeatureSheet(
+            "trained",
+            layer,
+            0,
+            3,
+            rng.integers(0, 255, (count, 128, 128, 3), np.uint8),
+            rng.integers(0, 255, (count, side, side, 3), np.uint8),
+            maps,
+            np.tile((5, 5, 16, 16), (count, 1)),
+            np.tile(part, (count, 1)),
+            np.arange(count, 0, -1.0),
+            np.array([4, 0, -1]),
+            np.array(["1_left", "2_left", "x"]),
+        ),
     )
 
 
@@ -289,4 +298,4 @@ def test_a_figure_without_a_feature_is_refused(found):
     from cnnviz.thesis.figures import fundus_sheet
 
     with pytest.raises(ValueError, match="no feature for Figure 4.99"):
-        fundus_sheet.read("4.99", ".", feature_table.choose(found), found)
+        fundus_sheet.read("4.99", ".", figure_features.choose(found), found)

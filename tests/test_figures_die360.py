@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from cnnviz.attribution import overlay
+from cnnviz.attribution.activations import feature_maps
 from cnnviz.attribution.gradient import Gradient
 from cnnviz.cli import dispatch
 from cnnviz.cli.commands import animate, die_exemplars, disagreement, neighbours
@@ -313,10 +314,10 @@ def test_the_animated_feature_is_most_about_pips(network):
 def test_animated_views_show_the_maximal_neuron(data, network):
     layer = layers.find_layer(network, "pool1")
 
-    areas, boxes, activations = animate.measure(layer, 1, data.images[:4])
-    maps = activations.feature_maps(layer, data.images[:4])[:, 1]
+    areas, boxes, largest = animate.measure(layer, 1, data.images[:4])
+    maps = feature_maps(layer, data.images[:4])[:, 1]
     assert set(areas) == {"max", "sum"} and areas["max"].shape == (4, 32, 32)
-    for box, values, activation in zip(boxes, maps, activations):
+    for box, values, activation in zip(boxes, maps, largest):
         row, column = (np.add(box[:2], 1) // 2).tolist()  # stride 2, pad 1
         assert values[row, column] == activation == values.max()
 

@@ -16,6 +16,7 @@ from PIL import Image
 from cnnviz.cli import dispatch
 from cnnviz.cli.commands import evaluate_fundus
 from cnnviz.datasets import fundus, idrid, kaggle, store
+from cnnviz.experiments import fundus_features
 from cnnviz.networks import defauw, layers
 from cnnviz.runtime import files
 from cnnviz.runtime.backend import T, function, lasagne
@@ -426,21 +427,21 @@ def test_the_strongest_photographs_are_found_without_marked_concepts(folder, tmp
         )
         == 0
     )
-    with np.load(tmp_path / "found.npz") as found:
-        assert set(found) == {"names", "pool1_all_maxima", "pool1_all_index", "pool1_all_places"}
-        network = defauw.build()
-        defauw.load("standin", network)
-        images = T.tensor4("images")
-        pixels = store.read(tmp_path / "store").pixels
-        maps = function(
-            [images],
-            lasagne.layers.get_output(
-                layers.pooling_layers(network)[0], images, deterministic=True
-            ),
-        )(fundus.standardize(pixels))
-        highest = maps[:, :3].max(axis=(2, 3)).T
-        np.testing.assert_allclose(found["pool1_all_maxima"], -np.sort(-highest, axis=1), rtol=1e-4)
-        np.testing.assert_array_equal(found["pool1_all_index"], np.argsort(-highest, axis=1))
+    found = fundus_features.Dissected.load(tmp_path / "found.npz", photographs="kaggle")
+    assert tuple(found.names) == store.read(tmp_path / "store").names
+    layer = found.layers["pool1"]
+    assert list(found.layers) == ["pool1"] and layer.marked is None and layer.iou is None
+    network = defauw.build()
+    defauw.load("standin", network)
+    images = T.tensor4("images")
+    pixels = store.read(tmp_path / "store").pixels
+    maps = function(
+        [images],
+        lasagne.layers.get_output(layers.pooling_layers(network)[0], images, deterministic=True),
+    )(fundus.standardize(pixels))
+    highest = maps[:, :3].max(axis=(2, 3)).T
+    np.testing.assert_allclose(layer.all.maxima, -np.sort(-highest, axis=1), rtol=1e-4)
+    np.testing.assert_array_equal(layer.all.index, np.argsort(-highest, axis=1))
 
 
 def test_photographs_without_a_label_are_named(folder, tmp_path, capsys):

@@ -1,4 +1,4 @@
-"""The labeller of features on known truth: planted features, random filters, the die."""
+"""The labeller of features on known truth: ground-truth features, random filters, the die."""
 
 import attributions
 import numpy as np
@@ -8,32 +8,43 @@ from hypothesis import strategies as st
 
 from cnnviz.attribution import activations, overlay
 from cnnviz.attribution.receptive_field import receptive_field
-from cnnviz.cli.commands import localise
 from cnnviz.cli.dispatch import main
 from cnnviz.datasets import concepts, die360
-from cnnviz.dissection import ground_truth, labelling, network_dissection
-from cnnviz.dissection import validation as trials
+from cnnviz.dissection import (
+    ground_truth_features,
+    label_statistics,
+    labels,
+    network_dissection,
+    validation,
+    validation_die,
+)
+from cnnviz.dissection.images import ImagesInMemory
+from cnnviz.dissection.judgement import judge
+from cnnviz.dissection.labeller import Labeller, LocalizedLayer, magnitude
+from cnnviz.dissection.localization import Chance, Evidence, localization
+from cnnviz.dissection.placements import ConceptMasks
+from cnnviz.experiments.labeller_validation import Null, Validation, Wanted
 from cnnviz.networks import die, layers
 from cnnviz.runtime.backend import lasagne
-from cnnviz.thesis.tables import labeller_validation
+from cnnviz.thesis.tables import labeller_validation, labeller_validation_die
 
 seeds = st.integers(0, 10**6)
 
 
-# --- Planted features ---------------------------------------------------------
+# --- Ground-truth features ---------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def photographs():
-    return list(ground_truth.photographs(16))
+    return list(ground_truth_features.photographs(16))
 
 
 @pytest.fixture(scope="module")
 def rows(photographs):
-    return trials.planted_trial(photographs, permutations=1999)
+    return validation.on_ground_truth(photographs, permutations=1999)
 
 
-def test_planted_features_get_their_names(rows):
+def test_ground_truth_features_get_their_names(rows):
     assert [row.label for row in rows] == [row.feature.name for row in rows]
     names = {row.feature.name for row in rows}
     assert names == {
@@ -46,7 +57,7 @@ def test_planted_features_get_their_names(rows):
     }
 
 
-def test_planted_features_find_what_they_look_for(rows):
+def test_ground_truth_features_find_what_they_look_for(rows):
     """The premise: known from where the maximal neurons are, without a labeller."""
     assert all(row.on_target >= 7 for row in rows if row.feature.parts)
 
@@ -58,19 +69,25 @@ def test_overlap_names_single_concepts_alike(rows):
 
 def test_random_filters_in_noise_are_named_no_more_than_the_rate_allows(photographs):
     own = [each.index for each in photographs]
-    (null,) = trials.null_trial(photographs, [own], 24, slice(ground_truth.NOISE, None), 999)
-    assert np.mean(null.labels != "other") <= network_dissection.RATE
+    (null,) = validation.on_random_filters(
+        photographs, [own], 24, slice(ground_truth_features.NOISE, None), 999
+    )
+    assert np.mean(null.labels != "other") <= labels.RATE
     p = null.p[np.isfinite(null.p)]
     assert len(p) > 200 and (p < 0.05).mean() < 0.08 and (p < 0.5).mean() > 0.2
 
 
 def test_random_filters_are_not_named_after_lesions_of_others(photographs):
     own = [each.index for each in photographs]
-    with_own, with_others = trials.null_trial(
-        photographs, [own, trials.of_others(photographs)], 24, slice(0, ground_truth.NOISE), 999
+    with_own, with_others = validation.on_random_filters(
+        photographs,
+        [own, validation.of_others(photographs)],
+        24,
+        slice(0, ground_truth_features.NOISE),
+        999,
     )
     false = ~np.isin(with_others.labels, ("other", "field edge"))
-    assert false.mean() <= network_dissection.RATE
+    assert false.mean() <= labels.RATE
     # There is something to be found: edges in both, and lesions where they are.
     assert np.isin(with_others.labels, "field edge").any()
     assert (with_own.labels != with_others.labels).any()
@@ -78,7 +95,7 @@ def test_random_filters_are_not_named_after_lesions_of_others(photographs):
 
 def test_others_lesions_come_with_the_own_edge(photographs):
     edge = concepts.CONCEPTS.index("field edge")
-    for own, found in zip(photographs, trials.of_others(photographs)):
+    for own, found in zip(photographs, validation.of_others(photographs)):
         np.testing.assert_array_equal(found == edge, own.index == edge)
         same = [
             (found == other.index)[(own.index != edge) & (other.index != edge)].all()
@@ -91,11 +108,7 @@ def test_others_lesions_come_with_the_own_edge(photographs):
 
 def test_without_another_patient_there_are_no_others(photographs):
     with pytest.raises(ValueError, match="no other patient's .* eye; draw more"):
-        trials.of_others(photographs[:1])
-
-
-def test_settings_are_those_of_table_4_1():
-    assert (trials.BLOCK, trials.REACH) == (localise.BLOCK, localise.REACH)
+        validation.of_others(photographs[:1])
 
 
 # --- The whole way, step by step ----------------------------------------------
@@ -111,61 +124,72 @@ def small():
 
 
 @pytest.mark.parametrize("windows", [True, False])
-def test_findings_are_those_of_localisation(small, windows):
-    pooling, images, masks = small
-    probe = labelling.Probe(pooling, windows)
-    top = probe.strongest(images)
-    found = probe.findings(
-        images,
-        [each.index for each in top],
-        [network_dissection.Concepts(each) for each in masks],
-        np.ones((14, 2), bool),
-        sigma=1.0,
-        permutations=499,
-    )
+def test_what_the_labeller_finds_is_localization(small, windows):
+    pooling, pixels, masks = small
+    images = ImagesInMemory(pixels, masks)
+    labeller = Labeller(pooling, windows)
+    top = [each.all for each in labeller.dissect(images)]
+    found = labeller.localize(images, top, Chance(499), sigma=1.0)
     for layer, best, each in zip(pooling, top, found):
-        maps = activations.feature_maps(layer, images).max(axis=(2, 3))
+        maps = activations.feature_maps(layer, pixels).max(axis=(2, 3))
         np.testing.assert_array_equal(best.index, np.argsort(-maps, axis=0)[:9].T)
         for feature, chosen in enumerate(best.index):
-            gradient = attributions.gradient(layer, images[chosen], feature)[0]
-            expected = network_dissection.localisation(
-                overlay.smooth(np.abs(gradient)), masks[chosen], permutations=499
+            gradient = np.abs(attributions.gradient(layer, pixels[chosen], feature)[0])
+            expected = localization(
+                overlay.smooth(gradient), masks[chosen], chance=Chance(499, seed=feature)
             )
             np.testing.assert_allclose(each.share[feature], expected.share, atol=1e-5)
             np.testing.assert_allclose(each.expected[feature], expected.expected, rtol=1e-4)
             np.testing.assert_allclose(each.p[feature], expected.p, atol=0.08)
+            np.testing.assert_allclose(
+                each.gradient[feature], gradient.sum(axis=(1, 2)).mean(), rtol=1e-4
+            )
 
 
 def test_new_weights_count_without_compiling_again(small):
-    pooling, images, masks = small
-    network = die.build("c2", seed=1)
-    probe = labelling.Probe(layers.pooling_layers(network), windows=False)
+    pooling, pixels, masks = small
+    network, images = die.build("c2", seed=1), ImagesInMemory(pixels, masks)
+    labeller = Labeller(layers.pooling_layers(network), windows=False)
     lasagne.layers.set_all_param_values(
         network, lasagne.layers.get_all_param_values(die.build("c2", 3))
     )
-    expected = labelling.Probe(pooling, windows=False)
-    index = [each.index for each in expected.strongest(images)]
-    for first, second in zip(probe.gradients(images, index), expected.gradients(images, index)):
+    expected = Labeller(pooling, windows=False)
+    top = [each.all for each in expected.dissect(images)]
+    for first, second in zip(
+        labeller.saliency_maps(images, top), expected.saliency_maps(images, top), strict=True
+    ):
         assert first[:3] == second[:3]
-        np.testing.assert_allclose(first[3], second[3], atol=1e-6)
+        np.testing.assert_allclose(first.gradient, second.gradient, atol=1e-6)
 
 
-def test_overlap_is_that_of_all_images_at_once(small):
-    pooling, images, masks = small
-    images, masks = np.tile(images, (3, 1, 1, 1)), np.tile(masks, (3, 1, 1, 1))
-    found = labelling.Probe(pooling, windows=False).overlap(images, masks)
-    maps = activations.feature_maps(pooling[0], images)
-    limits = network_dissection.thresholds(
-        network_dissection.highest(maps, maps[:, 0].size), maps[:, 0].size
+@pytest.mark.parametrize("batch_size", [1, 5, 100])
+def test_parts_do_not_change_what_is_found(small, batch_size):
+    pooling, pixels, masks = small
+    marked, measured = np.arange(14) % 3 > 0, np.arange(1, 14, 2)
+    found = Labeller(pooling, windows=False, features=2).dissect(
+        ImagesInMemory(pixels, masks, batch_size=batch_size), marked, measured
     )
-    np.testing.assert_allclose(
-        found[0], network_dissection.overlaps(maps, masks, limits, receptive_field(pooling[0])).iou
-    )
+    for layer, each in zip(pooling, found):
+        maps = activations.feature_maps(layer, pixels)[:, :2]
+        highest = maps.max(axis=(2, 3))
+        np.testing.assert_array_equal(each.all.index, np.argsort(-highest, axis=0)[:9].T)
+        order = np.argsort(-highest[marked], axis=0)[:9].T
+        np.testing.assert_array_equal(each.marked.index, np.flatnonzero(marked)[order])
+        some = maps[measured]
+        limits = network_dissection.thresholds(
+            network_dissection.highest(some, some[:, 0].size), some[:, 0].size
+        )
+        np.testing.assert_allclose(each.limits, limits, rtol=1e-5)
+        expected = network_dissection.overlaps(
+            some, masks[measured], limits, receptive_field(layer)
+        )
+        np.testing.assert_allclose(each.iou, expected.iou, rtol=0.02)
+        assert each.shown is each.marked
 
 
 def test_the_largest_magnitude_of_the_channels_counts():
     gradient = np.array([[[1.0, -2.0]], [[-3.0, 1.0]]])
-    found = labelling.magnitude(gradient, (slice(1, 2), slice(0, 2)), (2, 3))
+    found = magnitude(gradient, (slice(1, 2), slice(0, 2)), (2, 3))
     assert found.tolist() == [[0, 0, 0], [3, 2, 0]]
 
 
@@ -176,29 +200,40 @@ def test_a_map_that_is_the_same_everywhere_points_nowhere():
     weights = convolution.W.get_value()
     weights[1] = 0
     convolution.W.set_value(weights)
-    probe = labelling.Probe(layers.pooling_layers(network))
-    images = np.random.RandomState(0).randn(3, 1, 32, 32).astype(np.float32)
-    (found,) = probe.findings(
-        images,
-        [np.tile(np.arange(3), (3, 1))],
-        [network_dissection.Concepts(np.ones((1, 32, 32), bool))] * 3,
-        np.ones((3, 1), bool),
-        permutations=9,
-    )
+    pixels = np.random.RandomState(0).randn(3, 1, 32, 32).astype(np.float32)
+    images = ImagesInMemory(pixels, np.ones((3, 1, 32, 32), bool))
+    labeller = Labeller(layers.pooling_layers(network))
+    (dissected,) = labeller.dissect(images)
+    assert dissected.all.varies.all(axis=1).tolist() == [True, False, True]
+    (found,) = labeller.localize(images, [dissected.all], Chance(9))
     assert np.isnan(found.share[1]).all() and np.isfinite(found.share[[0, 2]]).all()
-    (beats,) = labelling.beats([found])
-    assert network_dissection.labels(beats, ["all"]).tolist() == ["other"] * 3
+    assert found.gradient[1] == 0 and (found.gradient[[0, 2]] > 0).all()
+    (judged,) = judge([found])
+    assert judged.labels(["all"]).tolist() == ["other"] * 3
+
+
+def layer_of(p, gradient=None):
+    """Features with these p-values, whose one concept has half of their saliency."""
+    p = np.array([p]).T
+    gradient = np.ones(len(p)) if gradient is None else np.array(gradient)
+    return LocalizedLayer(p * 0 + 0.5, p * 0 + 0.1, p, gradient, {})
 
 
 def test_the_rate_of_false_findings_is_that_of_all_layers_together():
-    def findings(p):
-        p = np.array([p]).T
-        return labelling.Findings(p * 0 + 0.5, p * 0 + 0.1, p * 0 + 5, p)
+    (alone,) = judge([layer_of([0.04])])
+    first, second = judge([layer_of([0.04]), layer_of([0.9, 0.9])])
+    assert alone.significant.tolist() == [[True]]
+    assert first.significant.tolist() == [[False]]
+    assert second.significant.tolist() == [[False], [False]]
 
-    (alone,) = labelling.beats([findings([0.04])])
-    first, second = labelling.beats([findings([0.04]), findings([0.9, 0.9])])
-    assert alone.tolist() == [[True]]
-    assert first.tolist() == [[False]] and second.tolist() == [[False], [False]]
+
+def test_a_filter_that_hardly_learned_points_nowhere_and_is_not_tested():
+    (found,) = judge([layer_of([0.04, 0.04, 0.9], [5.0, 4.0, 0.39])])
+    assert found.responds.tolist() == [True, True, False]
+    assert found.significant.tolist() == [[True], [True], [False]]
+    np.testing.assert_array_equal(found.q, [[0.04], [0.04], [np.nan]])
+    assert np.isnan(found.share[2]).all() and np.isnan(found.lift[2]).all()
+    np.testing.assert_allclose(found.gradient, [1.25, 1, 0.0975])
 
 
 # --- Blocks of pixels -----------------------------------------------------------
@@ -214,9 +249,9 @@ def test_blocks_of_what_is_made_of_blocks_are_exact(seed):
     rng = np.random.RandomState(seed)
     values = rng.rand(2, 9, 7) * (rng.rand(2, 9, 7) < 0.3)
     masks, field = rng.rand(2, 2, 9, 7) < 0.3, rng.rand(2, 9, 7) < 0.8
-    exact = network_dissection.localisation(values, masks, field, permutations=3000)
-    found = network_dissection.localisation(
-        enlarged(values), enlarged(masks) > 0, enlarged(field) > 0, permutations=3000, block=4
+    exact = localization(values, masks, field, chance=Chance(3000))
+    found = localization(
+        enlarged(values), enlarged(masks) > 0, enlarged(field) > 0, chance=Chance(3000, block=4)
     )
     for name in ("share", "expected", "shares"):
         np.testing.assert_allclose(getattr(found, name), getattr(exact, name), atol=1e-5)
@@ -235,8 +270,7 @@ def test_blocks_change_chance_a_little_and_shares_not_at_all(seed, block):
     values = np.zeros((1, side, side))
     values[0, row : row + 14, column : column + 14] = rng.rand(14, 14)
     exact, found = (
-        network_dissection.localisation(values, [masks], permutations=999, block=each)
-        for each in (1, block)
+        localization(values, [masks], chance=Chance(999, block=each)) for each in (1, block)
     )
     np.testing.assert_allclose(found.share, exact.share, atol=1e-6)
     np.testing.assert_allclose(found.expected, exact.expected, rtol=0.12)
@@ -246,18 +280,18 @@ def test_concepts_made_ready_give_the_same():
     rng = np.random.RandomState(0)
     values, masks = rng.rand(3, 20, 24), rng.rand(3, 2, 20, 24) < 0.2
     field = rng.rand(3, 20, 24) < 0.9
-    ready = [network_dissection.Concepts(*each, block=2) for each in zip(masks, field)]
+    ready = [ConceptMasks(*each, block=2) for each in zip(masks, field)]
     for _ in range(2):  # the second time from kept transforms
         found, expected = (
-            network_dissection.localisation(values, *given, permutations=99, block=2)
+            localization(values, *given, chance=Chance(99, block=2))
             for given in ((ready,), (masks, field))
         )
-        for each, other in zip(found, expected):
-            np.testing.assert_array_equal(each, other)
+        for name in ("share", "expected", "p", "shares"):
+            np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
 
 
 def test_no_photograph_is_no_evidence():
-    found = network_dissection.Evidence(2, permutations=9).result()
+    found = Evidence(2, Chance(9)).result()
     for each in (found.share, found.expected, found.p):
         assert np.isnan(each).all() and each.shape == (2,)
     assert found.shares.shape == (0, 2)
@@ -269,23 +303,21 @@ MASKS = np.ones((2, 4, 4), bool)
 @pytest.mark.parametrize(
     "call, message",
     [
-        (lambda: network_dissection.Concepts(MASKS[0]), r"masks are \(concepts, rows, columns\)"),
-        (lambda: network_dissection.Concepts(MASKS, MASKS[0, :2]), "field: bool of shape"),
-        (lambda: network_dissection.Concepts(MASKS, block=0), "block must be at least 1, not 0"),
+        (lambda: ConceptMasks(MASKS[0]), r"masks are \(concepts, rows, columns\)"),
+        (lambda: ConceptMasks(MASKS, MASKS[0, :2]), "field: bool of shape"),
+        (lambda: ConceptMasks(MASKS, block=0), "block must be at least 1, not 0"),
         (
-            lambda: network_dissection.localisation(
-                np.ones((1, 4, 4)), [network_dissection.Concepts(MASKS)], np.ones((1, 4, 4), bool)
+            lambda: localization(
+                np.ones((1, 4, 4)), [ConceptMasks(MASKS)], np.ones((1, 4, 4), bool)
             ),
             "their own field",
         ),
         (
-            lambda: network_dissection.localisation(
-                np.ones((1, 4, 4)), [network_dissection.Concepts(MASKS)], block=2
-            ),
+            lambda: localization(np.ones((1, 4, 4)), [ConceptMasks(MASKS)], chance=Chance(block=2)),
             "the same block",
         ),
-        (lambda: labelling.agreement([], []), "two names of the same features"),
-        (lambda: labelling.agreement(["a"], ["a", "b"]), "two names of the same features"),
+        (lambda: label_statistics.agreement([], []), "two names of the same features"),
+        (lambda: label_statistics.agreement(["a"], ["a", "b"]), "two names of the same features"),
     ],
 )
 def test_bad_arguments_are_refused(call, message):
@@ -300,7 +332,7 @@ def test_agreement_by_hand():
     first = ["pip"] * 25 + ["edge"] * 25
     second = ["pip"] * 20 + ["edge"] * 5 + ["pip"] * 10 + ["edge"] * 15
     # Cohen's textbook table 20, 5, 10, 15: chance is one half.
-    share, kappa = labelling.agreement(first, second)
+    share, kappa = label_statistics.agreement(first, second)
     assert share == pytest.approx(0.7) and kappa == pytest.approx(0.4)
 
 
@@ -308,9 +340,12 @@ def test_agreement_by_hand():
 @given(st.lists(st.tuples(*[st.sampled_from("abc")] * 2), min_size=1, max_size=20))
 def test_agreement_does_not_depend_on_who_is_first(pairs):
     first, second = zip(*pairs)
-    found, turned = labelling.agreement(first, second), labelling.agreement(second, first)
+    found, turned = (
+        label_statistics.agreement(first, second),
+        label_statistics.agreement(second, first),
+    )
     np.testing.assert_allclose(found, turned)
-    assert labelling.agreement(first, first)[0] == 1
+    assert label_statistics.agreement(first, first)[0] == 1
 
 
 # --- The die --------------------------------------------------------------------
@@ -318,16 +353,16 @@ def test_agreement_does_not_depend_on_who_is_first(pairs):
 
 def test_views_stand_apart():
     a, b, _ = die360.angles()
-    chosen = trials.spaced(a, b)
+    chosen = validation_die.spaced(a, b)
     assert len(chosen) == 600
     places = np.stack([a[chosen], b[chosen]], axis=1)
     apart = np.abs(places[:, None] - places[None])
     apart = np.minimum(apart, 360 - apart).max(axis=2) + 360 * np.eye(600)
-    assert apart.min() == trials.SPACING
+    assert apart.min() == validation_die.SPACING
 
 
 def test_views_with_equal_keys_show_the_same():
-    keys, label = trials.same_pictures(), die360.angles()[2]
+    keys, label = validation_die.same_pictures(), die360.angles()[2]
     assert (keys <= np.arange(len(keys))).all() and (keys[keys] == keys).all()
     np.testing.assert_array_equal(label[keys], label)
     # Face 4 looks the same after every quarter of a turn.
@@ -339,9 +374,9 @@ def test_small_data_sets_are_taken_whole(monkeypatch):
     monkeypatch.setattr(die360, "regions", lambda a, b: np.zeros((len(a), 32, 32), np.uint8))
     a, b, label = (column[::every] for column in die360.angles())
     data = die360.Die360(np.zeros((len(a), 1, 32, 32), np.float32), label, a, b, 0, 1)
-    images, masks, keys = trials.views(data, every)
-    assert len(images) == len(masks) == len(keys) == len(a)
-    assert (masks.sum(axis=1) == 1).all()
+    images = validation_die.views(data, every)
+    assert len(images) == len(images.keys) == len(images.known) == len(a)
+    assert all((images.masks(k).sum(axis=0) == 1).all() for k in range(len(a)))
 
 
 def names(c4=(), c9=()):
@@ -357,7 +392,7 @@ def names(c4=(), c9=()):
 
 def die_rows(*folds):
     return [
-        trials.Die(
+        validation_die.DieFeature(
             "trained", network, fold, layer, feature, label, (label,), label, (0.2, 0.1, 0.65, 0.05)
         )
         for fold, found in enumerate(folds)
@@ -367,7 +402,7 @@ def die_rows(*folds):
 
 def test_statements_are_answered_from_names():
     as_said = names(c4=[("pool2", 0)], c9=[("pool1", 1)])
-    found = labeller_validation.statements(die_rows(as_said, names()), names())
+    found = labeller_validation_die.statements(die_rows(as_said, names()), names())
     assert [each[1][0] for each in found] == [True, True, True, True]
     assert [each[2][0] for each in found] == [False, False, True, True]
     assert [each[3:] for each in found] == [(1, 2), (1, 2), (2, 2), (2, 2)]
@@ -378,14 +413,14 @@ def test_a_mixture_of_background_and_edge_is_nothing_else():
     rows = die_rows(names())
     points = [("background", "edge"), ("edge",), ("edge", "pip")]
     rows = [each._replace(points=points[each.feature]) for each in rows]
-    found = labeller_validation.statements(rows, names())
+    found = labeller_validation_die.statements(rows, names())
     assert found[2][1] == (True, "4 of 6") and found[2][2] == (True, "6 of 6")
     assert found[0][1] == (False, "c4: 0, c9: 0")
 
 
 def test_statements_about_missing_networks_have_no_answer():
     only = {place: name for place, name in names().items() if place[0] == "c4"}
-    found = labeller_validation.statements(die_rows(only), only)
+    found = labeller_validation_die.statements(die_rows(only), only)
     assert found[0][1] is None and found[1][1] is None and found[2][1][0]
 
 
@@ -393,8 +428,8 @@ def test_verdicts_follow_from_numbers():
     """The same text with a wrong label and false ones says so."""
 
     def said(label, nulls, share):
-        feature = ground_truth.FEATURES["pool1"][0]
-        row = trials.Row(
+        feature = ground_truth_features.FEATURES["pool1"][0]
+        row = validation.Row(
             "pool1", feature, label, "other", 9, 9, [("hard exudate", 0.8, 9.0, 0.001)], 0.1
         )
         found = names()
@@ -403,21 +438,19 @@ def test_verdicts_follow_from_numbers():
             each._replace(weights="random", points=(), label="other" if k < share else "pip")
             for k, each in enumerate(rows)
         ]
-        steps = {place: trials.Steps(*["edge"] * 4) for place in found}
+        steps = {place: validation_die.Steps(*["edge"] * 4) for place in found}
+        filters = validation.RandomFilters(np.array(nulls), np.ones((2, 1)))
         return labeller_validation.text(
-            [row],
-            14,
-            14,
-            [("noise", "own", trials.Null(np.array(nulls), np.ones((2, 1))), ())],
-            2,
-            {
-                "rows": rows + random,
-                "steps": steps,
-                "figures": found,
-                "views": 600,
-                "different": 295,
-                "spacing": 10,
-            },
+            Validation(
+                Wanted(14, 2),
+                [row],
+                [Null("noise", "own", filters, ())],
+                rows + random,
+                steps,
+                views=600,
+                different=295,
+            ),
+            found,
         )
 
     good, bad = said("hard exudate", ["other"] * 2, 12), said("mixture", ["other", "pip"], 0)

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 
 from cnnviz.datasets import concepts, lesion_statistics, masks
-from cnnviz.dissection import network_dissection
+from cnnviz.dissection.localization import Chance, localization
+from cnnviz.dissection.placements import ConceptMasks
 from cnnviz.evaluation import metrics
 from cnnviz.runtime.errors import UserError
 
@@ -42,18 +43,15 @@ TAKERS = {
     "grown": lambda each: metrics.grown(each[0], 1),
     "index map": lambda each: concepts.index_map(dict(zip(concepts.LESIONS, each))),
     "edge": lambda each: concepts.edge(each[0], 2),
-    "disjoint": lambda each: network_dissection.disjoint(each),
-    "concepts": lambda each: network_dissection.Concepts(each).masks,
-    "field": lambda each: network_dissection.Concepts(MARKED, np.asarray(each[0])).field,
-    "localisation": lambda each: (
-        network_dissection.localisation(MAPS, [each, each], permutations=9).shares
-    ),
+    "concepts": lambda each: ConceptMasks(each).masks,
+    "field": lambda each: ConceptMasks(MARKED, np.asarray(each[0])).field,
+    "localization": lambda each: localization(MAPS, [each, each], chance=Chance(9)).shares,
     "lesions": lambda each: listed(
         lesion_statistics.lesions(PHOTOGRAPH, {"haemorrhage": each[0], "microaneurysm": each[1]})
     ),
 }
 #: Of these, those that take shares of pixels too.
-SHARES = ("index map", "disjoint", "concepts", "localisation")
+SHARES = ("index map", "concepts", "localization")
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -103,7 +103,7 @@ def test_python_gives_what_the_command_gives(finished):
     maps = files.load_arrays(folder / "occlusion.npz")["maps"]
     visited = ~np.isnan(maps)
     assert visited.sum() == 64  # every second pixel of 16 × 16
-    np.testing.assert_array_equal(maps[visited], names["lost"][:, 0][visited])
+    np.testing.assert_array_equal(maps[visited], names["lost"][0, :, 0][visited])
     assert names["mask"].shape == (32, 32) and names["found"].reached.shape == (1,)
     assert names["box"][2] - names["box"][0] == 16
 

@@ -432,7 +432,7 @@ def error_line(capsys):
         ({"std": 0}, "--std: must be positive"),
         ({"sigma": -1}, "--sigma must be at least 0, not -1"),
         ({"raw-output": "x.npy"}, "numbers are written to a .npz file"),
-        ({"method": "occlusion", "size": 4}, "size must be odd"),
+        ({"method": "occlusion", "size": 4}, "window must be odd"),
         (
             {"network": "c1", "weights": "shipped", "layer": "pool1"},
             "--mean and --std are for your own",
@@ -1048,8 +1048,8 @@ def build():
         assert own(*words, weights="random", layer="output", feature=feature) == 1
         assert (
             "this command shows images, (batch, channels, rows, columns); from Python, "
-            "cnnviz.attribution.attributions.gradient(layer, inputs, units, raw=True)"
-        ) in (error_line(capsys))
+            "cnnviz.Gradient(layer).attribute(inputs) gives the gradient"
+        ) in error_line(capsys)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import photograph_folders
 import pytest
 import yaml
 
-from cnnviz.dissection import feature_table
+from cnnviz.experiments import figure_parts
 from cnnviz.runtime import paths
 
 SMALL = {
@@ -378,7 +378,7 @@ def test_the_thesis_s_photographs_and_weights_get_all_figures(tmp_path):
                 "source": "kaggle",
                 "weights": "defauw",
                 "kaggle": "train",
-                "layers": list(feature_table.LAYERS),
+                "layers": list(figure_parts.LAYERS),
             },
         },
     )

@@ -4,9 +4,9 @@ import shlex
 from pathlib import Path
 
 import yaml
-from cnnviz.dissection import feature_table
+from cnnviz.experiments import figure_parts
 from cnnviz.runtime import configuration, paths
-from cnnviz.cli.commands.fundus_sheets import sheet_name
+from cnnviz.runtime.paths import sheet_name
 from cnnviz.cli.commands.train_fundus import STAGES as FUNDUS_STAGES, WITH_PHOTOGRAPHS
 from cnnviz.datasets import die360, external
 from snakemake.exceptions import WorkflowError
@@ -203,7 +203,7 @@ def evaluated_sources():
 
 
 # Figures of De Fauw's features, and whether both networks are in them.
-SHEETS = list(dict.fromkeys(part.figure for part in feature_table.PARTS
+SHEETS = list(dict.fromkeys(part.figure for part in figure_parts.PARTS
                             if part.layer in config["fundus"]["layers"]))
 
 
@@ -253,19 +253,6 @@ def features_argument():
     count = config["fundus"]["features"]
     return " ".join(["--layers", *config["fundus"]["layers"],
                      *([] if count is None else ["--features", str(count)])])
-
-
-FUNDUS_WORDS = {
-    "synthetic": "{pairs} drawn eye pairs", "idrid": "IDRiD, training and test split; "
-    "labels from the photographs with outlined lesions and those of grade 0"}
-WEIGHTS_WORDS = {"standin": "the stand-in weights that come with the package",
-                 "defauw": "De Fauw's own", "random": "none; both networks are random"}
-
-
-def in_words():
-    """Photographs that labels are from and weights in use, for tables."""
-    photographs = FUNDUS_WORDS[label_source()].format(**config["fundus"])
-    return photographs, WEIGHTS_WORDS[config["fundus"]["weights"]]
 
 
 # Figures of exemplars of De Fauw's features.
@@ -384,7 +371,7 @@ def everything():
     for stem in BACKGROUND:
         made += figure(stem)
     if looks_at_features():
-        whole = set(feature_table.LAYERS) <= set(config["fundus"]["layers"])
+        whole = set(figure_parts.LAYERS) <= set(config["fundus"]["layers"])
         for number in (*SHEETS, *(EXEMPLARS if whole else [])):
             made += figure(f"figure_{number.replace('.', '_')}")
         if config["fundus"]["every_feature"]:

@@ -18,7 +18,7 @@ rule mark_concepts:
     benchmark:
         "results/benchmarks/mark_concepts/{source}.tsv"
     shell:
-        "{params.threads} cnnviz mark-concepts --source {wildcards.source} "
+        "{params.threads} cnnviz mark-concepts "
         "--photographs {params.folder} {params.mirror} --output {output.concepts} "
         "> {log} 2>&1"
 
@@ -50,22 +50,21 @@ rule dissect:
         "results/benchmarks/dissect/{source}_{network}.tsv"
     shell:
         "{params.threads} cnnviz dissect --photographs {params.folder} "
-        "{params.concepts} --choice {params.choice} "
+        "{params.concepts} --weights {params.choice} "
         "--overlap {params.overlap} {params.features} {params.engine} "
         "--output {output.dissected} > {log} 2>&1"
 
 
-rule localise:
+rule localize:
     input:
         photographs=prepared_photographs,
         concepts=rules.mark_concepts.output.concepts,
         dissected=rules.dissect.output.dissected,
         weights=weights_of_features,
     output:
-        localised=paths.FEATURES / "{source}" / "localised_{network}.npz",
+        localized=paths.FEATURES / "{source}" / "localized_{network}.npz",
     params:
         folder=lambda wildcards: paths.PHOTOGRAPHS / wildcards.source,
-        choice=network_choice,
         permutations=config["fundus"]["permutations"],
         engine=engine_arguments(),
         threads=ONE_THREAD,
@@ -74,20 +73,20 @@ rule localise:
     conda:
         ENVIRONMENT
     log:
-        "results/logs/localise/{source}_{network}.log",
+        "results/logs/localize/{source}_{network}.log",
     benchmark:
-        "results/benchmarks/localise/{source}_{network}.tsv"
+        "results/benchmarks/localize/{source}_{network}.tsv"
     shell:
-        "{params.threads} cnnviz localise --photographs {params.folder} "
-        "--concepts {input.concepts} --strongest {input.dissected} "
-        "--choice {params.choice} --permutations {params.permutations} "
-        "{params.engine} --output {output.localised} > {log} 2>&1"
+        "{params.threads} cnnviz localize --photographs {params.folder} "
+        "--concepts {input.concepts} --dissected {input.dissected} "
+        "--permutations {params.permutations} "
+        "{params.engine} --output {output.localized} > {log} 2>&1"
 
 
 rule label_features:
     input:
         dissected=of_networks("dissected", label_source()),
-        localised=of_networks("localised", label_source()),
+        localized=of_networks("localized", label_source()),
         reported=reported("table_4_1"),
     output:
         table=report(kept(paths.TABLE_4_1), category="Chapter 4",
@@ -96,9 +95,6 @@ rule label_features:
         reproduced=kept(paths.REPRODUCED_TABLES / "table_4_1.csv"),
         roles=paths.features(label_source(), "roles.csv"),
         every=paths.features(label_source(), "every.csv"),
-    params:
-        networks=fundus_networks(),
-        words=in_words(),
     conda:
         ENVIRONMENT
     log:
@@ -107,8 +103,7 @@ rule label_features:
         "results/benchmarks/label_features.tsv"
     shell:
         "cnnviz label-features --dissected {input.dissected} "
-        "--localised {input.localised} --networks {params.networks} "
-        "--photographs {params.words[0]:q} --weights {params.words[1]:q} "
+        "--localized {input.localized} "
         "--reported {input.reported:q} --features {output.features} "
         "--roles {output.roles} --every {output.every} --reproduced {output.reproduced} "
         "--output {output.table} > {log} 2>&1"
@@ -125,8 +120,6 @@ rule fundus_sheets:
     params:
         photographs=paths.PHOTOGRAPHS / fundus_source(),
         folder=paths.FEATURES / fundus_source(),
-        networks=fundus_networks(),
-        choice=config["fundus"]["weights"],
         strides=config["fundus"]["strides"],
         engine=engine_arguments(),
         threads=ONE_THREAD,
@@ -141,7 +134,6 @@ rule fundus_sheets:
     shell:
         "{params.threads} cnnviz fundus-sheets --photographs {params.photographs} "
         "--roles {input.roles} --dissected {input.dissected} "
-        "--networks {params.networks} --choice {params.choice} "
         "--strides {params.strides} {params.engine} --output {params.folder} "
         "> {log} 2>&1"
 
@@ -185,8 +177,6 @@ rule every_feature:
         pages=directory(paths.FIGURES / "features"),
     params:
         photographs=paths.PHOTOGRAPHS / fundus_source(),
-        networks=fundus_networks(),
-        choice=config["fundus"]["weights"],
         strides=config["fundus"]["strides"],
         engine=engine_arguments(),
     threads: workflow.cores
@@ -199,7 +189,6 @@ rule every_feature:
     shell:
         "(cnnviz fundus-sheets --photographs {params.photographs} "
         "--roles {input.every} --dissected {input.dissected} "
-        "--networks {params.networks} --choice {params.choice} "
         "--strides {params.strides} {params.engine} --output {output.sheets} && "
         "cnnviz figure-features --sheets {output.sheets} --roles {input.every} "
         "--features {input.features} --output {output.pages}) > {log} 2>&1"

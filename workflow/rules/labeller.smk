@@ -16,7 +16,7 @@ rule label_die360:
         permutations=config["fundus"]["permutations"],
         folder=weights_folder(),
         # A run with fewer photographs is a small one.
-        trial="" if config["fundus"]["pairs"] >= 20 else "--photographs 6 --filters 4",
+        trial="" if config["fundus"]["pairs"] >= 20 else "--count 6 --filters 4",
         engine=engine_arguments(),
         threads=ONE_THREAD,
     conda:

@@ -71,7 +71,7 @@ COMMANDS = {
     "prepare-photographs": "prepare fundus photographs for De Fauw's network",
     "mark-concepts": "mark lesions, vessels, disc and artefacts on prepared photographs",
     "dissect": "the strongest photographs of every feature, overlap with concepts",
-    "localise": "what the saliency of every feature lies on, against chance",
+    "localize": "what the saliency of every feature lies on, against chance",
     "label-features": "what every feature detects: Table 4.1, features of the figures",
     "label-die360": "trials of the labeller of features, where the truth is known",
     "fundus-sheets": "saliency of the features of Figures 4.5 to 4.21",

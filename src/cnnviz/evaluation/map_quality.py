@@ -30,7 +30,7 @@ from cnnviz.attribution.occluder import Occluder, centres
 from cnnviz.attribution.occlusion import Occlusion
 from cnnviz.attribution.receptive_field import receptive_field
 from cnnviz.attribution.reductions import reduce_channels
-from cnnviz.dissection import network_dissection
+from cnnviz.dissection import labels
 from cnnviz.evaluation import concept_lift, metrics
 from cnnviz.networks.layers import NeuronLayer
 
@@ -268,7 +268,7 @@ def scores(layers, images, masks, fields, progress=None):
     list of arrays, ``(features, concepts)``
         Share of the magnitude on the concept, less the concept's share of what the
         maximal neuron sees; 0 where it sees nothing of it.  Mean over the images.  NaN
-        for features with hardly a gradient (:func:`cnnviz.dissection.network_dissection.responds`).
+        for features with hardly a gradient (:func:`cnnviz.dissection.labels.responds`).
     """
     total = [np.zeros((layer.output_shape[1], masks.shape[1])) for layer in layers]
     gradients = [np.zeros(len(each)) for each in total]
@@ -287,7 +287,7 @@ def scores(layers, images, masks, fields, progress=None):
             if progress is not None:
                 progress()
     return [
-        np.where(network_dissection.responds(gradient)[:, np.newaxis], each / len(images), np.nan)
+        np.where(labels.responds(gradient)[:, np.newaxis], each / len(images), np.nan)
         for each, gradient in zip(total, gradients)
     ]
 

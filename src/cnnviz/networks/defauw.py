@@ -256,7 +256,7 @@ def load(choice, network, path=None):
     FileNotFoundError, ValueError
         As :func:`cnnviz.networks.weights.load`, or for an unknown choice.
     """
-    usual = {"standin": paths.STANDIN_WEIGHTS, "defauw": paths.DEFAUW_WEIGHTS}
+    usual = paths.FUNDUS_WEIGHTS
     if choice in usual:
         weights.load(path or usual[choice], network, expected={"network": "defauw"})
     elif choice != "random":

@@ -30,6 +30,8 @@ LOGS = RESULTS / "logs"
 
 DOWNLOADS = Path("data") / "downloads"
 DEFAUW_WEIGHTS = DOWNLOADS / "defauw.npz"  # converted by hand, once
+#: Weights of De Fauw's network by name: shipped, and his own.
+FUNDUS_WEIGHTS = {"standin": STANDIN_WEIGHTS, "defauw": DEFAUW_WEIGHTS}
 DIE360_IMAGES = DATA / "die360_32.npy"
 DIE360_FACTS = DATA / "die360_facts.csv"
 DIE360_STATEMENT = DATA / "die360.md"
@@ -89,6 +91,11 @@ def animation(folder, face):
 def features(source, name):
     """File about the features of De Fauw's network on photographs of a source."""
     return FEATURES / source / name
+
+
+def sheet_name(figure):
+    """Name of the file of a saliency figure of chapter 4, "4.5" for example."""
+    return f"figure_{figure.replace('.', '_')}.npz"
 
 
 def manifest(folder):

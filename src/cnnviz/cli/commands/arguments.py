@@ -7,6 +7,7 @@ from cnnviz.datasets import splits
 from cnnviz.runtime import files, paths
 
 SPLITS = ("random", "separated")
+SOURCES = ("synthetic", "idrid", "kaggle")  #: of fundus photographs
 FIGURE_SUFFIXES = (".png", ".pdf")
 
 
@@ -99,6 +100,23 @@ def add_weights(parser):
     """``--weights``: the folder of weight files."""
     parser.add_argument(
         "--weights", type=Path, default=paths.SHIPPED_WEIGHTS, help="folder of weight files"
+    )
+
+
+def add_photographs(parser):
+    """``--photographs``: a folder of prepared fundus photographs."""
+    parser.add_argument(
+        "--photographs", type=Path, required=True, help="folder of 'cnnviz prepare-photographs'"
+    )
+
+
+def add_defauw_weights(parser):
+    """``--weights`` of De Fauw's network."""
+    parser.add_argument(
+        "--weights",
+        choices=(*paths.FUNDUS_WEIGHTS, "random"),
+        default=next(iter(paths.FUNDUS_WEIGHTS)),
+        help="whose weights: shipped, De Fauw's (converted), or none",
     )
 
 

@@ -10,17 +10,15 @@ diabetic-retinopathy-detection', and unpack the training photographs (about 35 G
 into one folder, trainLabels.csv beside them. Prepared, they take 0.8 MB each.
 """
 
-import functools
 from pathlib import Path
 
 from cnnviz.cli.commands import arguments
-from cnnviz.datasets import external, fundus, idrid, kaggle, store, synthetic
+from cnnviz.datasets import fundus
 from cnnviz.runtime import paths
-from cnnviz.runtime.errors import MissingFileError, UserError
 
 
 def add_arguments(parser):
-    parser.add_argument("--source", choices=("synthetic", "idrid", "kaggle"), required=True)
+    parser.add_argument("--source", choices=arguments.SOURCES, required=True)
     arguments.add_mirror(parser)
     parser.add_argument("--pairs", type=int, default=1000, help="synthetic: how many patients")
     parser.add_argument(
@@ -48,63 +46,18 @@ def add_arguments(parser):
     arguments.add_output(parser, "folder to write", "folder")
 
 
-def _synthetic(args):
-    """Records of drawn eye pairs, and of a real one, and what draws one."""
-    if args.crop != "published":
-        raise UserError(
-            f"--crop {args.crop}: where the eye is in a drawn photograph is known; "
-            "the option is for --source idrid and kaggle"
-        )
-    return [*synthetic.records(args.pairs, args.seed), synthetic.RETINA], synthetic.load
-
-
-def _idrid(args):
-    """Records of IDRiD and what reads one; all are needed."""
-    mirror = external.mirror(args.mirror)
-    found = idrid.records("train") + idrid.records("test")
-    if mirror is None:
-        idrid.fetch(found, args.downloads / "idrid", progress=True)
-    return found, functools.partial(
-        idrid.load, mirror=mirror, downloads=args.downloads / "idrid", crop=args.crop
-    )
-
-
-def _kaggle(args):
-    """Records of the competition and what reads one."""
-    if args.folder is None or not args.folder.is_dir():
-        raise MissingFileError(
-            f"--folder: no folder {args.folder or 'given'}; "
-            "'cnnviz prepare-photographs --help' says how to "
-            "get the photographs"
-        )
-    path = args.labels or args.folder / "trainLabels.csv"
-    grades = kaggle.read_labels(path)
-    if not args.partial:
-        try:
-            kaggle.check_labels(grades)
-        except ValueError as error:
-            raise UserError(f"{path}: {error}; --partial accepts them") from None
-    unlabelled = kaggle.unlabelled(args.folder, grades)
-    if unlabelled:
-        print(
-            f"{len(unlabelled):,} photographs have no label in {path} and are left out, "
-            f"the first of them {unlabelled[0]}"
-        )
-    return (kaggle.records(args.folder, grades), functools.partial(kaggle.load, crop=args.crop))
-
-
 def run(args):
-    found, load = {"synthetic": _synthetic, "idrid": _idrid, "kaggle": _kaggle}[args.source](args)
-    # All of IDRiD is needed; among the competition's files some are damaged.
-    kept, bad = store.write(
-        args.output,
-        found,
-        load,
-        skip_bad=args.source == "kaggle",
-        progress=True,
-        settings={"crop": args.crop},
+    from cnnviz.experiments import photograph_sources
+
+    wanted = photograph_sources.Sources(
+        source=args.source,
+        crop=args.crop,
+        pairs=args.pairs,
+        seed=args.seed,
+        mirror=args.mirror,
+        downloads=args.downloads,
+        folder=args.folder,
+        labels=args.labels,
+        partial=args.partial,
     )
-    print(
-        f"{kept:,} photographs prepared, {len(bad):,} left out"
-        + (f": see {args.output / store.BAD}" if bad else "")
-    )
+    photograph_sources.prepare(args.output, wanted)

@@ -14,11 +14,12 @@ import numpy as np
 
 from cnnviz.attribution import overlay
 from cnnviz.cli.commands import arguments
-from cnnviz.cli.commands.fundus_sheets import OCCLUDER, sheet_name
 from cnnviz.datasets.concepts import CONCEPTS
-from cnnviz.dissection import feature_table
+from cnnviz.experiments import feature_table
+from cnnviz.experiments.fundus_sheets import OCCLUDER, FeatureSheet, Sheet
 from cnnviz.runtime import files
 from cnnviz.runtime.errors import UserError
+from cnnviz.runtime.paths import sheet_name
 from cnnviz.thesis.figures import style
 from cnnviz.thesis.figures.figure_methods import contrasted
 
@@ -38,25 +39,17 @@ class Block(NamedTuple):
 
     role: object  #: row of 'cnnviz label-features'
     lies_on: object  #: that feature's row of the table of features
-    pictures: np.ndarray  #: reduced photographs, uint8 ``(n, rows, columns, 3)``
-    close: np.ndarray  #: what is shown of them, uint8 ``(n, rows, columns, 3)``
-    maps: np.ndarray  #: ``(methods, n, rows, columns)``
-    boxes: np.ndarray  #: receptive fields in the photographs, ``(n, 4)``
-    parts: np.ndarray  #: what is shown, as boxes, ``(n, 4)``
-    maxima: np.ndarray  #: activations, ``(n,)``
-    grades: np.ndarray  #: -1 where unknown
-    names: np.ndarray
-    stride: int
+    sheet: FeatureSheet  #: photographs, maps, and where they are
 
     @property
     def whole(self):
         """Whether whole photographs are shown."""
-        return self.close.shape[1] > 4 * self.pictures.shape[1] - 4
+        return self.sheet.close.shape[1] > 4 * self.sheet.pictures.shape[1] - 4
 
     @property
     def headings(self):
         """Of the panels of a photograph."""
-        stride = f",\nstride {self.stride}" if self.stride > 1 else ""
+        stride = f",\nstride {self.sheet.stride}" if self.sheet.stride > 1 else ""
         methods = [
             "gradient\nof max(F)",
             "gradient\nof sum(F)",
@@ -115,7 +108,7 @@ def read(figure, sheets, roles, features):
     sheets : path
         Folder of ``cnnviz fundus-sheets``.
     roles, features : pandas.DataFrame
-        From :mod:`cnnviz.dissection.feature_table`.
+        From :mod:`cnnviz.experiments.figure_features` and ``feature_table``.
 
     Raises
     ------
@@ -125,28 +118,21 @@ def read(figure, sheets, roles, features):
     chosen = roles[roles["figure"] == figure]
     if not len(chosen):
         raise UserError(f"no feature for Figure {figure}; run 'cnnviz label-features' again")
-    arrays = files.load_arrays(Path(sheets) / sheet_name(figure), "cnnviz fundus-sheets")
-    return [
-        _block(
-            role,
-            features,
-            {
-                name.partition("_")[2]: values
-                for name, values in arrays.items()
-                if name.startswith(f"{number}_")
-            },
-        )
-        for number, role in enumerate(chosen.itertuples())
-    ]
+    path = Path(sheets) / sheet_name(figure)
+    shown = Sheet.load(path).features.values()
+    wanted = [(role.weights, role.layer, role.feature) for role in chosen.itertuples()]
+    if wanted != [(each.weights, each.layer, each.feature) for each in shown]:
+        raise UserError(f"{path}: shows other features; run '{Sheet.command}' again")
+    return [_block(role, features, each) for role, each in zip(chosen.itertuples(), shown)]
 
 
-def _block(role, features, arrays):
+def _block(role, features, sheet):
     same = (
         (features["weights"] == role.weights)
         & (features["layer"] == role.layer)
         & (features["feature"] == role.feature)
     )
-    return Block(role, features[same].iloc[0], **{**arrays, "stride": int(arrays["stride"])})
+    return Block(role, features[same].iloc[0], sheet)
 
 
 # --- Panels -------------------------------------------------------------------
@@ -167,9 +153,9 @@ def _close_part(values):
 
 def _panels(block, k):
     """Functions that draw the panels of photograph ``k`` on axes."""
-    picture, close = block.pictures[k] / 255, block.close[k] / 255
-    box, maps = block.boxes[k], block.maps[:, k].astype(np.float32)
-    own = _within(box, block.parts[k])
+    picture, close = block.sheet.pictures[k] / 255, block.sheet.close[k] / 255
+    box, maps = block.sheet.boxes[k], block.sheet.maps[:, k].astype(np.float32)
+    own = _within(box, block.sheet.parts[k])
     small = tuple((box / (512 / len(picture))).tolist())
     if block.whole:
         part = _close_part(maps[0])
@@ -212,8 +198,10 @@ def _write(figure, left, top, text, **options):
 
 def _about(block, k):
     """What photograph ``k`` is, in three short lines."""
-    grade = f"grade {block.grades[k]}" if block.grades[k] >= 0 else "not graded"
-    return f"{block.names[k].replace('_', ' ')}\n{grade}\nactivation {block.maxima[k]:.3g}"
+    grade = f"grade {block.sheet.grades[k]}" if block.sheet.grades[k] >= 0 else "not graded"
+    return (
+        f"{block.sheet.names[k].replace('_', ' ')}\n{grade}\nactivation {block.sheet.maxima[k]:.3g}"
+    )
 
 
 # --- One feature ----------------------------------------------------------------
@@ -237,7 +225,7 @@ def _bars(axes, row):
 
 
 def _draw_page(block):
-    count, side = len(block.names), SIDE
+    count, side = len(block.sheet.names), SIDE
     height = HEAD + count * (side + GAP) + EDGE
     figure = style.new(max(height, 3.2))
     _write(figure, EDGE, 0.16, block.title, weight="bold")
@@ -282,7 +270,7 @@ def _draw_page(block):
 
 
 def _draw_blocks(blocks):
-    count = max(len(block.names) for block in blocks)
+    count = max(len(block.sheet.names) for block in blocks)
     side = (style.PAGE_WIDTH - BLOCK_LABEL - EDGE) / count - GAP
     tall = [BLOCK_HEAD + len(block.headings) * (side + GAP) + 0.16 for block in blocks]
     figure, top = style.new(sum(tall) + EDGE), 0.0
@@ -293,7 +281,7 @@ def _draw_blocks(blocks):
             _write(
                 figure, EDGE, top + BLOCK_HEAD + row * (side + GAP) + side / 2, text, va="center"
             )
-        for k in range(len(block.names)):
+        for k in range(len(block.sheet.names)):
             left = BLOCK_LABEL + k * (side + GAP)
             for row, draw in enumerate(_panels(block, k)):
                 draw(axes=_axes(figure, left, top + BLOCK_HEAD + row * (side + GAP), side))
@@ -301,7 +289,7 @@ def _draw_blocks(blocks):
                 figure,
                 left + side / 2,
                 top + height - 0.07,
-                f"{block.maxima[k]:.3g}",
+                f"{block.sheet.maxima[k]:.3g}",
                 ha="center",
                 size=style.SMALL,
             )

@@ -5,22 +5,17 @@ from collections import Counter
 import numpy as np
 from scipy import stats
 
-from cnnviz.dissection.ground_truth import CONTRAST
-from cnnviz.dissection.labelling import agreement
-from cnnviz.dissection.network_dissection import (
-    LEAST_OVERLAP,
-    LEAST_SHARE,
-    MARGIN,
-    MIXTURE,
-    OTHER,
-    RATE,
-    TOP_SHARE,
-)
-from cnnviz.evaluation.concept_lift import CONCEPTS as DIE_CONCEPTS
+from cnnviz.datasets.concepts import CONCEPTS
+from cnnviz.dissection.ground_truth_features import CONTRAST
+from cnnviz.dissection.labels import LEAST_SHARE, MARGIN, MIXTURE, OTHER, RATE
+from cnnviz.dissection.network_dissection import LEAST_OVERLAP
+from cnnviz.networks import die, layers
+from cnnviz.runtime import files
+from cnnviz.thesis.figures import saliency_sheet
+from cnnviz.thesis.tables import labeller_validation_die
+from cnnviz.thesis.tables.labeller_validation_die import number, yes
 
-__all__ = ["text", "statements"]
-
-_NAMES = (*DIE_CONCEPTS, MIXTURE, OTHER)
+__all__ = ["names_by_figures", "text", "write"]
 
 _CAPTION = """\
 Thesis Table 4.1 was made by looking. Here features are labelled by measurement: of the
@@ -33,7 +28,7 @@ et al. 2017): the concept with the largest intersection over union, where it exc
 {overlap:g}.
 """
 
-_PLANTED = """\
+_GROUND_TRUTH = """\
 ## 1. Planted features
 
 A network made by hand: 7×7 filters, pooling over 3 with stride 2, then filters of 13×13
@@ -65,106 +60,65 @@ it is). *Upper limit*: the largest rate of false labels of which so few would be
 |---|---|---|---|---|---|---|
 """
 
-_DIE = (
-    """\
 
-## 3. The die
+def write(validation, saliency, output):
+    """Write the table of a validation.
 
-Every feature of every pooling layer of {networks}, {folds} trained networks each and as
-many with random weights. Views: {views} that stand {spacing} degrees apart, of which
-{different} show different pictures of a face; of twins only the stronger counts. Saliency
-is smoothed as for the overlays (standard deviation 1 pixel). Masks are exact.
-
-| weights | features | """
-    + " | ".join(_NAMES)
-    + """ |
-|---|---|"""
-    + "---|" * len(_NAMES)
-    + "\n"
-)
-
-_FIGURES = """\
-
-### Against the measure of Figures 5.3 and 5.4
-
-There, a feature belongs to the concept with the largest share of its positive saliency
-over the concept's share of the area, on many views, however little they excite it
-(`cnnviz saliency`). One change at a time leads from that measure to the label; {count}
-features of fold 0.
-
-| names | same as Figure 5.3/5.4 | Cohen's kappa |
-|---|---|---|
-"""
-
-_TRUST = """\
-
-Rows: name in Figures 5.3 and 5.4; columns: label. Where the label names one concept,
-{same} of {named} agree (kappa {kappa}); of {mixtures} mixtures {inside} contain the
-figure's concept.
-
-"""
-
-_REACH = """
-Out of reach: a concept on which more than 1/{margin:g} of the saliency is expected by
-chance cannot be exceeded {margin:g}-fold; of the trained features this is so for
-{unreachable}. By overlap, {top:.1%} of the activations can reach {overlap:g} only on concepts on less
-than {widest:.1%} of the pixels.
-"""
-
-_STATEMENTS = """\
-
-### The thesis on these features (section 5.4)
-
-Answered by what features of fold 0 point at (beat chance on), by the measure of Figures
-5.3 and 5.4, and in how many folds the former says yes. Evidence: features that point at
-spots (pips) alone; or at nothing but background and edge, of all.
-
-| statement | features | evidence | Figures 5.3/5.4 | evidence | folds |
-|---|---|---|---|---|---|
-"""
+    Parameters
+    ----------
+    validation : cnnviz.experiments.labeller_validation.Validation
+    saliency : list of path
+        Files of ``cnnviz saliency``, one for each network of the die.
+    output : path
+        Markdown file.
+    """
+    files.write_text(output, text(validation, names_by_figures(saliency)))
 
 
-def text(planted, count, concepts, nulls, filters, die):
+def names_by_figures(saliency):
+    """Names of the die's features by Figures 5.3 and 5.4, from files of ``cnnviz saliency``.
+
+    Returns
+    -------
+    dict
+        From (network, layer, feature) to a concept.
+    """
+    return {
+        (path.stem, layer.name, feature.index): feature.strongest("max")[0] or OTHER
+        for path in saliency
+        for layer in layers.pooling_layers(die.build(path.stem))
+        for feature in saliency_sheet.read_features(path, layer.name)[0]
+    }
+
+
+def text(validation, figures):
     """Markdown of all trials.
 
     Parameters
     ----------
-    planted : list of labeller_trials.Row
-    count, concepts : int
-        Photographs and concepts of that trial.
-    nulls : list of (what filters see, what concepts are, Null, labels that may be true)
-    filters : int
-    die : dict
-        ``rows`` and ``steps`` from :func:`cnnviz.dissection.validation.die_trial`,
-        ``figures``: names by Figures 5.3 and 5.4 ``(network, layer, feature)``,
-        ``views``, ``different``, ``spacing``.
+    validation : cnnviz.experiments.labeller_validation.Validation
+    figures : dict
+        From :func:`names_by_figures`.
     """
+    rows, nulls = validation.ground_truth, validation.random_filters
     parts = [
         "# Trials of the automatic labeller\n\n",
         _CAPTION.format(rate=RATE, margin=MARGIN, least=LEAST_SHARE, overlap=LEAST_OVERLAP),
         "\n",
-        _PLANTED.format(
-            count=count,
-            concepts=concepts,
+        _GROUND_TRUTH.format(
+            count=validation.wanted.photographs,
+            concepts=len(CONCEPTS),
             contrast=", ".join(f"{name}s times {times:g}" for name, times in CONTRAST.items()),
         ),
-        *map(_planted_line, planted),
-        _planted_verdict(planted),
-        _NULL.format(filters=filters),
-        *(_null_line(*each) for each in nulls),
+        *map(_ground_truth_line, rows),
+        _ground_truth_verdict(rows),
+        _NULL.format(filters=validation.wanted.filters),
+        *map(_null_line, nulls),
     ]
-    return "".join(parts) + _null_verdict(nulls) + _die_text(**die)
+    return "".join(parts) + _null_verdict(nulls) + labeller_validation_die.text(validation, figures)
 
 
-def _yes(value):
-    return "yes" if value else "**no**"
-
-
-def _number(value, digits=2):
-    return "–" if np.isnan(value) else f"{value:.{digits}f}".replace("-", "−")
-
-
-def _planted_line(row):
+def _ground_truth_line(row):
     seen = [
         f"{name} {share:.0%} ({lift:.1f}×, p = {p:.4f})"
         for name, share, lift, p in row.evidence[:3]
@@ -173,12 +127,12 @@ def _planted_line(row):
     target = f"{row.on_target} of {row.shown}" if row.feature.parts else "–"
     return (
         f"| {row.layer} | {row.feature.looks_for} | {row.feature.name} | {row.label} | "
-        f"{_yes(row.label == row.feature.name)} | {row.overlap} ({_number(row.iou)}) | "
+        f"{yes(row.label == row.feature.name)} | {row.overlap} ({number(row.iou)}) | "
         f"{target} | {'; '.join(seen) or 'nothing'} |\n"
     )
 
 
-def _planted_verdict(rows):
+def _ground_truth_verdict(rows):
     right = sum(row.label == row.feature.name for row in rows)
     single = [row for row in rows if row.feature.name != MIXTURE]
     overlap = sum(row.overlap == row.feature.name for row in single)
@@ -189,8 +143,8 @@ def _planted_verdict(rows):
     )
 
 
-def _false(null, allowed):
-    return int(sum(label not in (OTHER, *allowed) for label in null.labels))
+def _false(found, allowed):
+    return int(sum(label not in (OTHER, *allowed) for label in found.labels))
 
 
 def _upper(false, count):
@@ -202,241 +156,25 @@ def _below(p, level):
     return f"{np.mean(p[np.isfinite(p)] < level):.1%}"
 
 
-def _null_line(sees, where, null, allowed):
-    counts = ", ".join(f"{name} {count}" for name, count in Counter(null.labels).most_common())
+def _null_line(null):
+    found, allowed = null.found, null.allowed
+    counts = ", ".join(f"{name} {count}" for name, count in Counter(found.labels).most_common())
     verdict = "–", "–"
     if allowed is not None:
-        false = _false(null, allowed)
-        verdict = f"{false}", f"{_upper(false, len(null.labels)):.1%}"
+        false = _false(found, allowed)
+        verdict = f"{false}", f"{_upper(false, len(found.labels)):.1%}"
     return (
-        f"| {sees} | {where} | {counts} | {verdict[0]} | {verdict[1]} | "
-        f"{_below(null.p, 0.05)} | {_below(null.p, 0.01)} |\n"
+        f"| {null.sees} | {null.concepts} | {counts} | {verdict[0]} | {verdict[1]} | "
+        f"{_below(found.p, 0.05)} | {_below(found.p, 0.01)} |\n"
     )
 
 
 def _null_verdict(nulls):
-    judged = [(null, allowed) for *_, null, allowed in nulls if allowed is not None]
+    judged = [(each.found, each.allowed) for each in nulls if each.allowed is not None]
     false, count = (
         sum(each) for each in zip(*((_false(*each), len(each[0].labels)) for each in judged))
     )
     kept = all(_false(*each) <= RATE * len(each[0].labels) for each in judged)
     return (
-        f"\n**False labels: {false} of {count}; at most {RATE:.0%} in each trial: {_yes(kept)}.**\n"
-    )
-
-
-# --- The die ----------------------------------------------------------------
-
-
-def _die_text(rows, steps, figures, views, different, spacing):
-    networks = list(dict.fromkeys(row.network for row in rows))
-    folds = len({row.fold for row in rows})
-    trained = {
-        (row.network, row.layer, row.feature): row
-        for row in rows
-        if row.weights == "trained" and row.fold == 0
-    }
-    return "".join(
-        [
-            _DIE.format(
-                networks=", ".join(networks),
-                folds=folds,
-                views=views,
-                different=different,
-                spacing=spacing,
-            ),
-            *(
-                _weights_line(kind, [row for row in rows if row.weights == kind])
-                for kind in ("trained", "random")
-            ),
-            _weights_verdict(rows),
-            _FIGURES.format(count=len(trained)),
-            *_step_lines(trained, steps, figures),
-            _trust(trained, figures),
-            *_matrix(trained, figures),
-            _reach(rows),
-            _STATEMENTS,
-            *map(_statement_line, statements(rows, figures)),
-        ]
-    )
-
-
-def _weights_line(kind, rows):
-    counts = Counter(row.label for row in rows)
-    return f"| {kind} | {len(rows)} | " + " | ".join(str(counts[name]) for name in _NAMES) + " |\n"
-
-
-def _weights_verdict(rows):
-    by_kind = [[row for row in rows if row.weights == kind] for kind in ("random", "trained")]
-    something = [sum(row.label != OTHER for row in each) for each in by_kind]
-    pips = [sum("pip" in row.points for row in each) for each in by_kind]
-    counts = [len(each) for each in by_kind]
-    return (
-        f"\n**Fewer features of random networks point at something: "
-        f"{_fewer(something, counts)}; fewer point at pips: {_fewer(pips, counts)}.** "
-        "Said where Fisher's exact test has p < 0.05, one-sided, as if features of one "
-        "network were independent. A label says what excites a feature, not that this "
-        "was learned.\n"
-    )
-
-
-def _fewer(found, counts):
-    """Whether the first count is a smaller share than the second one."""
-    table = [[each, count - each] for each, count in zip(found, counts)]
-    p = stats.fisher_exact(table, "less").pvalue
-    return f"{_yes(p < 0.05).strip('*')} ({found[0]}, trained {found[1]}; p = {p:.2g})"
-
-
-def _step_lines(trained, steps, figures):
-    by_figure = [figures[place] for place in trained]
-    names = {
-        "on the strongest views instead of all": [steps[k].positive for k in trained],
-        "and of the magnitude of the gradient": [steps[k].magnitude for k in trained],
-        "and against the same at other places": [row.largest for row in trained.values()],
-        "and the label: margin, least share, p-value": [row.label for row in trained.values()],
-        "largest overlap": [steps[k].most for k in trained],
-        "label by overlap": [steps[k].overlap for k in trained],
-    }
-    for name, found in names.items():
-        share, kappa = agreement(found, by_figure)
-        yield f"| {name} | {share:.0%} | {_number(kappa)} |\n"
-
-
-def _trust(trained, figures):
-    named = [place for place, row in trained.items() if row.label in DIE_CONCEPTS]
-    mixed = [place for place, row in trained.items() if row.label == MIXTURE]
-    labels, names = [trained[k].label for k in named], [figures[k] for k in named]
-    kappa = agreement(labels, names)[1] if named else np.nan
-    return _TRUST.format(
-        same=sum(map(str.__eq__, labels, names)),
-        named=len(named),
-        kappa=_number(kappa),
-        mixtures=len(mixed),
-        inside=sum(figures[k] in trained[k].points for k in mixed),
-    )
-
-
-def _matrix(trained, figures):
-    counts = Counter((figures[place], row.label) for place, row in trained.items())
-    yield "| | " + " | ".join(_NAMES) + " |\n|---|" + "---|" * len(_NAMES) + "\n"
-    for name in (*DIE_CONCEPTS, OTHER):
-        if any(figure == name for figure, _ in counts):
-            yield (
-                f"| **{name}** | "
-                + " | ".join(str(counts[name, label]) for label in _NAMES)
-                + " |\n"
-            )
-
-
-def _reach(rows):
-    expected = np.array([row.expected for row in rows if row.weights == "trained"])
-    share = np.mean(expected * MARGIN > 1, axis=0)
-    found = [f"{name} {value:.0%}" for name, value in zip(DIE_CONCEPTS, share) if value]
-    return _REACH.format(
-        margin=MARGIN,
-        overlap=LEAST_OVERLAP,
-        top=TOP_SHARE,
-        widest=TOP_SHARE / LEAST_OVERLAP,
-        unreachable=", ".join(found) or "no concept",
-    )
-
-
-# --- What the thesis says ---------------------------------------------------
-
-
-def _spots(points, layer):
-    """Features that point at pips alone by network, of those that have the layer."""
-    counts = {}
-    for (network, where, _), concepts in points.items():
-        if where == layer:
-            counts[network] = counts.get(network, 0) + (set(concepts) == {"pip"})
-    return counts
-
-
-def _only_c9(points):
-    spots = _spots(points, "pool1")
-    if not {"c9"} < set(spots):
-        return None
-    return spots["c9"] > 0 and sum(spots.values()) == spots["c9"], _counted(spots)
-
-
-def _c4_not_c9(points):
-    spots = _spots(points, "pool2")
-    if not {"c4", "c9"} <= set(spots):
-        return None
-    return spots["c4"] > 0 and spots["c9"] == 0, _counted(spots)
-
-
-def _mostly(layer):
-    def answer(points):
-        found = [
-            bool(concepts) and set(concepts) <= {"background", "edge"}
-            for (_, where, _), concepts in points.items()
-            if where == layer
-        ]
-        return (np.mean(found) > 0.5, f"{sum(found)} of {len(found)}") if found else None
-
-    return answer
-
-
-def _counted(spots):
-    return ", ".join(f"{network}: {count}" for network, count in spots.items())
-
-
-_SAID = {
-    'pool1: "Only the c9 network recognizes spots directly"': _only_c9,
-    'pool2: "the c4 network recognizes spots directly, while the c9 network no longer '
-    'does"': _c4_not_c9,
-    'pool1: "Most features are either recognizing the background, or the edge of the die '
-    'face"': _mostly("pool1"),
-    'pool2: "still seem mostly focused on background or edge"': _mostly("pool2"),
-}
-
-
-def statements(rows, figures):
-    """The thesis's statements, answered by labels and by the figures' measure.
-
-    Parameters
-    ----------
-    rows : list of labeller_trials.Die
-    figures : dict
-        From (network, layer, feature) to a concept.
-
-    Returns
-    -------
-    list of (statement, answer by labels, by figures, folds with yes, folds)
-        An answer is (yes or no, evidence), or None without the networks it takes.
-    """
-    folds = sorted({row.fold for row in rows})
-    points = [
-        {
-            (row.network, row.layer, row.feature): row.points
-            for row in rows
-            if row.weights == "trained" and row.fold == fold
-        }
-        for fold in folds
-    ]
-    by_figure = {place: (name,) for place, name in figures.items()}
-    answers = []
-    for statement, answer in _SAID.items():
-        by_fold = [answer(each) for each in points]
-        answers.append(
-            (
-                statement,
-                by_fold[0],
-                answer(by_figure),
-                sum(bool(each and each[0]) for each in by_fold),
-                len(folds),
-            )
-        )
-    return answers
-
-
-def _statement_line(found):
-    statement, labels, figures, yes, folds = found
-    if labels is None:
-        return f"| {statement} | – | networks missing | – | networks missing | – |\n"
-    return (
-        f"| {statement} | {_yes(labels[0])} | {labels[1]} | {_yes(figures[0])} | "
-        f"{figures[1]} | {yes} of {folds} |\n"
+        f"\n**False labels: {false} of {count}; at most {RATE:.0%} in each trial: {yes(kept)}.**\n"
     )

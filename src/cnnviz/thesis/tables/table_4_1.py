@@ -1,9 +1,18 @@
 """Table 4.1: what the features of De Fauw's network detect, by measurement."""
 
+from dataclasses import dataclass
+from pathlib import Path
+
 import numpy as np
 
 from cnnviz.datasets.concepts import CONCEPTS, LESIONS
-from cnnviz.dissection import feature_table, network_dissection
+from cnnviz.dissection import label_statistics
+from cnnviz.dissection.labels import LEAST_SHARE, MARGIN, MIXTURE, OTHER, RATE
+from cnnviz.dissection.network_dissection import LEAST_OVERLAP
+from cnnviz.experiments import feature_table, fundus_labels
+from cnnviz.experiments.figure_parts import LAYERS
+from cnnviz.runtime import files
+from cnnviz.thesis import comparison
 from cnnviz.thesis.comparison import Reproduced
 
 __all__ = ["PREFIX", "COLUMNS", "frequencies", "numbers", "reproduced", "claims", "text"]
@@ -16,7 +25,17 @@ COLUMNS = {
     "haemorrhage": "Hemorrhages",
     "optic disc": "Optic disk",
     "vessel": "Blood vessels",
-    network_dissection.OTHER: "Other",
+    OTHER: "Other",
+}
+_PHOTOGRAPHS = {
+    "synthetic": "{pairs} drawn eye pairs",
+    "idrid": "IDRiD, training and test split; labels from the photographs with outlined lesions "
+    "and those of grade 0",
+}
+_WEIGHTS = {
+    "standin": "the stand-in weights that come with the package",
+    "defauw": "De Fauw's own",
+    "random": "none; both networks are random",
 }
 _SAMPLED = 50
 _EDGES = ("field edge", "overexposed rim")
@@ -44,12 +63,12 @@ their agreement with ours (Cohen's kappa) cannot be computed.
 
 
 def frequencies(found, weights):
-    """Rows of :func:`.network_dissection.summary` of the features with these weights."""
+    """Rows of :func:`.label_statistics.label_frequencies` of a network's features."""
     rows = found[found["weights"] == weights]
-    return network_dissection.summary(
+    return label_statistics.label_frequencies(
         {
             layer: rows.loc[rows["layer"] == layer, "label"].to_numpy()
-            for layer in feature_table.LAYERS
+            for layer in LAYERS
             if (rows["layer"] == layer).any()
         },
         [*COLUMNS],
@@ -63,7 +82,7 @@ def numbers(found, geometry):
     Parameters
     ----------
     found : pandas.DataFrame
-        From :func:`cnnviz.dissection.feature_table.table`.
+        From :func:`cnnviz.experiments.feature_table.table`.
     geometry : dict
         From a layer to its depth and the side of its receptive field.
 
@@ -119,6 +138,39 @@ def reproduced(measured, reported, command):
     ]
 
 
+@dataclass(frozen=True)
+class Outputs:
+    """Files of the table and of what else follows from labels."""
+
+    table: Path  #: Markdown
+    features: Path  #: CSV of all features
+    roles: Path  #: CSV of the features of Figures 4.5 to 4.21
+    every: Path | None  #: CSV of the same form of all features
+    reproduced: Path  #: CSV of reproduced numbers
+
+
+def write(dissected, localized, reported, outputs):
+    """Label the features of the networks and write Table 4.1.
+
+    Parameters
+    ----------
+    dissected, localized : lists of path
+        Files of ``cnnviz dissect`` and ``cnnviz localize``, of each network one.
+    reported : path
+        The thesis's numbers.
+    outputs : Outputs
+    """
+    labelled = fundus_labels.label(dissected, localized)
+    thesis = comparison.read_reported([reported])
+    files.write_text(outputs.features, feature_table.csv(labelled.features))
+    files.write_text(outputs.roles, labelled.roles.to_csv(index=False))
+    if outputs.every:
+        files.write_text(outputs.every, labelled.every.to_csv(index=False))
+    measured = numbers(labelled.features, labelled.geometry)
+    comparison.write_reproduced(outputs.reproduced, reproduced(measured, thesis, "make reproduce"))
+    files.write_text(outputs.table, text(labelled, thesis))
+
+
 # --- The thesis's statements ----------------------------------------------------
 
 
@@ -129,20 +181,20 @@ def _counts(found, weights, labels):
             int(rows.loc[rows["layer"] == layer, "label"].isin(labels).sum()),
             int((rows["layer"] == layer).sum()),
         )
-        for layer in feature_table.LAYERS
+        for layer in LAYERS
     }
 
 
 def _beyond_chance(found, weights):
     """The same for features that exceed chance for a lesion, whatever their label."""
-    beats = feature_table.beats_chance(found)[:, : len(LESIONS)].any(axis=1)
+    significant = feature_table.is_significant(found)[:, : len(LESIONS)].any(axis=1)
     rows = (found["weights"] == weights).to_numpy()
     return {
         layer: (
-            int((beats & rows & (found["layer"] == layer).to_numpy()).sum()),
+            int((significant & rows & (found["layer"] == layer).to_numpy()).sum()),
             int((rows & (found["layer"] == layer).to_numpy()).sum()),
         )
-        for layer in feature_table.LAYERS
+        for layer in LAYERS
     }
 
 
@@ -167,7 +219,7 @@ def claims(found):
     random = _counts(found, "random", LESIONS)
     mixed = {weights: _beyond_chance(found, weights) for weights in ("trained", "random")}
     edges = {weights: _counts(found, weights, _EDGES) for weights in ("trained", "random")}
-    first = {layer: edges["trained"][layer] for layer in feature_table.LAYERS[:2]}
+    first = {layer: edges["trained"][layer] for layer in LAYERS[:2]}
     return [
         (
             "Lesion detectors appear only from the third pooling layer on",
@@ -237,13 +289,13 @@ def _summary_lines(rows, geometry, thesis):
 
 def _all_labels(found, column):
     """Frequencies of all labels, network by network and layer by layer."""
-    labels = [*CONCEPTS, network_dissection.MIXTURE, network_dissection.OTHER]
+    labels = [*CONCEPTS, MIXTURE, OTHER]
     counts = found.groupby(["weights", "layer"])[column].value_counts().unstack(fill_value=0)
     seen = [label for label in labels if label in counts]
     yield "| weights | layer | " + " | ".join(seen) + " |"
     yield "|" + "---|" * (2 + len(seen))
     for weights in ("trained", "random"):
-        for layer in feature_table.LAYERS:
+        for layer in LAYERS:
             if (weights, layer) in counts.index:
                 yield (
                     f"| {weights} | {layer} | "
@@ -255,62 +307,58 @@ def _all_labels(found, column):
 def _confusions(found):
     """Pairs of concepts that features take for one another."""
     rows = found[found["weights"] == "trained"].reset_index(drop=True)
-    pairs = network_dissection.confusion_pairs(feature_table.beats_chance(rows), CONCEPTS)
+    pairs = label_statistics.confusion_pairs(feature_table.is_significant(rows), CONCEPTS)
     for first, second, index in pairs:
         where = rows.loc[index, "layer"].value_counts()
-        listed = ", ".join(
-            f"{layer} {where[layer]}" for layer in feature_table.LAYERS if layer in where
-        )
+        listed = ", ".join(f"{layer} {where[layer]}" for layer in LAYERS if layer in where)
         yield f"* {first} and {second}: {len(index)} features ({listed})"
 
 
-def text(found, geometry, reported, photographs, weights, roles):
+def text(labelled, reported):
     """The table as Markdown.
 
     Parameters
     ----------
-    found : pandas.DataFrame
-        From :func:`cnnviz.dissection.feature_table.table`.
-    geometry : dict
-        As for :func:`numbers`.
+    labelled : cnnviz.experiments.fundus_labels.Labelled
     reported : pandas.DataFrame
         The thesis's numbers.
-    photographs, weights : str
-        What was used, in words.
-    roles : pandas.DataFrame
-        From :func:`cnnviz.dissection.feature_table.choose`.
     """
+    found, geometry = labelled.features, labelled.geometry
     thesis = dict(zip(reported["id"], reported["value"].astype(float)))
+    photographs, weights = words(labelled.origin)
+    caption = _CAPTION.format(
+        photographs=photographs, weights=weights, margin=MARGIN, least=LEAST_SHARE, rate=RATE
+    )
     lines = [
         "# Table 4.1, measured\n",
-        _CAPTION.format(
-            photographs=photographs,
-            weights=weights,
-            margin=network_dissection.MARGIN,
-            least=network_dissection.LEAST_SHARE,
-            rate=network_dissection.RATE,
-        ),
-    ]
-    lines += [
-        "## Trained network",
-        "",
-        *_summary_lines(frequencies(found, "trained"), geometry, thesis),
-        "",
+        caption,
+        *_network_lines("Trained network", "trained", found, geometry, thesis),
     ]
     if (found["weights"] == "random").any():
-        lines += [
-            "## Randomly initialized network",
-            "",
-            *_summary_lines(frequencies(found, "random"), geometry, None),
-            "",
-        ]
-    lines += [
+        lines += _network_lines("Randomly initialized network", "random", found, geometry, None)
+    lines += [*_label_lines(found), *_claim_lines(found), *_role_lines(labelled.roles)]
+    return "\n".join(lines) + "\n"
+
+
+def words(origin):
+    """Photographs that labels are from and weights in use, in words."""
+    photographs = _PHOTOGRAPHS[origin["photographs"]].format(pairs=origin["photographs_pairs"])
+    return photographs, _WEIGHTS[origin["weights"]]
+
+
+def _network_lines(title, weights, found, geometry, thesis):
+    rows = frequencies(found, weights)
+    return [f"## {title}", "", *_summary_lines(rows, geometry, thesis), ""]
+
+
+def _label_lines(found):
+    return [
         "## All labels, by localisation",
         "",
         *_all_labels(found, "label"),
         "",
         "## Labels by overlap (network dissection, intersection over union "
-        f"above {network_dissection.LEAST_OVERLAP:g})",
+        f"above {LEAST_OVERLAP:g})",
         "",
         "Half a percent of all pixels, Bau et al.'s threshold, cannot overlap by so "
         "much with concepts as small as microaneurysms.",
@@ -321,25 +369,32 @@ def text(found, geometry, reported, photographs, weights, roles):
         "",
         *_confusions(found),
         "",
+    ]
+
+
+def _claim_lines(found):
+    return [
         "## The thesis's statements",
         "",
         "| statement | holds here | evidence |",
         "|---|---|---|",
-    ]
-    lines += [
-        f"| {statement} | {'yes' if holds else 'no'} | {evidence} |"
-        for statement, holds, evidence in claims(found)
-    ]
-    lines += [
+        *(
+            f"| {statement} | {'yes' if holds else 'no'} | {evidence} |"
+            for statement, holds, evidence in claims(found)
+        ),
         "",
+    ]
+
+
+def _role_lines(roles):
+    return [
         "## Features in Figures 4.5 to 4.21",
         "",
         "| figure | weights | layer | feature | wanted | label | evidence |",
         "|---|---|---|---|---|---|---|",
+        *(
+            f"| {row.figure} | {row.weights} | {row.layer} | {row.feature} | "
+            f"{row.wanted or '–'} | {row.label} | {row.evidence} |"
+            for row in roles.itertuples()
+        ),
     ]
-    lines += [
-        f"| {row.figure} | {row.weights} | {row.layer} | {row.feature} | "
-        f"{row.wanted or '–'} | {row.label} | {row.evidence} |"
-        for row in roles.itertuples()
-    ]
-    return "\n".join(lines) + "\n"

@@ -1,13 +1,14 @@
-"""A network made by hand, whose features are known, on drawn fundus photographs.
+"""Ground-truth features: a network made by hand, whose features are known.
 
 Built like the first layers of De Fauw's (7x7 filters, pooling over 3 with stride 2,
-rectifiers), with filters that are set, not learned.  On it a labeller of features can
-be tried: the names that it should give are known.
+rectifiers), with filters that are set, not learned, and shown synthetic fundus photographs.  On
+it the labeller of features is validated: the names that it should give are known.
 """
 
 import itertools
-from dataclasses import replace
-from typing import NamedTuple
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,7 +21,7 @@ __all__ = [
     "CHANNELS",
     "NOISE",
     "CONTRAST",
-    "Planted",
+    "GroundTruthPhotograph",
     "photographs",
     "Feature",
     "FEATURES",
@@ -44,8 +45,9 @@ _FEW = 5  # of each that a photograph has at least
 # --- Photographs ------------------------------------------------------------
 
 
-class Planted(NamedTuple):
-    """A drawn photograph with everything that a labeller needs."""
+@dataclass(frozen=True, eq=False)
+class GroundTruthPhotograph:
+    """A synthetic photograph with everything that a labeller needs."""
 
     pixels: np.ndarray  #: float32 ``(4, 512, 512)``; the fourth channel is white noise
     index: np.ndarray  #: concept of every pixel; see :mod:`cnnviz.datasets.concepts`
@@ -54,7 +56,7 @@ class Planted(NamedTuple):
     side: str
 
 
-def photographs(count):
+def photographs(count: int) -> Iterator[GroundTruthPhotograph]:
     """Photographs with lesions of strong contrast: hard exudates and microaneurysms.
 
     Parameters
@@ -63,7 +65,7 @@ def photographs(count):
 
     Yields
     ------
-    Planted
+    GroundTruthPhotograph
     """
     found = 0
     for number in itertools.count():
@@ -76,11 +78,11 @@ def photographs(count):
             return
 
 
-def _photograph(scene, patient, side):
+def _photograph(scene: scenes.Scene, patient: int, side: str) -> GroundTruthPhotograph:
     picture, _ = synthetic.prepared(scene)
     field = concepts.field_of_view(picture)
     noise = np.random.default_rng(scene.seed).standard_normal((1, *field.shape), np.float32)
-    return Planted(
+    return GroundTruthPhotograph(
         np.concatenate([fundus.standardize(picture), noise * field]),
         concepts.index_map(concepts.of_scene(scene, field).masks),
         field,
@@ -89,7 +91,7 @@ def _photograph(scene, patient, side):
     )
 
 
-def _strengthened(scene):
+def _strengthened(scene: scenes.Scene) -> scenes.Scene:
     """The scene with stronger contrasts, and without text, notch and overexposed rim."""
     factor = np.ones((len(scene.kinds), 1))
     for name, times in CONTRAST.items():
@@ -107,14 +109,14 @@ def _strengthened(scene):
 
 
 class Feature(NamedTuple):
-    """A planted feature."""
+    """A ground-truth feature."""
 
     looks_for: str
     name: str  #: that it should get
-    parts: tuple = ()  #: concepts that excite it
+    parts: tuple[str, ...] = ()  #: concepts that excite it
 
 
-def _detector(looks_for, *parts):
+def _detector(looks_for: str, *parts: str) -> Feature:
     return Feature(looks_for, parts[0] if len(parts) == 1 else "mixture", parts)
 
 
@@ -145,12 +147,12 @@ _DISC = 38 / _CELL  # radius of the disc
 _DARK_GAIN, _CLUSTER_GAIN = 1.3, 4.5
 
 
-def _grid(width):
+def _grid(width: int) -> np.ndarray:
     middle = width // 2
     return np.mgrid[-middle : middle + 1, -middle : middle + 1]
 
 
-def _second_derivatives():
+def _second_derivatives() -> np.ndarray:
     """Negative second derivatives of a spot in all directions ``(4, 7, 7)``."""
     y, x = _grid(_WIDTH)
     angles = np.arange(_TURNS)[:, np.newaxis, np.newaxis] * np.pi / _TURNS
@@ -160,13 +162,13 @@ def _second_derivatives():
     return filters / np.abs(filters).sum(axis=(1, 2), keepdims=True)
 
 
-def _random_filters(count, channels=1, seed=0):
+def _random_filters(count: int, channels: int = 1, seed: int = 0) -> np.ndarray:
     """Filters ``(count, channels, 7, 7)`` of white noise, without a mean."""
     filters = np.random.default_rng(seed).standard_normal((count, channels, _WIDTH, _WIDTH))
     return (filters - filters.mean(axis=(2, 3), keepdims=True)) / _WIDTH
 
 
-def _first():
+def _first() -> np.ndarray:
     """Filters ``(15, 4, 7, 7)`` of the first convolution.
 
     Bright and dark spots by their second derivatives in four directions; how these
@@ -182,7 +184,7 @@ def _first():
     return filters
 
 
-def _second():
+def _second() -> np.ndarray:
     """Weights ``(7, 15)`` from there to the maps of pool1.
 
     A spot curves alike in all directions, a vessel or an edge does not.
@@ -194,7 +196,7 @@ def _second():
     return weights
 
 
-def _fourth():
+def _fourth() -> np.ndarray:
     """Filters ``(4, 2, 13, 13)`` of brightness and of bright spots."""
     y, x = _grid(2 * int(_DISC * 2**0.5) + 1)
     distance = np.hypot(y, x)
@@ -208,7 +210,7 @@ def _fourth():
     return filters
 
 
-def _convolution(below, name, weights, stride=1, bias=0.0):
+def _convolution(below: Any, name: str, weights: Any, stride: int = 1, bias: Any = 0.0) -> Any:
     """Convolution with given weights ``(maps, maps below, rows, columns)``."""
     weights = np.asarray(weights, np.float32)
     return SameConv2DLayer(
@@ -222,7 +224,7 @@ def _convolution(below, name, weights, stride=1, bias=0.0):
     )
 
 
-def network():
+def network() -> Any:
     """The network, up to its second pooling layer.
 
     Returns
@@ -246,7 +248,7 @@ def network():
     return pool(layer, 3, stride=2, name="pool2")
 
 
-def random_network(count, channels, seed=0):
+def random_network(count: int, channels: slice, seed: int = 0) -> Any:
     """One convolution with random filters, and a pooling layer.
 
     Parameters
