@@ -13,7 +13,7 @@ from cnnviz.cli import dispatch
 from cnnviz.cli.commands import fundus_exemplars as command
 from cnnviz.datasets import synthetic, synthetic_scene
 from cnnviz.experiments import exemplar_records as records
-from cnnviz.feature_visualization.exemplars import patch_network
+from cnnviz.feature_visualization.patch_network import patch_network
 from cnnviz.runtime import files
 from cnnviz.runtime.backend import lasagne
 from cnnviz.thesis.figures import (

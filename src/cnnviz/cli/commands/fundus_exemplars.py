@@ -68,7 +68,7 @@ def mean_photograph(pixels, together=TOGETHER):
 def sampled(photographs, count):
     """The stratified sample: indices, and standardized pixels."""
     from cnnviz.datasets import fundus
-    from cnnviz.feature_visualization.exemplar_statistics import stratified
+    from cnnviz.feature_visualization.analysis import stratified
 
     graded = np.flatnonzero(photographs.grades >= 0)
     if not len(graded):
@@ -78,33 +78,33 @@ def sampled(photographs, count):
 
 
 def uphill(network, features, together):
-    """For :func:`.exemplars.ascend`: activations, and gradients of length one.
+    """For :func:`.ascent.ascend`: activations, and gradients of length one.
 
     Gradients of features differ by orders of magnitude, and grow on the way; so no
     feature's exemplar depends on which others there are.
 
     Parameters
     ----------
-    network : cnnviz.feature_visualization.exemplars.PatchNetwork
+    network : cnnviz.feature_visualization.patch_network.PatchNetwork
     features : int array, ``(n,)``
     together : int
         Patches a pass.
     """
-    from cnnviz.feature_visualization import exemplars
+    from cnnviz.feature_visualization import ascent
     from cnnviz.networks import inputs
 
-    evaluate = exemplars.checked(network, features)
+    evaluate = ascent.checked(network, features)
 
-    def of_unit_length(values, rows, step):
+    def in_batches(values, rows, step):
         activations, gradients = zip(
             *(
                 evaluate(values[part], rows[part], step)
                 for part in inputs.batches([values], together)
             )
         )
-        return (np.concatenate(activations), exemplars.rescaled(np.concatenate(gradients), 1.0))
+        return np.concatenate(activations), np.concatenate(gradients)
 
-    return of_unit_length
+    return ascent.normalized(in_batches, 1.0)
 
 
 def climb(network, patches, features, norm, steps, keep):
@@ -112,16 +112,16 @@ def climb(network, patches, features, norm, steps, keep):
 
     Returns
     -------
-    cnnviz.feature_visualization.exemplars.Exemplars
+    cnnviz.feature_visualization.ascent.Exemplars
     """
-    from cnnviz.feature_visualization import exemplars
+    from cnnviz.feature_visualization import ascent
 
-    rule = exemplars.Rule(
+    rule = ascent.Rule(
         steps=steps, norm=norm, keep=keep, tolerance=None, step_size=STEP * norm
     ).checked()
     with tqdm(total=len(features) * (steps + 1), unit=" steps") as bar:
-        found = exemplars.ascend(uphill(network, features, PATCHES), patches, rule, bar=bar)
-    return exemplars.joined([found], features)
+        found = ascent.ascend(uphill(network, features, PATCHES), patches, rule, bar=bar)
+    return ascent.joined([found], features)
 
 
 def of_layer(network, images, names, mean, features, steps):
@@ -129,7 +129,7 @@ def of_layer(network, images, names, mean, features, steps):
 
     Parameters
     ----------
-    network : cnnviz.feature_visualization.exemplars.PatchNetwork
+    network : cnnviz.feature_visualization.patch_network.PatchNetwork
     images : array, ``(n, channels, rows, columns)``
         The sample.
     names : sequence of n str
@@ -141,17 +141,17 @@ def of_layer(network, images, names, mean, features, steps):
     -------
     list of cnnviz.experiments.exemplar_records.Record
     """
-    from cnnviz.feature_visualization import exemplars
+    from cnnviz.feature_visualization import ascent, starting_points
 
     features = np.array(features)
-    maxima = exemplars.start_maximum(network, images, features, 8)
+    maxima = starting_points.start_maximum(network, images, features, 8)
     norm = float(np.sqrt((images**2).mean() * np.prod(network.shape)))
     starts = {
         "maximum": maxima.patches,
-        "mean": exemplars.start_mean(network, mean, features),
-        "noise": exemplars.start_noise(network, features),
+        "mean": starting_points.start_mean(network, mean, features),
+        "noise": starting_points.start_noise(network, features),
     }
-    starts = [exemplars.rescaled(starts[name], norm) for name in records.STARTS]
+    starts = [ascent.rescaled(starts[name], norm) for name in records.STARTS]
     # The figures that show an ascent are about the first.
     keep = [records.kept_steps(steps), (), ()]
     climbs = [
@@ -198,7 +198,7 @@ def run(args):
         raise UserError("--steps and --sample must be at least 1")
     roles = records.read_roles(args.roles)
     from cnnviz.datasets import store
-    from cnnviz.feature_visualization import exemplars
+    from cnnviz.feature_visualization import patch_network
     from cnnviz.networks import defauw, layers
 
     photographs = store.read(args.photographs)
@@ -212,7 +212,7 @@ def run(args):
     for name, features in wanted(roles).items():
         print(f"{name}: features {', '.join(map(str, features))}", flush=True)
         found += of_layer(
-            exemplars.patch_network(layers.find_layer(network, name)),
+            patch_network.patch_network(layers.find_layer(network, name)),
             images,
             names,
             mean,
