@@ -152,10 +152,6 @@ def photographs_of(source):
             for path in prepared(source).values()]
 
 
-SOURCE_NAMES = {"synthetic": "synthetic test pairs", "idrid": "IDRiD, test split",
-                "kaggle": "the competition's"}
-
-
 def fundus_weights(stage):
     """Weights of De Fauw's network after a stage of the training."""
     return paths.PHOTOGRAPHS / "weights" / f"{stage}.npz"

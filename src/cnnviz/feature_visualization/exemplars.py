@@ -466,7 +466,7 @@ class Rule(NamedTuple):
     keep: tuple = ()  #: steps to keep the patches of (Figs. 4.23, 4.24); 0: start
     #: A feature stops once the best of its last ``patience`` activations exceeds the
     #: best before by no more than this share of the latter's size.  None: never.
-    tolerance: float = 1e-4
+    tolerance: float | None = 1e-4
     patience: int = 100  #: steps
 
     def checked(self):

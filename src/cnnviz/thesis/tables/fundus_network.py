@@ -2,10 +2,15 @@
 
 import numpy as np
 
+from cnnviz.evaluation.metrics import bootstrap_interval
+from cnnviz.experiments.fundus_evaluation import FundusEvaluation
+from cnnviz.runtime import files
+from cnnviz.runtime.records import read_origin
 from cnnviz.training.grading import confusion, quadratic_weighted_kappa
 
-__all__ = ["measured", "mean_grade", "text"]
+__all__ = ["measured", "mean_grade", "lines", "name_of", "text", "write"]
 
+_SOURCES = {"synthetic": "synthetic test pairs", "idrid": "IDRiD", "kaggle": "the competition's"}
 _READINGS = {"both_eyes": "both eyes of a patient", "one_eye": "every eye shown twice"}
 _NAMES = {"standin": "shipped weights", "defauw": "De Fauw's weights", "random": "random weights"}
 
@@ -26,21 +31,23 @@ def measured(evaluation):
 
     Parameters
     ----------
-    evaluation : dict
-        ``grades``, and posteriors named after weights and reading
-        ("standin_both_eyes", ...), NaN for eyes that were not read.
+    evaluation : cnnviz.experiments.fundus_evaluation.FundusEvaluation
 
     Returns
     -------
     list of dict
     """
     rows = []
-    for name, posteriors in evaluation.items():
-        if not name.endswith(tuple(_READINGS)):
+    readings = [
+        (weights, reading, getattr(posteriors, reading))
+        for weights, posteriors in evaluation.networks.items()
+        for reading in ("one_eye", "both_eyes")
+    ]
+    for weights, reading, posteriors in readings:
+        if posteriors is None:
             continue
         seen = np.isfinite(posteriors).all(axis=1)
-        true, said = evaluation["grades"][seen], posteriors[seen].argmax(axis=1)
-        weights, reading = name.split("_", 1)
+        true, said = evaluation.grades[seen], posteriors[seen].argmax(axis=1)
         low, high = _interval(true, said, 2 if reading == "both_eyes" else 1)
         rows.append(
             {
@@ -74,14 +81,45 @@ def mean_grade(posteriors):
 
 def _interval(true, said, together):
     """Bootstrap interval of kappa; ``together`` eyes of a patient stay together."""
-    from cnnviz.evaluation.metrics import bootstrap_interval
-
     patients = np.stack([true, said], axis=-1).reshape(-1, together, 2)
     if len(patients) < 2 or np.isnan(quadratic_weighted_kappa(true, said)):
         return np.nan, np.nan
     return bootstrap_interval(
         patients, lambda drawn: quadratic_weighted_kappa(*drawn.reshape(-1, 2).T)
     )
+
+
+def lines(evaluation):
+    """A line of text for every reading."""
+    return "".join(
+        "{weights}, {reading}: {eyes} eyes, kappa {kappa:.4f}, accuracy {accuracy:.4f}\n".format(
+            **row
+        )
+        for row in measured(evaluation)
+    )
+
+
+def name_of(origin):
+    """What the table calls the photographs of an evaluation."""
+    name = _SOURCES[origin["photographs"]]
+    return name if origin["split"] is None else f"{name}, {origin['split']} split"
+
+
+def write(evaluations, output):
+    """Write the table.
+
+    Parameters
+    ----------
+    evaluations : list of path
+        Files of ``cnnviz evaluate-fundus``, one for each data set.
+    output : path
+        Markdown file.
+    """
+    rows = {}
+    for path in evaluations:
+        evaluation = FundusEvaluation.load(path)
+        rows[name_of(read_origin(path))] = measured(evaluation)
+    files.write_text(output, text(rows))
 
 
 def text(evaluations):
