@@ -7,7 +7,7 @@ import yaml
 from cnnviz.experiments import figure_parts
 from cnnviz.runtime import configuration, paths
 from cnnviz.runtime.paths import sheet_name
-from cnnviz.cli.commands.train_fundus import STAGES as FUNDUS_STAGES, WITH_PHOTOGRAPHS
+from cnnviz.experiments.fundus_stages import STAGES as FUNDUS_STAGES, WITH_PHOTOGRAPHS
 from cnnviz.datasets import die360, external
 from snakemake.exceptions import WorkflowError
 

@@ -3,8 +3,10 @@
 import numpy as np
 
 from cnnviz.datasets import lesion_statistics
+from cnnviz.experiments import lesions_measured
+from cnnviz.runtime import files
 
-__all__ = ["LEVELS", "summary", "text"]
+__all__ = ["LEVELS", "measure", "summary", "text", "write"]
 
 LEVELS = (0.1, 0.5, 0.9)
 _KINDS = ("microaneurysm", "haemorrhage", "hard exudate", "soft exudate")
@@ -31,6 +33,37 @@ Blue is noisy in real photographs, where it is nearly black; the drawn ones have
 such noise. Lesions overlap less often when drawn, so that a cluster of exudates
 counts as more and smaller ones.
 """
+
+
+def measure(mirror, output):
+    """Measure the lesions of IDRiD's outlined photographs and record their summary.
+
+    Parameters
+    ----------
+    mirror : path or None
+        Folder with copies of the external files.
+    output : path
+        CSV file.
+    """
+    found = summary(lesions_measured.real(mirror))
+    files.write_rows(output, list(found[0]), found)
+
+
+def write(real, count, output):
+    """Write the table.
+
+    Parameters
+    ----------
+    real : path
+        Record of :func:`measure`.
+    count : int
+        Synthetic photographs.
+    output : path
+        Markdown file.
+    """
+    rows = files.read_rows(real, "cnnviz drawn-lesions --measure")
+    drawn = summary(lesions_measured.drawn(count))
+    files.write_text(output, text(rows, drawn, count, lesions_measured.ROWS))
 
 
 def summary(rows):

@@ -1,8 +1,14 @@
 """Numbers in the text of chapter 4, from labels, outputs and the architecture."""
 
+import sys
+
 import numpy as np
 
+from cnnviz.datasets import external, kaggle
+from cnnviz.networks import defauw
+from cnnviz.runtime import files
 from cnnviz.runtime.errors import UserError
+from cnnviz.thesis import comparison
 from cnnviz.thesis.comparison import Reproduced
 from cnnviz.training.grading import quadratic_weighted_kappa
 
@@ -12,6 +18,7 @@ __all__ = [
     "label_numbers",
     "validation_numbers",
     "reproduced",
+    "write",
 ]
 
 PREFIX = "text_chapter_4."
@@ -177,3 +184,50 @@ def reproduced(numbers, reported, command, notes=None):
         for row, quantity in rows
         if quantity in numbers
     ]
+
+
+# --- The file ---------------------------------------------------------------------
+
+
+def write(mirror, downloads, reported, output):
+    """Write the numbers that can be had here.
+
+    Parameters
+    ----------
+    mirror : path or None
+        Folder with copies of the external files.
+    downloads : path
+        Where downloaded files are kept.
+    reported : path
+        The thesis's numbers.
+    output : path
+        CSV file.
+    """
+    mirror = external.mirror(mirror)
+    numbers = network_numbers(defauw.build())
+    notes = {}
+    training, first = _available(kaggle.training_labels, kaggle.read_labels, mirror, downloads)
+    test, second = _available(kaggle.test_labels, kaggle.read_labels, mirror, downloads)
+    found = label_numbers(training, test, numbers["parameters"])
+    remark = "labels of SHA-256 " + " and ".join(filter(None, (first, second)))
+    numbers |= found
+    notes |= dict.fromkeys(found, remark)
+    outputs, digest = _available(kaggle.validation_outputs, kaggle.read_outputs, mirror)
+    if outputs is not None:
+        found = validation_numbers(*outputs)
+        numbers |= found
+        notes |= dict.fromkeys(found, f"outputs of SHA-256 {digest}")
+    command = "CNNVIZ_MIRROR=FOLDER make reproduce" if mirror else "make reproduce"
+    comparison.write_reproduced(
+        output, reproduced(numbers, comparison.read_reported([reported]), command, notes)
+    )
+
+
+def _available(find, read, *where):
+    """What a file holds and its SHA-256, or None twice where it cannot be had."""
+    try:
+        path = find(*where)
+    except external.Unavailable as error:
+        print(f"left out: {error}", file=sys.stderr)
+        return None, None
+    return read(path), files.sha256(path)
