@@ -18,9 +18,11 @@ from captum.attr import Saliency
 from occlusion import MAPS, PHOTOGRAPHS, seconds
 from tqdm import tqdm
 
-from cnnviz.attribution import saliency
-from cnnviz.attribution.windowed import Stack
-from cnnviz.attribution.windowed.backward import Gradients, Sweep
+from cnnviz.attribution.gradient import TARGETS, Gradient
+from cnnviz.attribution.reductions import reduce_channels
+from cnnviz.attribution.windowed import trusted_stack
+from cnnviz.attribution.windowed.backward import Gradients
+from cnnviz.attribution.windowed.sweep import Sweep
 from cnnviz.networks import defauw, layers
 from cnnviz.runtime import backend, files
 
@@ -29,7 +31,7 @@ class Windows:
     """This package: one forward pass for all features of an image."""
 
     def __init__(self, layer, image, aggregate, features):
-        self.gradients = Gradients(Stack(layer))
+        self.gradients = Gradients(trusted_stack(layer))
         self.sweep = Sweep(self.gradients, aggregate)
         self.image, self.features = image, features
 
@@ -39,19 +41,19 @@ class Windows:
     def __call__(self):
         out = np.zeros((len(self.features), *self.image.shape[2:]), np.float32)
         for k, _, values, *place in self.sweep([self.image], self.features):
-            out[(k, *place)] = saliency.channel_maximum(values)
+            out[(k, *place)] = reduce_channels(values)
 
 
 class Whole:
     """This package, a forward and a backward pass for every feature."""
 
     def __init__(self, layer, image, aggregate, features):
-        self.compute = saliency.feature_gradient(layer, aggregate)
+        self.gradient = Gradient(layer, aggregate, evaluation="whole")
         self.image, self.features = image, features[:4]
 
     def __call__(self):
         for feature in self.features:
-            saliency.channel_maximum(self.compute(self.image, feature))
+            reduce_channels(self.gradient.attribute(self.image, feature))
 
 
 class Captum:
@@ -116,7 +118,7 @@ def main():
     network = defauw.build(2)
     image = np.random.RandomState(0).randn(1, 3, 512, 512).astype(np.float32)
     rows, sweeps = [], {}
-    for aggregate in saliency.AGGREGATES:
+    for aggregate in TARGETS:
         for name in tqdm(MAPS):
             rows.append(measure(network, name, image, aggregate, args.rounds))
             tqdm.write(json.dumps(rows[-1]))

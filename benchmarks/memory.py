@@ -41,23 +41,26 @@ def resident():
 
 def compute(method, layer, image, stride):
     """One map."""
-    from cnnviz.attribution import deconvnet, occlusion, saliency
+    from cnnviz.attribution.deconvnet import Deconvnet, GuidedBackprop
+    from cnnviz.attribution.gradient import Gradient
+    from cnnviz.attribution.occlusion import Occlusion
 
     kind, _, how = method.partition(", ")
     if kind == "gradient":
-        return saliency.feature_saliency(layer, image, FEATURE, how, method="local")
+        return Gradient(layer, how, evaluation="windows").attribute(image, FEATURE)
     if kind == "occlusion":
-        run = occlusion.neuron_occlusion if how == "neuron" else occlusion.map_occlusion
-        return run(layer, image, FEATURE, size=SIZE, stride=stride, method="local")
-    return deconvnet.reconstruction(layer, image, FEATURE, kind)
+        target = "neuron" if how == "neuron" else "max"
+        method = Occlusion(layer, SIZE, stride, target=target, evaluation="windows")
+        return method.attribute(image, FEATURE)
+    return {"deconvnet": Deconvnet, "guided": GuidedBackprop}[kind](layer).attribute(image, FEATURE)
 
 
 def positions_at_once(method, layer):
     """Positions of the occluder in a pass."""
-    from cnnviz.attribution.windowed import Stack
+    from cnnviz.attribution.windowed import trusted_stack
     from cnnviz.attribution.windowed.forward import Occluded
 
-    return Occluded(Stack(layer)).batch_size((SIZE, SIZE), method.endswith("neuron"))
+    return Occluded(trusted_stack(layer)).batch_size((SIZE, SIZE), method.endswith("neuron"))
 
 
 def measure(method, name):

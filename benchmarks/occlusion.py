@@ -19,10 +19,12 @@ import torch
 from captum.attr import Occlusion
 from tqdm import tqdm
 
-from cnnviz.attribution import occlusion
+from cnnviz.attribution.activations import maximal_neurons
+from cnnviz.attribution.occluder import centres
+from cnnviz.attribution.occlusion_passes import WholePasses, tiles
 from cnnviz.attribution.receptive_field import receptive_field
-from cnnviz.attribution.windowed import Stack
-from cnnviz.attribution.windowed.backward import _work
+from cnnviz.attribution.windowed import trusted_stack
+from cnnviz.attribution.windowed.backward import work
 from cnnviz.attribution.windowed.forward import Occluded, multiply_adds
 from cnnviz.networks import defauw, layers
 from cnnviz.runtime import backend, files
@@ -41,7 +43,7 @@ def seconds(run):
 def sampled_passes(evaluate, places, neuron, count, rng):
     """Some of the passes that a whole map takes."""
     batch = evaluate.batch_size(SIZE, neuron)
-    order = occlusion._tiles(places, batch)
+    order = tiles(places, batch)
     starts = rng.permutation(np.arange(0, len(order), batch))[:count]
     return [places[order[start : start + batch]] - SIZE[0] // 2 for start in starts]
 
@@ -66,7 +68,7 @@ class Whole:
     positions = 16
 
     def __init__(self, layer, image):
-        self.evaluate = occlusion._Whole(layer)
+        self.evaluate = WholePasses(layer)
         self.evaluate.keep([image], 0.0)
 
     def __call__(self):
@@ -101,13 +103,13 @@ class Captum:
 def competitors(network, name, image, rng):
     """By name, of one layer; and the number of positions of one map."""
     layer = layers.find_layer(network, name)
-    evaluate = Occluded(Stack(layer))
+    evaluate = Occluded(trusted_stack(layer))
     maps = evaluate.keep(image, 0.0)[0]
     feature = 7
-    neuron = occlusion._neurons(maps)[feature]
+    neuron = maximal_neurons(maps)[feature]
     field = receptive_field(layer).box(*neuron, image.shape[2:])
-    near = occlusion.centres(image.shape[2:], box=field)
-    everywhere = occlusion.centres(image.shape[2:])
+    near = centres(image.shape[2:], box=field)
+    everywhere = centres(image.shape[2:])
     found = {
         "neuron": Windows(evaluate, near, neuron, rng),
         "whole map": Windows(evaluate, everywhere, None, rng),
@@ -131,7 +133,7 @@ def measure(network, name, image, rounds):
     row.update(layer=name, positions=positions, captum_batch=found["captum"].batch)
     row["times faster, neuron"] = row["captum"] / row["neuron"]
     row["times faster, whole map"] = row["captum"] / row["whole map"]
-    row["times fewer multiply-adds, neuron"] = _work(stack, stack.shapes) / multiply_adds(
+    row["times fewer multiply-adds, neuron"] = work(stack, stack.shapes) / multiply_adds(
         stack, SIZE, neuron=True
     )
     row["peak memory, MB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
@@ -141,11 +143,11 @@ def measure(network, name, image, rounds):
 def krypton(network, image, rounds):
     """Krypton's setting: 16 x 16 patches with stride 4, the whole last map."""
     layer = layers.find_layer(network, "pool5")
-    evaluate, whole = Occluded(Stack(layer)), Whole(layer, image)
+    evaluate, whole = Occluded(trusted_stack(layer)), Whole(layer, image)
     evaluate.keep(image, 0.0)
-    places = occlusion.centres(image.shape[2:], 4)
+    places = centres(image.shape[2:], 4)
     batch = evaluate.batch_size((16, 16))
-    order = occlusion._tiles(places, batch)
+    order = tiles(places, batch)
     passes = [
         places[order[k : k + batch]] - 8
         for k in np.random.RandomState(0).permutation(np.arange(0, len(order), batch))[:6]

@@ -2,18 +2,21 @@
 
 import functools
 
+import attributions
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_networks import PADS_EVEN
 
-from cnnviz.attribution import deconvnet, saliency
+from cnnviz.attribution import activations, deconvnet
+from cnnviz.attribution.deconvnet import Deconvnet, GuidedBackprop
 from cnnviz.attribution.receptive_field import receptive_field
 from cnnviz.networks import defauw, die, layers
 from cnnviz.runtime import backend
 from cnnviz.runtime.backend import T, function, lasagne
 
+METHODS = ("deconvnet", "guided")
 L = lasagne.layers
 LEAKY = lasagne.nonlinearities.LeakyRectify(0.5)
 RECTIFY = lasagne.nonlinearities.rectify
@@ -34,7 +37,7 @@ both_engines = pytest.mark.parametrize("engine", ["torch", "theano"], indirect=T
 
 def raw(layer, images, **arguments):
     """Reconstruction of the only feature from the only image, every channel."""
-    return deconvnet.reconstruction(layer, images, raw=True, **arguments)[0, 0]
+    return attributions.projection(layer, images, raw=True, **arguments)[0, 0]
 
 
 def image_of(*rows):
@@ -74,9 +77,9 @@ def rectifier_under_signal():
 def test_the_rectifier_is_applied_to_the_signal(engine):
     """Theano 1.0.5 ignores a gradient put into an Op; then all three agree."""
     layer, x = rectifier_under_signal(), image_of([-3, 2])
-    plain = saliency.feature_saliency(layer, x, raw=True)[0, 0, 0, 0]
+    plain = attributions.gradient(layer, x, raw=True)[0, 0, 0, 0]
     np.testing.assert_array_equal(plain, [0.5, -1])
-    found = {method: raw(layer, x, method=method)[0, 0] for method in deconvnet.METHODS}
+    found = {method: raw(layer, x, method=method)[0, 0] for method in METHODS}
     np.testing.assert_array_equal(found["deconvnet"], [1, -0.5])
     np.testing.assert_array_equal(found["guided"], [0.5, -0.5])
 
@@ -119,7 +122,7 @@ def test_of_equal_activations_the_first_is_the_maximal_neuron():
 def test_theanos_gradient_goes_to_all_equal_maxima_and_the_guided_to_the_first():
     inputs = L.InputLayer((None, 1, 2, 2), name="input")
     layer, flat = L.MaxPool2DLayer(inputs, 2), np.ones((1, 1, 2, 2), np.float32)
-    np.testing.assert_array_equal(saliency.feature_saliency(layer, flat)[0, 0], [[1, 1], [1, 1]])
+    np.testing.assert_array_equal(attributions.gradient(layer, flat)[0, 0], [[1, 1], [1, 1]])
     np.testing.assert_array_equal(raw(layer, flat, method="guided")[0], [[1, 0], [0, 0]])
 
 
@@ -167,7 +170,7 @@ def test_channels_reduce_by_the_signed_maximum():
     layer = correlation(inputs, [[[1]], [[-3]], [[2]]])
     image = np.array([1, -1, 1], np.float32).reshape(1, 3, 1, 1)
     np.testing.assert_array_equal(raw(layer, image)[:, 0, 0], [6, -18, 12])
-    assert deconvnet.reconstruction(layer, image) == [[[[12]]]]
+    assert attributions.projection(layer, image) == [[[[12]]]]
 
 
 # The definition, in loops over one image, in float64.
@@ -320,7 +323,7 @@ def test_downward_passes_equal_the_definition(engine, build, method, position):
     layer = drawn(build(), seed=1)  # leaves no map dead
     shape = L.get_all_layers(layer)[0].shape[1:]
     images = np.random.RandomState(1).randn(2, *shape).astype(np.float32)
-    found = deconvnet.reconstruction(layer, images, method=method, position=position, raw=True)
+    found = attributions.projection(layer, images, method=method, position=position, raw=True)
     for feature, row in np.ndindex(*found.shape[:2]):
         expected = reference(layer, images[row], feature, method, position)
         scale = np.abs(expected).max()
@@ -346,8 +349,8 @@ def branches():
 def test_without_rectifiers_guided_is_the_gradient(position, aggregate):
     layer = branches()
     images = np.random.RandomState(0).randn(3, 2, 8, 8).astype(np.float32)
-    found = deconvnet.reconstruction(layer, images, method="guided", raw=True, position=position)
-    expected = saliency.feature_saliency(layer, images, aggregate=aggregate, raw=True)
+    found = attributions.projection(layer, images, method="guided", raw=True, position=position)
+    expected = attributions.gradient(layer, images, target=aggregate, raw=True)
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
 
@@ -355,31 +358,29 @@ def test_without_rectifiers_guided_is_the_gradient(position, aggregate):
 def compiled(method):
     """Downward pass of a ReLU network without biases."""
     layer = layers.find_layer(die.build("c4", seed=2), "pool4")
-    return deconvnet.downward_pass(layer, method)
+    return {"deconvnet": Deconvnet, "guided": GuidedBackprop}[method](layer)
 
 
 @settings(max_examples=20)
 @given(st.floats(1e-3, 1e3), st.integers(0, 10**6))
 def test_scaling_the_image_scales_the_reconstruction(factor, seed):
     image = np.random.RandomState(seed).randn(1, 1, 32, 32).astype(np.float32)
-    features = np.arange(3, dtype=np.int32)
-    pairs = np.zeros_like(features), features
     power = {"deconvnet": 1, "guided": 0}  # guided: a gradient, so not at all
-    for method in deconvnet.METHODS:
-        once = compiled(method)(image, *pairs)
-        scaled = compiled(method)(np.float32(factor) * image, *pairs)
+    for method in METHODS:
+        once = compiled(method).attribute(image)
+        scaled = compiled(method).attribute(np.float32(factor) * image)
         expected = np.float32(factor) ** power[method] * once
         np.testing.assert_allclose(
             scaled, expected, rtol=0, atol=1e-4 * np.abs(expected).max() + 1e-30
         )
 
 
-@pytest.mark.parametrize("method", deconvnet.METHODS)
+@pytest.mark.parametrize("method", METHODS)
 def test_one_neuron_reaches_its_receptive_field_only(method):
     layer = layers.find_layer(die.build("c2", seed=4), "pool2")
     image = np.random.RandomState(4).randn(1, 1, 32, 32).astype(np.float32)
-    found = deconvnet.reconstruction(layer, image, method=method, position="max")[:, 0]
-    for maps, projected in zip(saliency.feature_maps(layer, image)[0], found):
+    found = attributions.projection(layer, image, method=method, position="max")[:, 0]
+    for maps, projected in zip(activations.feature_maps(layer, image)[0], found):
         place = np.unravel_index(maps.argmax(), maps.shape)
         top, left, bottom, right = receptive_field(layer).box(*place, (32, 32))
         assert projected.any() == (maps.max() > 0)
@@ -393,11 +394,11 @@ def test_one_neuron_reaches_its_receptive_field_only(method):
 def test_batches_and_features_do_not_change_the_result(monkeypatch):
     layer = drawn(like_defauw(), seed=3)
     images = np.random.RandomState(1).randn(5, 2, 27, 25).astype(np.float32)
-    whole = deconvnet.reconstruction(layer, images)
+    whole = attributions.projection(layer, images)
     assert whole.shape == (3, 5, 27, 25) and whole.dtype == np.float32
 
     def check(expected, images=images, **arguments):
-        found = deconvnet.reconstruction(layer, images, **arguments)
+        found = attributions.projection(layer, images, **arguments)
         # Kernels order their sums by the batch, so last digits may differ.
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6 * np.abs(whole).max())
 
@@ -414,9 +415,9 @@ def test_networks_with_several_inputs(wrt, expected):
     left, right = (L.InputLayer((None, 1, 4, 4), name=name) for name in "lr")
     layer = L.ElemwiseSumLayer([left, right], coeffs=[2, 3])
     images = [np.random.RandomState(k).randn(2, 1, 4, 4).astype(np.float32) for k in range(2)]
-    found = deconvnet.reconstruction(layer, images, wrt=wrt, method="guided")
+    found = attributions.projection(layer, images, wrt=wrt, method="guided")
     assert found.shape == (1, 2, 4, 4) and (found == expected).all()
-    found = deconvnet.reconstruction(layer, images, wrt=wrt)
+    found = attributions.projection(layer, images, wrt=wrt)
     np.testing.assert_allclose(
         found[0], expected * (2 * images[0] + 3 * images[1])[:, 0], rtol=1e-6
     )
@@ -435,9 +436,9 @@ def test_eye_pairs_and_any_number_of_images():
     """De Fauw's network is built for two images and takes three."""
     layer = layers.find_layer(defauw.build(batch_size=2, size=125, reduction=16), "pool2")
     images = np.random.RandomState(0).randn(3, 3, 125, 125).astype(np.float32)
-    found = deconvnet.reconstruction(layer, images, features=[1, 0])
+    found = attributions.projection(layer, images, features=[1, 0])
     assert found.shape == (2, 3, 125, 125)
-    one = deconvnet.reconstruction(layer, images[2:], features=0)
+    one = attributions.projection(layer, images[2:], features=0)
     np.testing.assert_allclose(found[1, 2], one[0, 0], atol=1e-6 * np.abs(one).max())
 
 
@@ -445,7 +446,7 @@ def test_eye_pairs_and_any_number_of_images():
 def test_lasagnes_own_layers_built_for_a_number_of_images(engine):
     inputs = L.InputLayer((2, 1, 4, 4), name="input")
     layer = L.Conv2DLayer(inputs, 1, 3, pad="same", W=lasagne.init.Constant(1))
-    found = deconvnet.reconstruction(layer, np.ones((3, 1, 4, 4), np.float32))
+    found = attributions.projection(layer, np.ones((3, 1, 4, 4), np.float32))
     # Sums of the activations 4, 6 and 9 of corners, edges and the middle.
     assert (found[0, :, 0, 0] == 4 + 6 + 6 + 9).all()
 
@@ -472,8 +473,7 @@ def pooled_twice(number):
 def test_pooling_layers_built_for_a_number_of_images_take_one(engine, number, method):
     image = np.random.RandomState(3).randn(1, 2, 12, 10).astype(np.float32)
     found, expected = (
-        deconvnet.reconstruction(pooled_twice(each), image, method=method)
-        for each in (number, None)
+        attributions.projection(pooled_twice(each), image, method=method) for each in (number, None)
     )
     assert found.shape == (2, 1, 12, 10) and found.any()
     np.testing.assert_allclose(found, expected, atol=1e-6 * np.abs(expected).max())
@@ -482,16 +482,16 @@ def test_pooling_layers_built_for_a_number_of_images_take_one(engine, number, me
 def test_a_network_in_float64_is_projected_in_float64():
     inputs = L.InputLayer((None, 1, 2, 2), name="input")
     layer = L.Conv2DLayer(inputs, 1, 1, W=np.full((1, 1, 1, 1), 1 / 3), b=None)
-    found = deconvnet.reconstruction(L.MaxPool2DLayer(layer, 2), np.ones((1, 1, 2, 2)))
+    found = attributions.projection(L.MaxPool2DLayer(layer, 2), np.ones((1, 1, 2, 2)))
     assert found.dtype == np.float64 and abs(found[0, 0, 0, 0] - 1 / 9) < 1e-15
 
 
 def test_progress_is_shown_on_request(capsys):
     layer = L.InputLayer((None, 1, 2, 2), name="input")
     image = np.ones((1, 1, 2, 2), np.float32)
-    deconvnet.reconstruction(layer, image)
+    attributions.projection(layer, image)
     assert capsys.readouterr().err == ""
-    deconvnet.reconstruction(layer, image, progress=True)
+    attributions.projection(layer, image, progress=True)
     assert "1/1" in capsys.readouterr().err
 
 
@@ -501,7 +501,6 @@ def test_progress_is_shown_on_request(capsys):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (dict(method="gradient"), "unknown method 'gradient'; choose one of deconvnet, g"),
         (dict(position="sum"), "unknown position 'sum'; choose one of all, max"),
         (dict(features=3), "features 0 to 2, not 3"),
         (dict(features=-1), "features 0 to 2, not -1"),
@@ -516,7 +515,7 @@ def test_bad_arguments_are_refused(arguments, message):
     layer = layers.find_layer(die.build("c1"), "pool1")
     usual = dict(images=np.zeros((1, 1, 32, 32), np.float32))
     with pytest.raises(ValueError, match=message):
-        deconvnet.reconstruction(layer, **{**usual, **arguments})
+        attributions.projection(layer, **{**usual, **arguments})
 
 
 @pytest.mark.parametrize(
@@ -527,12 +526,12 @@ def test_layers_without_a_downward_pass_are_named(name, shown):
     network = L.LocalResponseNormalization2DLayer(inputs, name=name)
     layer = L.MaxPool2DLayer(network, 2)
     with pytest.raises(ValueError, match=f"^layer '{shown}' .* has no downward pass"):
-        deconvnet.reconstruction(layer, np.zeros((1, 3, 8, 8), np.float32))
+        attributions.projection(layer, np.zeros((1, 3, 8, 8), np.float32))
 
 
 def test_dense_layers_have_no_feature_maps():
-    with pytest.raises(ValueError, match="'output' gives 2-dimensional"):
-        deconvnet.reconstruction(die.build("d5"), np.zeros((1, 1, 32, 32), np.float32))
+    with pytest.raises(ValueError, match="'output' has units; Deconvnet starts from feature maps"):
+        attributions.projection(die.build("d5"), np.zeros((1, 1, 32, 32), np.float32))
 
 
 # --- What layers are, by measurement ------------------------------------------------
@@ -549,7 +548,7 @@ def of_one(*nonlinearities, weight=2.0, dtype="float32"):
 
 
 def of_value(layer, value, method):
-    return deconvnet.reconstruction(
+    return attributions.projection(
         layer, np.full((1, 1, 1, 1), value, np.float32), method=method, raw=True
     ).item()
 
@@ -580,7 +579,7 @@ FORMS = {
 }
 
 
-@pytest.mark.parametrize("method", deconvnet.METHODS)
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("name", FORMS)
 def test_forms_of_non_linearities(name, method):
     """A signal of -3 or 3 meets a non-linearity between two layers."""
@@ -595,7 +594,7 @@ def test_forms_of_non_linearities(name, method):
         assert of_value(layer, 0.7, method) == pytest.approx(downwards(signal), rel=1e-5)
 
 
-@pytest.mark.parametrize("method", deconvnet.METHODS)
+@pytest.mark.parametrize("method", METHODS)
 def test_a_rectifier_may_have_a_slope_for_each_channel(method):
     slopes = np.array([0.1, 0.5], np.float32)
 
@@ -613,7 +612,7 @@ def test_a_rectifier_may_have_a_slope_for_each_channel(method):
         nonlinearity=None,
     )
     image = np.array([2, 5], np.float32).reshape(1, 2, 1, 1)
-    found = deconvnet.reconstruction(layer, image, method=method, raw=True).ravel()
+    found = attributions.projection(layer, image, method=method, raw=True).ravel()
     start = 3 if method == "deconvnet" else 1
     np.testing.assert_allclose(found, [-0.1 * start, start], rtol=1e-6)
 
@@ -655,8 +654,8 @@ def test_a_linear_layer_of_any_kind_is_transposed(build):
     layer = L.Conv2DLayer(build(L.InputLayer((None, 2, 4, 6))), 3, 2, nonlinearity=None)
     images = np.random.RandomState(1).randn(2, 2, 4, 6).astype(np.float32)
     np.testing.assert_allclose(
-        deconvnet.reconstruction(layer, images, method="guided", raw=True),
-        saliency.feature_saliency(layer, images, aggregate="sum", raw=True, method="whole"),
+        attributions.projection(layer, images, method="guided", raw=True),
+        attributions.gradient(layer, images, target="sum", raw=True, evaluation="whole"),
         atol=1e-5,
     )
 
@@ -693,7 +692,7 @@ class TwiceTheMaximum(L.MaxPool2DLayer):
 def test_what_is_neither_linear_nor_a_maximum_is_refused(build, why):
     layer = L.Conv2DLayer(build(L.InputLayer((None, 2, 6, 6))), 3, 2)
     with pytest.raises(ValueError, match=f"layer 'odd' .* has no downward pass: it {why}"):
-        deconvnet.reconstruction(layer, np.ones((1, 2, 6, 6), np.float32))
+        attributions.projection(layer, np.ones((1, 2, 6, 6), np.float32))
 
 
 def test_channels_may_come_last():
@@ -704,11 +703,11 @@ def test_channels_may_come_last():
     L.set_all_param_values(first, L.get_all_param_values(layer))
     images = np.random.RandomState(0).randn(2, 5, 6, 3).astype(np.float32)
     np.testing.assert_allclose(
-        deconvnet.reconstruction(layer, images),
-        deconvnet.reconstruction(first, images.transpose(0, 3, 1, 2)),
+        attributions.projection(layer, images),
+        attributions.projection(first, images.transpose(0, 3, 1, 2)),
         atol=1e-6,
     )
-    raw = deconvnet.reconstruction(layer, images, raw=True)
+    raw = attributions.projection(layer, images, raw=True)
     assert raw.shape == (2, 2, 5, 6, 3)
 
 
@@ -716,6 +715,6 @@ def test_an_input_that_computes_something_is_refused():
     """Its expression would be lost with the variable that stands for the images."""
     x = T.tensor4("x")
     layer = L.Conv2DLayer(L.InputLayer((None, 1, 4, 4), input_var=x / 255, name="scaled"), 1, 3)
-    for call in (deconvnet.reconstruction, saliency.feature_saliency):
+    for call in (attributions.projection, attributions.gradient):
         with pytest.raises(ValueError, match="input 'scaled' is computed.*layer above it"):
             call(layer, np.ones((1, 1, 4, 4), np.float32))

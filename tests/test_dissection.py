@@ -1,12 +1,13 @@
 """Dissection against literals, slow references, and ground-truth features."""
 
+import attributions
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage, stats
 
-from cnnviz.attribution import saliency
+from cnnviz.attribution import activations
 from cnnviz.attribution.receptive_field import ReceptiveField, receptive_field
 from cnnviz.datasets import die360
 from cnnviz.dissection import label_statistics, labels, network_dissection
@@ -165,7 +166,7 @@ def test_the_centre_of_the_up_sampled_peak_is_the_pixel_that_made_it():
     image = np.zeros((1, 1, 33, 33), np.float32)
     image[0, 0, 12, 20] = 1
     found = network_dissection.upsample(
-        saliency.feature_maps(layer, image)[0, 0], receptive_field(layer), (33, 33)
+        activations.feature_maps(layer, image)[0, 0], receptive_field(layer), (33, 33)
     )
     assert np.allclose(ndimage.center_of_mass(found), [12, 20])
 
@@ -461,7 +462,7 @@ def labelled(layer, images, masks, concepts, magnitude=False):
     field, top, values = receptive_field(layer), None, None
     slices = [slice(start, start + 16) for start in range(0, len(images), 16)]
     total = len(images) * np.prod(layer.output_shape[2:])
-    maps = [saliency.feature_maps(layer, images[part]) for part in slices]
+    maps = [activations.feature_maps(layer, images[part]) for part in slices]
     for part, found in zip(slices, maps):
         top = top_images(found, np.arange(len(images))[part], before=top)
         values = network_dissection.highest(found, total, before=values)
@@ -470,7 +471,7 @@ def labelled(layer, images, masks, concepts, magnitude=False):
         overlap = network_dissection.overlaps(found, masks[part], limits, field, before=overlap)
     rows = []
     for feature, chosen in enumerate(top.index):
-        gradient = saliency.feature_saliency(layer, images[chosen], feature)[0]
+        gradient = attributions.gradient(layer, images[chosen], feature)[0]
         rows.append(
             localization(
                 np.abs(gradient) if magnitude else gradient, masks[chosen], chance=Chance(1999)

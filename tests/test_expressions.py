@@ -1,9 +1,10 @@
 """What networks compute, as the methods differentiate it."""
 
+import attributions
 import numpy as np
 import pytest
 
-from cnnviz.attribution import saliency
+from cnnviz.attribution import activations
 from cnnviz.networks import expressions, inputs
 from cnnviz.runtime import backend
 from cnnviz.runtime.backend import T, function, lasagne
@@ -51,15 +52,13 @@ def test_padded_averages_by_hand(engine, mode):
     layer = L.Pool2DLayer(L.InputLayer((None, 1, 2, 2)), 2, stride=2, pad=1, mode=mode, name="pool")
     image = np.array([[[[1, 2], [3, 4]]]], np.float32)
     share = 1 if mode == "average_exc_pad" else 0.25
-    np.testing.assert_allclose(saliency.feature_maps(layer, image), share * image)
+    np.testing.assert_allclose(activations.feature_maps(layer, image), share * image)
     with np.testing.suppress_warnings() as quiet:
         quiet.filter(UserWarning)  # of other sizes at the border, so whole passes
         np.testing.assert_allclose(
-            saliency.feature_saliency(layer, image, aggregate="sum"), share * np.ones((1, 1, 2, 2))
+            attributions.gradient(layer, image, target="sum"), share * np.ones((1, 1, 2, 2))
         )
-        np.testing.assert_allclose(
-            saliency.feature_saliency(layer, image), [[[[0, 0], [0, share]]]]
-        )
+        np.testing.assert_allclose(attributions.gradient(layer, image), [[[[0, 0], [0, share]]]])
 
 
 def test_a_layer_that_fails_is_named():
@@ -73,7 +72,7 @@ def test_a_layer_that_fails_is_named():
         match=r"layer 'broken' \(Broken\) cannot be computed: "
         "AttributeError: .*no attribute 'rows'",
     ):
-        saliency.feature_maps(layer, np.zeros((1, 1, 4, 4), np.float32))
+        activations.feature_maps(layer, np.zeros((1, 1, 4, 4), np.float32))
 
 
 def test_what_lies_below_a_given_layer_is_left_out():

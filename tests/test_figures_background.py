@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage, signal
 
-from cnnviz.attribution import occlusion
+from cnnviz.attribution import occluder
 from cnnviz.attribution.receptive_field import receptive_field
 from cnnviz.cli import dispatch
 from cnnviz.datasets import die360
@@ -212,7 +212,7 @@ def test_occluder_has_49_positions_of_which_12_are_shown():
     assert places.min() == 0 and places.max() == 102
     assert figure_3_1.shown().shape == (3, 4, 2)
     # From the corner on and without leaving the image, as the caption says.
-    assert len(occlusion.centres((111 - 41 + 1,) * 2, 17)) == 25
+    assert len(occluder.centres((111 - 41 + 1,) * 2, 17)) == 25
 
 
 def test_occluder_is_clipped_at_the_border():

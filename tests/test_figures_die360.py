@@ -2,6 +2,7 @@
 
 import itertools
 
+import attributions
 import matplotlib.image
 import matplotlib.text
 import numpy as np
@@ -11,6 +12,8 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from cnnviz.attribution import overlay
+from cnnviz.attribution.activations import feature_maps
+from cnnviz.attribution.gradient import Gradient
 from cnnviz.cli import dispatch
 from cnnviz.cli.commands import animate, die_exemplars, disagreement, neighbours
 from cnnviz.datasets import die360, sequences
@@ -203,7 +206,6 @@ def network():
 
 
 def test_changes_of_a_network(data, network):
-    from cnnviz.attribution import saliency
 
     layer = layers.find_layer(network, "pool2")
     pairs, others = np.array([[0, 1], [2, 2], [3, 4]]), np.array([[0, 5]])
@@ -218,7 +220,7 @@ def test_changes_of_a_network(data, network):
     np.testing.assert_allclose(found["_correlation"][seen, 1], 1)
     # The example is the largest change of maps that are not nearly all negative.
     smooth = overlay.smooth(
-        saliency.feature_saliency(layer, data.images[:6], aggregate="sum", method="whole")
+        attributions.gradient(layer, data.images[:6], target="sum", evaluation="whole")
     )
     shown = [
         found[""][feature, k]
@@ -276,7 +278,6 @@ def test_exemplars_are_the_best_of_their_starts(network):
 
 def test_neuron_0_0_sees_the_top_left_of_a_padded_patch(network):
     """Padding a patch as large as the field, and taking the first neuron: the same."""
-    from cnnviz.attribution import saliency
     from cnnviz.feature_visualization import exemplars
 
     layer = layers.find_layer(network, "pool2")
@@ -291,7 +292,7 @@ def test_neuron_0_0_sees_the_top_left_of_a_padded_patch(network):
         rtol=1e-4,
         atol=1e-5,
     )
-    gradient = saliency.feature_gradient(layer, "sum")(image, 0)
+    gradient = Gradient(layer, "sum").attribute(image, 0)[:, 0]
     assert gradient.shape == image.shape
     framed = die_exemplars.on_field(image[0, :, :7, :7], first.field)
     assert framed.shape == (1, 10, 10) and not framed[0, 7:].any()
@@ -312,12 +313,11 @@ def test_the_animated_feature_is_most_about_pips(network):
 
 def test_animated_views_show_the_maximal_neuron(data, network):
     layer = layers.find_layer(network, "pool1")
-    from cnnviz.attribution import saliency
 
-    areas, boxes, activations = animate.measure(layer, 1, data.images[:4])
-    maps = saliency.feature_maps(layer, data.images[:4])[:, 1]
+    areas, boxes, largest = animate.measure(layer, 1, data.images[:4])
+    maps = feature_maps(layer, data.images[:4])[:, 1]
     assert set(areas) == {"max", "sum"} and areas["max"].shape == (4, 32, 32)
-    for box, values, activation in zip(boxes, maps, activations):
+    for box, values, activation in zip(boxes, maps, largest):
         row, column = (np.add(box[:2], 1) // 2).tolist()  # stride 2, pad 1
         assert values[row, column] == activation == values.max()
 

@@ -1,13 +1,14 @@
 """What every method is given: arrays of any kind, selections of features."""
 
 import array_layouts
+import attributions
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cnnviz.attribution import deconvnet, occlusion, saliency
+from cnnviz.attribution import activations
 from cnnviz.feature_visualization import exemplars
 from cnnviz.networks import inputs
 from cnnviz.runtime.backend import lasagne
@@ -78,12 +79,12 @@ def test_other_selections_are_refused(layer, units, features, message):
     with pytest.raises(ValueError, match=message):
         inputs.check_features(layer, features)
     for call in (
-        lambda: saliency.feature_saliency(layer, IMAGES, features),
-        lambda: saliency.unit_saliency(units, IMAGES, features),
-        lambda: occlusion.neuron_occlusion(layer, IMAGES, features, size=3),
-        lambda: occlusion.map_occlusion(layer, IMAGES, features, size=3),
-        lambda: occlusion.output_occlusion(units, IMAGES, features, size=3),
-        lambda: deconvnet.reconstruction(layer, IMAGES, features),
+        lambda: attributions.gradient(layer, IMAGES, features),
+        lambda: attributions.gradient(units, IMAGES, features),
+        lambda: attributions.occlusion(layer, IMAGES, features, window=3),
+        lambda: attributions.occlusion(layer, IMAGES, features, window=3, target="max"),
+        lambda: attributions.occlusion(units, IMAGES, features, window=3),
+        lambda: attributions.projection(layer, IMAGES, features),
     ):
         with pytest.raises(ValueError, match=message):
             call()
@@ -104,8 +105,8 @@ def test_exemplars_take_masks_and_refuse_the_same(layer):
 @given(st.lists(st.booleans(), min_size=4, max_size=4).filter(any))
 def test_a_mask_is_its_indices(layer, mask):
     np.testing.assert_array_equal(
-        saliency.feature_saliency(layer, IMAGES, mask),
-        saliency.feature_saliency(layer, IMAGES, np.flatnonzero(mask)),
+        attributions.gradient(layer, IMAGES, mask),
+        attributions.gradient(layer, IMAGES, np.flatnonzero(mask)),
     )
 
 
@@ -140,12 +141,12 @@ def layouts():
 def test_any_kind_of_array_gives_the_same(layer, units, name, recwarn):
     images = layouts()[name]
     for call in (
-        lambda x: saliency.feature_saliency(layer, x),
-        lambda x: saliency.unit_saliency(units, x),
-        lambda x: saliency.feature_maps(layer, x),
-        lambda x: occlusion.neuron_occlusion(layer, x, size=3),
-        lambda x: occlusion.output_occlusion(units, x, size=3, stride=2),
-        lambda x: deconvnet.reconstruction(layer, x),
+        lambda x: attributions.gradient(layer, x),
+        lambda x: attributions.gradient(units, x),
+        lambda x: activations.feature_maps(layer, x),
+        lambda x: attributions.occlusion(layer, x, window=3),
+        lambda x: attributions.occlusion(units, x, window=3, stride=2),
+        lambda x: attributions.projection(layer, x),
     ):
         np.testing.assert_allclose(call(images), call(IMAGES), atol=1e-6)
     assert not [each for each in recwarn if "writable" in str(each.message)]
@@ -189,13 +190,13 @@ def test_exemplars_begin_with_any_kind_of_array(layer, name, recwarn):
 )
 def test_what_is_no_image_is_called_what_it_is(layer, images, message):
     with pytest.raises(ValueError, match=message):
-        saliency.feature_saliency(layer, images)
+        attributions.gradient(layer, images)
 
 
 def test_the_users_array_stays_as_it_is(layer):
     before = IMAGES.copy()
-    occlusion.neuron_occlusion(layer, IMAGES, size=3, method="whole")
-    saliency.feature_saliency(layer, IMAGES)
+    attributions.occlusion(layer, IMAGES, window=3, evaluation="whole")
+    attributions.gradient(layer, IMAGES)
     np.testing.assert_array_equal(IMAGES, before)
 
 
@@ -205,26 +206,26 @@ def test_a_network_on_a_bare_shape_says_how_to_begin():
         L.ElemwiseSumLayer([(None, 1, 6, 5), (None, 1, 6, 5)], name="conv"),
     ):
         with pytest.raises(ValueError, match=r"'conv'.*begin it with.*InputLayer\(shape\)"):
-            saliency.feature_saliency(layer, IMAGES)
+            attributions.gradient(layer, IMAGES)
 
 
 @pytest.mark.parametrize("wrt", [1, -1, 0.0, "0", None, True])
 def test_an_input_is_a_whole_number(layer, wrt):
     with pytest.raises(ValueError, match=f"inputs 0 to 0, not {wrt}"):
-        saliency.feature_saliency(layer, IMAGES, wrt=wrt)
+        attributions.gradient(layer, IMAGES, wrt=wrt)
 
 
 @pytest.mark.parametrize(
     "option, value",
-    [("size", 3.0), ("size", "3"), ("stride", 1.5), ("stride", None), ("batch_size", 2.5)],
+    [("window", 3.0), ("window", "3"), ("stride", 1.5), ("stride", None), ("batch_size", 2.5)],
 )
 def test_counts_are_whole_numbers(layer, option, value):
     with pytest.raises(ValueError, match="must be a whole number, not"):
-        occlusion.neuron_occlusion(layer, IMAGES, **{"size": 3, option: value})
+        attributions.occlusion(layer, IMAGES, **{"window": 3, option: value})
 
 
-@pytest.mark.parametrize("shape, kind", [((None, 7), L.DenseLayer), ((None, 3, 9), L.Conv1DLayer)])
+@pytest.mark.parametrize("shape, kind", [((None, 3, 9), L.Conv1DLayer)])
 def test_a_layer_without_maps_says_what_it_has(shape, kind):
     layer = kind(L.InputLayer(shape), 4, *([3] if kind is L.Conv1DLayer else []), name="odd")
     with pytest.raises(ValueError, match="layer 'odd' gives .-dimensional output"):
-        saliency.feature_saliency(layer, np.zeros((1, *shape[1:]), np.float32))
+        attributions.gradient(layer, np.zeros((1, *shape[1:]), np.float32))

@@ -1,11 +1,12 @@
 """The labeller of features on known truth: ground-truth features, random filters, the die."""
 
+import attributions
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cnnviz.attribution import overlay, saliency
+from cnnviz.attribution import activations, overlay
 from cnnviz.attribution.receptive_field import receptive_field
 from cnnviz.cli.dispatch import main
 from cnnviz.datasets import concepts, die360
@@ -130,10 +131,10 @@ def test_what_the_labeller_finds_is_localization(small, windows):
     top = [each.all for each in labeller.dissect(images)]
     found = labeller.localize(images, top, Chance(499), sigma=1.0)
     for layer, best, each in zip(pooling, top, found):
-        maps = saliency.feature_maps(layer, pixels).max(axis=(2, 3))
+        maps = activations.feature_maps(layer, pixels).max(axis=(2, 3))
         np.testing.assert_array_equal(best.index, np.argsort(-maps, axis=0)[:9].T)
         for feature, chosen in enumerate(best.index):
-            gradient = np.abs(saliency.feature_saliency(layer, pixels[chosen], feature)[0])
+            gradient = np.abs(attributions.gradient(layer, pixels[chosen], feature)[0])
             expected = localization(
                 overlay.smooth(gradient), masks[chosen], chance=Chance(499, seed=feature)
             )
@@ -169,7 +170,7 @@ def test_parts_do_not_change_what_is_found(small, batch_size):
         ImagesInMemory(pixels, masks, batch_size=batch_size), marked, measured
     )
     for layer, each in zip(pooling, found):
-        maps = saliency.feature_maps(layer, pixels)[:, :2]
+        maps = activations.feature_maps(layer, pixels)[:, :2]
         highest = maps.max(axis=(2, 3))
         np.testing.assert_array_equal(each.all.index, np.argsort(-highest, axis=0)[:9].T)
         order = np.argsort(-highest[marked], axis=0)[:9].T

@@ -11,11 +11,12 @@ import sys
 import warnings
 from pathlib import Path
 
+import attributions
 import numpy as np
 import pytest
 from random_networks import PADS_EVEN
 
-from cnnviz.attribution import deconvnet, occlusion, saliency
+from cnnviz.attribution import activations
 from cnnviz.attribution.receptive_field import receptive_field
 from cnnviz.runtime import backend, gpu_layers
 from cnnviz.runtime.backend import T, lasagne
@@ -138,13 +139,13 @@ def network():
 def test_maps_by_windows_equal_those_of_whole_passes():
     layer = network()
     for call in (
-        saliency.feature_saliency,
-        lambda *args, **options: occlusion.neuron_occlusion(*args, size=3, **options),
+        attributions.gradient,
+        lambda *args, **options: attributions.occlusion(*args, window=3, **options),
     ):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # normalization may need whole passes
             found = call(layer, IMAGES)
-        expected = call(layer, IMAGES, method="whole")
+        expected = call(layer, IMAGES, evaluation="whole")
         np.testing.assert_allclose(found, expected, atol=1e-5)
         assert np.nanmax(np.abs(expected)) > 0
 
@@ -153,10 +154,10 @@ def test_downward_passes_of_a_network_without_rectifiers_are_gradients():
     layer = correlating(L.InputLayer((None, 2, 9, 8)), 4, 3, nonlinearity=None)
     if hasattr(L, "BatchNormLayer"):
         layer = L.BatchNormLayer(layer, gamma=lasagne.init.Normal(1))
-    found = deconvnet.reconstruction(layer, IMAGES, method="guided", raw=True)
-    expected = saliency.feature_saliency(layer, IMAGES, aggregate="sum", raw=True, method="whole")
+    found = attributions.projection(layer, IMAGES, method="guided", raw=True)
+    expected = attributions.gradient(layer, IMAGES, target="sum", raw=True, evaluation="whole")
     np.testing.assert_allclose(found, expected, atol=1e-5)
-    deconvnet.reconstruction(network(), IMAGES)  # and takes all the layers
+    attributions.projection(network(), IMAGES)  # and takes all the layers
 
 
 def test_receptive_fields_of_layers_by_other_names():
@@ -179,7 +180,7 @@ def test_layers_for_gpus_compute_what_plain_ones_do(kind, flip, pad):
     )
     assert layer.output_shape == plain.output_shape and layer.flip_filters is flip
     np.testing.assert_allclose(
-        saliency.feature_maps(layer, IMAGES), saliency.feature_maps(plain, IMAGES), atol=1e-5
+        activations.feature_maps(layer, IMAGES), activations.feature_maps(plain, IMAGES), atol=1e-5
     )
 
 
@@ -188,7 +189,7 @@ def test_filters_are_not_flipped_unless_asked():
         L.InputLayer((None, 1, 1, 2)), 1, (1, 2), b=None, W=np.array([[[[1, -1]]]], np.float32)
     )
     images = np.array([[[[5, 2]]]], np.float32)
-    assert saliency.feature_maps(layer, images).item() == 3
+    assert activations.feature_maps(layer, images).item() == 3
     with pytest.raises(ValueError, match=r"filter_size \(2, 3\) must be odd"):
         gpu_layers.Conv2DDNNLayer(L.InputLayer((None, 1, 4, 4)), 1, (2, 3), pad="same")
 

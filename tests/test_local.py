@@ -1,5 +1,6 @@
 """Evaluation on windows against whole passes, over random stacks of layers."""
 
+import attributions
 import numpy as np
 import pytest
 import random_networks
@@ -7,8 +8,9 @@ import torch
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from cnnviz.attribution import occlusion, saliency
-from cnnviz.attribution.windowed import NotLocal, Stack, local_prefix, ops, ops_torch
+from cnnviz.attribution.gradient import TARGETS, LayersGradient
+from cnnviz.attribution.occlusion_passes import WholePasses
+from cnnviz.attribution.windowed import NotLocal, Stack, local_prefix, ops, ops_torch, trusted_stack
 from cnnviz.attribution.windowed.forward import Occluded, multiply_adds
 from cnnviz.networks import defauw, die, layers
 from cnnviz.runtime import backend, threads
@@ -42,11 +44,11 @@ def check_stack(layer, dtype, size, stride, fill):
     images = random_networks.images(layer, 2)
     with np.testing.suppress_warnings() as warned:
         warned.filter(UserWarning)  # feature pooling falls back in the gradient
-        for aggregate in saliency.AGGREGATES:
+        for aggregate in TARGETS:
             check_equal(
                 *(
-                    saliency.feature_saliency(
-                        layer, images, aggregate=aggregate, raw=True, method=method
+                    attributions.gradient(
+                        layer, images, target=aggregate, raw=True, evaluation=method
                     )
                     for method in ("auto", "whole")
                 ),
@@ -54,26 +56,26 @@ def check_stack(layer, dtype, size, stride, fill):
             )
     check_equal(
         *(
-            occlusion.neuron_occlusion(
-                layer, images, size=size, stride=stride, fill=fill, method=method
+            attributions.occlusion(
+                layer, images, window=size, stride=stride, baseline=fill, evaluation=method
             )
-            for method in ("local", "whole")
+            for method in ("windows", "whole")
         ),
         dtype,
     )
     for aggregate in ("max", "sum"):
         check_equal(
             *(
-                occlusion.map_occlusion(
+                attributions.occlusion(
                     layer,
                     images,
-                    aggregate=aggregate,
-                    size=size,
+                    target=aggregate,
+                    window=size,
                     stride=stride,
-                    fill=fill,
-                    method=method,
+                    baseline=fill,
+                    evaluation=method,
                 )
-                for method in ("local", "whole")
+                for method in ("windows", "whole")
             ),
             dtype,
         )
@@ -111,18 +113,18 @@ def test_de_fauws_network_on_windows(engine, name):
         parameter.set_value(value + np.float32(0.1) * rng.randn(*value.shape).astype(np.float32))
     layer = layers.find_layer(network, name)
     images = rng.randn(2, 3, 125, 125).astype(np.float32)
-    for aggregate in saliency.AGGREGATES:
+    for aggregate in TARGETS:
         check_equal(
             *(
-                saliency.feature_saliency(layer, images, [0, 1], aggregate, method=method)
-                for method in ("local", "whole")
+                attributions.gradient(layer, images, [0, 1], aggregate, evaluation=method)
+                for method in ("windows", "whole")
             ),
             "float32",
         )
     check_equal(
         *(
-            occlusion.neuron_occlusion(layer, images, [0, 1], stride=9, method=method)
-            for method in ("local", "whole")
+            attributions.occlusion(layer, images, [0, 1], stride=9, evaluation=method)
+            for method in ("windows", "whole")
         ),
         "float32",
     )
@@ -131,11 +133,11 @@ def test_de_fauws_network_on_windows(engine, name):
 def test_neurons_at_every_border():
     """Every neuron of a map, with windows shifted at all four borders."""
     layer = layers.find_layer(defauw.build(2, size=125, reduction=16), "pool4")
-    stack = Stack(layer)
+    stack = trusted_stack(layer)
     evaluate = Occluded(stack)
     images = random_networks.images(layer, 1)
     evaluate.keep(images, 0.0)
-    whole = occlusion._Whole(layer)
+    whole = WholePasses(layer)
     whole.keep([images], 0.0)
     neurons = np.stack(np.indices(stack.shapes[-1]), -1).reshape(-1, 2)
     rng = np.random.RandomState(0)
@@ -152,13 +154,13 @@ def test_maxima_shared_by_many_neurons_count_once_each():
     layer = layers.find_layer(die.build("c2", seed=3), "pool2")
     flat = np.full((1, 1, 32, 32), 0.7, np.float32)
     check_equal(
-        *(saliency.feature_saliency(layer, flat, method=method) for method in ("local", "whole")),
+        *(attributions.gradient(layer, flat, evaluation=method) for method in ("windows", "whole")),
         "float32",
     )
 
 
 def test_one_neuron_costs_less_than_the_whole_map():
-    stack = Stack(layers.find_layer(defauw.build(2), "pool5"), checked=False)
+    stack = Stack(layers.find_layer(defauw.build(2), "pool5"))
     whole = 1.785e9  # multiply-adds of a forward pass
     assert whole / multiply_adds(stack, (11, 11)) == pytest.approx(6.5, rel=0.1)
     assert whole / multiply_adds(stack, (11, 11), neuron=True) == pytest.approx(22, rel=0.1)
@@ -169,12 +171,12 @@ def test_layers_that_are_not_local_are_refused_or_fall_back():
     normalized = L.LocalResponseNormalization2DLayer(images, name="normalized")
     convolution = L.Conv2DLayer(normalized, 2, 3, name="convolution")
     with pytest.raises(NotLocal, match="'normalized' is not local"):
-        Stack(convolution)
+        trusted_stack(convolution)
     array = random_networks.images(convolution, 1)
     with pytest.warns(UserWarning, match="'normalized' is not local"):
-        found = occlusion.neuron_occlusion(convolution, array, size=3)
+        found = attributions.occlusion(convolution, array, window=3)
     check_equal(
-        found, occlusion.neuron_occlusion(convolution, array, size=3, method="whole"), "float32"
+        found, attributions.occlusion(convolution, array, window=3, evaluation="whole"), "float32"
     )
     assert local_prefix(convolution) is images
 
@@ -186,7 +188,7 @@ def test_a_layer_that_does_something_else_on_windows_is_noticed():
 
     layer = Centred(L.InputLayer((None, 1, 8, 8)), 2, 3, name="centred")
     with pytest.raises(NotLocal, match="'centred' computes on windows something else"):
-        Stack(layer)
+        trusted_stack(layer)
 
 
 # --- The Ops ------------------------------------------------------------------
@@ -301,23 +303,23 @@ def test_many_threads_give_the_same(monkeypatch):
     np.testing.assert_array_equal(*results)
 
 
-@pytest.mark.parametrize("aggregate", saliency.AGGREGATES)
+@pytest.mark.parametrize("aggregate", TARGETS)
 def test_layers_that_share_a_forward_pass_give_the_same_gradients(aggregate):
     pooling = layers.pooling_layers(defauw.build(2, size=125, reduction=16))
-    sweep = saliency.feature_sweep(pooling, aggregate)
+    gradients = LayersGradient(pooling, aggregate)
     images = random_networks.images(pooling[-1], 2)
     features = [[1, 0], [], [3], [0, 5], [2]]
     # Each aggregate on another image: whole passes for comparison take long.
     for image in (images[:1],) if aggregate == "max" else (images[1:],):
         found = {}
-        for layer, k, values, *place in sweep(image, features):
+        for layer, k, values, *place in gradients.parts(image, features):
             found[layer, features[layer][k]] = full = np.zeros(image.shape[1:], np.float32)
             full[(slice(None), *place)] = values
         assert set(found) == {(layer, k) for layer, each in enumerate(features) for k in each}
         for (layer, k), values in found.items():
             check_equal(
                 values,
-                saliency.feature_saliency(pooling[layer], image, [k], aggregate, raw=True)[0, 0],
+                attributions.gradient(pooling[layer], image, [k], aggregate, raw=True)[0, 0],
                 "float32",
             )
 
@@ -325,4 +327,4 @@ def test_layers_that_share_a_forward_pass_give_the_same_gradients(aggregate):
 def test_layers_of_other_networks_share_nothing():
     few, others = (layers.pooling_layers(defauw.build(2, size=125, reduction=16)) for _ in range(2))
     with pytest.raises(ValueError, match="'pool1' is not below 'pool2'"):
-        saliency.feature_sweep([few[0], others[1]])
+        LayersGradient([few[0], others[1]])

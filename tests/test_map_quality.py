@@ -1,5 +1,6 @@
 """Measuring whether maps are right: by hand, from definitions, and the words it says."""
 
+import attributions
 import matplotlib.image
 import matplotlib.text
 import numpy as np
@@ -9,8 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from cnnviz.attribution import occlusion, overlay, saliency
-from cnnviz.attribution.windowed import Stack
+from cnnviz.attribution import overlay
+from cnnviz.attribution.gradient import Gradient
+from cnnviz.attribution.occluder import Occluder
+from cnnviz.attribution.occlusion import Occlusion
 from cnnviz.cli import dispatch
 from cnnviz.cli.commands import map_quality as command
 from cnnviz.cli.commands import table_map_quality
@@ -22,7 +25,7 @@ from cnnviz.thesis.figures import figure_map_quality, style
 from cnnviz.thesis.tables import map_quality as tables
 
 L = lasagne.layers
-SETTINGS = quality.Settings(3, 2, 4, 2.0)
+SETTINGS = quality.Settings(Occluder(3, 2), 4, 2.0)
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +54,8 @@ def images():
 
 
 @pytest.fixture(scope="module")
-def prepared(network):
-    return quality.Prepared(network)
+def methods(network):
+    return quality.LayerMethods(network)
 
 
 def whole_passes(layer):
@@ -84,10 +87,10 @@ def test_the_magnitude_is_that_of_the_channel_with_the_largest():
     assert quality.signed(raw) == 0.5 and quality.magnitude(raw) == 5
 
 
-def test_compiling_once_changes_no_map(network, prepared, images):
+def test_windows_change_no_map(network, methods, images):
     for once, each in zip(
-        quality.method_maps(network, images, [0, 2], 3, 2, prepared),
-        quality.method_maps(network, images, [0, 2], 3, 2),
+        methods.maps(images, [0, 2], Occluder(3, 2)),
+        quality.LayerMethods(network, "whole").maps(images, [0, 2], Occluder(3, 2)),
     ):
         np.testing.assert_allclose(once, each, atol=1e-6)
 
@@ -127,7 +130,7 @@ def test_scores_are_shares_beyond_chance(network, images):
     masks[2, 0] = False
     fields = rng.random((3, 20, 22)) < 0.9
     (found,) = quality.scores([network], images, masks, fields)
-    maps = np.abs(saliency.feature_saliency(network, images, raw=True)).max(axis=2)
+    maps = np.abs(attributions.gradient(network, images, raw=True)).max(axis=2)
     neurons = quality.maximal_neurons(network, images, range(4))
     for feature in range(4):
         for concept in range(2):
@@ -228,7 +231,7 @@ def test_curves_are_those_of_whole_passes(network, images, place):
     )
     neuron = neuron._replace(place=place, box=box)
     maps = rng.random((2, box[2] - box[0], box[3] - box[1]))
-    found = quality.curves(occlusion.prepared(Stack(network)), images[:1], neuron, maps, 2.0, 5)
+    found = quality.curves(Occlusion(network).windows((20, 22)), images[:1], neuron, maps, 2.0, 5)
     assert found.deletion.shape == (3, 6)
     compute, blurred = whole_passes(network), quality.blurred(images[:1], 2.0)
     for values, deletion, insertion in zip(maps, found.deletion, found.insertion):
@@ -252,7 +255,7 @@ def test_curves_are_those_of_whole_passes(network, images, place):
 
 
 @pytest.fixture(scope="module")
-def rows(prepared, images):
+def rows(methods, images):
     """Of two features on three images; the second sees its target nowhere."""
     everywhere, fields = np.zeros((3, 20, 22), bool), np.ones((3, 20, 22), bool)
     everywhere[:, ::3, ::3] = True
@@ -261,7 +264,7 @@ def rows(prepared, images):
         quality.Target("nothing", 2, everywhere & False),
     ]
     return quality.evaluate(
-        prepared, images, ["a", "b", "c"], targets, fields, SETTINGS, [True, True, False]
+        methods, images, ["a", "b", "c"], targets, fields, SETTINGS, [True, True, False]
     )
 
 
@@ -288,7 +291,7 @@ def test_rows_have_the_same_keys_and_count_where_the_target_is_seen(rows):
 
 
 def test_rows_hold_what_the_measures_give(rows, network, images):
-    raw = list(quality.method_maps(network, images[:1], [1], 3, 2))
+    raw = list(quality.LayerMethods(network).maps(images[:1], [1], Occluder(3, 2)))
     maps = overlay.smooth(np.stack([quality.magnitude(each)[0, 0] for each in raw]))
     neuron = quality.maximal_neurons(network, images[:1], [1])[0][0]
     top, left, bottom, right = neuron.box
@@ -318,39 +321,42 @@ def test_rows_hold_what_the_measures_give(rows, network, images):
     assert ("pointing, signed", "centre", "") not in found
 
 
-def test_no_feature_no_rows(prepared, images):
-    assert quality.evaluate(prepared, images, "abc", [], np.ones((3, 20, 22), bool), SETTINGS) == []
+def test_no_feature_no_rows(methods, images):
+    assert quality.evaluate(methods, images, "abc", [], np.ones((3, 20, 22), bool), SETTINGS) == []
 
 
 # --- Randomized networks ----------------------------------------------------------
 
 
-def test_a_fixed_neuron_has_the_maps_of_the_maximal_one(prepared, network, images):
-    fixed = quality.FixedNeuron(prepared, 3, 2)
+def test_a_fixed_neuron_has_the_maps_of_the_maximal_one(methods, network, images):
+    fixed = quality.FixedNeuron(methods, Occluder(3, 2), (20, 22))
     neuron = quality.maximal_neurons(network, images[1:2], [2])[0][0]
     for found, raw in zip(
-        fixed(images[1:2], neuron), quality.method_maps(network, images[1:2], [2], 3, 2)
+        fixed(images[1:2], neuron), methods.maps(images[1:2], [2], Occluder(3, 2))
     ):
         np.testing.assert_allclose(found, raw[0, 0], atol=1e-5)
 
 
-def test_randomizing_ends_with_the_trained_network(prepared, network, images):
+def test_randomizing_ends_with_the_trained_network(methods, network, images):
     before = L.get_all_param_values(network)
     fields = np.ones((3, 20, 22), bool)
     target = quality.Target("dots", 1, fields)
-    rows = quality.cascade_rows(prepared, images, "abc", [(target, [0, 2])], fields, SETTINGS)
+    rows = quality.cascade_rows(methods, images, "abc", [(target, [0, 2])], fields, SETTINGS)
     for old, new in zip(before, L.get_all_param_values(network)):
         np.testing.assert_array_equal(old, new)
     assert len(rows) == 2 * 2 * 2 * 5  # images, layers, with sign and without, methods
     assert [row["other"] for row in rows[::10]] == ["conv2", "conv1"] * 2
     # The gradient of the sum, by hand, in the first random network.
-    gradient = saliency.feature_gradient(network, "sum")
+    gradient = Gradient(network, "sum", evaluation="whole")
     neuron = quality.maximal_neurons(network, images[:1], [1])[0][0]
     visited = np.zeros((20, 22), bool)
     visited[neuron.box[0] : neuron.box[2], neuron.box[1] : neuron.box[3]] = True
     visited[1::2], visited[:, 1::2] = False, False
     expected = metrics.cascading_similarity(
-        network, lambda: overlay.smooth(gradient(images[:1], 1).max(axis=1)), seed=0, region=visited
+        network,
+        lambda: overlay.smooth(gradient.attribute(images[:1], 1)[0].max(axis=1)),
+        seed=0,
+        region=visited,
     )
     found = [
         row["value"]

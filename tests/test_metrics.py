@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cnnviz.attribution import saliency
+from cnnviz.attribution import reductions
+from cnnviz.attribution.gradient import Gradient
 from cnnviz.evaluation import metrics
 from cnnviz.networks import die, layers
 from cnnviz.runtime import backend
@@ -658,12 +659,12 @@ def test_compiled_saliency_follows_the_randomized_parameters(engine):
     images = np.random.RandomState(0).randn(2, 1, 32, 32).astype(np.float32)
     backend.select(engine, "cpu")
     try:
-        gradient = saliency.feature_gradient(layer, "sum")
+        gradient = Gradient(layer, "sum", evaluation="whole")
     finally:
         backend.select()
 
     def compute():
-        return saliency.channel_maximum(gradient(images, 0))
+        return reductions.reduce_channels(gradient.attribute(images, 0)[:, 0])
 
     before = compute()
     found = metrics.cascading_similarity(layer, compute)

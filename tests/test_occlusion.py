@@ -1,13 +1,14 @@
 """Occlusion against its definition, hand-worked networks and whole passes."""
 
+import attributions
 import numpy as np
 import pytest
 import random_networks
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cnnviz.attribution import occlusion, saliency
-from cnnviz.attribution.windowed import Stack
+from cnnviz.attribution import activations, interpolation, occluder, occlusion_passes
+from cnnviz.attribution.occlusion import Occlusion
 from cnnviz.networks import defauw, die, inputs, layers
 from cnnviz.runtime import backend
 from cnnviz.runtime.backend import lasagne
@@ -25,10 +26,10 @@ def linear(weights):
 
 
 def test_forty_nine_positions_of_figure_3_1():
-    found = occlusion.centres((111, 111), 17)
+    found = occluder.centres((111, 111), 17)
     assert len(found) == 49
     assert found[0].tolist() == [0, 0] and found[-1].tolist() == [102, 102]
-    assert occlusion.centres((5, 4), 2, (1, 1, 4, 4)).tolist() == [[2, 2]]
+    assert occluder.centres((5, 4), 2, (1, 1, 4, 4)).tolist() == [[2, 2]]
 
 
 def test_a_linear_network_loses_what_the_occluder_covers():
@@ -36,12 +37,12 @@ def test_a_linear_network_loses_what_the_occluder_covers():
     layer = linear(np.arange(1, 13).reshape(3, 4))
     ones = np.ones((1, 1, 3, 4), np.float32)
     with pytest.raises(ValueError, match="nothing below 'sum' is local"):
-        occlusion.output_occlusion(layer, ones, size=3, method="local")
-    found = occlusion.output_occlusion(layer, ones, size=3)[0, 0]
+        attributions.occlusion(layer, ones, window=3, evaluation="windows")
+    found = attributions.occlusion(layer, ones, window=3)[0, 0]
     np.testing.assert_allclose(found, [[14, 24, 30, 22], [33, 54, 63, 45], [30, 48, 54, 38]])
     # Filled with 2 instead of 1, it gains the same.
     np.testing.assert_allclose(
-        occlusion.output_occlusion(layer, ones, size=3, fill=2.0)[0, 0], -found
+        attributions.occlusion(layer, ones, window=3, baseline=2.0)[0, 0], -found
     )
 
 
@@ -49,7 +50,7 @@ def test_a_linear_network_loses_what_the_occluder_covers():
 def test_disjoint_occluders_on_a_linear_network_add_up(seed):
     rng = np.random.RandomState(seed)
     weights, image = rng.randn(6, 9), rng.randn(1, 1, 6, 9).astype(np.float32)
-    found = occlusion.output_occlusion(linear(weights), image, size=3, stride=1)[0, 0]
+    found = attributions.occlusion(linear(weights), image, window=3, stride=1)[0, 0]
     assert found[1::3, 1::3].sum() == pytest.approx((weights * image[0, 0]).sum(), abs=1e-4)
 
 
@@ -86,7 +87,7 @@ def test_neuron_occlusion_by_its_definition(engine):
         )
         network = L.MaxPool2DLayer(network, 2, name="pool")
         image = random_networks.images(network, 1)
-        found = occlusion.neuron_occlusion(network, image, [2, 0], size=5, stride=2, fill=0.5)
+        found = attributions.occlusion(network, image, [2, 0], window=5, stride=2, baseline=0.5)
     finally:
         backend.select()
     for k, feature in enumerate((2, 0)):
@@ -97,16 +98,14 @@ def test_neuron_occlusion_by_its_definition(engine):
 def test_batches_and_features_together_or_apart_do_not_change_the_result():
     layer = layers.find_layer(die.build("c2", seed=1), "pool2")
     images = random_networks.images(layer, 2)
-    whole = occlusion.neuron_occlusion(layer, images, size=5)
+    whole = attributions.occlusion(layer, images, window=5)
     for batch_size in (1, 7):
         np.testing.assert_allclose(
-            occlusion.neuron_occlusion(layer, images, size=5, batch_size=batch_size),
-            whole,
-            atol=1e-5,
+            attributions.occlusion(layer, images, window=5, batch_size=batch_size), whole, atol=1e-5
         )
     for feature in range(3):  # alone, a feature's own cone is cheaper
         np.testing.assert_allclose(
-            occlusion.neuron_occlusion(layer, images, feature, size=5)[0], whole[feature], atol=1e-5
+            attributions.occlusion(layer, images, feature, window=5)[0], whole[feature], atol=1e-5
         )
 
 
@@ -121,7 +120,7 @@ def test_a_channel_may_have_its_own_fill():
     )
     image = np.zeros((1, 2, 5, 5), np.float32)
     image[0, :, 2, 2] = 5, 6
-    found = occlusion.neuron_occlusion(layer, image, size=1, fill=[1.0, 2.0])
+    found = attributions.occlusion(layer, image, window=1, baseline=[1.0, 2.0])
     assert found[0, 0, 2, 2] == 5 + 6 - 1 - 2
     assert np.isnan(found).sum() == 24
 
@@ -134,7 +133,7 @@ def test_class_scores(name):
     images = random_networks.images(network, 2)
     for layer in (network, inputs.linear(network)):
         found, expected = (
-            occlusion.output_occlusion(layer, images, [0, 5], size=5, stride=6, method=method)
+            attributions.occlusion(layer, images, [0, 5], window=5, stride=6, evaluation=method)
             for method in ("auto", "whole")
         )
         np.testing.assert_allclose(found, expected, atol=1e-5)
@@ -150,14 +149,14 @@ def test_eye_pairs():
     found = {}
     for watched in (None, 0):
         found[watched], expected = (
-            occlusion.output_occlusion(
+            attributions.occlusion(
                 inputs.linear(network),
                 [images, dimensions],
                 [1],
                 stride=40,
                 group=2,
                 watched=watched,
-                method=method,
+                evaluation=method,
             )
             for method in ("auto", "whole")
         )
@@ -187,31 +186,31 @@ def test_missing_positions_are_interpolated():
     visited = np.full((5, 7), np.nan)
     visited[::2, ::3] = [[0, 3, 6], [2, 5, 8], [4, 7, 10]]
     expected = np.arange(5)[:, np.newaxis] + np.arange(7.0)
-    np.testing.assert_allclose(occlusion.interpolated(visited), expected)
+    np.testing.assert_allclose(interpolation.interpolated(visited), expected)
     # Beyond the last visited column the nearest goes on, up to a stride.
     visited = np.full((1, 8), np.nan)
     visited[0, [1, 3]] = 1, 2
-    assert occlusion.interpolated(visited).tolist() == [[0, 1, 1.5, 2, 2, 0, 0, 0]]
-    assert occlusion.interpolated(np.full((2, 2), np.nan), -1.0).tolist() == [[-1, -1]] * 2
+    assert interpolation.interpolated(visited).tolist() == [[0, 1, 1.5, 2, 2, 0, 0, 0]]
+    assert interpolation.interpolated(np.full((2, 2), np.nan), -1.0).tolist() == [[-1, -1]] * 2
     visited = np.full((3, 3), np.nan)
     visited[[0, 2], [0, 2]] = 1
     with pytest.raises(ValueError, match="on no grid"):
-        occlusion.interpolated(visited)
+        interpolation.interpolated(visited)
 
 
 def test_a_map_without_gaps_is_not_changed():
     maps = np.random.RandomState(0).randn(2, 3, 4, 5)
-    np.testing.assert_array_equal(occlusion.interpolated(maps), maps)
+    np.testing.assert_array_equal(interpolation.interpolated(maps), maps)
 
 
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (dict(size=4), "must be odd"),
-        (dict(size=-1), "must be odd"),
+        (dict(window=4), "must be odd"),
+        (dict(window=-1), "must be odd"),
         (dict(stride=0), "stride must be at least 1"),
         (dict(features=3), "features 0 to 2, not 3"),
-        (dict(method="fast"), "unknown method 'fast'"),
+        (dict(evaluation="fast"), "unknown evaluation 'fast'"),
         (dict(batch_size=-2), "batch_size must be at least 1"),
         (dict(wrt=1), "inputs 0 to 0, not 1"),
         (dict(images=np.zeros((1, 1, 30, 32))), "has shape"),
@@ -220,22 +219,20 @@ def test_a_map_without_gaps_is_not_changed():
 )
 def test_bad_arguments_are_refused(arguments, message):
     layer = layers.find_layer(die.build("c1"), "pool1")
-    given = {"images": np.zeros((1, 1, 32, 32)), "size": 3, **arguments}
+    given = {"images": np.zeros((1, 1, 32, 32)), "window": 3, **arguments}
     with pytest.raises(ValueError, match=message):
-        occlusion.neuron_occlusion(layer, **given)
+        attributions.occlusion(layer, **given)
 
 
 def test_bad_arguments_of_maps_and_outputs_are_refused():
     network = die.build("c1")
     images = np.zeros((3, 1, 32, 32))
-    with pytest.raises(ValueError, match="unknown aggregate 'mean'"):
-        occlusion.map_occlusion(layers.find_layer(network, "pool1"), images, aggregate="mean")
+    with pytest.raises(ValueError, match="unknown target 'mean'"):
+        attributions.occlusion(layers.find_layer(network, "pool1"), images, target="mean")
     with pytest.raises(ValueError, match="split into groups of 2"):
-        occlusion.output_occlusion(network, images, group=2)
-    with pytest.raises(ValueError, match=r"not \(batch, unit\)"):
-        occlusion.output_occlusion(layers.find_layer(network, "pool1"), images)
-    with pytest.raises(ValueError, match="unknown method"):
-        occlusion.output_occlusion(network, images, method="slow")
+        attributions.occlusion(network, images, group=2)
+    with pytest.raises(ValueError, match="unknown evaluation"):
+        attributions.occlusion(network, images, evaluation="slow")
 
 
 # --- Strides --------------------------------------------------------------------
@@ -256,20 +253,20 @@ def test_a_stride_that_misses_the_receptive_field_is_refused():
         match="stride 4 is larger than the receptive field of "
         "layer 'conv', 3 × 3 pixels.*choose 3 at most",
     ):
-        occlusion.neuron_occlusion(small(), noise(), size=3, stride=4)
+        attributions.occlusion(small(), noise(), window=3, stride=4)
 
 
 @pytest.mark.parametrize("size", [1, 3, 5])
 @pytest.mark.parametrize("stride", [1, 2, 3])
-@pytest.mark.parametrize("method", ["local", "whole"])
+@pytest.mark.parametrize("method", ["windows", "whole"])
 def test_every_neuron_is_occluded_somewhere(size, stride, method):
     """Also one in a corner, of which the border leaves less than a stride."""
     layer, image = small(), noise()
     for place in np.ndindex(10, 9):
         peak = np.zeros_like(image)
         peak[0, 0][place] = 100  # makes the maximal neuron lie here, by either sign
-        found = occlusion.neuron_occlusion(
-            layer, image + peak, size=size, stride=stride, method=method
+        found = attributions.occlusion(
+            layer, image + peak, window=size, stride=stride, evaluation=method
         )
         assert np.isfinite(found).any(axis=(2, 3)).all()
         if size > 3:  # the peak cannot escape then
@@ -284,19 +281,19 @@ def test_the_middle_stands_for_a_field_that_the_stride_misses():
     )
     image = np.zeros((1, 1, 5, 5), np.float32)
     image[0, 0, 3:, 3:] = 1
-    found = occlusion.neuron_occlusion(layer, image, size=1, stride=2)
+    found = attributions.occlusion(layer, image, window=1, stride=2)
     assert np.argwhere(np.isfinite(found[0, 0])).tolist() == [[4, 4]]
     assert found[0, 0, 4, 4] == 1
 
 
-@pytest.mark.parametrize("call", [occlusion.map_occlusion, occlusion.output_occlusion])
-def test_a_stride_beyond_the_image_is_refused(call):
+@pytest.mark.parametrize("kind", ["map", "units"])
+def test_a_stride_beyond_the_image_is_refused(kind):
     layer = small()
-    if call is occlusion.output_occlusion:
+    if kind == "units":
         layer = L.DenseLayer(layer, 2, name="units")
-    assert np.isfinite(call(layer, noise(), size=3, stride=10)).any()
+    assert np.isfinite(Occlusion(layer, 3, 10, target="max").attribute(noise())).any()
     with pytest.raises(ValueError, match="stride 11 is larger than the image, 10 × 9"):
-        call(layer, noise(), size=3, stride=11)
+        Occlusion(layer, 3, 11, target="max").attribute(noise())
 
 
 # --- What shows through the occluder ----------------------------------------------
@@ -306,7 +303,7 @@ def occluded_by_hand(layer, images, fill, size, k):
     """Sum of the map of feature k on images with an occluder around every pixel."""
 
     def score(pictures):
-        return saliency.feature_maps(layer, pictures)[:, k].sum(axis=(1, 2))
+        return activations.feature_maps(layer, pictures)[:, k].sum(axis=(1, 2))
 
     reach, out = size // 2, np.zeros((len(images), *images.shape[2:]))
     fill = np.broadcast_to(fill, images.shape)
@@ -330,15 +327,15 @@ FILLS = {
 }
 
 
-@pytest.mark.parametrize("method", ["local", "whole"])
+@pytest.mark.parametrize("method", ["windows", "whole"])
 @pytest.mark.parametrize("name", FILLS)
 def test_any_picture_shows_through_the_occluder(name, method):
     lasagne.random.set_rng(np.random.RandomState(0))
     layer = L.Conv2DLayer(L.InputLayer((None, 2, 10, 9)), 2, 3, pad=1, name="conv")
     images, fill = noise(3, (2, 10, 9)), np.asarray(FILLS[name], np.float32)
     shown = fill.reshape({0: (1, 1, 1, 1), 1: (1, -1, 1, 1)}.get(fill.ndim, fill.shape))
-    options = dict(size=3, fill=fill, method=method)
-    found = occlusion.map_occlusion(layer, images, aggregate="sum", **options)
+    options = dict(window=3, baseline=fill, evaluation=method)
+    found = attributions.occlusion(layer, images, target="sum", **options)
     for k in range(2):
         np.testing.assert_allclose(
             found[k], occluded_by_hand(layer, images, shown, 3, k), atol=1e-4
@@ -348,13 +345,11 @@ def test_any_picture_shows_through_the_occluder(name, method):
     weights = np.zeros(units.W.get_value().shape, np.float32)
     weights[:90, 0] = weights[90:, 1] = 1
     units.W.set_value(weights)
-    np.testing.assert_allclose(
-        occlusion.output_occlusion(units, images, **options), found, atol=1e-4
-    )
-    neurons = occlusion.neuron_occlusion(layer, images, **options)
+    np.testing.assert_allclose(attributions.occlusion(units, images, **options), found, atol=1e-4)
+    neurons = attributions.occlusion(layer, images, **options)
     np.testing.assert_allclose(
         neurons,
-        occlusion.neuron_occlusion(layer, images, **{**options, "method": "whole"}),
+        attributions.occlusion(layer, images, **{**options, "evaluation": "whole"}),
         atol=1e-5,
     )
 
@@ -362,29 +357,25 @@ def test_any_picture_shows_through_the_occluder(name, method):
 @pytest.mark.parametrize(
     "fill, message",
     [
-        (np.nan, "fill holds values that are not finite"),
+        (np.nan, "baseline holds values that are not finite"),
         (np.inf, "not finite"),
         ([0, np.nan], "not finite"),
-        ("grey", "fill must be numbers"),
+        ("grey", "baseline must be numbers"),
         (None, "not finite"),
-        (np.zeros(3), r"fill has shape \(3,\); it must be one number, or of shape \(2,\)"),
-        (np.zeros((10, 9)), "fill has shape"),
-        (np.zeros((2, 9, 10)), "fill has shape"),
-        (np.zeros((1, 10, 9)), "fill has shape"),
-        (np.zeros((2, 2, 10, 9)), "fill has shape"),
-        (np.zeros((3, 1, 10, 9)), "fill has shape"),
+        (np.zeros(3), r"baseline has shape \(3,\); it must be one number, or of shape \(2,\)"),
+        (np.zeros((10, 9)), "baseline has shape"),
+        (np.zeros((2, 9, 10)), "baseline has shape"),
+        (np.zeros((1, 10, 9)), "baseline has shape"),
+        (np.zeros((2, 2, 10, 9)), "baseline has shape"),
+        (np.zeros((3, 1, 10, 9)), "baseline has shape"),
     ],
 )
 def test_other_fills_are_refused(fill, message):
     layer = L.Conv2DLayer(L.InputLayer((None, 2, 10, 9)), 2, 3, name="conv")
     units = L.DenseLayer(layer, 2, name="units")
-    for call, top in (
-        (occlusion.neuron_occlusion, layer),
-        (occlusion.map_occlusion, layer),
-        (occlusion.output_occlusion, units),
-    ):
+    for target, top in (("neuron", layer), ("max", layer), ("neuron", units)):
         with pytest.raises(ValueError, match=message):
-            call(top, noise(3, (2, 10, 9)), size=3, fill=fill)
+            Occlusion(top, 3, baseline=fill, target=target).attribute(noise(3, (2, 10, 9)))
 
 
 # --- Inputs that are no images ----------------------------------------------------
@@ -409,7 +400,7 @@ def test_occlusion_of_what_is_no_image_is_refused(shape, above):
         match=r"occlusion needs images \(batch, channel, row, "
         r"column\), and input 'odd'",
     ):
-        occlusion.output_occlusion(units, np.zeros((1, *shape[1:]), np.float32), size=3)
+        attributions.occlusion(units, np.zeros((1, *shape[1:]), np.float32), window=3)
 
 
 def test_occlusion_beside_a_vector_input():
@@ -418,37 +409,41 @@ def test_occlusion_beside_a_vector_input():
     flat = L.FlattenLayer(L.Conv2DLayer(image, 2, 3, name="conv"))
     units = L.DenseLayer(L.ConcatLayer([flat, vector]), 2, name="units")
     arrays = [noise(2, (1, 6, 6)), np.ones((2, 2), np.float32)]
-    assert np.isfinite(occlusion.output_occlusion(units, arrays, size=3)).all()
+    assert np.isfinite(attributions.occlusion(units, arrays, window=3)).all()
     with pytest.raises(ValueError, match="input 'age' has shape"):
-        occlusion.output_occlusion(units, arrays, size=3, wrt=1)
+        attributions.occlusion(units, arrays, window=3, wrt=1)
 
 
-@pytest.mark.parametrize(
-    "call", [occlusion.neuron_occlusion, occlusion.map_occlusion, occlusion.output_occlusion]
-)
-def test_inputs_that_leave_their_size_open(call):
+@pytest.mark.parametrize("kind", ["neuron", "max", "units"])
+def test_inputs_that_leave_their_size_open(kind):
     lasagne.random.set_rng(np.random.RandomState(0))
     network = L.Conv2DLayer(L.InputLayer((None, 2, None, None)), 3, 3, pad=1, name="conv")
     layer = L.MaxPool2DLayer(network, 2, name="pool")
-    if call is occlusion.output_occlusion:
+    if kind == "units":
         layer = L.DenseLayer(L.GlobalPoolLayer(layer), 2, name="units")
     for shape in ((11, 8), (6, 14)):
         images = noise(2, (2, *shape))
         np.testing.assert_allclose(
             *(
-                call(layer, images, size=3, stride=2, method=method)
-                for method in ("local", "whole")
+                Occlusion(
+                    layer, 3, 2, target=kind if kind == "max" else "neuron", evaluation=evaluation
+                ).attribute(images)
+                for evaluation in ("windows", "whole")
             ),
             atol=1e-5,
         )
 
 
-def test_what_was_prepared_for_another_layer_is_refused():
+def test_one_object_serves_many_images_and_compiles_once(monkeypatch):
     layer = small()
-    method = occlusion.prepared(Stack(layer))
-    np.testing.assert_array_equal(
-        occlusion.neuron_occlusion(layer, noise(), size=3, method=method),
-        occlusion.neuron_occlusion(layer, noise(), size=3),
-    )
-    with pytest.raises(ValueError, match="prepared for layer 'conv', not for 'conv'"):
-        occlusion.neuron_occlusion(small(), noise(), size=3, method=method)
+    method = Occlusion(layer, 3, evaluation="windows")
+    monkeypatch.setattr(occlusion_passes, "trusted_stack", None)  # nothing more is compiled
+    for seed in range(3):
+        images = np.random.RandomState(seed).randn(1, 1, 10, 9).astype(np.float32)
+        np.testing.assert_allclose(
+            method.attribute(images),
+            attributions.occlusion(layer, images, window=3, evaluation="whole").swapaxes(0, 1)[
+                :, :, np.newaxis
+            ],
+            atol=1e-5,
+        )

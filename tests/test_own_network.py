@@ -10,12 +10,12 @@ import shutil
 import sys
 import textwrap
 
+import attributions
 import matplotlib.image
 import numpy as np
 import pytest
 from skimage import io
 
-from cnnviz.attribution import saliency
 from cnnviz.cli import dispatch
 from cnnviz.cli.commands import visualize as command
 from cnnviz.networks import own
@@ -103,7 +103,7 @@ def test_python_gives_what_the_command_gives(finished):
     maps = files.load_arrays(folder / "occlusion.npz")["maps"]
     visited = ~np.isnan(maps)
     assert visited.sum() == 64  # every second pixel of 16 × 16
-    np.testing.assert_array_equal(maps[visited], names["lost"][:, 0][visited])
+    np.testing.assert_array_equal(maps[visited], names["lost"][0, :, 0][visited])
     assert names["mask"].shape == (32, 32) and names["found"].reached.shape == (1,)
     assert names["box"][2] - names["box"][0] == 16
 
@@ -188,7 +188,7 @@ def expected_map(pickled, image):
     lasagne.layers.set_all_param_values(
         pickled.network, [each.astype(np.float32) for each in pickled.values]
     )
-    return saliency.feature_saliency(find_layer(pickled.network, "conv"), image, [1])[:, 0]
+    return attributions.gradient(find_layer(pickled.network, "conv"), image, [1])[:, 0]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Gradient saliency against hand-worked networks and finite differences."""
 
+import attributions
 import numpy as np
 import pytest
 import torch
@@ -7,8 +8,9 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cnnviz.attribution import saliency
-from cnnviz.attribution.windowed import Stack
+from cnnviz.attribution import activations, gradient
+from cnnviz.attribution.choices import EVALUATIONS
+from cnnviz.attribution.gradient import TARGETS, Gradient
 from cnnviz.networks import defauw, die, inputs, layers
 from cnnviz.runtime import backend
 from cnnviz.runtime.backend import lasagne, theano
@@ -45,17 +47,17 @@ def test_gradient_of_the_maximum_is_the_kernel_at_its_place():
     kernel = np.array([[[1.0, 2.0], [3.0, 4.0]]])
     image = np.zeros((1, 1, 5, 5), np.float32)
     image[0, 0, 3, 2] = 1  # the last entry of the kernel meets it
-    found = saliency.feature_saliency(linear_layer(kernel), image)[0, 0]
+    found = attributions.gradient(linear_layer(kernel), image)[0, 0]
     expected = np.zeros((5, 5))
     expected[2:4, 1:3] = kernel[0]
     np.testing.assert_array_equal(found, expected)
 
 
 def test_gradient_of_the_sum_counts_the_windows_of_every_pixel():
-    found = saliency.feature_saliency(
+    found = attributions.gradient(
         linear_layer(np.ones((1, 2, 2)), side=3),
         np.random.RandomState(0).randn(1, 1, 3, 3).astype(np.float32),
-        aggregate="sum",
+        target="sum",
     )[0, 0]
     np.testing.assert_array_equal(found, [[1, 2, 1], [2, 4, 2], [1, 2, 1]])
 
@@ -64,17 +66,17 @@ def test_channels_reduce_by_the_signed_maximum():
     kernel = np.array([[[1.0]], [[-3.0]], [[2.0]]])
     image = np.ones((1, 3, 2, 2), np.float32)
     layer = linear_layer(kernel, side=2)
-    raw = saliency.feature_saliency(layer, image, aggregate="sum", raw=True)
+    raw = attributions.gradient(layer, image, target="sum", raw=True)
     assert raw.shape == (1, 1, 3, 2, 2)
     np.testing.assert_array_equal(raw[0, 0, :, 0, 0], [1, -3, 2])
     # Not 3: the thesis takes no absolute value.
-    assert (saliency.feature_saliency(layer, image, aggregate="sum") == 2).all()
+    assert (attributions.gradient(layer, image, target="sum") == 2).all()
 
 
 def test_tied_maxima_each_get_the_whole_gradient():
     layer = linear_layer([[[1.0]]], side=2)
     flat = np.ones((1, 1, 2, 2), np.float32)
-    assert (saliency.feature_saliency(layer, flat) == 1).all()
+    assert (attributions.gradient(layer, flat) == 1).all()
 
 
 @settings(max_examples=10, deadline=None)
@@ -86,7 +88,7 @@ def test_gradients_equal_central_differences(seed, name, aggregate):
     rng = np.random.RandomState(seed)
     image = rng.randn(1, 32, 32).astype(np.float32)
     reduce = {"max": np.max, "sum": np.sum}[aggregate]
-    found = saliency.feature_saliency(layer, image[None], aggregate=aggregate)
+    found = attributions.gradient(layer, image[None], target=aggregate)
     step = 1e-6
     for _ in range(5):
         row, column = rng.randint(32, size=2)
@@ -105,16 +107,16 @@ def test_gradients_equal_central_differences(seed, name, aggregate):
 def test_batches_and_features_do_not_change_the_result():
     layer = layers.find_layer(die.build("c2", seed=1), "pool2")
     images = np.random.RandomState(1).randn(5, 1, 32, 32).astype(np.float32)
-    whole = saliency.feature_saliency(layer, images)
+    whole = attributions.gradient(layer, images)
 
     def check(found, expected):
         # Kernels order their sums by the batch, so last digits may differ.
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6 * np.abs(whole).max())
 
-    check(saliency.feature_saliency(layer, images, batch_size=2), whole)
-    check(saliency.feature_saliency(layer, images, features=[2, 0]), whole[[2, 0]])
+    check(attributions.gradient(layer, images, batch_size=2), whole)
+    check(attributions.gradient(layer, images, features=[2, 0]), whole[[2, 0]])
     for k in range(5):  # no image influences another's map
-        check(saliency.feature_saliency(layer, images[k : k + 1])[:, 0], whole[:, k])
+        check(attributions.gradient(layer, images[k : k + 1])[:, 0], whole[:, k])
 
 
 def test_max_saliency_stays_in_the_receptive_field_of_the_maximal_neuron():
@@ -122,8 +124,8 @@ def test_max_saliency_stays_in_the_receptive_field_of_the_maximal_neuron():
 
     layer = layers.find_layer(die.build("c2", seed=4), "pool2")
     image = np.random.RandomState(4).randn(1, 1, 32, 32).astype(np.float32)
-    maps = saliency.feature_maps(layer, image)[0]
-    found = saliency.feature_saliency(layer, image)[:, 0]
+    maps = activations.feature_maps(layer, image)[0]
+    found = attributions.gradient(layer, image)[:, 0]
     for feature_map, gradient in zip(maps, found):
         if feature_map.max() == 0:
             continue
@@ -144,7 +146,7 @@ def two_input_layer():
 def test_networks_with_several_inputs(wrt, expected):
     images = [np.random.RandomState(k).randn(2, 1, 4, 4).astype(np.float32) for k in range(2)]
     with pytest.warns(UserWarning, match="whole passes"):
-        found = saliency.feature_saliency(two_input_layer(), images, aggregate="sum", wrt=wrt)
+        found = attributions.gradient(two_input_layer(), images, target="sum", wrt=wrt)
     assert found.shape == (1, 2, 4, 4) and (found == expected).all()
 
 
@@ -172,9 +174,9 @@ def test_networks_built_for_a_number_of_images_take_any(engine, number, ways):
 
     def results(layer, images):
         return [
-            saliency.feature_maps(layer, images).swapaxes(0, 1),
+            activations.feature_maps(layer, images).swapaxes(0, 1),
             *(
-                saliency.feature_saliency(layer, images, aggregate=aggregate, method=method)
+                attributions.gradient(layer, images, target=aggregate, evaluation=method)
                 for aggregate, method in ways
             ),
         ]
@@ -192,7 +194,7 @@ def test_networks_built_for_a_number_of_images_take_any(engine, number, ways):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (dict(aggregate="mean"), "unknown aggregate 'mean'"),
+        (dict(target="mean"), "unknown target 'mean'"),
         (dict(features=3), "features 0 to 2, not 3"),
         (dict(features=-1), "features 0 to 2, not -1"),
         (dict(batch_size=0), "batch_size must be at least 1, not 0"),
@@ -203,7 +205,7 @@ def test_networks_built_for_a_number_of_images_take_any(engine, number, ways):
 def test_bad_arguments_are_refused(arguments, message):
     layer = layers.find_layer(die.build("c1"), "pool1")
     with pytest.raises(ValueError, match=message):
-        saliency.feature_saliency(layer, np.zeros((1, 1, 32, 32), np.float32), **arguments)
+        attributions.gradient(layer, np.zeros((1, 1, 32, 32), np.float32), **arguments)
 
 
 @pytest.mark.parametrize(
@@ -219,12 +221,7 @@ def test_bad_arguments_are_refused(arguments, message):
 def test_bad_images_are_refused(images, message):
     layer = layers.find_layer(die.build("c1"), "pool1")
     with pytest.raises(ValueError, match=message):
-        saliency.feature_saliency(layer, images)
-
-
-def test_dense_layers_have_no_feature_maps():
-    with pytest.raises(ValueError, match="'output' gives 2-dimensional"):
-        saliency.feature_saliency(die.build("d5"), np.zeros((1, 1, 32, 32), np.float32))
+        attributions.gradient(layer, images)
 
 
 # Output units (eq. 3.3).
@@ -244,23 +241,21 @@ def test_class_scores_by_hand():
     """
     image = np.array([2, 1], np.float32).reshape(1, 1, 1, 2)
     layer = two_units()
-    found = saliency.unit_saliency(layer, image)
+    found = attributions.gradient(layer, image)
     assert found.shape == (2, 1, 1, 2)
     np.testing.assert_allclose(found[:, 0, 0], [[0.5, -1], [-0.5, 1]], rtol=1e-6)
-    scores = saliency.unit_saliency(inputs.linear(layer), image, progress=True)
+    scores = attributions.gradient(inputs.linear(layer), image, progress=True)
     np.testing.assert_array_equal(scores[:, 0, 0], [[2, 0], [0, 4]])
-    np.testing.assert_array_equal(saliency.unit_saliency(layer, image, 1), found[1:])
+    np.testing.assert_array_equal(attributions.gradient(layer, image, 1), found[1:])
 
 
 def test_of_units_too_the_largest_channel_counts():
     image = np.array([2, 1], np.float32).reshape(1, 2, 1, 1)
     layer = two_units((2, 1, 1))
-    raw = saliency.unit_saliency(layer, image, raw=True)
+    raw = attributions.gradient(layer, image, raw=True)
     assert raw.shape == (2, 1, 2, 1, 1)
     np.testing.assert_allclose(raw[..., 0, 0][:, 0], [[0.5, -1], [-0.5, 1]], rtol=1e-6)
-    np.testing.assert_allclose(
-        saliency.unit_saliency(layer, image), [[[[0.5]]], [[[1]]]], rtol=1e-6
-    )
+    np.testing.assert_allclose(attributions.gradient(layer, image), [[[[0.5]]], [[[1]]]], rtol=1e-6)
 
 
 def joined(number):
@@ -276,7 +271,7 @@ def joined(number):
 def test_every_image_of_a_pair_counts_for_its_own_output(number):
     """Not the sum of both outputs, which would give 3, 7, 3, 7."""
     images = np.zeros((4, 1, 1, 1), np.float32)
-    found = saliency.unit_saliency(joined(number), images)
+    found = attributions.gradient(joined(number), images)
     assert found.ravel().tolist() == [1, 4, 1, 4]
 
 
@@ -311,7 +306,7 @@ def differences(network, arrays, places, wrt=0, step=1e-6):
 def test_eye_pairs_equal_central_differences(pair, without):
     network, arrays = pair
     layer = inputs.linear(network) if without else network
-    found = saliency.unit_saliency(layer, arrays, [4, 1], raw=True)
+    found = attributions.gradient(layer, arrays, [4, 1], raw=True)
     assert found.shape == (2, 2, 3, 125, 125) and found.dtype == np.float64
     scale = np.abs(found).max()
     rng = np.random.RandomState(1)
@@ -329,12 +324,12 @@ def test_eye_pairs_equal_central_differences(pair, without):
             np.testing.assert_allclose(have, expected[:, eye, unit], atol=1e-6 * scale)
         # The other eye's grades change as well.
         assert np.abs(expected[:2, 1 - eye]).max() > 1e-3 * scale
-    np.testing.assert_array_equal(saliency.unit_saliency(layer, arrays, [4, 1]), found.max(axis=2))
+    np.testing.assert_array_equal(attributions.gradient(layer, arrays, [4, 1]), found.max(axis=2))
 
 
 def test_the_gradient_by_another_input(pair):
     network, arrays = pair
-    found = saliency.unit_saliency(network, arrays, 2, wrt=1, raw=True)
+    found = attributions.gradient(network, arrays, 2, wrt=1, raw=True)
     assert found.shape == (1, 2, 2)
     places = list(np.ndindex(2, 2))
     expected = differences(network, arrays, places, wrt=1)
@@ -345,8 +340,8 @@ def test_the_gradient_by_another_input(pair):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (dict(units=5), "layer 'output' has features 0 to 4, not 5"),
-        (dict(units=-1), "features 0 to 4, not -1"),
+        (dict(features=5), "layer 'output' has features 0 to 4, not 5"),
+        (dict(features=-1), "features 0 to 4, not -1"),
         (dict(wrt=2), "inputs 0 to 1, not 2"),
         (dict(wrt=1), "input 'dimensions' has no channels"),
         (
@@ -360,12 +355,7 @@ def test_the_gradient_by_another_input(pair):
 def test_bad_arguments_for_units_are_refused(pair, arguments, message):
     network, arrays = pair
     with pytest.raises(ValueError, match=message):
-        saliency.unit_saliency(network, **{"images": arrays, **arguments})
-
-
-def test_feature_maps_are_no_output_units(pair):
-    with pytest.raises(ValueError, match=r"'pool1' has outputs of shape \(2, 1, 31, 31"):
-        saliency.unit_saliency(layers.find_layer(pair[0], "pool1"), pair[1][:1])
+        attributions.gradient(network, **{"images": arrays, **arguments})
 
 
 # --- Ties -----------------------------------------------------------------------
@@ -407,17 +397,17 @@ def by_pytorch(layer, images, aggregate):
     return found
 
 
-@pytest.mark.parametrize("method", ["local", "whole"])
-@pytest.mark.parametrize("aggregate", saliency.AGGREGATES)
+@pytest.mark.parametrize("method", ["windows", "whole"])
+@pytest.mark.parametrize("aggregate", TARGETS)
 def test_the_first_of_tied_maxima_counts_as_in_pytorch(aggregate, method):
     layer, images = tied_network(), few_levels()
     expected = by_pytorch(layer, images, aggregate)
-    found = saliency.feature_saliency(
-        layer, images, aggregate=aggregate, raw=True, method=method, ties="first"
+    found = attributions.gradient(
+        layer, images, target=aggregate, raw=True, evaluation=method, ties="first"
     )
     np.testing.assert_allclose(found, expected, atol=1e-6)
     # Where it matters: the other rule gives something else.
-    other = saliency.feature_saliency(layer, images, aggregate=aggregate, raw=True, method=method)
+    other = attributions.gradient(layer, images, target=aggregate, raw=True, evaluation=method)
     assert np.abs(other - expected).max() > 0.1
 
 
@@ -430,45 +420,43 @@ def test_of_units_too_the_first_place_of_a_pooling_window_counts():
         name="sum",
     )
     flat = np.ones((1, 1, 2, 4), np.float32)
-    assert saliency.unit_saliency(layer, flat).tolist() == [[[[3] * 4] * 2]]
-    assert saliency.unit_saliency(layer, flat, ties="first").tolist() == [[[[3, 0, 3, 0], [0] * 4]]]
+    assert attributions.gradient(layer, flat).tolist() == [[[[3] * 4] * 2]]
+    assert attributions.gradient(layer, flat, ties="first").tolist() == [[[[3, 0, 3, 0], [0] * 4]]]
 
 
 def test_an_unknown_rule_for_ties_is_refused():
     with pytest.raises(ValueError, match="unknown rule for ties 'last'; choose one of all"):
-        saliency.feature_saliency(tied_network(), few_levels(), ties="last")
+        attributions.gradient(tied_network(), few_levels(), ties="last")
 
 
-# --- What was prepared ------------------------------------------------------------
+# --- One object ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "other, message",
-    [
-        (dict(aggregate="max"), "prepared for aggregate 'sum', not for aggregate 'max'"),
-        (dict(aggregate="sum", ties="first"), "prepared for ties 'all', not for ties 'first'"),
-        (dict(aggregate="sum", layer="conv"), "prepared for layer 'pool', not for layer 'conv'"),
-    ],
-)
-def test_what_was_prepared_for_something_else_is_refused(other, message):
+@pytest.mark.parametrize("evaluation", ["windows", "whole"])
+def test_one_object_serves_many_images_and_compiles_once(evaluation, monkeypatch):
     layer = tied_network()
-    method = saliency.prepared(Stack(layer))["sum"]
-    given = {key: value for key, value in other.items() if key != "layer"}
-    asked = layer.input_layer if "layer" in other else layer
-    with pytest.raises(ValueError, match=message):
-        saliency.feature_saliency(asked, few_levels(), method=method, **given)
-    np.testing.assert_array_equal(
-        saliency.feature_saliency(layer, few_levels(), aggregate="sum", method=method),
-        saliency.feature_saliency(layer, few_levels(), aggregate="sum", method="local"),
-    )
+    method = Gradient(layer, evaluation=evaluation)
+    together = method.attribute(few_levels())
+    for name in ("trusted_stack", "compile_gradient"):
+        monkeypatch.setattr(gradient, name, None)  # nothing more is compiled
+    for k, image in enumerate(few_levels()):
+        found = method.attribute(image[np.newaxis])
+        np.testing.assert_allclose(found[0], together[k], atol=1e-6)
 
 
-def test_a_layer_of_the_same_name_is_another_layer():
-    first, second = tied_network(), tied_network()
-    with pytest.raises(ValueError, match="prepared for layer 'pool'"):
-        saliency.feature_saliency(
-            second, few_levels(), method=saliency.prepared(Stack(first))["max"]
-        )
+def test_units_and_maps_answer_alike():
+    layer = tied_network()
+    units = L.DenseLayer(layer, 3, nonlinearity=None, name="units")
+    found = Gradient(units).attribute(few_levels(), features=[2, 0])
+    assert found.shape == (len(few_levels()), 2, *few_levels().shape[1:])
+    with pytest.raises(ValueError, match="see all of the image"):
+        Gradient(units, evaluation="windows")
+
+
+@pytest.mark.parametrize("wrong", [{"target": "mean"}, {"evaluation": "local"}])
+def test_unknown_choices_name_what_there_is(wrong):
+    with pytest.raises(ValueError, match="unknown (target|evaluation) .*; choose one of"):
+        Gradient(tied_network(), **wrong)
 
 
 # --- Axes -------------------------------------------------------------------------
@@ -524,9 +512,9 @@ def test_the_maximum_is_over_channels_whatever_the_input_is(name):
     layer = build()
     shape = L.get_all_layers(layer)[0].shape[1:]
     images = np.random.RandomState(0).randn(4, *shape).astype(np.float32)
-    raw = saliency.unit_saliency(layer, images, raw=True)
+    raw = attributions.gradient(layer, images, raw=True)
     assert raw.shape == (2, *images.shape)
-    found = saliency.unit_saliency(layer, images)
+    found = attributions.gradient(layer, images)
     expected = raw if axis is None else raw.max(axis=axis + 1)
     np.testing.assert_array_equal(found, expected)
 
@@ -539,8 +527,8 @@ def test_of_features_too(name):
     images = np.random.RandomState(0).randn(3, *shape).astype(np.float32)
     with np.testing.suppress_warnings() as quiet:
         quiet.filter(UserWarning)  # a DimshuffleLayer is not local
-        raw = saliency.feature_saliency(layer, images, raw=True)
-        found = saliency.feature_saliency(layer, images)
+        raw = attributions.gradient(layer, images, raw=True)
+        found = attributions.gradient(layer, images)
     assert raw.shape == (2, *images.shape) and np.abs(raw).max() > 0
     np.testing.assert_array_equal(found, raw if axis is None else raw.max(axis=axis + 1))
 
@@ -554,19 +542,19 @@ def test_where_the_axis_cannot_be_told_it_is_asked_for():
     layer = scored(L.InputLayer((None, 4, 6), name="lines"), (L.ReshapeLayer, ([0], 1, 4, 6)))
     lines = np.random.RandomState(0).randn(2, 4, 6).astype(np.float32)
     with pytest.raises(ValueError, match="'lines'.*does not tell.*give channel_axis"):
-        saliency.unit_saliency(layer, lines)
-    raw = saliency.unit_saliency(layer, lines, raw=True)
+        attributions.gradient(layer, lines)
+    raw = attributions.gradient(layer, lines, raw=True)
     for axis in (1, 2):
         np.testing.assert_array_equal(
-            saliency.unit_saliency(layer, lines, channel_axis=axis), raw.max(axis=axis + 1)
+            attributions.gradient(layer, lines, channel_axis=axis), raw.max(axis=axis + 1)
         )
     for axis in (0, 3, -1, 1.5, True):
         with pytest.raises(ValueError, match="channel_axis must lie between 1 and 2"):
-            saliency.unit_saliency(layer, lines, channel_axis=axis)
+            attributions.gradient(layer, lines, channel_axis=axis)
 
 
 def test_a_vector_is_its_own_saliency():
-    """The advice to ask for the raw gradient can be followed."""
+    """The advice to use the maps as they are can be followed."""
     vector = L.InputLayer((None, 4), name="vector")
     reshaped = L.ReshapeLayer(vector, ([0], 1, 2, 2))
     layer = L.Conv2DLayer(
@@ -578,16 +566,16 @@ def test_a_vector_is_its_own_saliency():
         name="conv",
     )
     ones = np.ones((3, 4), np.float32)
-    with pytest.raises(ValueError, match="'vector' has no channels.*raw gradient"):
-        saliency.feature_saliency(layer, ones)
+    with pytest.raises(ValueError, match="'vector' has no channels.*as they are"):
+        attributions.gradient(layer, ones)
     with pytest.warns(UserWarning, match="by whole passes"):
-        found = saliency.feature_saliency(layer, ones, raw=True)
+        found = attributions.gradient(layer, ones, raw=True)
     assert found.tolist() == [[[0, 1, 2, 3]] * 3]
     units = L.DenseLayer(vector, 1, W=lasagne.init.Constant(2), nonlinearity=None, name="units")
-    assert saliency.unit_saliency(units, ones, raw=True).tolist() == [[[2] * 4] * 3]
+    assert attributions.gradient(units, ones, raw=True).tolist() == [[[2] * 4] * 3]
 
 
-@pytest.mark.parametrize("method", saliency.METHODS)
+@pytest.mark.parametrize("method", EVALUATIONS)
 def test_inputs_that_leave_their_size_open(method):
     """Windows are compiled for the size of the images at hand."""
     lasagne.random.set_rng(np.random.RandomState(0))
@@ -597,9 +585,9 @@ def test_inputs_that_leave_their_size_open(method):
         fixed = L.MaxPool2DLayer(L.Conv2DLayer(L.InputLayer((None, 2, *shape)), 3, 3, pad=1), 2)
         L.set_all_param_values(fixed, L.get_all_param_values(layer))
         images = np.random.RandomState(0).randn(2, 2, *shape).astype(np.float32)
-        for aggregate in saliency.AGGREGATES:
+        for aggregate in TARGETS:
             np.testing.assert_allclose(
-                saliency.feature_saliency(layer, images, aggregate=aggregate, method=method),
-                saliency.feature_saliency(fixed, images, aggregate=aggregate, method="whole"),
+                attributions.gradient(layer, images, target=aggregate, evaluation=method),
+                attributions.gradient(fixed, images, target=aggregate, evaluation="whole"),
                 atol=1e-6,
             )

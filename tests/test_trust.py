@@ -2,11 +2,19 @@
 
 import warnings
 
+import attributions
 import numpy as np
 import pytest
 
-from cnnviz.attribution import occlusion, receptive_field, saliency
-from cnnviz.attribution.windowed import NotLocal, Stack, trust
+from cnnviz.attribution import (
+    activations,
+    gradient,
+    occlusion_passes,
+    output_occlusion,
+    receptive_field,
+)
+from cnnviz.attribution.gradient import TARGETS
+from cnnviz.attribution.windowed import NotLocal, Stack, trust, trusted_stack
 from cnnviz.attribution.windowed.backward import Gradients
 from cnnviz.attribution.windowed.forward import Occluded
 from cnnviz.networks import defauw, layers
@@ -199,17 +207,17 @@ def check(call, windows):
     else:
         assert len(said) == 1 and "'odd'" in said[0]
         with pytest.raises(NotLocal, match="'odd'"):
-            call("local")
+            call("windows")
 
 
 @pytest.mark.parametrize("name", ODD)
 def test_gradients_are_those_of_the_network(name):
     build, windows, _ = ODD[name]
     layer = build()
-    for aggregate in saliency.AGGREGATES:
+    for aggregate in TARGETS:
         check(
-            lambda method: saliency.feature_saliency(
-                layer, images(), aggregate=aggregate, raw=True, method=method
+            lambda method: attributions.gradient(
+                layer, images(), target=aggregate, raw=True, evaluation=method
             ),
             windows,
         )
@@ -220,7 +228,9 @@ def test_occlusion_is_that_of_the_network(name):
     build, _, windows = ODD[name]
     layer = build()
     check(
-        lambda method: occlusion.map_occlusion(layer, images(), size=3, stride=3, method=method),
+        lambda method: attributions.occlusion(
+            layer, images(), window=3, stride=3, evaluation=method, target="max"
+        ),
         windows,
     )
 
@@ -237,7 +247,7 @@ def test_a_rectified_input_by_hand(value, expected):
         name="odd",
     )
     with pytest.warns(UserWarning, match="layer 'odd' is no linear function of its input"):
-        found = saliency.feature_saliency(layer, np.full((1, 1, 1, 1), value, np.float32))
+        found = attributions.gradient(layer, np.full((1, 1, 1, 1), value, np.float32))
     assert found.item() == expected
 
 
@@ -247,7 +257,7 @@ def test_the_reason_is_the_true_one():
     with pytest.raises(
         NotLocal, match="pooled by 'average_inc_pad', are of other sizes at the border"
     ):
-        Stack(layer)
+        trusted_stack(layer)
 
 
 def test_a_fault_inside_a_layer_is_named():
@@ -263,14 +273,16 @@ def test_a_fault_inside_a_layer_is_named():
         match="'odd' could not be prepared for windows "
         r"\(KeyError: 'scale'\)",
     ):
-        saliency.feature_saliency(layer, images())
+        attributions.gradient(layer, images())
 
 
 def test_outputs_fall_back_as_well():
     """Above a layer that is not local though its class says so."""
     layer = L.DenseLayer(convolution(Placed), 2, name="units")
     check(
-        lambda method: occlusion.output_occlusion(layer, images(), size=3, stride=3, method=method),
+        lambda method: attributions.occlusion(
+            layer, images(), window=3, stride=3, evaluation=method
+        ),
         False,
     )
 
@@ -285,7 +297,7 @@ def test_a_wrong_gradient_on_windows_is_noticed(monkeypatch):
         lambda self, k, *rest: correct(self, k, *rest) * (1.1 if k == 2 else 1),
     )
     with pytest.raises(NotLocal, match="gradient of layer 'conv2' on windows is not that"):
-        Gradients(Stack(layer))
+        Gradients(trusted_stack(layer))
 
 
 def test_a_wrong_value_under_occluders_is_noticed(monkeypatch):
@@ -293,14 +305,14 @@ def test_a_wrong_value_under_occluders_is_noticed(monkeypatch):
     correct = Occluded._on_windows
     monkeypatch.setattr(Occluded, "_on_windows", lambda self, *rest: correct(self, *rest) * 1.1)
     with pytest.raises(NotLocal, match="occluder changes more of layer 'pool2'"):
-        Occluded(Stack(layer))
+        Occluded(trusted_stack(layer))
 
 
 def test_every_part_of_a_block_is_compared():
     """Also a layer after the window that mixes places, by halves."""
     layer = L.NonlinearityLayer(convolution(), lambda v: v[:, :, ::-1], name="odd")
     with pytest.raises(NotLocal, match="'odd' computes on windows something else"):
-        Stack(layer)
+        trusted_stack(layer)
 
 
 # --- Trust is kept, and forgotten ------------------------------------------------
@@ -308,19 +320,19 @@ def test_every_part_of_a_block_is_compared():
 
 def test_a_layer_is_measured_once(monkeypatch):
     layer = convolution()
-    Stack(layer)
+    trusted_stack(layer)
     monkeypatch.setattr(trust, "_judge_values", lambda stack: pytest.fail("measured again"))
-    Stack(layer)
+    trusted_stack(layer)
 
 
 def test_a_changed_layer_is_measured_again():
     layer = convolution(nonlinearity=lasagne.nonlinearities.rectify)
-    before = saliency.feature_saliency(layer, images(), [0])
+    before = attributions.gradient(layer, images(), [0])
     layer.nonlinearity = channel_softmax
-    found, said = on_windows(lambda: saliency.feature_saliency(layer, images(), [0]))
+    found, said = on_windows(lambda: attributions.gradient(layer, images(), [0]))
     assert said
     np.testing.assert_array_equal(
-        found, saliency.feature_saliency(layer, images(), [0], method="whole")
+        found, attributions.gradient(layer, images(), [0], evaluation="whole")
     )
     assert not np.allclose(found, before)
 
@@ -330,16 +342,16 @@ def test_nothing_is_compiled_twice(monkeypatch):
     layer = L.MaxPool2DLayer(convolution(), 2, name="pool")
     units = L.DenseLayer(layer, 2, name="units")
     calls = [
-        lambda n: saliency.feature_saliency(layer, images(n), [n - 1]),
-        lambda n: saliency.feature_saliency(layer, images(n), method="whole"),
-        lambda n: saliency.unit_saliency(units, images(n)),
-        lambda n: saliency.feature_maps(layer, images(n)),
-        lambda n: occlusion.neuron_occlusion(layer, images(n), size=3, stride=2),
-        lambda n: occlusion.map_occlusion(layer, images(n), size=3, stride=3),
-        lambda n: occlusion.output_occlusion(units, images(n), size=3, stride=3),
+        lambda n: attributions.gradient(layer, images(n), [n - 1]),
+        lambda n: attributions.gradient(layer, images(n), evaluation="whole"),
+        lambda n: attributions.gradient(units, images(n)),
+        lambda n: activations.feature_maps(layer, images(n)),
+        lambda n: attributions.occlusion(layer, images(n), window=3, stride=2),
+        lambda n: attributions.occlusion(layer, images(n), window=3, stride=3, target="max"),
+        lambda n: attributions.occlusion(units, images(n), window=3, stride=3),
     ]
     before = [call(1) for call in calls]
-    for module in (saliency, occlusion, trust):
+    for module in (activations, gradient, occlusion_passes, output_occlusion, trust):
         monkeypatch.setattr(module, "function", lambda *_, **__: pytest.fail("compiled"))
     for call, first in zip(calls, before):
         np.testing.assert_array_equal(call(1), first)
@@ -353,14 +365,14 @@ def test_nothing_is_compiled_twice(monkeypatch):
 def test_what_was_compiled_is_not_kept_for_ever():
     compiled.forget()
     for _ in range(compiled.KEPT + 3):
-        saliency.feature_maps(convolution(), images())
+        activations.feature_maps(convolution(), images())
     assert len(compiled._entries) == compiled.KEPT
 
 
 def test_images_are_not_kept_longer_than_a_call():
     layer = convolution()
-    saliency.feature_saliency(layer, images())
-    occlusion.neuron_occlusion(layer, images(), size=3)
+    attributions.gradient(layer, images())
+    attributions.occlusion(layer, images(), window=3)
     held = [
         value.get_value(borrow=True).size
         for entry in compiled._entries.values()
@@ -377,7 +389,7 @@ def test_one_map_of_a_large_network_needs_no_windows(monkeypatch):
 
     layer = L.MaxPool2DLayer(convolution(), 2, name="pool")
     monkeypatch.setattr(cost, "SMALL", 0)
-    stack = Stack(layer, checked=False)
+    stack = Stack(layer)
     # So much that two maps are not worth it, and three are.
     per_map = 3 * cost.work(stack, stack.shapes)
     monkeypatch.setattr(cost, "COMPILING", 2 * per_map / len(stack.blocks))
@@ -389,12 +401,12 @@ def test_one_map_of_a_large_network_needs_no_windows(monkeypatch):
     )
     calls = 0
     while not prepared and calls < 10:
-        saliency.feature_saliency(layer, images(), [0])
+        attributions.gradient(layer, images(), [0])
         calls += 1
     assert prepared and calls > 2
     compiled.forget()
     prepared.clear()
-    saliency.feature_saliency(layer, images(5))
+    attributions.gradient(layer, images(5))
     assert prepared
 
 

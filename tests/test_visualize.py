@@ -3,12 +3,15 @@
 import sys
 import warnings
 
+import attributions
 import matplotlib.image
 import numpy as np
 import pytest
 from skimage import io
 
-from cnnviz.attribution import deconvnet, occlusion, overlay, saliency
+from cnnviz.attribution import activations, interpolation, overlay
+from cnnviz.attribution.gradient import Gradient
+from cnnviz.attribution.occlusion import Occlusion
 from cnnviz.attribution.receptive_field import receptive_field
 from cnnviz.cli import dispatch
 from cnnviz.cli.commands import visualize as command
@@ -88,10 +91,10 @@ def opened(path):
 
 def expected_maps(own, method):
     if method == "occlusion":
-        return occlusion.neuron_occlusion(own.layer, own.input, FEATURES, 3, 2)
-    if method in deconvnet.METHODS:
-        return deconvnet.reconstruction(own.layer, own.input, FEATURES, method)
-    return saliency.feature_saliency(own.layer, own.input, FEATURES, method[-3:])
+        return attributions.occlusion(own.layer, own.input, FEATURES, 3, 2)
+    if method in ("deconvnet", "guided"):
+        return attributions.projection(own.layer, own.input, FEATURES, method)
+    return attributions.gradient(own.layer, own.input, FEATURES, method[-3:])
 
 
 @pytest.mark.parametrize("method", visualize.UNITS)
@@ -103,7 +106,7 @@ def test_maps_are_those_of_the_library(own, method):
     np.testing.assert_array_equal(found["image"], own.input)
     np.testing.assert_array_equal(found["features"], FEATURES)
     np.testing.assert_array_equal(found["maps"], expected_maps(own, method)[:, 0])
-    maps = saliency.feature_maps(own.layer, own.input)[0, FEATURES]
+    maps = activations.feature_maps(own.layer, own.input)[0, FEATURES]
     np.testing.assert_array_equal(found["activation"], maps.max(axis=(1, 2)))
     assert [tuple(place) for place in found["place"]] == [
         np.unravel_index(each.argmax(), each.shape) for each in maps
@@ -225,7 +228,7 @@ def test_missing_positions_are_interpolated_and_the_title_says_so(own):
     maps = np.full((1, 8, 8), np.nan)
     maps[0, ::2, ::2] = np.arange(4)
     shown = drawn(maps).axes[1].images[0].get_array()
-    np.testing.assert_array_equal(shown, occlusion.interpolated(maps)[0])
+    np.testing.assert_array_equal(shown, interpolation.interpolated(maps)[0])
     parser = command.argparse.ArgumentParser()
     command.add_arguments(parser)
     arguments = [
@@ -429,7 +432,7 @@ def error_line(capsys):
         ({"std": 0}, "--std: must be positive"),
         ({"sigma": -1}, "--sigma must be at least 0, not -1"),
         ({"raw-output": "x.npy"}, "numbers are written to a .npz file"),
-        ({"method": "occlusion", "size": 4}, "size must be odd"),
+        ({"method": "occlusion", "size": 4}, "window must be odd"),
         (
             {"network": "c1", "weights": "shipped", "layer": "pool1"},
             "--mean and --std are for your own",
@@ -720,9 +723,9 @@ def test_units_are_those_of_the_library(own, monkeypatch, method, linear):
     opened(own.folder / "out.png")
     found = files.load_arrays(raw)
     if method == "occlusion":
-        expected = occlusion.output_occlusion(layer, own.input, [1, 0], 3, 2)
+        expected = attributions.occlusion(layer, own.input, [1, 0], 3, 2)
     else:
-        expected = saliency.unit_saliency(layer, own.input, [1, 0])
+        expected = attributions.gradient(layer, own.input, [1, 0])
     np.testing.assert_array_equal(found["maps"], expected[:, 0])
     np.testing.assert_array_equal(found["units"], [1, 0])
     np.testing.assert_array_equal(found["output"], layers.outputs(layer, own.input)[0, [1, 0]])
@@ -780,7 +783,7 @@ def test_arguments_that_make_no_sense_are_refused_by_the_parser(
 
 def test_the_strongest_features_are_found(own, capsys):
     raw = own.folder / "raw.npz"
-    values = saliency.feature_maps(own.layer, own.input)[0].max(axis=(1, 2))
+    values = activations.feature_maps(own.layer, own.input)[0].max(axis=(1, 2))
     order = list(np.argsort(-values))
     for method in ("gradient-max", "exemplar"):
         assert (
@@ -832,7 +835,7 @@ def test_silent_features_say_so_and_name_others(quiet, capsys, monkeypatch, meth
     )
     assert quiet("--size", 3, "--stride", 3, method=method, feature=[0, 1]) == 0
     out = capsys.readouterr().out
-    values = saliency.feature_maps(quiet.layer, quiet.input)[0].max(axis=(1, 2))
+    values = activations.feature_maps(quiet.layer, quiet.input)[0].max(axis=(1, 2))
     most = [k for k in np.argsort(-values) if k]
     assert "feature 0 is silent on this image: its map is 0 everywhere" in out
     assert "respond most to it: " + ", ".join(f"{k} ({values[k]:.3g})" for k in most) in out
@@ -881,27 +884,24 @@ def test_the_occluder_is_filled_as_asked(own, words, fill):
     fill = own.input[0].mean(axis=(1, 2)) if fill == "mean" else fill
     np.testing.assert_array_equal(
         files.load_arrays(raw)["maps"],
-        occlusion.neuron_occlusion(own.layer, own.input, FEATURES, 3, 2, fill)[:, 0],
+        attributions.occlusion(own.layer, own.input, FEATURES, 3, 2, fill)[:, 0],
     )
 
 
 @pytest.mark.parametrize(
-    "words, changed, name",
-    [
-        ((), {}, "neuron_occlusion"),
-        (("--unit", 0), {"feature": None, "layer": "output"}, "output_occlusion"),
-    ],
+    "words, changed", [((), {}), (("--unit", 0), {"feature": None, "layer": "output"})]
 )
-def test_a_blurred_image_is_what_covers_it(own, monkeypatch, words, changed, name):
-    fills = []
+def test_a_blurred_image_is_what_covers_it(own, monkeypatch, words, changed):
+    baselines = []
 
-    def occluded(layer, pixels, wanted, size, stride, fill, progress):
-        fills.append(fill)
-        return np.ones((len(wanted), 1, 12, 14))
+    class Covering(Occlusion):
+        def __init__(self, layer, window, stride, baseline):
+            baselines.append(baseline)
+            super().__init__(layer, window, stride, baseline)
 
-    monkeypatch.setattr(occlusion, name, occluded)
+    monkeypatch.setattr(visualize, "Occlusion", Covering)
     assert own("--size", 5, "--fill", "blur", *words, method="occlusion", **changed) == 0
-    np.testing.assert_array_equal(fills[0], visualize.filled(own.input, "blur", 5))
+    np.testing.assert_array_equal(baselines[0], visualize.filled(own.input, "blur", 5))
 
 
 def test_fills_are_computed_from_the_image():
@@ -1048,8 +1048,8 @@ def build():
         assert own(*words, weights="random", layer="output", feature=feature) == 1
         assert (
             "this command shows images, (batch, channels, rows, columns); from Python, "
-            "cnnviz.attribution.saliency.unit_saliency(layer, inputs, units, raw=True)"
-        ) in (error_line(capsys))
+            "cnnviz.Gradient(layer).attribute(inputs) gives the gradient"
+        ) in error_line(capsys)
 
 
 @pytest.mark.parametrize(
@@ -1145,7 +1145,7 @@ def test_what_a_file_sets_for_itself_ends_with_it(tmp_path):
 
 
 def test_faults_of_the_package_are_not_blamed_on_the_file(own, monkeypatch):
-    monkeypatch.setattr(saliency, "feature_saliency", lambda *_, **__: {}["fault"])
+    monkeypatch.setattr(Gradient, "attribute", lambda *_, **__: {}["fault"])
     with pytest.raises(KeyError):
         own()
 
@@ -1216,7 +1216,7 @@ def test_a_die_network(tmp_path):
     found = files.load_arrays(tmp_path / "raw.npz")
     layer = layers.find_layer(command.read_network("c9", "shipped"), "pool2")
     np.testing.assert_array_equal(
-        found["maps"], saliency.feature_saliency(layer, found["image"], [0, 1])[:, 0]
+        found["maps"], attributions.gradient(layer, found["image"], [0, 1])[:, 0]
     )
 
 

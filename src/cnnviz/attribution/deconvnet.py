@@ -37,7 +37,7 @@ import numpy as np
 from tqdm import tqdm
 
 from cnnviz.attribution import layer_kinds
-from cnnviz.attribution.saliency import channel_maximum
+from cnnviz.attribution.choices import check_choice
 from cnnviz.networks import expressions
 from cnnviz.networks.inputs import (
     as_arrays,
@@ -47,16 +47,15 @@ from cnnviz.networks.inputs import (
     check_maps,
     check_whole,
     input_variables,
+    label,
     precision,
-    reduced_axis,
 )
 from cnnviz.runtime import compiled
 from cnnviz.runtime.backend import T, function, lasagne
 from cnnviz.runtime.errors import UserError
 
-__all__ = ["METHODS", "POSITIONS", "downward_pass", "reconstruction"]
+__all__ = ["POSITIONS", "Deconvnet", "GuidedBackprop"]
 
-METHODS = ("deconvnet", "guided")
 POSITIONS = ("all", "max")
 # Numbers in the largest maps of one pass, over its reconstructions.
 _PASS_NUMBERS = 2**24
@@ -68,18 +67,6 @@ class _Stage(NamedTuple):
     inputs: list  #: variables that it reads
     linear: Any  #: its output before the non-linearity
     output: Any
-
-
-def _check_choice(what, choice, choices):
-    if choice not in choices:
-        raise UserError(f"unknown {what} '{choice}'; choose one of " + ", ".join(choices))
-
-
-def _check(layer, method, position, wrt):
-    _check_choice("method", method, METHODS)
-    _check_choice("position", position, POSITIONS)
-    check_maps(layer)
-    check_input(layer, wrt)
 
 
 def _nonlinearity(layer):
@@ -162,28 +149,14 @@ def _chosen(maps, features, position):
     return T.cast(ours, maps.dtype) * T.ones_like(maps)
 
 
-def downward_pass(layer, method="deconvnet", position="all", wrt=0):
-    """Compile the projection of features down to an input.
+def _downward_pass(layer: Any, method: str, position: str, wrt: int) -> Any:
+    """Function that projects features down to an input.
 
-    Parameters
-    ----------
-    layer, method, position, wrt
-        As for :func:`reconstruction`.
-
-    Returns
-    -------
-    function
-        From one array per input, and for each reconstruction the number of its
-        image and that of its feature (two int32 arrays of one length), to the
-        reconstructions, ``(reconstructions, channels, rows, columns)``.  Images
-        pass forward once, whatever the number of their features.
-
-    Raises
-    ------
-    ValueError
-        As :func:`reconstruction`.
+    From one array per input, and for each reconstruction the number of its image and that of its
+    feature (two int32 arrays of one length), to the reconstructions,
+    ``(reconstructions, channels, rows, columns)``.  Images pass forward once, whatever the number
+    of their features.
     """
-    _check(layer, method, position, wrt)
     below, variables = input_variables(layer)
     rows, features = T.ivectors("rows", "features")
     stages = _forward(lasagne.layers.get_all_layers(layer), dict(zip(below, variables)))
@@ -206,87 +179,117 @@ def _default_batch(layer, arrays):
     return max(1, _PASS_NUMBERS // max(int(np.prod(shape[1:])) for shape in shapes))
 
 
-def reconstruction(
-    layer,
-    images,
-    features=None,
-    method="deconvnet",
-    position="all",
-    batch_size=None,
-    wrt=0,
-    raw=False,
-    progress=False,
-    channel_axis=None,
-):
-    """Project features down to the image (thesis section 3.1.2).
+class _Projection:
+    """What the deconvolutional network and guided back-propagation share."""
 
-    All other feature maps of the layer are set to zero.  A deconvolutional
-    network starts from the feature's activations, guided back-propagation from
-    a gradient of one, so that without rectifiers it is the gradient of
-    :func:`cnnviz.attribution.saliency.feature_saliency`.
+    method = ""
+
+    def __init__(self, layer: Any, *, position: str = "all", wrt: int = 0) -> None:
+        check_choice("position", position, POSITIONS)
+        if len(layer.output_shape) == 2:
+            raise UserError(
+                f"layer '{label(layer)}' has units; {type(self).__name__} starts from feature "
+                "maps (batch, feature, row, column), and Gradient and Occlusion from units as well"
+            )
+        check_maps(layer)
+        check_input(layer, wrt)
+        self.layer, self.position, self.wrt = layer, position, wrt
+        self._downward()
+
+    def _downward(self) -> Any:
+        return compiled.of_layer(
+            self.layer,
+            ("downward", self.method, self.position, self.wrt),
+            lambda: _downward_pass(self.layer, self.method, self.position, self.wrt),
+        )
+
+    def attribute(
+        self,
+        images: Any,
+        features: Any = None,
+        *,
+        batch_size: int | None = None,
+        progress: bool = False,
+    ) -> np.ndarray:
+        """Project features of images down to the images.
+
+        Parameters
+        ----------
+        images : array, ``(n, channels, rows, columns)``
+            Or one array for each input, in Lasagne's order.
+        features : int or sequence of int, optional
+            All features when None.
+        batch_size : int, optional
+            Reconstructions (an image and a feature each) of a pass; does not change the result.
+            By default, as many as keep every layer's maps within 64 MiB in float32.
+        progress : bool
+            Show a progress bar.
+
+        Returns
+        -------
+        array, ``(n, features, channels, rows, columns)``
+            More generally ``(n, features, ...)``, with the shape of input ``wrt``, in the
+            network's precision.
+
+        Raises
+        ------
+        UserError
+            For a feature that the layer lacks, or images of the wrong shape or not finite.
+        """
+        features = np.array(check_features(self.layer, features), np.int32)
+        arrays = as_arrays(self.layer, images)
+        if batch_size is None:
+            batch_size = _default_batch(self.layer, arrays)
+        check_whole("batch_size", batch_size)
+        downward, source = self._downward(), arrays[self.wrt]
+        out = np.empty((len(source), len(features), *source.shape[1:]), precision(self.layer))
+        # All features of few images, rather than few of many: fewer forward passes.
+        together = max(1, batch_size // max(1, len(features)))
+        passes = list(product(batches(arrays, together), batches([features], batch_size)))
+        for part, some in tqdm(passes, unit=" passes", disable=not progress):
+            batch, chosen = [array[part] for array in arrays], features[some]
+            rows = np.arange(len(batch[0]), dtype=np.int32)
+            values = downward(*batch, np.tile(rows, len(chosen)), np.repeat(chosen, len(rows)))
+            values = values.reshape(len(chosen), len(rows), *values.shape[1:])
+            out[part, some] = np.swapaxes(values, 0, 1)
+        return out
+
+
+class Deconvnet(_Projection):
+    """Deconvolutional network (Zeiler and Fergus 2013): features projected down to the image.
+
+    All other feature maps of the layer are set to zero; the projection starts from the feature's
+    activations.
 
     Parameters
     ----------
     layer : lasagne.layers.Layer
-        Any layer with feature maps ``(batch, feature, row, column)``, above
-        layers that are linear but for their non-linearity (convolution, average
-        pooling, sum, normalization by fixed statistics, ...) and max pooling only.
-    images : float32 array, ``(n, channels, rows, columns)``
-        Or one array per input layer, in Lasagne's order.
-    features : int or sequence of int, optional
-        All features when None.
-    method : {"deconvnet", "guided"}
+        Any layer with feature maps ``(batch, feature, row, column)``, above layers that are
+        linear but for their non-linearity (convolution, average pooling, sum, normalization by
+        fixed statistics, ...) and max pooling only.
     position : {"all", "max"}
-        Project the whole feature map, or its maximal neuron alone: the first
-        one, row by row, where several share the maximum, as pooling windows
-        that overlap often do.
-    batch_size : int, optional
-        Reconstructions (an image and a feature each) a pass; does not change
-        the result.  By default, as many as keep every layer's maps within
-        64 MiB in float32.
+        Project the whole feature map, or its maximal neuron alone: the first one, row by row,
+        where several share the maximum, as pooling windows that overlap often do.
     wrt : int
         Which input is reconstructed.
-    raw : bool
-        Give all channels, instead of the maximum over them.
-    progress : bool
-        Show a progress bar.
-    channel_axis : int, optional
-        As for :func:`cnnviz.attribution.saliency.feature_saliency`.
-
-    Returns
-    -------
-    float32 array, ``(features, n, rows, columns)``
-        With ``raw``, ``(features, n, channels, rows, columns)``.  Of float64
-        for a network in float64.
 
     Raises
     ------
-    ValueError
-        For an unknown method or position, a feature that the layer lacks, a
-        layer without feature maps or above one that has no downward pass, or
-        images of the wrong shape or not finite.
+    UserError
+        For an unknown position, a layer without feature maps or above one that has no downward
+        pass, or an input that the network lacks.
     """
-    _check(layer, method, position, wrt)
-    axis = reduced_axis(layer, wrt, raw, channel_axis)
-    features = np.array(check_features(layer, features), np.int32)
-    arrays = as_arrays(layer, images)
-    if batch_size is None:
-        batch_size = _default_batch(layer, arrays)
-    check_whole("batch_size", batch_size)
-    downward = compiled.of_layer(
-        layer,
-        ("downward", method, position, wrt),
-        lambda: downward_pass(layer, method, position, wrt),
-    )
-    shape = arrays[wrt].shape if axis is None else np.delete(arrays[wrt].shape, axis)
-    out = np.empty((len(features), *shape), precision(layer))
-    # All features of few images, rather than few of many: fewer forward passes.
-    together = max(1, batch_size // max(1, len(features)))
-    passes = list(product(batches(arrays, together), batches([features], batch_size)))
-    for part, some in tqdm(passes, unit=" passes", disable=not progress):
-        batch, chosen = [array[part] for array in arrays], features[some]
-        rows = np.arange(len(batch[0]), dtype=np.int32)
-        values = downward(*batch, np.tile(rows, len(chosen)), np.repeat(chosen, len(rows)))
-        values = values.reshape(len(chosen), len(rows), *values.shape[1:])
-        out[some, part] = channel_maximum(values, None if axis is None else axis + 1)
-    return out
+
+    method = "deconvnet"
+
+
+class GuidedBackprop(_Projection):
+    """Guided back-propagation (Springenberg et al. 2015): the gradient, rectified on the way.
+
+    All other feature maps of the layer are set to zero; the projection starts from a gradient of
+    one, so that without rectifiers it is :class:`cnnviz.attribution.gradient.Gradient`.
+
+    Parameters as for :class:`Deconvnet`.
+    """
+
+    method = "guided"

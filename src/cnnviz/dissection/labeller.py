@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from cnnviz.attribution import overlay, saliency
+from cnnviz.attribution import overlay
+from cnnviz.attribution.gradient import LayersGradient
 from cnnviz.attribution.receptive_field import receptive_field
 from cnnviz.dissection import network_dissection
 from cnnviz.dissection.images import Images
@@ -128,7 +129,7 @@ class Labeller:
         self._maps = function(
             images, lasagne.layers.get_output(self.layers, images[0], deterministic=True)
         )
-        self._sweep = (saliency.feature_sweep if windows else _whole_passes)(self.layers)
+        self._gradients = LayersGradient(self.layers, evaluation="windows" if windows else "whole")
 
     def maps(
         self, images: Images, index: Any = None, progress: bool = False
@@ -250,7 +251,9 @@ class Labeller:
             features = [
                 np.flatnonzero(((each.index == k) & each.varies).any(axis=1)) for each in top
             ]
-            for layer, j, gradient, *place in self._sweep(images.pixels(np.array([k])), features):
+            for layer, j, gradient, *place in self._gradients.parts(
+                images.pixels(np.array([k])), features
+            ):
                 yield SaliencyMap(layer, int(features[layer][j]), int(k), gradient, tuple(place))
 
     def localize(
@@ -315,18 +318,6 @@ def _top(
     maps: np.ndarray, index: np.ndarray, images: Images, before: TopImages | None
 ) -> TopImages:
     return top_images(maps, index, images.keys[index], before=before)
-
-
-def _whole_passes(layers: Sequence[Any]) -> Callable[..., Iterator[tuple[Any, ...]]]:
-    """As :func:`cnnviz.attribution.saliency.feature_sweep`, by whole passes."""
-    gradients = [saliency.feature_gradient(layer) for layer in layers]
-
-    def sweep(image: np.ndarray, features: list[np.ndarray]) -> Iterator[tuple[Any, ...]]:
-        for layer, (gradient, chosen) in enumerate(zip(gradients, features)):
-            for k, feature in enumerate(chosen):
-                yield layer, k, gradient(image, feature)[0], slice(None), slice(None)
-
-    return sweep
 
 
 class _Gathered:

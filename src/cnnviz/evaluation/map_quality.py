@@ -21,9 +21,15 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
-from cnnviz.attribution import deconvnet, occlusion, overlay, saliency
+from cnnviz.attribution import activations, overlay
+from cnnviz.attribution.activations import feature_maps
+from cnnviz.attribution.deconvnet import Deconvnet, GuidedBackprop
+from cnnviz.attribution.gradient import Gradient, LayersGradient
+from cnnviz.attribution.interpolation import interpolated
+from cnnviz.attribution.occluder import Occluder, centres
+from cnnviz.attribution.occlusion import Occlusion
 from cnnviz.attribution.receptive_field import receptive_field
-from cnnviz.attribution.windowed import Stack
+from cnnviz.attribution.reductions import reduce_channels
 from cnnviz.dissection import labels
 from cnnviz.evaluation import concept_lift, metrics
 from cnnviz.networks.layers import NeuronLayer
@@ -34,8 +40,7 @@ __all__ = [
     "CENTRE",
     "RANDOM",
     "COLUMNS",
-    "Prepared",
-    "method_maps",
+    "LayerMethods",
     "signed",
     "magnitude",
     "all_methods",
@@ -74,71 +79,78 @@ _WIDTH = 4  # standard deviations of the Gaussian at the centre, across what is 
 # --- Maps -------------------------------------------------------------------------
 
 
-class Prepared:
-    """What is compiled once of a layer, for gradients and occlusion.
+class LayerMethods:
+    """Every method for one layer, compiled once.
 
     Parameters
     ----------
     layer : lasagne.layers.Layer
+    evaluation : {"windows", "auto", "whole"}
+        Of gradients and occlusion.
 
     Raises
     ------
     cnnviz.attribution.windowed.NotLocal
-        For a layer that cannot be evaluated on windows.
+        For a layer that cannot be evaluated on windows, unless others may take over.
     """
 
-    def __init__(self, layer):
-        stack = Stack(layer)
-        self.layer = layer
-        self.gradients = saliency.prepared(stack)
-        self.occluded = occlusion.prepared(stack)
+    def __init__(self, layer, evaluation="windows"):
+        self.layer, self._evaluation = layer, evaluation
+        self._gradients = [
+            Gradient(layer, target, evaluation=evaluation) for target in ("max", "sum")
+        ]
+        self._projections = [
+            Deconvnet(layer, position="max"),
+            GuidedBackprop(layer, position="max"),
+        ]
 
-
-def method_maps(layer, images, features, size, stride=1, prepared=None):
-    """Maps of features by every method, one method after the other.
-
-    Parameters
-    ----------
-    layer : lasagne.layers.Layer
-    images : array, ``(n, channels, rows, columns)``
-    features : sequence of int
-    size, stride : int
-        Of occlusion, interpolated between its positions.
-    prepared : Prepared, optional
-        Of the layer.
-
-    Yields
-    ------
-    array, ``(features, n, channels, rows, columns)``
-        In the order of :data:`METHODS`; occlusion has one channel.  All but the
-        gradient of the sum are of the maximal neuron.
-    """
-    for aggregate in ("max", "sum"):
-        yield saliency.feature_saliency(
-            layer,
-            images,
-            features,
-            aggregate,
-            raw=True,
-            method=prepared.gradients[aggregate] if prepared else "auto",
+    def occlusion(self, occluder):
+        """Occlusion of the maximal neuron."""
+        return Occlusion(
+            self.layer,
+            occluder.window,
+            occluder.stride,
+            occluder.baseline,
+            evaluation=self._evaluation,
         )
-    yield occlusion.interpolated(
-        occlusion.neuron_occlusion(
-            layer, images, features, size, stride, method=prepared.occluded if prepared else "auto"
-        )
-    )[:, :, np.newaxis]
-    for method in deconvnet.METHODS:
-        yield deconvnet.reconstruction(layer, images, features, method, "max", raw=True)
+
+    def maps(self, images, features, occluder):
+        """Maps of features by every method, one method after the other.
+
+        Parameters
+        ----------
+        images : array, ``(n, channels, rows, columns)``
+        features : sequence of int
+        occluder : Occluder
+            Occlusion is interpolated between its positions.
+
+        Yields
+        ------
+        array, ``(features, n, channels, rows, columns)``
+            In the order of :data:`METHODS`; occlusion has one channel.  All but the
+            gradient of the sum are of the maximal neuron.
+        """
+        for gradient in self._gradients:
+            yield _features_first(gradient.attribute(images, features))
+        lost = self.occlusion(occluder).attribute(images, features)
+        yield interpolated(_features_first(lost))
+        for projection in self._projections:
+            yield _features_first(projection.attribute(images, features))
+
+
+def _features_first(maps):
+    """Maps ``(features, n, ...)``, laid out in this order: sums over them keep their bits."""
+    return np.ascontiguousarray(np.swapaxes(maps, 0, 1))
 
 
 def signed(raw):
     """The thesis's maps ``(..., rows, columns)``: the largest value of the channels."""
-    return saliency.channel_maximum(raw)
+    return reduce_channels(raw)
 
 
 def magnitude(raw):
     """The largest magnitude of the channels (Simonyan et al. 2014, section 3.1)."""
-    return np.abs(raw).max(axis=-3)
+    return reduce_channels(raw, "abs_max")
 
 
 def all_methods(layer, images, features, size, stride=1, reduce=signed):
@@ -146,8 +158,10 @@ def all_methods(layer, images, features, size, stride=1, reduce=signed):
 
     Parameters
     ----------
-    layer, images, features, size, stride
-        As for :func:`method_maps`.
+    layer, images, features
+        As for :class:`LayerMethods`.
+    size, stride : int
+        Of the occluder.
     reduce : function
         :func:`signed` or :func:`magnitude`.
 
@@ -155,7 +169,8 @@ def all_methods(layer, images, features, size, stride=1, reduce=signed):
     -------
     array, ``(5, features, n, rows, columns)``
     """
-    return np.stack([reduce(raw) for raw in method_maps(layer, images, features, size, stride)])
+    maps = LayerMethods(layer, "auto").maps(images, features, Occluder(size, stride))
+    return np.stack([reduce(raw) for raw in maps])
 
 
 # --- Neurons ----------------------------------------------------------------------
@@ -185,12 +200,12 @@ def maximal_neurons(layer, images, features):
     field, shape = receptive_field(layer), images.shape[2:]
     return [
         [_strongest(maps[feature], feature, field, shape) for feature in features]
-        for maps in saliency.feature_maps(layer, images, batch_size=4)
+        for maps in feature_maps(layer, images, batch_size=4)
     ]
 
 
 def _strongest(values, feature, field, shape):
-    row, column = map(int, np.unravel_index(values.argmax(), values.shape))
+    row, column = map(int, activations.maximal_neurons(values))
     return Neuron(int(feature), (row, column), field.box(row, column, shape))
 
 
@@ -259,9 +274,9 @@ def scores(layers, images, masks, fields, progress=None):
     gradients = [np.zeros(len(each)) for each in total]
     features = [range(len(each)) for each in total]
     neurons = [maximal_neurons(*each) for each in zip(layers, [images] * len(layers), features)]
-    sweep, shape = saliency.feature_sweep(layers, "max"), images.shape[2:]
+    gradients_of, shape = LayersGradient(layers), images.shape[2:]
     for k in range(len(images)):
-        for layer, feature, gradient, *place in sweep(images[k : k + 1], features):
+        for layer, feature, gradient, *place in gradients_of.parts(images[k : k + 1], features):
             values = np.zeros(shape, gradient.dtype)
             values[tuple(place)] = magnitude(gradient)
             gradients[layer][feature] += values.sum(dtype=float)
@@ -403,7 +418,7 @@ def curves(occluded, image, neuron, maps, sigma, steps, seed=0):
     Parameters
     ----------
     occluded : object
-        Of the neuron's layer, from :func:`cnnviz.attribution.occlusion.prepared`.
+        Of the neuron's layer, from :meth:`cnnviz.attribution.occlusion.Occlusion.windows`.
     image : array, ``(1, channels, rows, columns)``
     neuron : Neuron
         Whose activation is followed.
@@ -449,19 +464,18 @@ class Target(NamedTuple):
 class Settings(NamedTuple):
     """How maps are made and measured."""
 
-    size: int  #: of the occluder
-    stride: int
+    occluder: Occluder
     steps: int  #: of the curves
     blur: float  #: standard deviation in pixels, of what pixels become
 
 
-def evaluate(prepared, images, names, targets, fields, settings, curved=None):
+def evaluate(methods, images, names, targets, fields, settings, curved=None):
     """Measure the maps of features by every method.
 
     Parameters
     ----------
-    prepared : Prepared
-        Layer of the features.
+    methods : LayerMethods
+        Of the layer of the features.
     images : array, ``(n, channels, rows, columns)``
     names : sequence of str
         Of the images.
@@ -480,8 +494,9 @@ def evaluate(prepared, images, names, targets, fields, settings, curved=None):
     features = sorted({target.feature for target in targets})
     if not features:
         return []
-    layer, sign, size = prepared.layer, [], []
-    for raw in method_maps(layer, images, features, settings.size, settings.stride, prepared):
+    layer, sign, size = methods.layer, [], []
+    occluded = methods.occlusion(settings.occluder).windows(images.shape[2:])
+    for raw in methods.maps(images, features, settings.occluder):
         sign.append(overlay.smooth(signed(raw), SIGMA))
         size.append(overlay.smooth(magnitude(raw), SIGMA))
     neurons = maximal_neurons(layer, images, features)
@@ -497,9 +512,9 @@ def evaluate(prepared, images, names, targets, fields, settings, curved=None):
         )
         if not case.sees_target():
             continue
-        found = list(case.rows(settings.stride))
+        found = list(case.rows(settings.occluder.stride))
         if curved is None or curved[k]:
-            found += _curve_rows(prepared.occluded, images[k : k + 1], case, settings)
+            found += _curve_rows(occluded, images[k : k + 1], case, settings)
         rows += [
             {
                 "layer": layer.name,
@@ -626,24 +641,23 @@ class FixedNeuron:
 
     Parameters
     ----------
-    prepared : Prepared
-        The neuron's layer.
-    size, stride : int
-        Of occlusion.
+    methods : LayerMethods
+        Of the neuron's layer.
+    occluder : Occluder
+    shape : (rows, columns)
+        Of the images.
     """
 
-    def __init__(self, prepared, size, stride):
-        layer = prepared.layer
+    def __init__(self, methods, occluder, shape):
+        layer = methods.layer
         self._neuron = NeuronLayer(layer)
         self._gradients = [
-            saliency.feature_gradient(self._neuron),
-            saliency.feature_gradient(layer, "sum"),
+            Gradient(self._neuron, evaluation="whole"),
+            Gradient(layer, "sum", evaluation="whole"),
         ]
-        self._downward = [
-            deconvnet.downward_pass(self._neuron, method) for method in deconvnet.METHODS
-        ]
-        self._occluded = prepared.occluded
-        self._size, self._stride = size, stride
+        self._projections = [Deconvnet(self._neuron), GuidedBackprop(self._neuron)]
+        self._occluder = occluder
+        self._occluded = methods.occlusion(occluder).windows(shape)
 
     def __call__(self, image, neuron):
         """Maps of every method, one after the other.
@@ -656,32 +670,27 @@ class FixedNeuron:
         Returns
         -------
         list of arrays, ``(channels, rows, columns)``
-            As of :func:`method_maps`.
+            As of :meth:`LayerMethods.maps`.
         """
         self._neuron.choose(*neuron.place)
-        first = [compute(image, neuron.feature) for compute in self._gradients]
-        last = [
-            compute(image, np.zeros(1, np.int32), np.array([neuron.feature], np.int32))
-            for compute in self._downward
-        ]
-        return [
-            *(raw[0] for raw in first),
-            self._occlusion(image, neuron)[np.newaxis],
-            *(raw[0] for raw in last),
-        ]
+        first, last = (
+            [method.attribute(image, [neuron.feature])[0, 0] for method in methods]
+            for methods in (self._gradients, self._projections)
+        )
+        return [*first, self._occlusion(image, neuron)[np.newaxis], *last]
 
     def _occlusion(self, image, neuron):
-        shape, size = image.shape[2:], (self._size, self._size)
+        shape, size = image.shape[2:], self._occluder.size
         before = self._occluded.keep([image], 0)[(0, neuron.feature, *neuron.place)]
-        places = occlusion.centres(shape, self._stride, neuron.box)
+        places = centres(shape, self._occluder.stride, neuron.box)
         lost = np.full(shape, np.nan, image.dtype)
         count = self._occluded.batch_size(size, True)
         for few in np.split(places, range(count, len(places), count)):
             after, _ = self._occluded(
-                few - self._size // 2, size, neurons=np.tile(neuron.place, (len(few), 1))
+                self._occluder.first(few), size, neurons=np.tile(neuron.place, (len(few), 1))
             )
             lost[tuple(few.T)] = before - after[:, neuron.feature, 0, 0]
-        return occlusion.interpolated(lost)
+        return interpolated(lost)
 
 
 def cascade(fixed, layer, image, neuron, region, seed=0):
@@ -720,13 +729,13 @@ def cascade(fixed, layer, image, neuron, region, seed=0):
     return found.names, found.agreement.reshape(len(found.names), 2, len(METHODS))
 
 
-def cascade_rows(prepared, images, names, targets, fields, settings):
+def cascade_rows(methods, images, names, targets, fields, settings):
     """Rows of randomized networks, of every target on its images.
 
     Parameters
     ----------
-    prepared : Prepared
-        Layer of the features.
+    methods : LayerMethods
+        Of the layer of the features.
     images, names, fields, settings
         As for :func:`evaluate`.
     targets : sequence of (Target, images)
@@ -736,13 +745,15 @@ def cascade_rows(prepared, images, names, targets, fields, settings):
     -------
     list of dict
     """
-    layer, rows = prepared.layer, []
-    fixed = FixedNeuron(prepared, settings.size, settings.stride)
+    layer, rows = methods.layer, []
+    fixed = FixedNeuron(methods, settings.occluder, images.shape[2:])
     pairs = [(target, k) for target, chosen in targets for k in chosen]
     for seed, (target, k) in enumerate(pairs):
         image = images[k : k + 1]
         neuron = maximal_neurons(layer, image, [target.feature])[0][0]
-        region = _visited(fields[k], settings.stride) & _within(fields[k].shape, neuron.box)
+        region = _visited(fields[k], settings.occluder.stride) & _within(
+            fields[k].shape, neuron.box
+        )
         steps, found = cascade(fixed, layer, image, neuron, region, seed)
         rows += [
             {

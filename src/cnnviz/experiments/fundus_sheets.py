@@ -13,9 +13,11 @@ from typing import Any, ClassVar
 import numpy as np
 from tqdm import tqdm
 
-from cnnviz.attribution import occlusion, saliency
+from cnnviz.attribution.gradient import TARGETS, Gradient
+from cnnviz.attribution.interpolation import interpolated
+from cnnviz.attribution.occlusion import Occlusion
 from cnnviz.attribution.receptive_field import receptive_field
-from cnnviz.attribution.windowed import Stack
+from cnnviz.attribution.reductions import reduce_channels
 from cnnviz.datasets import fundus, store
 from cnnviz.dissection.top_images import TopImages
 from cnnviz.experiments import defauw_network, photograph_sources
@@ -93,20 +95,17 @@ class _Methods:
     """The three methods for the features of one layer, compiled once."""
 
     def __init__(self, layer: Any, stride: int) -> None:
-        stack = Stack(layer)
-        self.layer, self.stride, self.field = layer, stride, receptive_field(layer)
-        self._sweeps, self._occluded = saliency.prepared(stack), occlusion.prepared(stack)
+        self.stride, self.field = stride, receptive_field(layer)
+        self._gradients = [Gradient(layer, target, evaluation="windows") for target in TARGETS]
+        self._occlusion = Occlusion(layer, OCCLUDER, stride, evaluation="windows")
 
     def maps(self, pixels: np.ndarray, feature: int) -> np.ndarray:
         """Saliency of a feature, ``(methods, n, rows, columns)``."""
         gradients = [
-            saliency.feature_saliency(self.layer, pixels, [feature], aggregate, method=sweep)[0]
-            for aggregate, sweep in self._sweeps.items()
+            reduce_channels(each.attribute(pixels, feature)[:, 0]) for each in self._gradients
         ]
-        drops = occlusion.neuron_occlusion(
-            self.layer, pixels, [feature], OCCLUDER, self.stride, method=self._occluded
-        )
-        return np.stack([*gradients, occlusion.interpolated(drops)[0]])
+        drops = self._occlusion.attribute(pixels, feature)[:, 0, 0]
+        return np.stack([*gradients, interpolated(drops)])
 
 
 def _sheet(

@@ -188,7 +188,7 @@ def check_maps(layer):
             f"layer '{label(layer)}' gives {len(shape)}-dimensional "
             "output; feature maps are (batch, feature, row, column)"
             + (
-                "; its units have methods of their own (unit_saliency, output_occlusion)"
+                "; its units have gradients and occlusion (Gradient, Occlusion)"
                 if len(shape) == 2
                 else ""
             )
@@ -307,8 +307,8 @@ def channel_axis(layer, wrt=0, given=None):
         return 1
     raise UserError(
         f"input '{label(source)}' of shape {source.shape}: the network does not "
-        "tell which axis its channels are on; give channel_axis, or ask for the "
-        "raw gradient"
+        "tell which axis its channels are on; give channel_axis, or reduce "
+        "no channels"
     )
 
 
@@ -338,7 +338,7 @@ def reduced_axis(layer, wrt=0, raw=False, given=None):
     if len(source.shape) < 3 and given is None:
         raise UserError(
             f"input '{label(source)}' has no channels to take the maximum of, as "
-            f"its shape is {source.shape}; ask for the raw gradient"
+            f"its shape is {source.shape}; use the maps as they are"
         )
     return channel_axis(layer, wrt, given)
 

@@ -48,7 +48,7 @@ def windows_pay(layer, shape, key, aggregate, images, features):
     if compiled.is_kept(layer, key):
         return True
     try:
-        stack = Stack(layer, shape, checked=False)
+        stack = Stack(layer, shape)
     except NotLocal:
         return True
     whole, maps = work(stack, stack.shapes), images * features

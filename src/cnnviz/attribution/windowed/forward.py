@@ -3,6 +3,7 @@
 import numpy as np
 
 from cnnviz.attribution.windowed import ops, trust, windows
+from cnnviz.attribution.windowed.registration import register
 from cnnviz.attribution.windowed.stack import channels_first, channels_last, preparing
 from cnnviz.runtime.backend import T, function, theano
 
@@ -75,7 +76,7 @@ class Occluded:
     """
 
     def __init__(self, stack):
-        ops.register()
+        register()
         self.stack = stack
         self._empty = np.zeros((0, 0, 0, 0), stack.dtype)
         with preparing(stack.layer):

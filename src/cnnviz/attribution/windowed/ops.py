@@ -13,7 +13,7 @@ import numba
 import numpy as np
 
 from cnnviz.runtime import threads
-from cnnviz.runtime.backend import T, selected, theano
+from cnnviz.runtime.backend import T, theano
 
 __all__ = [
     "Cut",
@@ -27,7 +27,6 @@ __all__ = [
     "pool_back",
     "switch_type",
     "switches",
-    "register",
 ]
 
 _OPTIONS = {
@@ -267,12 +266,6 @@ def switches(below, pooled, block, first=False):
         np.array([block.size, block.stride, block.pad], np.int64),
         first,
     )
-
-
-def register():
-    """Tell the torch engine, where it is in use, how to run these Ops."""
-    if selected()[0] == "torch":
-        from cnnviz.attribution.windowed import ops_torch  # noqa: F401
 
 
 class _Windowed(theano.Op):

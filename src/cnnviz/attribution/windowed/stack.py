@@ -229,9 +229,6 @@ class Stack:
         Above a single input, through local layers only.
     shape : (rows, columns), optional
         Of the images, where the input layer leaves them open.
-    checked : bool
-        Compare what is computed on windows with whole passes
-        (:mod:`cnnviz.attribution.windowed.trust`), once for a layer.
 
     Attributes
     ----------
@@ -246,17 +243,12 @@ class Stack:
     Raises
     ------
     NotLocal
-        When a layer on the way is not local, or its expression gives on
-        windows something else than on whole maps.
+        When a layer on the way is not local.
     """
 
-    def __init__(self, layer, shape=None, checked=True):
+    def __init__(self, layer, shape=None):
         with preparing(layer):
             self._build(layer, shape)
-        if checked:
-            from cnnviz.attribution.windowed import trust  # which needs the classes of this module
-
-            trust.check_values(self)
 
     def _build(self, layer, shape):
         path = _layers.get_all_layers(layer)

@@ -14,13 +14,13 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from cnnviz.attribution import probing
-from cnnviz.attribution.windowed import ops
+from cnnviz.attribution.windowed.registration import register
 from cnnviz.attribution.windowed.stack import NotLocal, Stack, preparing
 from cnnviz.networks.inputs import label
 from cnnviz.runtime import compiled
 from cnnviz.runtime.backend import T, function, lasagne
 
-__all__ = ["check_values", "check_gradients", "check_occluders"]
+__all__ = ["check_gradients", "check_occluders", "check_values", "trusted_stack"]
 
 #: Factors of the noise; powers of two, by which rounding stays the same.
 SCALES = (1.0, -(2.0**-12), 2.0**12)
@@ -59,6 +59,30 @@ class _Verdict(NamedTuple):
     nonlinear: tuple = ()  #: of its gradients
 
 
+def trusted_stack(layer, shape=None):
+    """Blocks of a layer that were compared with whole passes, once for the layer.
+
+    Parameters
+    ----------
+    layer : lasagne.layers.Layer
+    shape : (rows, columns), optional
+        Of the images, where the input layer leaves them open.
+
+    Returns
+    -------
+    Stack
+
+    Raises
+    ------
+    NotLocal
+        When a layer on the way is not local, or its expression gives on windows something else
+        than on whole maps.
+    """
+    stack = Stack(layer, shape)
+    check_values(stack)
+    return stack
+
+
 # --- Values --------------------------------------------------------------------
 
 
@@ -84,7 +108,7 @@ def check_values(stack):
 
 
 def _judge_values(stack):
-    ops.register()
+    register()
     with preparing(stack.layer):
         reason = _elsewhere(stack) or _by_batch(stack)
     return _Verdict(reason, () if reason else tuple(filter(None, _Small(stack).reasons())))
@@ -142,7 +166,9 @@ def _elsewhere(stack):
         results = iter(compute(*given))
         for block in stack.blocks:
             whole = next(results)
-            if any([probing.differs(next(results), whole[part]) for part, _ in _parts(block)]):
+            # A list, so that every result is taken.
+            differ = [probing.differs(next(results), whole[part]) for part, _ in _parts(block)]
+            if any(differ):
                 return (
                     f"layer '{label(block.last)}' computes on windows something else "
                     "than on whole maps"
@@ -277,7 +303,7 @@ def _reason_of_gradients(gradients):
         return None
     # The first block that makes the difference; the last if only all together do.
     for block in stack.blocks[:-1]:
-        shorter = Stack(block.last, stack.shapes[0], checked=False)
+        shorter = Stack(block.last, stack.shapes[0])
         if _gradients_differ(type(gradients)(shorter, checked=False)):
             break
     else:

@@ -77,21 +77,18 @@ def measure(layer, feature, images):
     boxes : int array, ``(n, 4)``
     activations : array, ``(n,)``
     """
-    from cnnviz.attribution import saliency
+    from cnnviz.attribution.activations import feature_maps, maximal_neurons
+    from cnnviz.attribution.gradient import TARGETS, Gradient
     from cnnviz.attribution.receptive_field import receptive_field
+    from cnnviz.attribution.reductions import reduce_channels
 
-    areas = {
-        aggregate: stability.important_areas(
-            overlay.smooth(
-                saliency.feature_saliency(layer, images, feature, aggregate, method="whole")[0]
-            )
-        )
-        for aggregate in saliency.AGGREGATES
-    }
-    maps = saliency.feature_maps(layer, images)[:, feature]
+    areas = {}
+    for target in TARGETS:
+        gradients = Gradient(layer, target, evaluation="whole").attribute(images, feature)[:, 0]
+        areas[target] = stability.important_areas(overlay.smooth(reduce_channels(gradients)))
+    maps = feature_maps(layer, images)[:, feature]
     field = receptive_field(layer)
-    neurons = maps.reshape(len(maps), -1).argmax(axis=1)
-    boxes = np.array([field.box(*divmod(int(neuron), maps.shape[2])) for neuron in neurons])
+    boxes = np.array([field.box(*neuron) for neuron in maximal_neurons(maps).tolist()])
     return areas, boxes, maps.max(axis=(1, 2))
 
 

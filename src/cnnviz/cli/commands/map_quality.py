@@ -143,15 +143,18 @@ def _lift_rows(layer, lift, concepts):
 
 def _score_rows(network, data, views, masks):
     """Saliency of the true class's score, against the pips of the face it counts."""
-    from cnnviz.attribution import occlusion, overlay, saliency
+    from cnnviz.attribution import overlay
+    from cnnviz.attribution.gradient import Gradient
+    from cnnviz.attribution.occlusion import Occlusion
+    from cnnviz.attribution.reductions import reduce_channels
     from cnnviz.evaluation import map_quality
     from cnnviz.networks import inputs
 
     output, images = inputs.linear(network), data.images[views]
-    index = (data.labels[views], np.arange(len(views)))
+    index = (np.arange(len(views)), data.labels[views])
     found = [
-        saliency.unit_saliency(output, images)[index],
-        occlusion.output_occlusion(output, images, size=OCCLUDER["die360"])[index],
+        reduce_channels(Gradient(output).attribute(images))[index],
+        Occlusion(output, OCCLUDER["die360"]).attribute(images)[(*index, 0)],
     ]
     maps = overlay.smooth(np.abs(found), map_quality.SIGMA)
     return [
@@ -164,7 +167,9 @@ def _score_rows(network, data, views, masks):
 
 
 def _die360(args):
-    from cnnviz.attribution import overlay, saliency
+    from cnnviz.attribution import overlay
+    from cnnviz.attribution.gradient import Gradient
+    from cnnviz.attribution.occluder import Occluder
     from cnnviz.datasets import die360
     from cnnviz.evaluation import concept_lift, map_quality
     from cnnviz.networks import die, layers, weights
@@ -178,26 +183,22 @@ def _die360(args):
     pips = _grown(region > die360.PIP, NEAR["die360"])
     images, names = data.images[test], [f"view {k}" for k in test]
     fields = np.ones(pips.shape, bool)
-    settings = map_quality.Settings(OCCLUDER["die360"], 1, STEPS, OCCLUDER["die360"])
+    settings = map_quality.Settings(Occluder(OCCLUDER["die360"]), STEPS, OCCLUDER["die360"])
     rows, last = [], None
     for layer in tqdm(layers.pooling_layers(network), unit=" layers"):
-        prepared = map_quality.Prepared(layer)
-        maps = overlay.smooth(
-            map_quality.magnitude(
-                saliency.feature_saliency(
-                    layer, data.images[selection], raw=True, method=prepared.gradients["max"]
-                )
-            ),
-            map_quality.SIGMA,
-        )
+        methods = map_quality.LayerMethods(layer)
+        gradients = Gradient(layer, evaluation="windows").attribute(data.images[selection])
+        # Features first, and laid out so: sums over maps keep their bits.
+        by_feature = np.ascontiguousarray(np.swapaxes(map_quality.magnitude(gradients), 0, 1))
+        maps = overlay.smooth(by_feature, map_quality.SIGMA)
         lift = map_quality.lifts(maps, concepts)
         rows += _lift_rows(layer, lift, concept_lift.CONCEPTS)
         targets = [
             map_quality.Target("pip", k, pips)
             for k in map_quality.is_about(lift, concept_lift.CONCEPTS.index("pip"))
         ]
-        rows += map_quality.evaluate(prepared, images, names, targets, fields, settings)
-        last = (prepared, targets) if targets else last
+        rows += map_quality.evaluate(methods, images, names, targets, fields, settings)
+        last = (methods, targets) if targets else last
     if last:
         chosen = np.unique(np.linspace(0, len(test) - 1, CASCADE_VIEWS).astype(int))
         rows += map_quality.cascade_rows(
@@ -311,36 +312,38 @@ def _targets(features, masks):
     ]
 
 
-def _layer_rows(prepared, features, photographs, count):
+def _layer_rows(methods, features, photographs, count):
     """Measurements of a layer's chosen features."""
+    from cnnviz.attribution.occluder import Occluder
     from cnnviz.evaluation import map_quality
 
-    plan, size = PLANS[prepared.layer.name], OCCLUDER["fundus"]
+    plan, size = PLANS[methods.layer.name], OCCLUDER["fundus"]
     few = photographs.chosen(photographs.place() < math.ceil(plan.part * count))
     rows = map_quality.evaluate(
-        prepared,
+        methods,
         few.images,
         few.names,
         _targets(features, few.masks),
         few.fields,
-        map_quality.Settings(size, plan.stride, STEPS, size),
+        map_quality.Settings(Occluder(size, plan.stride), STEPS, size),
         few.place() < math.ceil(plan.curves * count),
     )
     data = dict(zip(few.names, few.data))
     return [{"data": data[row["image"]], **row} for row in rows]
 
 
-def _randomized_rows(prepared, features, photographs):
+def _randomized_rows(methods, features, photographs):
     """Randomized networks, on the first drawn photographs."""
+    from cnnviz.attribution.occluder import Occluder
     from cnnviz.evaluation import map_quality
 
     drawn, size = photographs.chosen(photographs.data == "drawn"), OCCLUDER["fundus"]
     index = range(min(RANDOMIZED_PHOTOGRAPHS, len(drawn.names)))
     targets = [(target, index) for target in _targets(features, drawn.masks)]
-    settings = map_quality.Settings(size, CASCADE_STRIDE, STEPS, size)
+    settings = map_quality.Settings(Occluder(size, CASCADE_STRIDE), STEPS, size)
     return _with(
         map_quality.cascade_rows(
-            prepared, drawn.images, drawn.names, targets, drawn.fields, settings
+            methods, drawn.images, drawn.names, targets, drawn.fields, settings
         ),
         "drawn",
     )
@@ -363,9 +366,9 @@ def _fundus(args):
     found = [each for each in layers.pooling_layers(network) if each.name in args.layers]
     rows, last = [], None
     for layer, features in zip(tqdm(found, unit=" layers"), _chosen(found, selection)):
-        prepared = map_quality.Prepared(layer)
-        rows += _layer_rows(prepared, features, photographs, args.photographs)
-        last = (prepared, features) if layer.name in RANDOMIZED else last
+        methods = map_quality.LayerMethods(layer)
+        rows += _layer_rows(methods, features, photographs, args.photographs)
+        last = (methods, features) if layer.name in RANDOMIZED else last
     return rows + (_randomized_rows(*last, photographs) if last else [])
 
 

@@ -68,17 +68,16 @@ def differences(images, pairs):
 
 def _example(layer, images, pair, feature, maps):
     """Arrays of the pair of images that changes most."""
-    from cnnviz.attribution import saliency
+    from cnnviz.attribution.activations import feature_maps, maximal_neurons
     from cnnviz.attribution.receptive_field import receptive_field
 
-    found = saliency.feature_maps(layer, images[pair])[:, feature]
-    neurons = found.reshape(2, -1).argmax(axis=1)
+    found = feature_maps(layer, images[pair])[:, feature]
     field = receptive_field(layer)
     return {
         "feature": feature,
         "maps": maps[:, pair][feature],
         "activations": found.max(axis=(1, 2)),
-        "boxes": [field.box(*divmod(int(neuron), found.shape[2])) for neuron in neurons],
+        "boxes": [field.box(*neuron) for neuron in maximal_neurons(found).tolist()],
     }
 
 
@@ -102,10 +101,12 @@ def measure(layer, images, pairs, others, aggregate, apart):
         ``(features, pairs)``; ``"_correlation"`` of the neighbours' maps; and the
         example's, unless no pair has positive saliency.
     """
-    from cnnviz.attribution import saliency
+    from cnnviz.attribution.gradient import Gradient
+    from cnnviz.attribution.reductions import reduce_channels
 
     # Networks so small are faster as a whole than by windows.
-    maps = saliency.feature_saliency(layer, images, aggregate=aggregate, method="whole")
+    gradients = Gradient(layer, aggregate, evaluation="whole").attribute(images)
+    maps = np.ascontiguousarray(np.swapaxes(reduce_channels(gradients), 0, 1))  # features first
     smooth = overlay.smooth(maps)
     areas, prominent = stability.important_areas(smooth), stability.prominent(smooth)
     first, second = pairs.T
@@ -131,7 +132,7 @@ def measure(layer, images, pairs, others, aggregate, apart):
 
 
 def run(args):
-    from cnnviz.attribution import saliency
+    from cnnviz.attribution.gradient import TARGETS
 
     pooling, data = die_pooling.load(args)
     pairs, others = choose_pairs(args.stride)
@@ -147,7 +148,7 @@ def run(args):
         "pixels": images[:, 0] * np.float32(data.std) + np.float32(data.mean),
     }
     for layer in tqdm(pooling, unit=" layers"):
-        for aggregate in saliency.AGGREGATES:
+        for aggregate in TARGETS:
             found = measure(layer, images, pairs, others, aggregate, apart)
             out.update({f"{layer.name}_{aggregate}{key}": value for key, value in found.items()})
     files.save_arrays(args.output, **out)

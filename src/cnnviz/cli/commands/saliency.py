@@ -37,7 +37,10 @@ def _views(data):
 
 
 def run(args):
-    from cnnviz.attribution import overlay, saliency
+    from cnnviz.attribution import overlay
+    from cnnviz.attribution.activations import feature_maps, maximum_places
+    from cnnviz.attribution.gradient import TARGETS, Gradient
+    from cnnviz.attribution.reductions import reduce_channels
     from cnnviz.evaluation import concept_lift
     from cnnviz.networks import die, layers, weights
 
@@ -55,20 +58,20 @@ def run(args):
     measured = slice(None, None, args.measured_stride)
     masks = concept_lift.concept_masks(die360.regions(data.a[measured], data.b[measured]))
     out = {"pixels": pixels}
+
+    def features_first(gradients):
+        return np.ascontiguousarray(np.swapaxes(reduce_channels(gradients), 0, 1))
+
     for layer in pooling:
-        maps = saliency.feature_maps(layer, shown)
         # Flat index of the maximal neuron, (views, features).
-        out[f"{layer.name}_neuron"] = maps.reshape(*maps.shape[:2], -1).argmax(2)
-        for aggregate in saliency.AGGREGATES:
-            out[f"{layer.name}_{aggregate}"] = saliency.feature_saliency(
-                layer, shown, aggregate=aggregate
-            )
+        out[f"{layer.name}_neuron"] = maximum_places(feature_maps(layer, shown))
+        for target in TARGETS:
+            method = Gradient(layer, target)
+            out[f"{layer.name}_{target}"] = features_first(method.attribute(shown))
             many = overlay.smooth(
-                saliency.feature_saliency(
-                    layer, data.images[measured], aggregate=aggregate, progress=True
-                )
+                features_first(method.attribute(data.images[measured], progress=True))
             )
-            out[f"{layer.name}_{aggregate}_lift"] = np.array(
+            out[f"{layer.name}_{target}_lift"] = np.array(
                 [concept_lift.concept_lift(feature, masks) for feature in many]
             )
     files.save_arrays(args.output, **out)

@@ -313,14 +313,11 @@ def input_layer(layer, units=False):
         raise UserError(f"layer '{layer.name}' is built on a bare shape; give it an InputLayer")
     for each in below:
         if len(each.shape) != 4:
-            name, call = (
-                ("unit", "units") if len(layer.output_shape) == 2 else ("feature", "features")
-            )
             raise UserError(
                 f"input '{each.name}' has shape {each.shape}, and this command "
                 "shows images, (batch, channels, rows, columns); from Python, "
-                f"cnnviz.attribution.saliency.{name}_saliency(layer, inputs, {call}, "
-                "raw=True) gives the gradient with respect to any input"
+                "cnnviz.Gradient(layer).attribute(inputs) gives the gradient with respect to "
+                "any input"
             )
     _check_kind(layer, units)
     if len(below) > 1:

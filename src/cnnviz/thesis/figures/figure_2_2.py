@@ -34,7 +34,7 @@ def responses(image, kernels):
     -------
     array, ``(n, rows - k + 1, columns - l + 1)``
     """
-    from cnnviz.attribution.saliency import feature_maps
+    from cnnviz.attribution.activations import feature_maps
     from cnnviz.networks.layers import SameConv2DLayer
     from cnnviz.runtime.backend import lasagne
 

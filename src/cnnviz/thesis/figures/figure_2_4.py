@@ -25,7 +25,7 @@ def add_arguments(parser):
 
 
 def _pool(values, mode):
-    from cnnviz.attribution.saliency import feature_maps
+    from cnnviz.attribution.activations import feature_maps
     from cnnviz.runtime.backend import lasagne
 
     values = np.asarray(values, np.float32)

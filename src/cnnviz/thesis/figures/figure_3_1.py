@@ -21,7 +21,7 @@ def add_arguments(parser):
 
 def positions():
     """Row and column of every centre, ``(7, 7, 2)``."""
-    from cnnviz.attribution.occlusion import centres
+    from cnnviz.attribution.occluder import centres
 
     count = -(-SIDE // STRIDE)
     return centres((SIDE, SIDE), STRIDE).reshape(count, count, 2)

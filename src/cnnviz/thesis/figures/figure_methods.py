@@ -186,7 +186,7 @@ def _die_row(layer, image, pixels, view, feature):
 
 def die_block(folder):
     """Rows of the network of the die, with weights of a folder."""
-    from cnnviz.attribution import saliency
+    from cnnviz.attribution.activations import feature_maps
     from cnnviz.cli.commands.saliency import SHOWN
     from cnnviz.datasets import die360
     from cnnviz.datasets.pictures import standardization
@@ -194,7 +194,7 @@ def die_block(folder):
     layer, images = _die_layer(folder), die360.render(*zip(*SHOWN))
     mean, std = standardization(NETWORK, None, None, 1)
     pixels = ((images - mean) / std)[:, np.newaxis].astype(np.float32)
-    chosen = strongest(saliency.feature_maps(layer, pixels), FEATURES)
+    chosen = strongest(feature_maps(layer, pixels), FEATURES)
     return Block(
         f"(a) Die360: network {NETWORK}, layer {LAYER}",
         f"{DIE_OCCLUDER} × {DIE_OCCLUDER}",
@@ -238,11 +238,11 @@ def fundus_block():
 
 
 def _fundus_row(layer, pixels, references, stride):
-    from cnnviz.attribution import saliency
+    from cnnviz.attribution.activations import feature_maps
     from cnnviz.attribution.receptive_field import receptive_field
     from cnnviz.datasets import fundus
 
-    maps, others = (saliency.feature_maps(layer, each, 1) for each in (pixels, references))
+    maps, others = (feature_maps(layer, each, 1) for each in (pixels, references))
     shape = pixels.shape[2:]
     allowed = inside_field(receptive_field(layer), maps.shape[2:], shape)
     feature, _ = outstanding(maps[0], others, allowed)

@@ -11,10 +11,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cnnviz.attribution import occlusion, overlay, saliency
-from cnnviz.attribution.deconvnet import reconstruction
+from cnnviz.attribution import overlay
+from cnnviz.attribution.activations import feature_maps, maximal_neurons
+from cnnviz.attribution.deconvnet import Deconvnet, GuidedBackprop
+from cnnviz.attribution.gradient import Gradient
+from cnnviz.attribution.interpolation import interpolated
+from cnnviz.attribution.occlusion import Occlusion
 from cnnviz.attribution.receptive_field import receptive_field
+from cnnviz.attribution.reductions import reduce_channels
 from cnnviz.feature_visualization import exemplars, exemplars_regularized
+from cnnviz.networks.inputs import reduced_axis
 from cnnviz.networks.layers import outputs
 from cnnviz.runtime.errors import UserError
 from cnnviz.thesis.figures import style
@@ -217,14 +223,14 @@ def strongest_neurons(layer, pixels, features):
     list of Neuron
         Without boxes where a layer below is not local.
     """
-    maps = saliency.feature_maps(layer, pixels)[0, features]
+    maps = feature_maps(layer, pixels)[0, features]
     try:
         field = receptive_field(layer)
     except ValueError:
         field = None
     found = []
     for feature, each in zip(features, maps):
-        place = tuple(map(int, np.unravel_index(each.argmax(), each.shape)))
+        place = tuple(maximal_neurons(each).tolist())
         known = field is not None and each.min() < each.max()
         found.append(
             Neuron(feature, place, float(each[place]), field.box(*place) if known else None)
@@ -251,16 +257,16 @@ def saliency_maps(layer, pixels, features, method, size=11, stride=1, fill=0.0):
         NaN where no occluder was centred.
     """
     if method == "occlusion":
-        maps = occlusion.neuron_occlusion(
-            layer, pixels, features, size, stride, fill, progress=True
-        )
-    elif method in ("deconvnet", "guided"):
-        maps = reconstruction(layer, pixels, features, method, progress=True)
+        return Occlusion(layer, size, stride, fill).attribute(pixels, features, progress=True)[
+            0, :, 0
+        ]
+    if method in ("deconvnet", "guided"):
+        attribution = {"deconvnet": Deconvnet, "guided": GuidedBackprop}[method](layer)
     else:
-        maps = saliency.feature_saliency(
-            layer, pixels, features, method.removeprefix("gradient-"), progress=True
-        )
-    return maps[:, 0]
+        attribution = Gradient(layer, method.removeprefix("gradient-"))
+    axis = reduced_axis(layer)
+    maps = attribution.attribute(pixels, features, progress=True)
+    return reduce_channels(maps, axis=None if axis is None else axis + 1)[0]
 
 
 def unit_maps(layer, pixels, wanted, method, size=11, stride=1, fill=0.0, copies=1):
@@ -284,12 +290,12 @@ def unit_maps(layer, pixels, wanted, method, size=11, stride=1, fill=0.0, copies
         NaN where no occluder was centred.
     """
     if method == "occlusion":
-        maps = occlusion.output_occlusion(layer, pixels, wanted, size, stride, fill, progress=True)
-    else:
-        maps = saliency.unit_saliency(
-            layer, np.repeat(pixels, copies, axis=0), wanted, progress=True
-        )
-    return maps[:, 0]
+        return Occlusion(layer, size, stride, fill).attribute(pixels, wanted, progress=True)[
+            0, :, 0
+        ]
+    axis = reduced_axis(layer)
+    maps = Gradient(layer).attribute(np.repeat(pixels, copies, axis=0), wanted, progress=True)
+    return reduce_channels(maps, axis=None if axis is None else axis + 1)[0]
 
 
 def find_exemplars(layer, features, pixels=None, regularize=False, seed=0, steps=None, norm=None):
@@ -514,7 +520,7 @@ def draw_maps(title, picture, neurons, maps, unit, sigma=None, same_scale=False,
     """
     image, *ends = picture.fitted()
     sigma = usual_sigma(image.shape[:2]) if sigma is None else sigma
-    maps = overlay.smooth(occlusion.interpolated(maps), sigma)
+    maps = overlay.smooth(interpolated(maps), sigma)
     limit, peak = (overlay.limit(maps), maps.max()) if same_scale else (None, None)
     figure, panels = _panels(
         title, ("image", f"{unit} (smoothed, σ = {sigma:g})", "overlay"), len(maps), image.shape
