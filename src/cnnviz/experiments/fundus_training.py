@@ -175,14 +175,17 @@ def _stream(stage: Stage, planned: Plan) -> Callable[[int], Any]:
     if stage.name not in WITH_PHOTOGRAPHS:
         return training.pairs_stream(seed, count, shares, plain)
     drawn = 2 * round(count * pictures["drawn_share"] / 2)
+    real, dimensions, grades = idrid.training_arrays(stage.photographs)
     return training.mixed_stream(
         [
             training.pairs_stream(seed, drawn, shares, plain),
             training.photographs_stream(
                 seed,
                 count - drawn,
-                *idrid.training_arrays(stage.photographs),
-                shares=np.array(pictures["photograph_shares"]),
+                real,
+                dimensions,
+                grades,
+                np.array(pictures["photograph_shares"]),
             ),
         ]
     )
