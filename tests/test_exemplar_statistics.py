@@ -10,8 +10,14 @@ from hypothesis import strategies as st
 
 from cnnviz.cli import dispatch
 from cnnviz.cli.commands import exemplar_statistics as command
-from cnnviz.feature_visualization import exemplar_statistics as statistics
-from cnnviz.feature_visualization import exemplars
+from cnnviz.feature_visualization import (
+    activation_maximization,
+    analysis,
+    ascent,
+    measures,
+    patch_network,
+    starting_points,
+)
 from cnnviz.networks import die, layers
 from cnnviz.runtime import files, paths
 from cnnviz.runtime.backend import lasagne
@@ -19,7 +25,7 @@ from cnnviz.thesis.figures import figure_exemplars, style
 from cnnviz.thesis.tables import exemplars as table
 
 L = lasagne.layers
-SETTINGS = statistics.Settings(steps=30, regularized_steps=12, seeds=2)
+SETTINGS = analysis.Settings(steps=30, regularized_steps=12, seeds=2)
 
 
 def linear_layer(kernel, nonlinearity, side=(2, 2)):
@@ -41,16 +47,16 @@ def linear_layer(kernel, nonlinearity, side=(2, 2)):
 
 def test_a_stratified_sample_is_evenly_spaced_within_each_class():
     labels = np.array([0, 0, 0, 0, 0, 1, -1, 2, 2])
-    assert statistics.stratified(labels, 3).tolist() == [0, 2, 4, 5, 7, 8]
-    assert statistics.stratified(labels, 1).tolist() == [0, 5, 7]
+    assert analysis.stratified(labels, 3).tolist() == [0, 2, 4, 5, 7, 8]
+    assert analysis.stratified(labels, 1).tolist() == [0, 5, 7]
     with pytest.raises(ValueError, match="at least, not 0"):
-        statistics.stratified(labels, 0)
+        analysis.stratified(labels, 0)
 
 
 @given(st.lists(st.integers(-1, 4), min_size=1).filter(lambda x: max(x) >= 0), st.integers(1, 9))
 def test_a_sample_has_as_many_of_each_class_as_there_are(labels, count):
     labels = np.array(labels)
-    found = statistics.stratified(labels, count)
+    found = analysis.stratified(labels, count)
     assert (np.diff(found) > 0).all()
     for label in range(5):
         assert (labels[found] == label).sum() == min(count, (labels == label).sum())
@@ -59,33 +65,33 @@ def test_a_sample_has_as_many_of_each_class_as_there_are(labels, count):
 
 def test_distances_by_hand():
     patches = np.array([[[3.0, -4]], [[0, 0]]])
-    np.testing.assert_allclose(statistics.root_mean_square(patches), [np.sqrt(12.5), 0])
-    assert statistics.outside(patches, -3.5, 3).tolist() == [0.5, 0]
-    assert statistics.outside(patches, 0, 2).tolist() == [1, 0]
+    np.testing.assert_allclose(measures.root_mean_square(patches), [np.sqrt(12.5), 0])
+    assert measures.outside(patches, -3.5, 3).tolist() == [0.5, 0]
+    assert measures.outside(patches, 0, 2).tolist() == [1, 0]
 
 
 def test_likeness_is_the_correlation(rng):
     wave, other = np.array([[1.0, -1, 1, -1]]), np.array([[1.0, 1, -1, -1]])
     for second, expected in ((wave, 1), (-3 * wave + 7, -1), (other, 0)):
-        assert statistics.likeness(wave, second) == pytest.approx(expected)
+        assert measures.likeness(wave, second) == pytest.approx(expected)
     first, second = rng.randn(2, 5, 3, 4, 4)
     np.testing.assert_allclose(
-        statistics.likeness(first, second),
+        measures.likeness(first, second),
         [np.corrcoef(one.ravel(), two.ravel())[0, 1] for one, two in zip(first, second)],
     )
-    assert np.isnan(statistics.likeness(wave, np.ones((1, 4)))).all()
+    assert np.isnan(measures.likeness(wave, np.ones((1, 4)))).all()
 
 
 def test_data_are_summed_up():
-    data = statistics.data_of(np.array([[[[1.0, 3]]], [[[-1, 5]]]]))
+    data = analysis.data_of(np.array([[[[1.0, 3]]], [[[-1, 5]]]]))
     assert data.mean.tolist() == [[[0, 4]]]
     assert (data.low, data.high, data.square) == (-1, 5, 3)
 
 
 def test_transfer_is_averaged_over_directions():
     """Of a neuron that adds up 2 x 2 pixels: half is left by a shift of one."""
-    network = exemplars.patch_network(linear_layer([[1, 1], [1, 1]], None))
-    found = statistics.transfer_by_distance(network, np.ones((1, 1, 2, 2)), [0])
+    network = patch_network.patch_network(linear_layer([[1, 1], [1, 1]], None))
+    found = measures.transfer_by_distance(network, np.ones((1, 1, 2, 2)), [0])
     assert found[0] == pytest.approx(0.5)
     assert np.isnan(found[1:]).all()  # nothing of it is left
 
@@ -101,7 +107,7 @@ def test_transfer_is_averaged_over_directions():
 )
 def test_what_units_make_of_linear_activations(nonlinearity, expected):
     layer = linear_layer([[1]], nonlinearity)
-    output = statistics.unit_output(L.MaxPool2DLayer(layer, 2, name="pool"))
+    output = analysis.unit_output(L.MaxPool2DLayer(layer, 2, name="pool"))
     np.testing.assert_allclose(output(np.array([[-1, 0, 2]])), [expected], rtol=1e-6)
 
 
@@ -109,15 +115,15 @@ def test_what_units_make_of_linear_activations(nonlinearity, expected):
 
 
 def test_kept_steps_are_dense_at_first():
-    assert statistics.kept_steps(0) == (0,)
-    kept = statistics.kept_steps(1000)
+    assert analysis.kept_steps(0) == (0,)
+    kept = analysis.kept_steps(1000)
     assert kept[:17] == tuple(range(17)) and kept[17:19] == (18, 20) and kept[-1] == 1000
     assert len(kept) < 60 and (np.diff(kept) > 0).all()
 
 
 def test_where_levels_are_first_reached():
     activations = np.array([[1.0, 5, 3, 9], [1, 2, np.nan, np.nan], [4, 5, 6, 7]])
-    assert statistics.first_reaching(activations, [4, 4, np.nan]).tolist() == [1, -1, -1]
+    assert analysis.first_reaching(activations, [4, 4, np.nan]).tolist() == [1, -1, -1]
 
 
 def test_stopped_ascents_by_hand():
@@ -125,7 +131,7 @@ def test_stopped_ascents_by_hand():
     start = np.array([[[[1.0, 0]]], [[[0, 1]]]])
     iterates = np.stack([start, -start, start + [[[1, -1]]]], axis=1)
     activations = np.array([[1.0, 1, 2.5, 9, 30], [1, 1, 1.5, 1.5, 1.5]])
-    found = statistics.early_measures(
+    found = analysis.early_measures(
         activations, iterates, np.array([0, 2, 4]), start, np.array([1.0, 1])
     )
     np.testing.assert_array_equal(found["reached"], [[1, 1], [2.5, np.nan], [30, np.nan]])
@@ -138,7 +144,7 @@ def test_stopped_ascents_by_hand():
 
 @pytest.fixture(scope="module")
 def data():
-    return statistics.data_of(np.random.RandomState(0).randn(6, 1, 32, 32).astype("f"))
+    return analysis.data_of(np.random.RandomState(0).randn(6, 1, 32, 32).astype("f"))
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +167,7 @@ def measured(data):
             arrays.update(
                 {
                     f"{layer.name}_{key}": value
-                    for key, value in statistics.of_layer(layer, data, settings=SETTINGS).items()
+                    for key, value in analysis.of_layer(layer, data, settings=SETTINGS).items()
                 }
             )
         found[name] = {key: np.asarray(value) for key, value in arrays.items()}
@@ -171,11 +177,11 @@ def measured(data):
 def test_a_layer_is_measured_as_the_methods_say(measured, data):
     found = measured["c2"]
     layer = layers.find_layer(die.build("c2", seed=1), "pool2")
-    network = exemplars.patch_network(layer)
+    network = patch_network.patch_network(layer)
     assert found["pool2_plain_patches"].shape == (4, 3, 1, 10, 10)
     assert found["pool2_regularized_patches"].shape == (2, 3, 1, 10, 10)
     assert found["pool2_plain_transfer"].shape == (3, 4, 3)
-    for method in statistics.METHODS:
+    for method in analysis.METHODS:
         for patches, reached in zip(
             found[f"pool2_{method}_patches"], found[f"pool2_{method}_reached"]
         ):
@@ -183,8 +189,8 @@ def test_a_layer_is_measured_as_the_methods_say(measured, data):
                 network.evaluate(patches, range(3))[0], reached, rtol=1e-4, atol=1e-5
             )
     # From noise, on its own: the same as among the other starts.
-    alone = exemplars.maximize(
-        network, exemplars.start_noise(network, seed=1), rule=exemplars.Rule(steps=30)
+    alone = activation_maximization.maximize(
+        network, starting_points.start_noise(network, seed=1), rule=ascent.Rule(steps=30)
     )
     np.testing.assert_allclose(found["pool2_plain_patches"][-1], alone.patches, atol=1e-5)
     np.testing.assert_allclose(found["pool2_sphere_square"], 1, rtol=1e-4)
@@ -206,18 +212,20 @@ def test_outputs_of_sigmoid_units_are_bounded_and_activations_are_not(measured):
 def test_steps_on_the_sphere_do_not_shrink_with_the_gradient():
     """A saturated sum of two pixels, one of which counts: the patch turns to it."""
     layer = linear_layer([[1e-6, 0]], None, side=(1, 2))
-    network = exemplars.patch_network(layer)
+    network = patch_network.patch_network(layer)
     start = np.array([[[[0.6, -0.8]]], [[[-0.6, 0.8]]]], np.float32)
-    rule = exemplars.Rule(steps=40, step_size=0.05, norm=1.0, tolerance=None)
+    rule = ascent.Rule(steps=40, step_size=0.05, norm=1.0, tolerance=None)
     for batch_size in (1, 2):
-        found = statistics.on_sphere(network, start, np.array([0, 0]), rule, batch_size)
+        found = activation_maximization.maximize(
+            network, start, np.array([0, 0]), rule, batch_size, unit_gradients=True
+        )
         np.testing.assert_allclose(found.patches.reshape(2, 2), [[1, 0]] * 2, atol=0.02)
 
 
 def test_one_seed_has_no_diversity(data):
     layer = layers.find_layer(die.build("c1"), "pool1")
     with pytest.raises(ValueError, match="two seeds at least"):
-        statistics.of_layer(
+        analysis.of_layer(
             layer, data, settings=SETTINGS._replace(steps=1, regularized_steps=1, seeds=1)
         )
 

@@ -8,8 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cnnviz.attribution.receptive_field import receptive_field
-from cnnviz.feature_visualization import exemplars
-from cnnviz.feature_visualization.exemplars import Rule
+from cnnviz.feature_visualization import (
+    activation_maximization,
+    ascent,
+    patch_network,
+    starting_points,
+)
+from cnnviz.feature_visualization.ascent import Rule
 from cnnviz.networks import defauw, die, layers
 from cnnviz.runtime import backend
 from cnnviz.runtime.backend import lasagne
@@ -53,7 +58,7 @@ def whole_maps(layer, images):
 
 def assert_reproduces(layer, neuron, seed=1):
     """The neuron's patch network against the whole network, all features."""
-    network = exemplars.patch_network(layer, neuron)
+    network = patch_network.patch_network(layer, neuron)
     shape = L.get_all_layers(layer)[0].shape
     image = np.random.RandomState(seed).randn(1, *shape[1:]).astype(np.float32)
     top, left, bottom, right = network.box
@@ -114,7 +119,7 @@ def test_die_networks_and_the_central_neuron(name, field, box):
 def test_the_first_neuron_sees_the_top_left_part_of_its_field():
     """Section 5.3: exemplars end before the bottom right of the field."""
     layer = layers.find_layer(die.build("c3", seed=2), "pool3")
-    network = exemplars.patch_network(layer, (0, 0))
+    network = patch_network.patch_network(layer, (0, 0))
     assert network.field == (22, 22) and network.box == (0, 0, 15, 15)
 
 
@@ -169,7 +174,7 @@ def stacks(draw):
 def test_any_stack_and_any_neuron(stack, seed):
     layer, neuron = stack
     shape = L.get_all_layers(layer)[0].shape
-    network = exemplars.patch_network(layer, neuron)
+    network = patch_network.patch_network(layer, neuron)
     # Two images, since some of these networks are built for two.
     images = np.random.RandomState(seed).randn(2, *shape[1:]).astype(np.float32)
     top, left, bottom, right = network.box
@@ -184,7 +189,7 @@ def test_any_stack_and_any_neuron(stack, seed):
 
 def test_gradients_are_those_of_the_whole_network_and_vanish_outside():
     layer = fill(layers.find_layer(die.build("c2"), "pool2"))
-    network = exemplars.patch_network(layer, (0, 3))
+    network = patch_network.patch_network(layer, (0, 3))
     image = np.random.RandomState(0).randn(1, 1, 32, 32).astype(np.float32)
     x = backend.T.tensor4()
     first, convolution, pool = L.get_all_layers(layer)[-3:]
@@ -208,18 +213,18 @@ def test_only_the_last_non_linearity_is_left_out():
         L.Conv2DLayer(first, 1, 1, W=np.float32([[[[-2]]]]), nonlinearity=None)
     )
     image = np.float32([[[[-1, 3], [2, 1]]]])
-    assert exemplars.patch_network(pooled).maps(image) == 0  # of 0 -6 -4 -2
+    assert patch_network.patch_network(pooled).maps(image) == 0  # of 0 -6 -4 -2
     image[0, 0, 0, 0] = 5
-    assert exemplars.patch_network(pooled).maps(image) == -2  # of -10 -6 -4 -2
+    assert patch_network.patch_network(pooled).maps(image) == -2  # of -10 -6 -4 -2
     np.testing.assert_array_equal(
-        exemplars.patch_network(separate).maps(image), [[[[-10, -6], [-4, -2]]]]
+        patch_network.patch_network(separate).maps(image), [[[[-10, -6], [-4, -2]]]]
     )
 
 
 def test_the_users_network_stays_and_its_new_parameters_count():
     layer = linear_layer([[[[1, 2]]]])
     before = dict(layer.__dict__)
-    network = exemplars.patch_network(layer)
+    network = patch_network.patch_network(layer)
     assert layer.__dict__ == before and layer.nonlinearity is nonlinearities.rectify
     layer.b.set_value(np.float32([7]))
     found, _ = network.evaluate(np.zeros((1, 1, 1, 2)), [0])
@@ -231,8 +236,10 @@ def test_networks_in_float64_are_computed_in_float64():
     layer = layers.SameConv2DLayer(
         inputs, 2, 3, W=np.random.RandomState(0).randn(2, 1, 3, 3), b=np.zeros(2)
     )
-    network = exemplars.patch_network(layer, (0, 0))
-    found = exemplars.maximize(network, exemplars.start_noise(network), rule=Rule(steps=2))
+    network = patch_network.patch_network(layer, (0, 0))
+    found = activation_maximization.maximize(
+        network, starting_points.start_noise(network), rule=Rule(steps=2)
+    )
     assert found.patches.dtype == network.maps(np.zeros((1, 1, 4, 4))).dtype == np.float64
 
 
@@ -284,7 +291,7 @@ def odd_convolution():
 )
 def test_networks_and_neurons_that_are_refused(build, neuron, message):
     with pytest.raises(ValueError, match=message):
-        exemplars.patch_network(build(), neuron)
+        patch_network.patch_network(build(), neuron)
 
 
 # Starting points.
@@ -292,11 +299,11 @@ def test_networks_and_neurons_that_are_refused(build, neuron, message):
 
 def test_start_maximum_finds_a_planted_patch():
     kernel = np.float32([[[[1, -2], [3, 4]]]])
-    network = exemplars.patch_network(linear_layer(kernel, side=6))
+    network = patch_network.patch_network(linear_layer(kernel, side=6))
     images = np.random.RandomState(0).uniform(-1, 1, (7, 1, 6, 6)).astype(np.float32)
     images[4, 0, 3:5, 1:3] = 2 * kernel[0, 0]
     for batch_size in (1, 3, 100):
-        found = exemplars.start_maximum(network, images, batch_size=batch_size)
+        found = starting_points.start_maximum(network, images, batch_size=batch_size)
         assert found.images == [4] and found.neurons.tolist() == [[3, 1]]
         np.testing.assert_array_equal(found.patches, 2 * kernel)
         assert found.activations == [60]  # 2 (1 + 4 + 9 + 16)
@@ -307,26 +314,26 @@ def test_start_maximum_pads_with_zeros_and_takes_the_first_of_equals():
     inputs = L.InputLayer((None, 1, 4, 4), name="input")
     layer = layers.SameConv2DLayer(inputs, 1, 3, W=kernel)
     images = np.ones((3, 1, 4, 4), np.float32)
-    found = exemplars.start_maximum(exemplars.patch_network(layer), images, batch_size=2)
+    found = starting_points.start_maximum(patch_network.patch_network(layer), images, batch_size=2)
     assert found.images == [0] and found.neurons.tolist() == [[0, 0]]
     np.testing.assert_array_equal(found.patches[0, 0], [[0, 0, 0], [0, 1, 1], [0, 1, 1]])
     # A neuron at the border: the same part of the field as its own patches.
-    corner = exemplars.patch_network(layer, (0, 3))
+    corner = patch_network.patch_network(layer, (0, 3))
     assert corner.shape == (1, 2, 2)
     images[2, 0, 3, 2] = 5
-    found = exemplars.start_maximum(corner, images)
+    found = starting_points.start_maximum(corner, images)
     assert found.images == [2] and found.neurons.tolist() == [[3, 2]]
     np.testing.assert_array_equal(found.patches[0, 0], [[1, 5], [0, 0]])
 
 
 def test_start_maximum_reads_memory_maps_and_chosen_features(tmp_path):
     layer = fill(layers.find_layer(die.build("c2"), "pool2"))
-    network = exemplars.patch_network(layer)
+    network = patch_network.patch_network(layer)
     images = np.random.RandomState(0).randn(5, 1, 32, 32).astype(np.float32)
     np.save(tmp_path / "images.npy", images)
     mapped = np.load(tmp_path / "images.npy", mmap_mode="r")
-    whole = exemplars.start_maximum(network, images)
-    found = exemplars.start_maximum(network, mapped, features=[2, 0], batch_size=2)
+    whole = starting_points.start_maximum(network, images)
+    found = starting_points.start_maximum(network, mapped, features=[2, 0], batch_size=2)
     maps = network.maps(images)
     for k, feature in enumerate([2, 0]):
         image, row, column = np.unravel_index(maps[:, feature].argmax(), (5, 8, 8))
@@ -336,32 +343,32 @@ def test_start_maximum_reads_memory_maps_and_chosen_features(tmp_path):
 
 
 def test_start_mean_is_the_patch_at_the_neurons_place():
-    network = exemplars.patch_network(linear_layer(np.ones((2, 1, 2, 3)), side=5), (1, 2))
+    network = patch_network.patch_network(linear_layer(np.ones((2, 1, 2, 3)), side=5), (1, 2))
     image = np.arange(25.0).reshape(1, 5, 5)
-    found = exemplars.start_mean(network, image)
+    found = starting_points.start_mean(network, image)
     assert found.shape == (2, 1, 2, 3) and found.dtype == np.float32
     assert (found == [[7, 8, 9], [12, 13, 14]]).all()
 
 
 def test_noise_depends_on_the_seed_and_the_feature_alone():
-    network = exemplars.patch_network(linear_layer(np.ones((3, 1, 40, 40)), side=40))
-    found = exemplars.start_noise(network, seed=4)
-    np.testing.assert_array_equal(exemplars.start_noise(network, [2, 0], 4), found[[2, 0]])
-    assert not np.isclose(found, exemplars.start_noise(network, seed=5)).all()
+    network = patch_network.patch_network(linear_layer(np.ones((3, 1, 40, 40)), side=40))
+    found = starting_points.start_noise(network, seed=4)
+    np.testing.assert_array_equal(starting_points.start_noise(network, [2, 0], 4), found[[2, 0]])
+    assert not np.isclose(found, starting_points.start_noise(network, seed=5)).all()
     assert not np.isclose(found[0], found[1]).all()
     assert abs(found.mean()) < 0.05 and abs(found.std() - 1) < 0.05
 
 
 def test_starting_points_by_name():
-    network = exemplars.patch_network(linear_layer(np.ones((2, 1, 2, 2))))
+    network = patch_network.patch_network(linear_layer(np.ones((2, 1, 2, 2))))
     images = np.random.RandomState(0).randn(3, 1, 5, 5).astype(np.float32)
     for name, expected in (
-        ("maximum", exemplars.start_maximum(network, images).patches),
-        ("mean", exemplars.start_mean(network, images.mean(axis=0))),
-        ("noise", exemplars.start_noise(network, seed=3)),
+        ("maximum", starting_points.start_maximum(network, images).patches),
+        ("mean", starting_points.start_mean(network, images.mean(axis=0))),
+        ("noise", starting_points.start_noise(network, seed=3)),
     ):
         np.testing.assert_array_equal(
-            exemplars.starting_points(
+            starting_points.starting_points(
                 network, name, images=images, mean=images.mean(axis=0), seed=3
             ),
             expected,
@@ -384,17 +391,17 @@ def test_starting_points_by_name():
     ],
 )
 def test_starts_that_are_refused(arguments, message):
-    network = exemplars.patch_network(linear_layer([[[[1, 2]]]]))
+    network = patch_network.patch_network(linear_layer([[[[1, 2]]]]))
     with pytest.raises(ValueError, match=message):
-        exemplars.starting_points(network, **arguments)
+        starting_points.starting_points(network, **arguments)
 
 
 # The ascent.
 
 
 def test_a_linear_neuron_by_hand():
-    network = exemplars.patch_network(linear_layer([[[[1, -2]]]]))
-    found = exemplars.maximize(
+    network = patch_network.patch_network(linear_layer([[[[1, -2]]]]))
+    found = activation_maximization.maximize(
         network,
         np.zeros((1, 1, 1, 2)),
         rule=Rule(steps=3, step_size=1, momentum=0.5, keep=(0, 1, 3)),
@@ -410,9 +417,9 @@ def test_a_linear_neuron_by_hand():
 
 
 def test_under_a_norm_a_linear_neurons_exemplar_is_its_weights():
-    network = exemplars.patch_network(linear_layer([[[[3, 4]]], [[[-1, 0]]]]))
-    found = exemplars.maximize(
-        network, exemplars.start_noise(network), rule=Rule(norm=10, step_size=1, keep=(0,))
+    network = patch_network.patch_network(linear_layer([[[[3, 4]]], [[[-1, 0]]]]))
+    found = activation_maximization.maximize(
+        network, starting_points.start_noise(network), rule=Rule(norm=10, step_size=1, keep=(0,))
     )
     np.testing.assert_allclose(found.patches.reshape(2, 2), [[6, 8], [-10, 0]], atol=1e-3)
     np.testing.assert_allclose(found.reached, [50, 10], rtol=1e-5)
@@ -423,10 +430,12 @@ def test_under_a_norm_a_linear_neurons_exemplar_is_its_weights():
 
 def test_a_patch_of_zeros_stays_on_no_sphere_until_it_moves():
     np.testing.assert_array_equal(
-        exemplars.rescaled(np.float32([[3, 4], [0, 0]]), 10), [[6, 8], [0, 0]]
+        ascent.rescaled(np.float32([[3, 4], [0, 0]]), 10), [[6, 8], [0, 0]]
     )
-    network = exemplars.patch_network(linear_layer([[[[3, 4]]]]))
-    found = exemplars.maximize(network, np.zeros((1, 1, 1, 2)), rule=Rule(steps=1, norm=5))
+    network = patch_network.patch_network(linear_layer([[[[3, 4]]]]))
+    found = activation_maximization.maximize(
+        network, np.zeros((1, 1, 1, 2)), rule=Rule(steps=1, norm=5)
+    )
     np.testing.assert_allclose(found.activations, [[0, 25]])
 
 
@@ -484,11 +493,11 @@ def slow_ascent(patch, feature, rule, *parameters):
 @pytest.mark.parametrize("norm", [None, 3.0])
 def test_ascent_equals_a_slow_reference(norm):
     layer, *parameters = tiny_network(np.float64)
-    network = exemplars.patch_network(layer)
+    network = patch_network.patch_network(layer)
     assert network.shape == (2, 3, 4)
-    start = exemplars.start_noise(network, seed=1)
+    start = starting_points.start_noise(network, seed=1)
     rule = Rule(steps=30, step_size=0.03, momentum=0.9, norm=norm, keep=(30,))
-    found = exemplars.maximize(network, start, rule=rule)
+    found = activation_maximization.maximize(network, start, rule=rule)
     for feature in range(3):
         patch, activations = slow_ascent(start[feature], feature, rule, *parameters)
         np.testing.assert_allclose(found.activations[feature], activations, rtol=1e-9)
@@ -496,18 +505,18 @@ def test_ascent_equals_a_slow_reference(norm):
 
 
 def test_batches_and_features_do_not_change_the_result():
-    network = exemplars.patch_network(tiny_network()[0])
-    start = exemplars.start_noise(network)
+    network = patch_network.patch_network(tiny_network()[0])
+    start = starting_points.start_noise(network)
     rule = Rule(steps=40, norm=5, step_size=0.1, keep=(2, 20), tolerance=1e-3, patience=5)
-    whole = exemplars.maximize(network, start, rule=rule)
+    whole = activation_maximization.maximize(network, start, rule=rule)
     assert len(set(whole.steps)) > 1  # rows stop at different steps
-    again = exemplars.maximize(network, start, rule=rule)
-    split = exemplars.maximize(network, start, rule=rule, batch_size=2)
+    again = activation_maximization.maximize(network, start, rule=rule)
+    split = activation_maximization.maximize(network, start, rule=rule, batch_size=2)
     for one, two, three in zip(whole, again, split):
         np.testing.assert_array_equal(one, two)
         np.testing.assert_allclose(one, three, atol=1e-5)
     for feature in (2, 0):
-        alone = exemplars.maximize(network, start[[feature]], feature, rule)
+        alone = activation_maximization.maximize(network, start[[feature]], feature, rule)
         for one, two in zip(alone, whole):
             if one is not alone.kept:
                 np.testing.assert_allclose(one[0], two[feature], atol=1e-5)
@@ -521,9 +530,11 @@ def test_both_engines_agree(monkeypatch):
     try:
         for engine in ("theano", "torch"):
             backend.select(engine, "cpu")
-            network = exemplars.patch_network(layer, (0, 3))
+            network = patch_network.patch_network(layer, (0, 3))
             found.append(
-                exemplars.maximize(network, exemplars.start_noise(network), rule=Rule(steps=10))
+                activation_maximization.maximize(
+                    network, starting_points.start_noise(network), rule=Rule(steps=10)
+                )
             )
     finally:
         backend.select()
@@ -532,13 +543,15 @@ def test_both_engines_agree(monkeypatch):
 
 
 def test_iterates_are_the_patches_of_shorter_ascents():
-    network = exemplars.patch_network(tiny_network()[0])
-    start = exemplars.start_noise(network)
-    whole = exemplars.maximize(network, start, rule=Rule(steps=9, keep=(9, 0, 4)))
+    network = patch_network.patch_network(tiny_network()[0])
+    start = starting_points.start_noise(network)
+    whole = activation_maximization.maximize(network, start, rule=Rule(steps=9, keep=(9, 0, 4)))
     assert whole.iterates.shape == (3, 3, *network.shape)
     np.testing.assert_array_equal(whole.iterates[:, 1], start)
     for k, steps in ((0, 9), (2, 4)):
-        shorter = exemplars.maximize(network, start, rule=Rule(steps=steps, keep=(steps,)))
+        shorter = activation_maximization.maximize(
+            network, start, rule=Rule(steps=steps, keep=(steps,))
+        )
         np.testing.assert_array_equal(whole.iterates[:, k], shorter.iterates[:, 0])
         np.testing.assert_array_equal(whole.activations[:, : steps + 1], shorter.activations)
 
@@ -553,8 +566,8 @@ def peak():
 
 
 def test_the_best_patch_is_given_when_the_ascent_overshoots():
-    network = exemplars.patch_network(peak())
-    found = exemplars.maximize(
+    network = patch_network.patch_network(peak())
+    found = activation_maximization.maximize(
         network, np.zeros((1, 1, 1, 1)), rule=Rule(steps=3, step_size=0.75, momentum=0)
     )
     np.testing.assert_array_equal(found.activations, [[-1, -0.25, -0.5, -0.25]])
@@ -563,31 +576,33 @@ def test_the_best_patch_is_given_when_the_ascent_overshoots():
 
 def test_features_stop_each_on_its_own():
     # One feature has no gradient at all; the other gains a constant a step.
-    network = exemplars.patch_network(linear_layer([[[[0]]], [[[1]]]]))
+    network = patch_network.patch_network(linear_layer([[[[0]]], [[[1]]]]))
     rule = Rule(steps=30, step_size=1, momentum=0, tolerance=0.3, patience=4, keep=(4, 5))
-    found = exemplars.maximize(network, np.ones((2, 1, 1, 1)), rule=rule)
+    found = activation_maximization.maximize(network, np.ones((2, 1, 1, 1)), rule=rule)
     # t + 1 gains 4 in 4 steps; no more than 0.3 (t - 3) from t = 17 on.
     assert found.steps.tolist() == [4, 17]
     assert np.isnan(found.activations[0, 5:]).all() and found.reached.tolist() == [0, 18]
     np.testing.assert_array_equal(found.activations[1, :18], np.arange(1, 19))
     assert np.isnan(found.activations[1, 18:]).all()
     assert np.isfinite(found.iterates[0, 0]).all() and np.isnan(found.iterates[0, 1]).all()
-    on = exemplars.maximize(network, np.ones((2, 1, 1, 1)), rule=rule._replace(tolerance=None))
+    on = activation_maximization.maximize(
+        network, np.ones((2, 1, 1, 1)), rule=rule._replace(tolerance=None)
+    )
     assert on.steps.tolist() == [30, 30]
 
 
 def test_no_step_gives_the_start():
-    network = exemplars.patch_network(linear_layer([[[[1, 2]]]]))
-    found = exemplars.maximize(network, np.ones((1, 1, 1, 2)), rule=Rule(steps=0))
+    network = patch_network.patch_network(linear_layer([[[[1, 2]]]]))
+    found = activation_maximization.maximize(network, np.ones((1, 1, 1, 2)), rule=Rule(steps=0))
     assert found.activations.tolist() == [[3]] and (found.patches == 1).all()
 
 
 def test_progress_on_request(capsys):
-    network = exemplars.patch_network(linear_layer([[[[1, 2]]]]))
+    network = patch_network.patch_network(linear_layer([[[[1, 2]]]]))
     start = np.ones((1, 1, 1, 2))
-    exemplars.maximize(network, start, rule=Rule(steps=2))
+    activation_maximization.maximize(network, start, rule=Rule(steps=2))
     assert capsys.readouterr().err == ""
-    exemplars.maximize(network, start, rule=Rule(steps=2), progress=True)
+    activation_maximization.maximize(network, start, rule=Rule(steps=2), progress=True)
     assert "3/3" in capsys.readouterr().err
 
 
@@ -617,7 +632,7 @@ def test_progress_on_request(capsys):
 )
 @pytest.mark.filterwarnings("ignore:overflow")
 def test_ascents_that_are_refused(patches, rule, options, message):
-    network = exemplars.patch_network(linear_layer([[[[1, 2]]]]))
+    network = patch_network.patch_network(linear_layer([[[[1, 2]]]]))
     patches = np.zeros((1, 1, 1, 2)) if patches is None else patches
     with pytest.raises(ValueError, match=message):
-        exemplars.maximize(network, patches, rule=Rule(**rule), **options)
+        activation_maximization.maximize(network, patches, rule=Rule(**rule), **options)

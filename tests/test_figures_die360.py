@@ -259,13 +259,20 @@ def test_views_that_were_trained_on(data):
 
 
 def test_exemplars_are_the_best_of_their_starts(network):
-    from cnnviz.feature_visualization import exemplars
+    from cnnviz.feature_visualization import (
+        activation_maximization,
+        ascent,
+        patch_network,
+        starting_points,
+    )
 
-    patch = exemplars.patch_network(layers.find_layer(network, "pool1"))
+    patch = patch_network.patch_network(layers.find_layer(network, "pool1"))
     patches, reached = die_exemplars.best(patch, 3)
-    rule = exemplars.Rule(norm=4, step_size=die_exemplars.STEP_SIZE)
+    rule = ascent.Rule(norm=4, step_size=die_exemplars.STEP_SIZE)
     single = [
-        exemplars.maximize(patch, exemplars.start_noise(patch, seed=seed), rule=rule)
+        activation_maximization.maximize(
+            patch, starting_points.start_noise(patch, seed=seed), rule=rule
+        )
         for seed in range(3)
     ]
     expected = np.max([each.reached for each in single], axis=0)
@@ -278,10 +285,10 @@ def test_exemplars_are_the_best_of_their_starts(network):
 
 def test_neuron_0_0_sees_the_top_left_of_a_padded_patch(network):
     """Padding a patch as large as the field, and taking the first neuron: the same."""
-    from cnnviz.feature_visualization import exemplars
+    from cnnviz.feature_visualization import patch_network
 
     layer = layers.find_layer(network, "pool2")
-    first = exemplars.patch_network(layer, (0, 0))
+    first = patch_network.patch_network(layer, (0, 0))
     assert first.field == (10, 10) and first.shape[1:] == (7, 7)
     image = np.zeros((1, 1, 32, 32), np.float32)
     image[0, 0, :7, :7] = np.random.RandomState(0).randn(7, 7)

@@ -14,7 +14,7 @@ from cnnviz.datasets import synthetic, synthetic_scene
 from cnnviz.experiments import exemplar_measures as measures
 from cnnviz.experiments import exemplar_records as records
 from cnnviz.experiments import fundus_exemplars as command
-from cnnviz.feature_visualization.exemplars import patch_network
+from cnnviz.feature_visualization.patch_network import patch_network
 from cnnviz.runtime import files
 from cnnviz.runtime.backend import lasagne
 from cnnviz.thesis.figures import (

@@ -9,7 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cnnviz.attribution import activations
-from cnnviz.feature_visualization import exemplars
+from cnnviz.feature_visualization import (
+    activation_maximization,
+    ascent,
+    patch_network,
+    starting_points,
+)
 from cnnviz.networks import inputs
 from cnnviz.runtime.backend import lasagne
 
@@ -91,14 +96,14 @@ def test_other_selections_are_refused(layer, units, features, message):
 
 
 def test_exemplars_take_masks_and_refuse_the_same(layer):
-    network = exemplars.patch_network(layer)
+    network = patch_network.patch_network(layer)
     mask = [False, True, False, True]
     np.testing.assert_array_equal(
-        exemplars.start_noise(network, mask), exemplars.start_noise(network, [1, 3])
+        starting_points.start_noise(network, mask), starting_points.start_noise(network, [1, 3])
     )
     for features in ([], [1.7], [False] * 4):
         with pytest.raises(ValueError, match="whole numbers|no features"):
-            exemplars.start_noise(network, features)
+            starting_points.start_noise(network, features)
 
 
 @settings(max_examples=30)
@@ -156,14 +161,14 @@ def test_any_kind_of_array_gives_the_same(layer, units, name, recwarn):
     "name", ["backwards", "read-only", "one channel backwards", "at an odd address", "big-endian"]
 )
 def test_exemplars_begin_with_any_kind_of_array(layer, name, recwarn):
-    network, images = exemplars.patch_network(layer), layouts()[name]
+    network, images = patch_network.patch_network(layer), layouts()[name]
     before = IMAGES.copy()
-    starts = [exemplars.start_maximum(network, each).patches for each in (images, IMAGES)]
+    starts = [starting_points.start_maximum(network, each).patches for each in (images, IMAGES)]
     np.testing.assert_array_equal(*starts)
     changed = starts[0][:, ::-1].astype(">f4")
     changed.flags.writeable = False
     found = [
-        exemplars.maximize(network, each, rule=exemplars.Rule(steps=2, norm=1.0))
+        activation_maximization.maximize(network, each, rule=ascent.Rule(steps=2, norm=1.0))
         for each in (changed, starts[1])
     ]
     np.testing.assert_array_equal(found[0].patches, found[1].patches)

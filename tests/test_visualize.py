@@ -16,7 +16,13 @@ from cnnviz.attribution.receptive_field import receptive_field
 from cnnviz.cli import dispatch
 from cnnviz.cli.commands import visualize as command
 from cnnviz.datasets import die360, fundus, pictures, synthetic
-from cnnviz.feature_visualization import exemplars, exemplars_regularized
+from cnnviz.feature_visualization import (
+    activation_maximization,
+    ascent,
+    patch_network,
+    regularization,
+    starting_points,
+)
 from cnnviz.networks import die, inputs, layers, weights
 from cnnviz.networks import own as own_network
 from cnnviz.runtime import errors, files, paths
@@ -132,14 +138,16 @@ def test_exemplars_are_those_of_the_library(own, start):
         == 0
     )
     opened(own.folder / "out.png")
-    found, network = files.load_arrays(raw), exemplars.patch_network(own.layer)
+    found, network = files.load_arrays(raw), patch_network.patch_network(own.layer)
     patches = (
-        exemplars.start_maximum(network, own.input, FEATURES).patches
+        starting_points.start_maximum(network, own.input, FEATURES).patches
         if start == "image"
-        else exemplars.start_noise(network, FEATURES, 4)
+        else starting_points.start_noise(network, FEATURES, 4)
     )
     np.testing.assert_array_equal(found["start"], patches)
-    expected = exemplars.maximize(network, patches, FEATURES, exemplars.Rule(steps=5, norm=2.0))
+    expected = activation_maximization.maximize(
+        network, patches, FEATURES, ascent.Rule(steps=5, norm=2.0)
+    )
     np.testing.assert_array_equal(found["patch"], expected.patches)
     np.testing.assert_array_equal(found["reached"], expected.reached)
     assert ("image" in found) == (start == "image")
@@ -149,10 +157,8 @@ def test_regularized_exemplars_are_those_of_the_library(own):
     raw = own.folder / "raw.npz"
     assert own("--raw-output", raw, "--steps", 3, "--norm", 0, method="regularized-exemplar") == 0
     opened(own.folder / "out.png")
-    expected = exemplars_regularized.regularized(
-        exemplars.patch_network(own.layer),
-        FEATURES,
-        rule=exemplars_regularized.RULE._replace(steps=3),
+    expected = regularization.maximize_regularized(
+        patch_network.patch_network(own.layer), FEATURES, rule=regularization.RULE._replace(steps=3)
     )
     np.testing.assert_array_equal(files.load_arrays(raw)["patch"], expected.patches)
 

@@ -18,8 +18,9 @@ from cnnviz.datasets import fundus, store
 from cnnviz.experiments import defauw_network, exemplar_records, photograph_sources
 from cnnviz.experiments.exemplar_measures import kept_steps
 from cnnviz.experiments.exemplar_records import STARTS, Exemplar, PlayedRole
-from cnnviz.feature_visualization import exemplars
-from cnnviz.feature_visualization.exemplar_statistics import stratified
+from cnnviz.feature_visualization import ascent, starting_points
+from cnnviz.feature_visualization.analysis import stratified
+from cnnviz.feature_visualization.patch_network import PatchNetwork, patch_network
 from cnnviz.networks import inputs, layers
 from cnnviz.runtime.errors import UserError
 
@@ -70,36 +71,36 @@ def sampled(photographs: store.Store, count: int) -> tuple[np.ndarray, np.ndarra
     return chosen, np.stack([fundus.standardize(photographs.pixels[index]) for index in chosen])
 
 
-def uphill(network: Any, features: np.ndarray, together: int) -> Callable[..., Any]:
-    """For :func:`.exemplars.ascend`: activations, and gradients of length one.
+def uphill(network: PatchNetwork, features: np.ndarray, together: int) -> Callable[..., Any]:
+    """For :func:`.ascent.ascend`: activations, and gradients of length one.
 
     Gradients of features differ by orders of magnitude, and grow on the way; so no
     feature's exemplar depends on which others there are.
 
     Parameters
     ----------
-    network : cnnviz.feature_visualization.exemplars.PatchNetwork
+    network : cnnviz.feature_visualization.patch_network.PatchNetwork
     features : int array, ``(n,)``
     together : int
         Patches a pass.
     """
 
-    evaluate = exemplars.checked(network, features)
+    evaluate = ascent.checked(network, features)
 
-    def of_unit_length(values: np.ndarray, rows: np.ndarray, step: int) -> Any:
+    def in_batches(values: np.ndarray, rows: np.ndarray, step: int) -> Any:
         activations, gradients = zip(
             *(
                 evaluate(values[part], rows[part], step)
                 for part in inputs.batches([values], together)
             )
         )
-        return (np.concatenate(activations), exemplars.rescaled(np.concatenate(gradients), 1.0))
+        return np.concatenate(activations), np.concatenate(gradients)
 
-    return of_unit_length
+    return ascent.normalized(in_batches, 1.0)
 
 
 def climb(
-    network: Any,
+    network: PatchNetwork,
     patches: np.ndarray,
     features: np.ndarray,
     norm: float,
@@ -110,25 +111,25 @@ def climb(
 
     Returns
     -------
-    cnnviz.feature_visualization.exemplars.Exemplars
+    cnnviz.feature_visualization.ascent.Exemplars
     """
 
-    rule = exemplars.Rule(
+    rule = ascent.Rule(
         steps=steps, norm=norm, keep=tuple(keep), tolerance=None, step_size=STEP * norm
     ).checked()
     with tqdm(total=len(features) * (steps + 1), unit=" steps") as bar:
-        found = exemplars.ascend(uphill(network, features, PATCHES), patches, rule, bar=bar)
-    return exemplars.joined([found], features)
+        found = ascent.ascend(uphill(network, features, PATCHES), patches, rule, bar=bar)
+    return ascent.joined([found], features)
 
 
 def of_layer(
-    network: Any, sample: Sample, mean: np.ndarray, features: Sequence[int], steps: int
+    network: PatchNetwork, sample: Sample, mean: np.ndarray, features: Sequence[int], steps: int
 ) -> list[Exemplar]:
     """Exemplars of features of a layer from all starts.
 
     Parameters
     ----------
-    network : cnnviz.feature_visualization.exemplars.PatchNetwork
+    network : cnnviz.feature_visualization.patch_network.PatchNetwork
     sample : Sample
     mean : array, ``(channels, rows, columns)``
     features : list of int
@@ -140,14 +141,14 @@ def of_layer(
     """
 
     chosen, images = np.array(features), sample.images
-    maxima = exemplars.start_maximum(network, images, chosen, 8)
+    maxima = starting_points.start_maximum(network, images, chosen, 8)
     norm = float(np.sqrt((images**2).mean() * np.prod(network.shape)))
     patches = {
         "maximum": maxima.patches,
-        "mean": exemplars.start_mean(network, mean, chosen),
-        "noise": exemplars.start_noise(network, chosen),
+        "mean": starting_points.start_mean(network, mean, chosen),
+        "noise": starting_points.start_noise(network, chosen),
     }
-    starts = [exemplars.rescaled(patches[name], norm) for name in STARTS]
+    starts = [ascent.rescaled(patches[name], norm) for name in STARTS]
     # The figures that show an ascent are about the first.
     keep = [kept_steps(steps), (), ()]
     climbs = [climb(network, start, chosen, norm, steps, kept) for start, kept in zip(starts, keep)]
@@ -155,7 +156,12 @@ def of_layer(
 
 
 def _exemplar(
-    network: Any, sample: Sample, maxima: Any, starts: list[np.ndarray], climbs: list[Any], k: int
+    network: PatchNetwork,
+    sample: Sample,
+    maxima: Any,
+    starts: list[np.ndarray],
+    climbs: list[Any],
+    k: int,
 ) -> Exemplar:
     """What is kept of one feature."""
 
@@ -217,7 +223,7 @@ def write(
     found = []
     for name, features in wanted(roles).items():
         print(f"{name}: features {', '.join(map(str, features))}", flush=True)
-        patches = exemplars.patch_network(layers.find_layer(network, name))
+        patches = patch_network(layers.find_layer(network, name))
         found += of_layer(patches, sample, mean, features, steps)
     exemplar_records.save(
         output,

@@ -36,7 +36,7 @@ def best(network, starts):
 
     Parameters
     ----------
-    network : cnnviz.feature_visualization.exemplars.PatchNetwork
+    network : cnnviz.feature_visualization.patch_network.PatchNetwork
     starts : int
 
     Returns
@@ -44,12 +44,14 @@ def best(network, starts):
     patches : array, ``(features, rows, columns)``
     reached : array, ``(features,)``
     """
-    from cnnviz.feature_visualization import exemplars
+    from cnnviz.feature_visualization import activation_maximization, ascent, starting_points
 
-    rule = exemplars.Rule(norm=np.sqrt(np.prod(network.shape)), step_size=STEP_SIZE)
-    noise = [exemplars.start_noise(network, seed=seed) for seed in range(starts)]
+    rule = ascent.Rule(norm=np.sqrt(np.prod(network.shape)), step_size=STEP_SIZE)
+    noise = [starting_points.start_noise(network, seed=seed) for seed in range(starts)]
     features = np.arange(len(noise[0]))
-    found = exemplars.maximize(network, np.concatenate(noise), np.tile(features, starts), rule)
+    found = activation_maximization.maximize(
+        network, np.concatenate(noise), np.tile(features, starts), rule
+    )
     first = found.reached.reshape(starts, -1).argmax(axis=0) * len(features) + features
     return found.patches[first, 0], found.reached[first]
 
@@ -73,15 +75,15 @@ def on_field(patches, size):
 
 
 def run(args):
-    from cnnviz.feature_visualization import exemplars
+    from cnnviz.feature_visualization import patch_network, starting_points
 
     pooling, data = die_pooling.load(args)
     out = {}
     for layer in tqdm(pooling, unit=" layers"):
-        central, first = (exemplars.patch_network(layer, neuron) for neuron in (None, (0, 0)))
+        central, first = (patch_network.patch_network(layer, neuron) for neuron in (None, (0, 0)))
         patches, reached = best(central, args.starts)
         corner, corner_reached = best(first, args.starts)
-        found = exemplars.start_maximum(central, data.images[:: args.stride])
+        found = starting_points.start_maximum(central, data.images[:: args.stride])
         out.update(
             {
                 f"{layer.name}_{key}": value

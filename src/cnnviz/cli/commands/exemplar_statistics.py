@@ -64,7 +64,7 @@ def add_arguments(parser):
 
 def _settings(kind, at_most):
     """Ascents of the same length, in steps times their size, for both experiments."""
-    from cnnviz.feature_visualization.exemplar_statistics import Settings
+    from cnnviz.feature_visualization.analysis import Settings
 
     usual = (
         Settings()
@@ -112,16 +112,16 @@ def _fundus(args):
 
 def _sample(images, labels, count):
     from cnnviz.datasets import fundus
-    from cnnviz.feature_visualization import exemplar_statistics
+    from cnnviz.feature_visualization import analysis
 
-    chosen = np.array(images[exemplar_statistics.stratified(labels, count)])
+    chosen = np.array(images[analysis.stratified(labels, count)])
     if chosen.dtype == np.uint8:
         chosen = fundus.standardize(chosen)
-    return exemplar_statistics.data_of(chosen)
+    return analysis.data_of(chosen)
 
 
 def run(args):
-    from cnnviz.feature_visualization import exemplar_statistics
+    from cnnviz.feature_visualization import analysis
     from cnnviz.networks import layers
 
     arguments.select_engine(args)
@@ -149,6 +149,6 @@ def run(args):
         features = np.linspace(
             0, layer.output_shape[1], counts.get(name, 2), endpoint=False
         ).astype(int)
-        found = exemplar_statistics.of_layer(layer, data, features, settings, True)
+        found = analysis.of_layer(layer, data, features, settings, True)
         out.update({f"{name}_{key}": value for key, value in found.items()})
     files.save_arrays(args.output, compressed=True, **out)

@@ -19,7 +19,13 @@ from cnnviz.attribution.interpolation import interpolated
 from cnnviz.attribution.occlusion import Occlusion
 from cnnviz.attribution.receptive_field import receptive_field
 from cnnviz.attribution.reductions import reduce_channels
-from cnnviz.feature_visualization import exemplars, exemplars_regularized
+from cnnviz.feature_visualization import (
+    activation_maximization,
+    ascent,
+    patch_network,
+    regularization,
+    starting_points,
+)
 from cnnviz.networks.inputs import reduced_axis
 from cnnviz.networks.layers import outputs
 from cnnviz.runtime.errors import UserError
@@ -321,10 +327,10 @@ def find_exemplars(layer, features, pixels=None, regularize=False, seed=0, steps
     -------
     list of Exemplar
     """
-    network = exemplars.patch_network(layer)
+    network = patch_network.patch_network(layer)
     neurons = [None] * len(features)
     if pixels is None:
-        start = exemplars.start_noise(network, features, seed)
+        start = starting_points.start_noise(network, features, seed)
     else:
         start, neurons = _seen(network, pixels, features)
     before = network.evaluate(start, features)[0]
@@ -339,7 +345,7 @@ def find_exemplars(layer, features, pixels=None, regularize=False, seed=0, steps
 
 def _seen(network, pixels, features):
     """What the most active neurons see, and these, by linear activation."""
-    maxima = exemplars.start_maximum(network, pixels, features)
+    maxima = starting_points.start_maximum(network, pixels, features)
     field = receptive_field(network.layer)
     return maxima.patches, [
         Neuron(feature, tuple(map(int, place)), float(activation), field.box(*place))
@@ -348,12 +354,12 @@ def _seen(network, pixels, features):
 
 
 def _ascend(network, start, features, regularize, seed, steps, norm):
-    rule = exemplars_regularized.RULE if regularize else exemplars.Rule()
+    rule = regularization.RULE if regularize else ascent.Rule()
     norm = np.sqrt(np.prod(network.shape)) if norm is None else norm
     rule = rule._replace(norm=norm or None, steps=rule.steps if steps is None else steps)
     if regularize:
-        return exemplars_regularized.regularized(network, features, seed, rule, progress=True)
-    return exemplars.maximize(network, start, features, rule, progress=True)
+        return regularization.maximize_regularized(network, features, seed, rule, progress=True)
+    return activation_maximization.maximize(network, start, features, rule, progress=True)
 
 
 # --- Pictures ---------------------------------------------------------------------

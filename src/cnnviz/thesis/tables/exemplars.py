@@ -6,7 +6,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from cnnviz.feature_visualization.exemplar_statistics import DISTANCES, LEVELS, METHODS
+from cnnviz.feature_visualization.analysis import LEVELS, METHODS
+from cnnviz.feature_visualization.measures import DISTANCES
 
 __all__ = [
     "TWINS",

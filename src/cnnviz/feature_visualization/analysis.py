@@ -10,15 +10,27 @@ sphere
     the patch's norm held (eq. 3.1) at that of data, in steps of a fixed length,
     which a gradient that vanishes in saturated units does not stop;
 regularized
-    :func:`.exemplars_regularized.regularized`, with the same norm and steps.
+    regularized activation maximization (:mod:`.regularization`), with the same norm and steps.
 """
 
 from typing import NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
-from cnnviz.feature_visualization import exemplars, exemplars_regularized
+from cnnviz.feature_visualization.activation_maximization import maximize
+from cnnviz.feature_visualization.ascent import Exemplars, Rule
+from cnnviz.feature_visualization.measures import (
+    DISTANCES,
+    diversity,
+    likeness,
+    outside,
+    root_mean_square,
+    transfer_by_distance,
+)
+from cnnviz.feature_visualization.patch_network import patch_network
+from cnnviz.feature_visualization.regularization import RULE as REGULARIZED_RULE
+from cnnviz.feature_visualization.regularization import maximize_regularized
+from cnnviz.feature_visualization.starting_points import start_maximum, start_mean, start_noise
 from cnnviz.networks import inputs
 from cnnviz.runtime.backend import T, function, lasagne
 from cnnviz.runtime.errors import UserError
@@ -39,7 +51,6 @@ __all__ = [
     "transfer_by_distance",
     "unit_output",
     "exemplars_of",
-    "on_sphere",
     "measures",
     "early_measures",
     "of_layer",
@@ -49,11 +60,6 @@ __all__ = [
 METHODS = ("plain", "sphere", "regularized")
 #: Multiples of the largest activation on data at which an ascent is looked at.
 LEVELS = (1, 2, 10)
-DISTANCES = (
-    1,
-    2,
-    4,
-)  #: pixels, of :data:`cnnviz.feature_visualization.exemplars_regularized.SHIFTS`
 
 
 class Data(NamedTuple):
@@ -70,9 +76,9 @@ class Settings(NamedTuple):
     """How far ascents go, and how many there are."""
 
     steps: int = 1000  #: of plain ascent
-    step_size: float = exemplars.Rule().step_size
+    step_size: float = Rule().step_size
     #: Of regularized ascent, and on the sphere.
-    regularized_steps: int = exemplars_regularized.RULE.steps
+    regularized_steps: int = REGULARIZED_RULE.steps
     seeds: int = 3  #: of noise to start from; 2 at least
 
 
@@ -129,78 +135,13 @@ def data_of(images):
     )
 
 
-def root_mean_square(patches):
-    """Root of the mean square of every row, ``(n, ...)`` to ``(n,)``."""
-    flat = np.asarray(patches, np.float64).reshape(len(patches), -1)
-    return np.sqrt((flat**2).mean(axis=1))
-
-
-def outside(patches, low, high):
-    """Share of each row's values that no data have: below ``low`` or above ``high``.
-
-    Parameters
-    ----------
-    patches : array, ``(n, ...)``
-    low, high : float
-
-    Returns
-    -------
-    array, ``(n,)``
-    """
-    flat = np.reshape(patches, (len(patches), -1))
-    return ((flat < low) | (flat > high)).mean(axis=1)
-
-
-def likeness(patches, others):
-    """Correlation of every row with its counterpart, over pixels and channels.
-
-    Parameters
-    ----------
-    patches, others : arrays, ``(n, ...)``
-
-    Returns
-    -------
-    array, ``(n,)``
-        NaN where a row is constant, or not finite.
-    """
-    first, second = (_centred(each) for each in (patches, others))
-    lengths = np.sqrt((first**2).sum(axis=1) * (second**2).sum(axis=1))
-    return (first * second).sum(axis=1) / np.where(lengths > 0, lengths, np.nan)
-
-
-def _centred(patches):
-    flat = np.asarray(patches, np.float64).reshape(len(patches), -1)
-    return flat - flat.mean(axis=1, keepdims=True)
-
-
-def transfer_by_distance(network, patches, features):
-    """Share of its activation that a shifted exemplar keeps, by distance.
-
-    Parameters
-    ----------
-    network : cnnviz.feature_visualization.exemplars.PatchNetwork
-    patches : array, ``(features, channels, rows, columns)``
-    features : sequence of int
-
-    Returns
-    -------
-    array, ``(distances, features)``
-        Mean over shifts up, down, left and right by :data:`DISTANCES`; NaN
-        where the activation is not positive, or nothing of the patch is left.
-    """
-    found = exemplars_regularized.transfer(network, patches, features)
-    found = found.reshape(len(features), len(DISTANCES), -1).mean(axis=2).T
-    found[np.array(DISTANCES) >= min(network.shape[1:])] = np.nan
-    return found
-
-
 def unit_output(layer):
     """What a layer's units make of a linear activation.
 
     Parameters
     ----------
     layer : lasagne.layers.Layer
-        Such that :func:`cnnviz.feature_visualization.exemplars.patch_network` takes it.
+        Such that :func:`patch_network` takes it.
 
     Returns
     -------
@@ -302,7 +243,7 @@ def exemplars_of(network, data, strongest, features, settings, progress=False):
 
     Parameters
     ----------
-    network : cnnviz.feature_visualization.exemplars.PatchNetwork
+    network : PatchNetwork
     data : Data
     strongest : array, ``(features, channels, rows, columns)``
         What activates the features most in the sample.
@@ -314,7 +255,7 @@ def exemplars_of(network, data, strongest, features, settings, progress=False):
     Returns
     -------
     dict
-        From each of :data:`METHODS` to a :class:`cnnviz.feature_visualization.exemplars.Exemplars`
+        From each of :data:`METHODS` to a :class:`Exemplars`
         of all features from one start, then from the next.  Plain and on the
         sphere: from the strongest patch, from the mean image, and from the
         noise of each seed; plain ones have iterates.  Regularized: each seed.
@@ -323,55 +264,22 @@ def exemplars_of(network, data, strongest, features, settings, progress=False):
     starts = np.concatenate(
         [
             strongest,
-            exemplars.start_mean(network, data.mean, features),
-            *(exemplars.start_noise(network, features, seed) for seed in range(settings.seeds)),
+            start_mean(network, data.mean, features),
+            *(start_noise(network, features, seed) for seed in range(settings.seeds)),
         ]
     )
     rows = np.tile(features, len(starts) // len(features))
-    free = exemplars.Rule(settings.steps, settings.step_size, keep=kept_steps(settings.steps))
-    held = exemplars_regularized.RULE._replace(steps=settings.regularized_steps, norm=norm)
+    free = Rule(settings.steps, settings.step_size, keep=kept_steps(settings.steps))
+    held = REGULARIZED_RULE._replace(steps=settings.regularized_steps, norm=norm)
     seeds = [
-        exemplars_regularized.regularized(network, features, seed, held, progress=progress)
+        maximize_regularized(network, features, seed, held, progress=progress)
         for seed in range(settings.seeds)
     ]
     return {
-        "plain": exemplars.maximize(network, starts, rows, free, progress=progress),
-        "sphere": on_sphere(network, starts, rows, held, progress=progress),
-        "regularized": exemplars.Exemplars(*map(np.concatenate, zip(*seeds))),
+        "plain": maximize(network, starts, rows, free, progress=progress),
+        "sphere": maximize(network, starts, rows, held, progress=progress, unit_gradients=True),
+        "regularized": Exemplars(*map(np.concatenate, zip(*seeds))),
     }
-
-
-def on_sphere(network, patches, features, rule, batch_size=exemplars.BATCH_SIZE, progress=False):
-    """Exemplars by ascent along gradients scaled to a mean square of 1.
-
-    Parameters
-    ----------
-    network : cnnviz.feature_visualization.exemplars.PatchNetwork
-    patches : array, ``(n, channels, rows, columns)``
-        To start from.
-    features : array, ``(n,)``
-    rule : cnnviz.feature_visualization.exemplars.Rule
-        With a norm.
-    batch_size : int
-        Patches a pass; does not change the result.
-    progress : bool
-        Show a progress bar.
-
-    Returns
-    -------
-    cnnviz.feature_visualization.exemplars.Exemplars
-        Patches are the best of all steps.
-    """
-    climbs = []
-    for part in tqdm(inputs.batches([patches], batch_size), unit=" batches", disable=not progress):
-        activate = exemplars.checked(network, features[part])
-
-        def evaluate(values, rows, step):
-            activations, gradients = activate(values, rows, step)
-            return activations, exemplars.rescaled(gradients, np.sqrt(gradients[0].size))
-
-        climbs.append(exemplars.ascend(evaluate, patches[part], rule.checked()))
-    return exemplars.joined(climbs, features)
 
 
 def measures(network, data, strongest, found, seeds):
@@ -379,10 +287,10 @@ def measures(network, data, strongest, found, seeds):
 
     Parameters
     ----------
-    network : cnnviz.feature_visualization.exemplars.PatchNetwork
+    network : PatchNetwork
     data : Data
     strongest : array, ``(features, channels, rows, columns)``
-    found : cnnviz.feature_visualization.exemplars.Exemplars
+    found : Exemplars
         Of all features from one start, then from the next: ``runs`` in all.
     seeds : int
         The last ``seeds`` runs differ in their noise alone.
@@ -408,11 +316,11 @@ def measures(network, data, strongest, found, seeds):
     return {
         **{name: each.reshape(-1, count) for name, each in values.items()},
         "transfer": transfer.reshape(len(DISTANCES), -1, count),
-        "diversity": exemplars_regularized.diversity(runs[-seeds:]),
+        "diversity": diversity(runs[-seeds:]),
     }
 
 
-def of_layer(layer, data, features=None, settings=Settings(), progress=False):
+def of_layer(layer, data, features=None, settings=None, progress=False):
     """Everything that is measured of a layer's exemplars.
 
     Parameters
@@ -439,11 +347,12 @@ def of_layer(layer, data, features=None, settings=Settings(), progress=False):
     Raises
     ------
     ValueError
-        For fewer than two seeds, or as :func:`cnnviz.feature_visualization.exemplars.maximize`.
+        For fewer than two seeds, or as :func:`maximize`.
     """
-    network = exemplars.patch_network(layer)
+    settings = settings or Settings()
+    network = patch_network(layer)
     features = inputs.check_features(layer, features)
-    maxima = exemplars.start_maximum(network, data.images, features, 8, progress)
+    maxima = start_maximum(network, data.images, features, 8, progress)
     made = exemplars_of(network, data, maxima.patches, features, settings, progress)
     output = unit_output(layer)
     out = {
