@@ -1,5 +1,9 @@
 """Lesions of drawn photographs beside those of real ones."""
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 
 from cnnviz.datasets import lesion_statistics
@@ -35,7 +39,7 @@ counts as more and smaller ones.
 """
 
 
-def measure(mirror, output):
+def measure(mirror: Path | None, output: Path) -> None:
     """Measure the lesions of IDRiD's outlined photographs and record their summary.
 
     Parameters
@@ -49,7 +53,7 @@ def measure(mirror, output):
     files.write_rows(output, list(found[0]), found)
 
 
-def write(real, count, output):
+def write(real: Path, count: int, output: Path) -> None:
     """Write the table.
 
     Parameters
@@ -66,7 +70,7 @@ def write(real, count, output):
     files.write_text(output, text(rows, drawn, count, lesions_measured.ROWS))
 
 
-def summary(rows):
+def summary(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Counts and quantiles of lesions.
 
     Parameters
@@ -103,7 +107,7 @@ def summary(rows):
     return found
 
 
-def _cell(row):
+def _cell(row: Mapping[str, Any]) -> str:
     factor, digits = (1000, 1) if row["measure"] == "diameter" else (1, 2)
     low, middle, high = (
         f"{factor * float(row[f'q{100 * level:.0f}']):.{digits}f}".replace("-", "−")
@@ -112,7 +116,12 @@ def _cell(row):
     return f"{low} **{middle}** {high}"
 
 
-def text(real, drawn, photographs, rows):
+def text(
+    real: Sequence[Mapping[str, Any]],
+    drawn: Sequence[Mapping[str, Any]],
+    photographs: int,
+    rows: int,
+) -> str:
     """Markdown of both summaries side by side.
 
     Parameters

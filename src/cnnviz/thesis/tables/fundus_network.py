@@ -1,5 +1,9 @@
 """How well De Fauw's network grades photographs: a table beyond the thesis."""
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 
 from cnnviz.evaluation.metrics import bootstrap_interval
@@ -26,7 +30,7 @@ is the middle 95 % of 2,000 bootstrap samples of the patients.
 """
 
 
-def measured(evaluation):
+def measured(evaluation: FundusEvaluation) -> list[dict[str, Any]]:
     """Kappa, its interval, accuracy and confusion of every reading.
 
     Parameters
@@ -65,7 +69,7 @@ def measured(evaluation):
     return rows
 
 
-def mean_grade(posteriors):
+def mean_grade(posteriors: np.ndarray) -> np.ndarray:
     """Mean of the grades, weighted by their probabilities, rounded.
 
     Parameters
@@ -79,7 +83,7 @@ def mean_grade(posteriors):
     return np.rint(posteriors @ np.arange(posteriors.shape[1])).astype(int)
 
 
-def _interval(true, said, together):
+def _interval(true: np.ndarray, said: np.ndarray, together: int) -> tuple[float, float]:
     """Bootstrap interval of kappa; ``together`` eyes of a patient stay together."""
     patients = np.stack([true, said], axis=-1).reshape(-1, together, 2)
     if len(patients) < 2 or np.isnan(quadratic_weighted_kappa(true, said)):
@@ -89,7 +93,7 @@ def _interval(true, said, together):
     )
 
 
-def lines(evaluation):
+def lines(evaluation: FundusEvaluation) -> str:
     """A line of text for every reading."""
     return "".join(
         "{weights}, {reading}: {eyes} eyes, kappa {kappa:.4f}, accuracy {accuracy:.4f}\n".format(
@@ -99,13 +103,13 @@ def lines(evaluation):
     )
 
 
-def name_of(origin):
+def name_of(origin: Mapping[str, Any]) -> str:
     """What the table calls the photographs of an evaluation."""
     name = _SOURCES[origin["photographs"]]
     return name if origin["split"] is None else f"{name}, {origin['split']} split"
 
 
-def write(evaluations, output):
+def write(evaluations: Sequence[Path], output: Path) -> None:
     """Write the table.
 
     Parameters
@@ -122,7 +126,7 @@ def write(evaluations, output):
     files.write_text(output, text(rows))
 
 
-def text(evaluations):
+def text(evaluations: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     """Markdown of the evaluations of several data sets.
 
     Parameters
@@ -161,5 +165,5 @@ def text(evaluations):
     return "\n".join(lines) + "\n"
 
 
-def _signed(value):
+def _signed(value: float) -> str:
     return "–" if np.isnan(value) else f"{value:.3f}".replace("-", "−")
