@@ -16,7 +16,7 @@ from cnnviz.experiments import (
 )
 from cnnviz.experiments.figure_parts import LAYERS, Part
 from cnnviz.experiments.fundus_labels import Labelled
-from cnnviz.thesis.tables import table_4_1
+from cnnviz.thesis.tables import table_4_1, table_4_1_claims
 
 K = {name: k for k, name in enumerate(CONCEPTS)}
 
@@ -165,12 +165,12 @@ def test_numbers_stand_under_the_thesis_names(found):
 
 
 def test_statements_follow_the_labels(found):
-    holds = {statement: holds for statement, holds, _ in table_4_1.claims(found)}
+    holds = {statement: holds for statement, holds, _ in table_4_1_claims.claims(found)}
     assert holds["Lesion detectors appear only from the third pooling layer on"]
     assert holds["The random network has no lesion detector"]
     early = found.copy()
     early.loc[0, "label"] = "haemorrhage"
-    assert not table_4_1.claims(early)[0][1]
+    assert not table_4_1_claims.claims(early)[0][1]
 
 
 def test_the_text_has_both_numbers_side_by_side(found):

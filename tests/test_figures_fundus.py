@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cnnviz.cli import dispatch
-from cnnviz.cli.commands import fundus_exemplars as command
 from cnnviz.datasets import synthetic, synthetic_scene
+from cnnviz.experiments import exemplar_measures as measures
 from cnnviz.experiments import exemplar_records as records
+from cnnviz.experiments import fundus_exemplars as command
 from cnnviz.feature_visualization.patch_network import patch_network
 from cnnviz.runtime import files
 from cnnviz.runtime.backend import lasagne
@@ -354,29 +355,29 @@ def test_sheets_fit_the_page_and_have_letters_and_arrows(scene, tmp_path):
 
 
 def test_kept_steps_are_many_at_first():
-    assert records.kept_steps(60) == (0, 2, 5, 10, 20, 60)
-    assert records.kept_steps(1) == (0, 1)
+    assert measures.kept_steps(60) == (0, 2, 5, 10, 20, 60)
+    assert measures.kept_steps(1) == (0, 1)
 
 
 def test_energy_near_the_border_by_hand():
     patch = np.zeros((1, 8, 8))
     patch[0, 4, 4], patch[0, 0, 0] = 3, 1
-    assert records.border_share(patch) == pytest.approx((0.1, 0.75))
-    assert records.border_share(np.ones((3, 8, 8))) == pytest.approx((0.75, 0.75))
+    assert measures.border_share(patch) == pytest.approx((0.1, 0.75))
+    assert measures.border_share(np.ones((3, 8, 8))) == pytest.approx((0.75, 0.75))
 
 
 def test_spread_is_half_the_side_of_a_centred_square():
     patch = np.zeros((1, 8, 8))
     patch[0, 3:5, 3:5] = 1
-    assert records.spread(patch) == pytest.approx(2 / 8)
+    assert measures.spread(patch) == pytest.approx(2 / 8)
     patch[0, 0, 0] = 1  # a fifth of the energy
-    assert records.spread(patch) == pytest.approx(1)
-    assert records.spread(patch, 0.75) == pytest.approx(2 / 8)
+    assert measures.spread(patch) == pytest.approx(1)
+    assert measures.spread(patch, 0.75) == pytest.approx(2 / 8)
 
 
 def test_what_was_added_has_no_part_along_the_start(rng):
     start, other = rng.randn(2, 3, 4, 4)
-    (found,) = records.added((2 * start + other)[np.newaxis], start)
+    (found,) = measures.added((2 * start + other)[np.newaxis], start)
     assert abs((found * start).sum()) < 1e-9
     expected = other - (other * start).sum() / (start**2).sum() * start
     np.testing.assert_allclose(found, expected)
@@ -404,7 +405,7 @@ def roles(tmp_path):
 
 def test_roles_are_those_of_the_trained_network_for_the_right_concept(roles):
     found = records.read_roles(roles)
-    assert {name: (role["layer"], role["feature"]) for name, role in found.items()} == {
+    assert {name: (role.layer, role.feature) for name, role in found.items()} == {
         "microaneurysm": ("pool5", 1),
         "haemorrhage": ("pool5", 0),
         "vessel": ("pool5", 1),
@@ -465,7 +466,7 @@ def test_photographs_that_are_not_there_are_one_line(roles, tmp_path, capsys):
 
 def record(layer="pool5", feature=0, side=16, seed=0):
     rng = np.random.RandomState(seed)
-    return records.Record(
+    return records.Exemplar(
         layer,
         feature,
         0.2,
@@ -491,18 +492,14 @@ def exemplars(roles, tmp_path):
         record("pool3", 3, 8),
     ]
     path = tmp_path / "exemplars.npz"
-    files.save_arrays(
-        path,
-        **records.pack(
-            found, records.read_roles(roles), steps=6, sample=50, photographs=1001, choice="standin"
-        ),
-    )
+    records.save(path, found, records.read_roles(roles), {"steps": 6, "sample": 50})
     return path
 
 
 def test_records_come_back(exemplars):
     found, said = records.read(exemplars)
-    assert said == {"steps": 6, "sample": 50, "photographs": 1001, "choice": "standin"}
+    assert (said["steps"], said["sample"]) == (6, 50)
+    assert len(records.Exemplars.load(exemplars).exemplars) == 4  # of five roles
     assert found["vessel"].label == "vessel" and found["vessel"].best == 0
     assert found["microaneurysm"].evidence == "microaneurysm: 9 %, 3 times chance"
     expected = record("pool5", 1, seed=1)
@@ -546,9 +543,9 @@ def test_factors_are_largest_over_smallest(exemplars):
     assert figure_4_25.factor(found["vessel"]) == pytest.approx(1.5)
     text = figure_4_25.factors(found)
     assert text.count("1.50") == 4  # each feature once
-    dead = found["vessel"]._replace(reached=np.array([1.0, -1, 2]))
+    dead = dataclasses.replace(found["vessel"], reached=np.array([1.0, -1, 2]))
     assert np.isnan(figure_4_25.factor(dead))
-    assert figure_4_22.label(dead._replace(data=0.5), "noise").endswith(
+    assert figure_4_22.label(dataclasses.replace(dead, data=0.5), "noise").endswith(
         "started from\nnoise\n\n4 times the largest\nactivation on data"
     )
     assert "7" in figure_4_26.near_border(found["vessel"])
@@ -589,7 +586,9 @@ def test_exemplars_of_a_linear_layer_are_its_filters():
     )
     network = patch_network(layer)
     images = rng.randn(4, 3, 6, 6).astype(np.float32)
-    found = command.of_layer(network, images, list("abcd"), images.mean(axis=0), [1, 0], 40)
+    found = command.of_layer(
+        network, command.Sample(images, "abcd"), images.mean(axis=0), [1, 0], 40
+    )
     assert [each.feature for each in found] == [1, 0]
     norm = np.sqrt((images**2).mean() * 108)
     filters = layer.W.get_value()[:, :, ::-1, ::-1]
@@ -603,7 +602,7 @@ def test_exemplars_of_a_linear_layer_are_its_filters():
         for patch in each.patches:
             likeness = (patch * kernel).sum() / (norm * length)
             assert likeness > 0.99
-        assert each.kept.tolist() == list(records.kept_steps(40))
+        assert each.kept.tolist() == list(measures.kept_steps(40))
         np.testing.assert_allclose(each.iterates[0], each.starts[0], rtol=1e-5)
         assert each.activations.shape == (3, 41)
         np.testing.assert_allclose(each.activations[:, 0], each.before, rtol=1e-4)

@@ -7,7 +7,9 @@ import pytest
 
 from cnnviz.cli import dispatch
 from cnnviz.datasets import lesion_statistics, store, synthetic
+from cnnviz.experiments.fundus_evaluation import FundusEvaluation, Posteriors
 from cnnviz.runtime import paths
+from cnnviz.runtime.records import made_from
 from cnnviz.thesis.figures import figure_fundus
 from cnnviz.thesis.tables import drawn_lesions, fundus_network
 from cnnviz.training.grading import quadratic_weighted_kappa
@@ -17,18 +19,22 @@ def posteriors_of(grades):
     return np.eye(5, dtype=np.float32)[grades]
 
 
+def evaluation(grades, **posteriors):
+    """Of eyes that are shown twice, by networks with these weights."""
+    return FundusEvaluation(
+        {name: Posteriors(each, None) for name, each in posteriors.items()},
+        grades,
+        np.arange(len(grades)),
+    )
+
+
 # --- The network's table -----------------------------------------------------
 
 
 def test_a_perfect_reading_has_kappa_one_and_a_constant_one_none():
     grades = np.array([0, 1, 2, 3, 4, 0])
     rows = fundus_network.measured(
-        {
-            "grades": grades,
-            "names": np.arange(6),
-            "standin_one_eye": posteriors_of(grades),
-            "random_one_eye": posteriors_of(np.zeros(6, int)),
-        }
+        evaluation(grades, standin=posteriors_of(grades), random=posteriors_of(np.zeros(6, int)))
     )
     assert [(row["weights"], row["reading"], row["eyes"]) for row in rows] == [
         ("standin", "one_eye", 6),
@@ -42,10 +48,13 @@ def test_a_perfect_reading_has_kappa_one_and_a_constant_one_none():
 def test_eyes_that_were_not_read_do_not_count():
     posteriors = posteriors_of(np.array([0, 1, 2, 3]))
     posteriors[2:] = np.nan
-    (row,) = fundus_network.measured(
-        {"grades": np.array([0, 1, 0, 0]), "standin_both_eyes": posteriors}
+    grades = np.array([0, 1, 0, 0])
+    found = FundusEvaluation(
+        {"standin": Posteriors(posteriors_of(grades), posteriors)}, grades, np.arange(4)
     )
-    assert (row["eyes"], row["kappa"]) == (2, 1)
+    one, both = fundus_network.measured(found)
+    assert (one["reading"], one["eyes"]) == ("one_eye", 4)
+    assert (both["reading"], both["eyes"], both["kappa"]) == ("both_eyes", 2, 1)
 
 
 def test_the_interval_is_wider_where_eyes_of_a_patient_stay_together():
@@ -78,11 +87,11 @@ def test_the_interval_by_its_definition(together):
 
 def test_the_text_names_weights_reading_and_confusion():
     rows = fundus_network.measured(
-        {
-            "grades": np.array([0, 4, 4]),
-            "random_one_eye": posteriors_of(np.array([4, 4, 0])),
-            "standin_one_eye": posteriors_of(np.array([0, 4, 4])),
-        }
+        evaluation(
+            np.array([0, 4, 4]),
+            random=posteriors_of(np.array([4, 4, 0])),
+            standin=posteriors_of(np.array([0, 4, 4])),
+        )
     )
     text = fundus_network.text({"IDRiD, test split": rows})
     assert "| IDRiD, test split | shipped weights | every eye shown twice | 3 | 1.000" in text
@@ -94,30 +103,27 @@ def test_the_text_names_weights_reading_and_confusion():
 def test_one_grade_and_random_weights_alone_have_a_table_too():
     """As of few photographs, and with ``fundus.weights: random``."""
     rows = fundus_network.measured(
-        {"grades": np.zeros(3, int), "random_one_eye": posteriors_of(np.zeros(3, int))}
+        evaluation(np.zeros(3, int), random=posteriors_of(np.zeros(3, int)))
     )
     text = fundus_network.text({"few": rows})
     assert "| few | random weights | every eye shown twice | 3 | – (– to –) | – | 1.000 |" in text
     assert "Confusion, few, random weights, every eye shown twice" in text
 
 
-def test_as_many_names_as_evaluations(capsys, tmp_path):
-    assert (
-        dispatch.main(
-            [
-                "table-fundus",
-                "--evaluations",
-                "a.npz",
-                "b.npz",
-                "--names",
-                "one",
-                "-o",
-                str(tmp_path / "t.md"),
-            ]
-        )
-        == 1
-    )
-    assert "2 evaluations need as many names, not 1" in capsys.readouterr().err
+def test_the_table_names_photographs_by_what_evaluations_say(tmp_path):
+    grades = np.array([0, 4, 4])
+    found = evaluation(grades, random=posteriors_of(grades))
+    for source, split in (("synthetic", None), ("idrid", "test"), ("kaggle", None)):
+        found.save(tmp_path / f"{source}.npz", made_from(photographs=source, split=split))
+    path = tmp_path / "table.md"
+    evaluations = [str(tmp_path / f"{name}.npz") for name in ("synthetic", "idrid", "kaggle")]
+    assert dispatch.main(["table-fundus", "--evaluations", *evaluations, "-o", str(path)]) == 0
+    rows = [line for line in path.read_text().splitlines() if "random weights |" in line]
+    assert [row.split(" | ")[0] for row in rows] == [
+        "| synthetic test pairs",
+        "| IDRiD, test split",
+        "| the competition's",
+    ]
 
 
 # --- Lesions -----------------------------------------------------------------

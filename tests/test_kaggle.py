@@ -14,9 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from cnnviz.cli import dispatch
-from cnnviz.cli.commands import evaluate_fundus
 from cnnviz.datasets import fundus, idrid, kaggle, store
-from cnnviz.experiments import fundus_features
+from cnnviz.experiments import fundus_evaluation, fundus_features
 from cnnviz.networks import defauw, layers
 from cnnviz.runtime import files
 from cnnviz.runtime.backend import T, function, lasagne
@@ -480,14 +479,14 @@ def graded(splits, grades):
 def test_without_a_split_all_graded_photographs_are_evaluated(splits):
     """Drawn photographs are in no split, the competition's in one, IDRiD's in two."""
     photographs = graded(splits, [0, -1, 3])
-    assert evaluate_fundus.chosen_photographs(photographs, None, "there").tolist() == [0, 2]
+    assert fundus_evaluation.chosen_photographs(photographs, None, "there").tolist() == [0, 2]
 
 
 def test_a_split_is_asked_for_by_name():
     photographs = graded(["train", "test", "test", ""], [0, -1, 3, 2])
 
     def chosen(split):
-        return evaluate_fundus.chosen_photographs(photographs, split, "there").tolist()
+        return fundus_evaluation.chosen_photographs(photographs, split, "there").tolist()
 
     assert [chosen("train"), chosen("test"), chosen("")] == [[0], [2], [3]]
     with pytest.raises(
@@ -497,7 +496,7 @@ def test_a_split_is_asked_for_by_name():
     ):
         chosen("valid")
     with pytest.raises(UserError, match="there: no photograph has a grade"):
-        evaluate_fundus.chosen_photographs(graded(["", ""], [-1, -1]), None, "there")
+        fundus_evaluation.chosen_photographs(graded(["", ""], [-1, -1]), None, "there")
 
 
 def test_the_command_wants_a_folder(tmp_path, capsys):

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cnnviz.cli import dispatch
-from cnnviz.cli.commands import ship_fundus, train_fundus
 from cnnviz.datasets import fundus
+from cnnviz.experiments import fundus_shipping, fundus_stages
 from cnnviz.networks import defauw, weights
 from cnnviz.networks.layers import (
     NormalizedConv2DLayer,
@@ -350,7 +350,7 @@ def test_the_last_stage_asks_for_its_photographs(tmp_path, capsys):
 
 
 def test_no_stage_draws_the_eye_pairs_of_another():
-    seeds = [train_fundus.pictures_seed(stage, 0) for stage in train_fundus.STAGES[1:]]
+    seeds = [fundus_stages.pictures_seed(stage, 0) for stage in fundus_stages.STAGES[1:]]
     assert len(set(seeds)) == len(seeds) == 4
 
 
@@ -458,11 +458,11 @@ def test_shipped_weights_stand_for_the_stages_behind_them(tmp_path):
     shipped, further = tmp_path / "shipped" / "standin.npz", tmp_path / "further.npz"
     weights.save(shipped, network, {"stages": [{"stage": "narrow"}, {"stage": "pairs"}]})
     weights.save(further, network, {"stage": "more_photographs"})
-    shipped.with_name(ship_fundus.LEARNING_CURVES).write_text(
+    shipped.with_name(fundus_shipping.LEARNING_CURVES).write_text(
         "step,loss,stage\n10,1.5,narrow\n10,1.2,pairs\n"
     )
     further.with_suffix(".csv").write_text("step,loss\n10,0.9\n")
-    stages, curves = zip(*map(ship_fundus.behind, [shipped, further]))
+    stages, curves = zip(*map(fundus_shipping.behind, [shipped, further]))
     assert [stage["stage"] for each in stages for stage in each] == [
         "narrow",
         "pairs",

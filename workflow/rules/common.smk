@@ -7,7 +7,7 @@ import yaml
 from cnnviz.experiments import figure_parts
 from cnnviz.runtime import configuration, paths
 from cnnviz.runtime.paths import sheet_name
-from cnnviz.cli.commands.train_fundus import STAGES as FUNDUS_STAGES, WITH_PHOTOGRAPHS
+from cnnviz.experiments.fundus_stages import STAGES as FUNDUS_STAGES, WITH_PHOTOGRAPHS
 from cnnviz.datasets import die360, external
 from snakemake.exceptions import WorkflowError
 
@@ -150,10 +150,6 @@ def photographs_of(source):
     """
     return [ancient(path) if path.suffix == ".npy" else path
             for path in prepared(source).values()]
-
-
-SOURCE_NAMES = {"synthetic": "synthetic test pairs", "idrid": "IDRiD, test split",
-                "kaggle": "the competition's"}
 
 
 def fundus_weights(stage):

@@ -148,7 +148,7 @@ rule evaluate_fundus:
         "results/benchmarks/evaluate_fundus/{source}.tsv"
     shell:
         "cnnviz evaluate-fundus {params.given} "
-        "--choice {params.choice} {params.engine} --output {output.evaluation} "
+        "--weights {params.choice} {params.engine} --output {output.evaluation} "
         "> {log} 2>&1"
 
 
@@ -159,8 +159,6 @@ rule table_fundus:
     output:
         text=report(kept(paths.FUNDUS_TABLE), category="Chapter 4",
                     caption="../report/fundus_network.rst"),
-    params:
-        names=[SOURCE_NAMES[source] for source in evaluated_sources()],
     conda:
         ENVIRONMENT
     log:
@@ -169,4 +167,4 @@ rule table_fundus:
         "results/benchmarks/table_fundus.tsv"
     shell:
         "cnnviz table-fundus --evaluations {input.evaluations} "
-        "--names {params.names:q} --output {output.text} > {log} 2>&1"
+        "--output {output.text} > {log} 2>&1"

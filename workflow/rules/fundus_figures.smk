@@ -49,7 +49,7 @@ rule fundus_exemplars:
         "results/benchmarks/fundus_exemplars/{source}.tsv"
     shell:
         "{params.threads} cnnviz fundus-exemplars --photographs {params.folder} "
-        "--roles {input.roles} --choice {params.choice} --steps {params.steps} "
+        "--roles {input.roles} --weights {params.choice} --steps {params.steps} "
         "{params.engine} --output {output.exemplars} > {log} 2>&1"
 
 

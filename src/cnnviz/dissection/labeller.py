@@ -249,7 +249,8 @@ class Labeller:
         shown = np.unique(np.concatenate([each.index.ravel() for each in top]))
         for k in tqdm(shown, unit=" images", disable=not progress, mininterval=5):
             features = [
-                np.flatnonzero(((each.index == k) & each.varies).any(axis=1)) for each in top
+                np.flatnonzero(((each.index == k) & each.varies).any(axis=1)).tolist()
+                for each in top
             ]
             for layer, j, gradient, *place in self._gradients.parts(
                 images.pixels(np.array([k])), features

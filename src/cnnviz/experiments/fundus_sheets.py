@@ -153,6 +153,15 @@ def _networks(paths: Sequence[Path], source: Mapping[str, Any]) -> dict[str, _Ne
     return found
 
 
+def _weights(networks: Mapping[str, _Network]) -> dict[str, Any]:
+    """What the networks' weights are, for the origin of sheets."""
+    return {"network": "defauw"} | {
+        f"{name}_{what}": network.origin.get(what)
+        for name, network in networks.items()
+        for what in ("weights", "weights_file", "weights_seed")
+    }
+
+
 def write(
     photographs: Path,
     roles: Path,
@@ -189,11 +198,9 @@ def write(
     def methods(weights: str, name: str) -> _Methods:
         return _Methods(layers.find_layer(networks[weights].layer, name), strides[name])
 
-    origin = {
-        f"{name}_{what}": network.origin.get(what)
-        for name, network in networks.items()
-        for what in ("weights", "weights_file", "weights_seed")
-    }
+    made = made_from(
+        **source, **_weights(networks), occluder=OCCLUDER, fill=0.0, which=which, roles=roles
+    )
     with tqdm(total=len(table), unit=" features") as bar:
         # Figure by figure, so that a page for every feature does not fill the memory.
         for figure, chosen in table.groupby("figure", sort=False):
@@ -207,16 +214,4 @@ def write(
                     role, methods(role.weights, role.layer), shown, strongest
                 )
                 bar.update()
-            Sheet(found).save(
-                output / sheet_name(str(figure)),
-                made_from(
-                    **source,
-                    network="defauw",
-                    **origin,
-                    occluder=OCCLUDER,
-                    fill=0.0,
-                    which=which,
-                    roles=roles,
-                ),
-                compressed=True,
-            )
+            Sheet(found).save(output / sheet_name(str(figure)), made, compressed=True)

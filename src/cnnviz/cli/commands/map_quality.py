@@ -18,8 +18,7 @@ import numpy as np
 from tqdm import tqdm
 
 from cnnviz.cli.commands import arguments
-from cnnviz.cli.commands.evaluate_fundus import CHOICES
-from cnnviz.runtime import files
+from cnnviz.runtime import files, paths
 from cnnviz.runtime.errors import UserError
 
 LESIONS = ("microaneurysm", "haemorrhage", "hard exudate", "soft exudate")
@@ -65,7 +64,10 @@ def add_arguments(parser):
         "choose features, half to measure",
     )
     parser.add_argument(
-        "--choice", choices=CHOICES, default="standin", help="whose weights De Fauw's network has"
+        "--choice",
+        choices=(*paths.FUNDUS_WEIGHTS, "random"),
+        default=next(iter(paths.FUNDUS_WEIGHTS)),
+        help="whose weights De Fauw's network has",
     )
     parser.add_argument(
         "--layers",

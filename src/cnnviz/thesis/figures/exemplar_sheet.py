@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cnnviz.datasets import fundus
-from cnnviz.experiments import exemplar_records
+from cnnviz.experiments import exemplar_measures
 from cnnviz.thesis.figures import style
 
 __all__ = [
@@ -151,9 +151,9 @@ def iterates(record):
     -------
     list of (step, activation, patch, added)
         ``added``: what the ascent added to the start, see
-        :func:`cnnviz.experiments.exemplar_records.added`.
+        :func:`cnnviz.experiments.exemplar_measures.added`.
     """
-    added = exemplar_records.added(record.iterates, record.iterates[0])
+    added = exemplar_measures.added(record.iterates, record.iterates[0])
     added[0] = 0  # without rounding errors
     return [
         (int(step), float(record.activations[0][step]), patch, more)
@@ -166,7 +166,7 @@ def draw_iterates(record, settings):
 
     Parameters
     ----------
-    record : cnnviz.experiments.exemplar_records.Record
+    record : cnnviz.experiments.exemplar_records.Shown
     settings : dict
 
     Returns

@@ -41,7 +41,7 @@ def draw(found, settings):
     Parameters
     ----------
     found : dict
-        From a role to a :class:`cnnviz.experiments.exemplar_records.Record`.
+        From a role to a :class:`cnnviz.experiments.exemplar_records.Shown`.
     settings : dict
 
     Returns

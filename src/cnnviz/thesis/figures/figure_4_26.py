@@ -6,7 +6,8 @@ lies near the border of what the neuron sees.
 
 from cnnviz.datasets import fundus
 from cnnviz.experiments import exemplar_records
-from cnnviz.experiments import exemplar_records as records
+from cnnviz.experiments.exemplar_measures import border_share, spread
+from cnnviz.experiments.exemplar_records import STARTS
 from cnnviz.thesis.figures import exemplar_sheet as sheet
 from cnnviz.thesis.figures import style
 
@@ -16,8 +17,8 @@ BORDER = 0.25  # of the patch's side
 
 def near_border(record):
     """Mean share of the exemplars' energy near the border, over the starts, and in words."""
-    energy, area = zip(*(records.border_share(patch, BORDER) for patch in record.patches))
-    wide = sum(map(records.spread, record.patches)) / len(record.patches)
+    energy, area = zip(*(border_share(patch, BORDER) for patch in record.patches))
+    wide = sum(map(spread, record.patches)) / len(record.patches)
     return (
         f"{100 * sum(energy) / len(energy):.1f} % of the energy in the outer quarters,\n"
         f"which are {100 * area[0]:.0f} % of the area;\n90 % of the energy within "
@@ -41,7 +42,7 @@ def draw(found, settings):
             fundus.destandardize(patch),
             f"activation {style.number(record.reached[record.best])}, on data "
             f"{style.number(record.data)}\n{settings['steps']} steps from: "
-            f"{records.STARTS[record.best]}",
+            f"{STARTS[record.best]}",
         )
         image, limit = sheet.own_range(patch)
         sheet.show(below, image, sheet.range_note(limit) + "\n" + near_border(record))

@@ -1,10 +1,16 @@
 """Lesions of drawn photographs beside those of real ones."""
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 
 from cnnviz.datasets import lesion_statistics
+from cnnviz.experiments import lesions_measured
+from cnnviz.runtime import files
 
-__all__ = ["LEVELS", "summary", "text"]
+__all__ = ["LEVELS", "measure", "summary", "text", "write"]
 
 LEVELS = (0.1, 0.5, 0.9)
 _KINDS = ("microaneurysm", "haemorrhage", "hard exudate", "soft exudate")
@@ -33,7 +39,38 @@ counts as more and smaller ones.
 """
 
 
-def summary(rows):
+def measure(mirror: Path | None, output: Path) -> None:
+    """Measure the lesions of IDRiD's outlined photographs and record their summary.
+
+    Parameters
+    ----------
+    mirror : path or None
+        Folder with copies of the external files.
+    output : path
+        CSV file.
+    """
+    found = summary(lesions_measured.real(mirror))
+    files.write_rows(output, list(found[0]), found)
+
+
+def write(real: Path, count: int, output: Path) -> None:
+    """Write the table.
+
+    Parameters
+    ----------
+    real : path
+        Record of :func:`measure`.
+    count : int
+        Synthetic photographs.
+    output : path
+        Markdown file.
+    """
+    rows = files.read_rows(real, "cnnviz drawn-lesions --measure")
+    drawn = summary(lesions_measured.drawn(count))
+    files.write_text(output, text(rows, drawn, count, lesions_measured.ROWS))
+
+
+def summary(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Counts and quantiles of lesions.
 
     Parameters
@@ -70,7 +107,7 @@ def summary(rows):
     return found
 
 
-def _cell(row):
+def _cell(row: Mapping[str, Any]) -> str:
     factor, digits = (1000, 1) if row["measure"] == "diameter" else (1, 2)
     low, middle, high = (
         f"{factor * float(row[f'q{100 * level:.0f}']):.{digits}f}".replace("-", "−")
@@ -79,7 +116,12 @@ def _cell(row):
     return f"{low} **{middle}** {high}"
 
 
-def text(real, drawn, photographs, rows):
+def text(
+    real: Sequence[Mapping[str, Any]],
+    drawn: Sequence[Mapping[str, Any]],
+    photographs: int,
+    rows: int,
+) -> str:
     """Markdown of both summaries side by side.
 
     Parameters

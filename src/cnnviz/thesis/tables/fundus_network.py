@@ -1,11 +1,20 @@
 """How well De Fauw's network grades photographs: a table beyond the thesis."""
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 
+from cnnviz.evaluation.metrics import bootstrap_interval
+from cnnviz.experiments.fundus_evaluation import FundusEvaluation
+from cnnviz.runtime import files
+from cnnviz.runtime.records import read_origin
 from cnnviz.training.grading import confusion, quadratic_weighted_kappa
 
-__all__ = ["measured", "mean_grade", "text"]
+__all__ = ["measured", "mean_grade", "lines", "name_of", "text", "write"]
 
+_SOURCES = {"synthetic": "synthetic test pairs", "idrid": "IDRiD", "kaggle": "the competition's"}
 _READINGS = {"both_eyes": "both eyes of a patient", "one_eye": "every eye shown twice"}
 _NAMES = {"standin": "shipped weights", "defauw": "De Fauw's weights", "random": "random weights"}
 
@@ -21,26 +30,28 @@ is the middle 95 % of 2,000 bootstrap samples of the patients.
 """
 
 
-def measured(evaluation):
+def measured(evaluation: FundusEvaluation) -> list[dict[str, Any]]:
     """Kappa, its interval, accuracy and confusion of every reading.
 
     Parameters
     ----------
-    evaluation : dict
-        ``grades``, and posteriors named after weights and reading
-        ("standin_both_eyes", ...), NaN for eyes that were not read.
+    evaluation : cnnviz.experiments.fundus_evaluation.FundusEvaluation
 
     Returns
     -------
     list of dict
     """
     rows = []
-    for name, posteriors in evaluation.items():
-        if not name.endswith(tuple(_READINGS)):
+    readings = [
+        (weights, reading, getattr(posteriors, reading))
+        for weights, posteriors in evaluation.networks.items()
+        for reading in ("one_eye", "both_eyes")
+    ]
+    for weights, reading, posteriors in readings:
+        if posteriors is None:
             continue
         seen = np.isfinite(posteriors).all(axis=1)
-        true, said = evaluation["grades"][seen], posteriors[seen].argmax(axis=1)
-        weights, reading = name.split("_", 1)
+        true, said = evaluation.grades[seen], posteriors[seen].argmax(axis=1)
         low, high = _interval(true, said, 2 if reading == "both_eyes" else 1)
         rows.append(
             {
@@ -58,7 +69,7 @@ def measured(evaluation):
     return rows
 
 
-def mean_grade(posteriors):
+def mean_grade(posteriors: np.ndarray) -> np.ndarray:
     """Mean of the grades, weighted by their probabilities, rounded.
 
     Parameters
@@ -72,10 +83,8 @@ def mean_grade(posteriors):
     return np.rint(posteriors @ np.arange(posteriors.shape[1])).astype(int)
 
 
-def _interval(true, said, together):
+def _interval(true: np.ndarray, said: np.ndarray, together: int) -> tuple[float, float]:
     """Bootstrap interval of kappa; ``together`` eyes of a patient stay together."""
-    from cnnviz.evaluation.metrics import bootstrap_interval
-
     patients = np.stack([true, said], axis=-1).reshape(-1, together, 2)
     if len(patients) < 2 or np.isnan(quadratic_weighted_kappa(true, said)):
         return np.nan, np.nan
@@ -84,7 +93,40 @@ def _interval(true, said, together):
     )
 
 
-def text(evaluations):
+def lines(evaluation: FundusEvaluation) -> str:
+    """A line of text for every reading."""
+    return "".join(
+        "{weights}, {reading}: {eyes} eyes, kappa {kappa:.4f}, accuracy {accuracy:.4f}\n".format(
+            **row
+        )
+        for row in measured(evaluation)
+    )
+
+
+def name_of(origin: Mapping[str, Any]) -> str:
+    """What the table calls the photographs of an evaluation."""
+    name = _SOURCES[origin["photographs"]]
+    return name if origin["split"] is None else f"{name}, {origin['split']} split"
+
+
+def write(evaluations: Sequence[Path], output: Path) -> None:
+    """Write the table.
+
+    Parameters
+    ----------
+    evaluations : list of path
+        Files of ``cnnviz evaluate-fundus``, one for each data set.
+    output : path
+        Markdown file.
+    """
+    rows = {}
+    for path in evaluations:
+        evaluation = FundusEvaluation.load(path)
+        rows[name_of(read_origin(path))] = measured(evaluation)
+    files.write_text(output, text(rows))
+
+
+def text(evaluations: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     """Markdown of the evaluations of several data sets.
 
     Parameters
@@ -123,5 +165,5 @@ def text(evaluations):
     return "\n".join(lines) + "\n"
 
 
-def _signed(value):
+def _signed(value: float) -> str:
     return "–" if np.isnan(value) else f"{value:.3f}".replace("-", "−")

@@ -1,6 +1,8 @@
 """Whether the automatic labeller of features can be trusted: trials on known truth."""
 
 from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from scipy import stats
@@ -9,11 +11,13 @@ from cnnviz.datasets.concepts import CONCEPTS
 from cnnviz.dissection.ground_truth_features import CONTRAST
 from cnnviz.dissection.labels import LEAST_SHARE, MARGIN, MIXTURE, OTHER, RATE
 from cnnviz.dissection.network_dissection import LEAST_OVERLAP
+from cnnviz.dissection.validation import RandomFilters, Row
+from cnnviz.experiments.labeller_validation import Null, Validation
 from cnnviz.networks import die, layers
 from cnnviz.runtime import files
 from cnnviz.thesis.figures import saliency_sheet
 from cnnviz.thesis.tables import labeller_validation_die
-from cnnviz.thesis.tables.labeller_validation_die import number, yes
+from cnnviz.thesis.tables.labeller_validation_die import Names, number, yes
 
 __all__ = ["names_by_figures", "text", "write"]
 
@@ -61,7 +65,7 @@ it is). *Upper limit*: the largest rate of false labels of which so few would be
 """
 
 
-def write(validation, saliency, output):
+def write(validation: Validation, saliency: Sequence[Path], output: Path) -> None:
     """Write the table of a validation.
 
     Parameters
@@ -75,7 +79,7 @@ def write(validation, saliency, output):
     files.write_text(output, text(validation, names_by_figures(saliency)))
 
 
-def names_by_figures(saliency):
+def names_by_figures(saliency: Sequence[Path]) -> Names:
     """Names of the die's features by Figures 5.3 and 5.4, from files of ``cnnviz saliency``.
 
     Returns
@@ -91,7 +95,7 @@ def names_by_figures(saliency):
     }
 
 
-def text(validation, figures):
+def text(validation: Validation, figures: Names) -> str:
     """Markdown of all trials.
 
     Parameters
@@ -118,7 +122,7 @@ def text(validation, figures):
     return "".join(parts) + _null_verdict(nulls) + labeller_validation_die.text(validation, figures)
 
 
-def _ground_truth_line(row):
+def _ground_truth_line(row: Row) -> str:
     seen = [
         f"{name} {share:.0%} ({lift:.1f}×, p = {p:.4f})"
         for name, share, lift, p in row.evidence[:3]
@@ -132,7 +136,7 @@ def _ground_truth_line(row):
     )
 
 
-def _ground_truth_verdict(rows):
+def _ground_truth_verdict(rows: Sequence[Row]) -> str:
     right = sum(row.label == row.feature.name for row in rows)
     single = [row for row in rows if row.feature.name != MIXTURE]
     overlap = sum(row.overlap == row.feature.name for row in single)
@@ -143,20 +147,20 @@ def _ground_truth_verdict(rows):
     )
 
 
-def _false(found, allowed):
+def _false(found: RandomFilters, allowed: Sequence[str]) -> int:
     return int(sum(label not in (OTHER, *allowed) for label in found.labels))
 
 
-def _upper(false, count):
+def _upper(false: int, count: int) -> float:
     """Largest rate of which at most so many are seen in 5 % of trials."""
     return float(stats.beta.ppf(0.95, false + 1, count - false)) if false < count else 1.0
 
 
-def _below(p, level):
+def _below(p: np.ndarray, level: float) -> str:
     return f"{np.mean(p[np.isfinite(p)] < level):.1%}"
 
 
-def _null_line(null):
+def _null_line(null: Null) -> str:
     found, allowed = null.found, null.allowed
     counts = ", ".join(f"{name} {count}" for name, count in Counter(found.labels).most_common())
     verdict = "–", "–"
@@ -169,7 +173,7 @@ def _null_line(null):
     )
 
 
-def _null_verdict(nulls):
+def _null_verdict(nulls: Sequence[Null]) -> str:
     judged = [(each.found, each.allowed) for each in nulls if each.allowed is not None]
     false, count = (
         sum(each) for each in zip(*((_false(*each), len(each[0].labels)) for each in judged))

@@ -1,6 +1,7 @@
 """The part of :mod:`.labeller_validation` that is on the die."""
 
 from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 from scipy import stats
@@ -8,10 +9,18 @@ from scipy import stats
 from cnnviz.dissection.label_statistics import agreement
 from cnnviz.dissection.labels import MARGIN, MIXTURE, OTHER
 from cnnviz.dissection.network_dissection import LEAST_OVERLAP, TOP_SHARE
-from cnnviz.dissection.validation_die import SPACING
+from cnnviz.dissection.validation_die import SPACING, DieFeature, Steps
 from cnnviz.evaluation.concept_lift import CONCEPTS as DIE_CONCEPTS
+from cnnviz.experiments.labeller_validation import Validation
 
 __all__ = ["text", "statements", "yes", "number"]
+
+Place = tuple[str, str, int]  # network, layer, feature
+Names = Mapping[Place, str]  # the concept that features are named after
+Points = Mapping[Place, tuple[str, ...]]  # concepts that features point at
+Answer = tuple[bool, str] | None  # with evidence; None without the networks it takes
+#: Statement, answer by labels, by figures, folds with yes, folds.
+Statement = tuple[str, Answer, Answer, int, int]
 
 _NAMES = (*DIE_CONCEPTS, MIXTURE, OTHER)
 
@@ -75,15 +84,15 @@ spots (pips) alone; or at nothing but background and edge, of all.
 """
 
 
-def yes(value):
+def yes(value: bool) -> str:
     return "yes" if value else "**no**"
 
 
-def number(value, digits=2):
+def number(value: float, digits: int = 2) -> str:
     return "–" if np.isnan(value) else f"{value:.{digits}f}".replace("-", "−")
 
 
-def text(validation, figures):
+def text(validation: Validation, figures: Names) -> str:
     """The part on the die.
 
     Parameters
@@ -125,12 +134,12 @@ def text(validation, figures):
     )
 
 
-def _weights_line(kind, rows):
+def _weights_line(kind: str, rows: Sequence[DieFeature]) -> str:
     counts = Counter(row.label for row in rows)
     return f"| {kind} | {len(rows)} | " + " | ".join(str(counts[name]) for name in _NAMES) + " |\n"
 
 
-def _weights_verdict(rows):
+def _weights_verdict(rows: Sequence[DieFeature]) -> str:
     by_kind = [[row for row in rows if row.weights == kind] for kind in ("random", "trained")]
     something = [sum(row.label != OTHER for row in each) for each in by_kind]
     pips = [sum("pip" in row.points for row in each) for each in by_kind]
@@ -144,14 +153,16 @@ def _weights_verdict(rows):
     )
 
 
-def _fewer(found, counts):
+def _fewer(found: Sequence[int], counts: Sequence[int]) -> str:
     """Whether the first count is a smaller share than the second one."""
     table = [[each, count - each] for each, count in zip(found, counts)]
     p = stats.fisher_exact(table, "less").pvalue
     return f"{yes(p < 0.05).strip('*')} ({found[0]}, trained {found[1]}; p = {p:.2g})"
 
 
-def _step_lines(trained, steps, figures):
+def _step_lines(
+    trained: Mapping[Place, DieFeature], steps: Mapping[Place, Steps], figures: Names
+) -> Iterator[str]:
     by_figure = [figures[place] for place in trained]
     names = {
         "on the strongest views instead of all": [steps[k].positive for k in trained],
@@ -166,7 +177,7 @@ def _step_lines(trained, steps, figures):
         yield f"| {name} | {share:.0%} | {number(kappa)} |\n"
 
 
-def _trust(trained, figures):
+def _trust(trained: Mapping[Place, DieFeature], figures: Names) -> str:
     named = [place for place, row in trained.items() if row.label in DIE_CONCEPTS]
     mixed = [place for place, row in trained.items() if row.label == MIXTURE]
     labels, names = [trained[k].label for k in named], [figures[k] for k in named]
@@ -180,7 +191,7 @@ def _trust(trained, figures):
     )
 
 
-def _matrix(trained, figures):
+def _matrix(trained: Mapping[Place, DieFeature], figures: Names) -> Iterator[str]:
     counts = Counter((figures[place], row.label) for place, row in trained.items())
     yield "| | " + " | ".join(_NAMES) + " |\n|---|" + "---|" * len(_NAMES) + "\n"
     for name in (*DIE_CONCEPTS, OTHER):
@@ -192,7 +203,7 @@ def _matrix(trained, figures):
             )
 
 
-def _reach(rows):
+def _reach(rows: Sequence[DieFeature]) -> str:
     expected = np.array([row.expected for row in rows if row.weights == "trained"])
     share = np.mean(expected * MARGIN > 1, axis=0)
     found = [f"{name} {value:.0%}" for name, value in zip(DIE_CONCEPTS, share) if value]
@@ -208,42 +219,42 @@ def _reach(rows):
 # --- What the thesis says ---------------------------------------------------
 
 
-def _spots(points, layer):
+def _spots(points: Points, layer: str) -> dict[str, int]:
     """Features that point at pips alone by network, of those that have the layer."""
-    counts = {}
+    counts: dict[str, int] = {}
     for (network, where, _), concepts in points.items():
         if where == layer:
             counts[network] = counts.get(network, 0) + (set(concepts) == {"pip"})
     return counts
 
 
-def _only_c9(points):
+def _only_c9(points: Points) -> Answer:
     spots = _spots(points, "pool1")
     if not {"c9"} < set(spots):
         return None
     return spots["c9"] > 0 and sum(spots.values()) == spots["c9"], _counted(spots)
 
 
-def _c4_not_c9(points):
+def _c4_not_c9(points: Points) -> Answer:
     spots = _spots(points, "pool2")
     if not {"c4", "c9"} <= set(spots):
         return None
     return spots["c4"] > 0 and spots["c9"] == 0, _counted(spots)
 
 
-def _mostly(layer):
-    def answer(points):
+def _mostly(layer: str) -> Callable[[Points], Answer]:
+    def answer(points: Points) -> Answer:
         found = [
             bool(concepts) and set(concepts) <= {"background", "edge"}
             for (_, where, _), concepts in points.items()
             if where == layer
         ]
-        return (np.mean(found) > 0.5, f"{sum(found)} of {len(found)}") if found else None
+        return (bool(np.mean(found) > 0.5), f"{sum(found)} of {len(found)}") if found else None
 
     return answer
 
 
-def _counted(spots):
+def _counted(spots: Mapping[str, int]) -> str:
     return ", ".join(f"{network}: {count}" for network, count in spots.items())
 
 
@@ -257,7 +268,7 @@ _SAID = {
 }
 
 
-def statements(rows, figures):
+def statements(rows: Sequence[DieFeature], figures: Names) -> list[Statement]:
     """The thesis's statements, answered by labels and by the figures' measure.
 
     Parameters
@@ -296,9 +307,9 @@ def statements(rows, figures):
     return answers
 
 
-def _statement_line(found):
+def _statement_line(found: Statement) -> str:
     statement, labels, figures, agreeing, folds = found
-    if labels is None:
+    if labels is None or figures is None:
         return f"| {statement} | – | networks missing | – | networks missing | – |\n"
     return (
         f"| {statement} | {yes(labels[0])} | {labels[1]} | {yes(figures[0])} | "

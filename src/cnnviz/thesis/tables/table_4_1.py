@@ -1,23 +1,28 @@
 """Table 4.1: what the features of De Fauw's network detect, by measurement."""
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy as np
+import pandas as pd
 
-from cnnviz.datasets.concepts import CONCEPTS, LESIONS
+from cnnviz.datasets.concepts import CONCEPTS
 from cnnviz.dissection import label_statistics
 from cnnviz.dissection.labels import LEAST_SHARE, MARGIN, MIXTURE, OTHER, RATE
 from cnnviz.dissection.network_dissection import LEAST_OVERLAP
 from cnnviz.experiments import feature_table, fundus_labels
 from cnnviz.experiments.figure_parts import LAYERS
+from cnnviz.experiments.fundus_labels import Labelled
 from cnnviz.runtime import files
 from cnnviz.thesis import comparison
 from cnnviz.thesis.comparison import Reproduced
+from cnnviz.thesis.tables.table_4_1_claims import claims
 
-__all__ = ["PREFIX", "COLUMNS", "frequencies", "numbers", "reproduced", "claims", "text"]
+__all__ = ["PREFIX", "COLUMNS", "frequencies", "numbers", "reproduced", "text"]
 
 PREFIX = "table_4_1."
+Geometry = Mapping[str, tuple[int, int]]  # from a layer to its depth and side of its field
 #: The thesis's columns and our labels.
 COLUMNS = {
     "hard exudate": "Hard exudates",
@@ -38,7 +43,6 @@ _WEIGHTS = {
     "random": "none; both networks are random",
 }
 _SAMPLED = 50
-_EDGES = ("field edge", "overexposed rim")
 
 _CAPTION = """\
 What the features of the pooling layers detect. The thesis looked at up to 50 features of
@@ -62,7 +66,7 @@ their agreement with ours (Cohen's kappa) cannot be computed.
 """
 
 
-def frequencies(found, weights):
+def frequencies(found: pd.DataFrame, weights: str) -> list[dict[str, Any]]:
     """Rows of :func:`.label_statistics.label_frequencies` of a network's features."""
     rows = found[found["weights"] == weights]
     return label_statistics.label_frequencies(
@@ -76,7 +80,7 @@ def frequencies(found, weights):
     )
 
 
-def numbers(found, geometry):
+def numbers(found: pd.DataFrame, geometry: Geometry) -> dict[str, tuple[float, str, str]]:
     """Numbers of the trained network, in the thesis's terms.
 
     Parameters
@@ -91,7 +95,7 @@ def numbers(found, geometry):
     dict
         From an identifier, without :data:`PREFIX`, to value, unit and note.
     """
-    result = {}
+    result: dict[str, tuple[float, str, str]] = {}
     for layer, (depth, side) in geometry.items():
         result[f"{layer}.depth"] = (depth, "1", "")
         result[f"{layer}.receptive_field"] = (side, "px", "")
@@ -109,7 +113,9 @@ def numbers(found, geometry):
     return result
 
 
-def reproduced(measured, reported, command):
+def reproduced(
+    measured: Mapping[str, tuple[float, str, str]], reported: pd.DataFrame, command: str
+) -> list[Reproduced]:
     """The numbers that the thesis reports too, for the comparison.
 
     Parameters
@@ -149,7 +155,9 @@ class Outputs:
     reproduced: Path  #: CSV of reproduced numbers
 
 
-def write(dissected, localized, reported, outputs):
+def write(
+    dissected: Sequence[Path], localized: Sequence[Path], reported: Path, outputs: Outputs
+) -> None:
     """Label the features of the networks and write Table 4.1.
 
     Parameters
@@ -171,104 +179,17 @@ def write(dissected, localized, reported, outputs):
     files.write_text(outputs.table, text(labelled, thesis))
 
 
-# --- The thesis's statements ----------------------------------------------------
-
-
-def _counts(found, weights, labels):
-    rows = found[found["weights"] == weights]
-    return {
-        layer: (
-            int(rows.loc[rows["layer"] == layer, "label"].isin(labels).sum()),
-            int((rows["layer"] == layer).sum()),
-        )
-        for layer in LAYERS
-    }
-
-
-def _beyond_chance(found, weights):
-    """The same for features that exceed chance for a lesion, whatever their label."""
-    significant = feature_table.is_significant(found)[:, : len(LESIONS)].any(axis=1)
-    rows = (found["weights"] == weights).to_numpy()
-    return {
-        layer: (
-            int((significant & rows & (found["layer"] == layer).to_numpy()).sum()),
-            int((rows & (found["layer"] == layer).to_numpy()).sum()),
-        )
-        for layer in LAYERS
-    }
-
-
-def _shares(counts):
-    return ", ".join(
-        f"{layer} {count / total:.0%}" for layer, (count, total) in counts.items() if total
-    )
-
-
-def _listed(counts):
-    return ", ".join(f"{layer} {count} of {total}" for layer, (count, total) in counts.items())
-
-
-def claims(found):
-    """The thesis's statements about layers, held against the labels.
-
-    Returns
-    -------
-    list of (statement, bool, evidence)
-    """
-    trained = _counts(found, "trained", LESIONS)
-    random = _counts(found, "random", LESIONS)
-    mixed = {weights: _beyond_chance(found, weights) for weights in ("trained", "random")}
-    edges = {weights: _counts(found, weights, _EDGES) for weights in ("trained", "random")}
-    first = {layer: edges["trained"][layer] for layer in LAYERS[:2]}
-    return [
-        (
-            "Lesion detectors appear only from the third pooling layer on",
-            trained["pool1"][0] + trained["pool2"][0] == 0 and trained["pool3"][0] > 0,
-            _listed(trained),
-        ),
-        (
-            "Their share grows with depth",
-            bool(
-                np.all(
-                    np.diff([count / max(total, 1) for count, total in list(trained.values())[2:]])
-                    > 0
-                )
-            ),
-            "labelled: "
-            + _shares(trained)
-            + "; beyond chance for a lesion, mixtures included: "
-            + _shares(mixed["trained"]),
-        ),
-        (
-            "The random network has no lesion detector",
-            sum(c for c, _ in random.values()) == 0,
-            _listed(random)
-            + "; beyond chance for a lesion, mixtures included: "
-            + _listed(mixed["random"]),
-        ),
-        (
-            "The first two layers see edges of the field of view or overexposed ones, with few "
-            "exceptions",
-            all(count > total / 2 for count, total in first.values()),
-            _listed(first),
-        ),
-        (
-            "The random network sees these edges in every layer",
-            all(count > total / 2 for count, total in edges["random"].values()),
-            _listed(edges["random"]),
-        ),
-    ]
-
-
 # --- Text -------------------------------------------------------------------------
 
 
-def _cell(row, thesis):
+def _cell(row: Mapping[str, Any], thesis: float | None) -> str:
     text = f"{row['count']} ({row['mean']:.1f}; {row['low']:.3g} to {row['high']:.3g})"
     return text if thesis is None else f"{text} **T {thesis:g}**"
 
 
-def _summary_lines(rows, geometry, thesis):
+def _summary_lines(
+    rows: Sequence[Mapping[str, Any]], geometry: Geometry, thesis: Mapping[str, float] | None
+) -> Iterator[str]:
     yield ("| layer | depth | receptive field | features | " + " | ".join(COLUMNS.values()) + " |")
     yield "|" + "---|" * (4 + len(COLUMNS))
     for layer, (depth, side) in geometry.items():
@@ -277,7 +198,9 @@ def _summary_lines(rows, geometry, thesis):
             cells = [
                 _cell(
                     own[label],
-                    thesis and thesis.get(f"{PREFIX}{layer}.{label.replace(' ', '_')}", 0),
+                    None
+                    if thesis is None
+                    else thesis.get(f"{PREFIX}{layer}.{label.replace(' ', '_')}", 0),
                 )
                 for label in COLUMNS
             ]
@@ -287,7 +210,7 @@ def _summary_lines(rows, geometry, thesis):
             )
 
 
-def _all_labels(found, column):
+def _all_labels(found: pd.DataFrame, column: str) -> Iterator[str]:
     """Frequencies of all labels, network by network and layer by layer."""
     labels = [*CONCEPTS, MIXTURE, OTHER]
     counts = found.groupby(["weights", "layer"])[column].value_counts().unstack(fill_value=0)
@@ -304,7 +227,7 @@ def _all_labels(found, column):
                 )
 
 
-def _confusions(found):
+def _confusions(found: pd.DataFrame) -> Iterator[str]:
     """Pairs of concepts that features take for one another."""
     rows = found[found["weights"] == "trained"].reset_index(drop=True)
     pairs = label_statistics.confusion_pairs(feature_table.is_significant(rows), CONCEPTS)
@@ -314,7 +237,7 @@ def _confusions(found):
         yield f"* {first} and {second}: {len(index)} features ({listed})"
 
 
-def text(labelled, reported):
+def text(labelled: Labelled, reported: pd.DataFrame) -> str:
     """The table as Markdown.
 
     Parameters
@@ -340,18 +263,24 @@ def text(labelled, reported):
     return "\n".join(lines) + "\n"
 
 
-def words(origin):
+def words(origin: Mapping[str, Any]) -> tuple[str, str]:
     """Photographs that labels are from and weights in use, in words."""
     photographs = _PHOTOGRAPHS[origin["photographs"]].format(pairs=origin["photographs_pairs"])
     return photographs, _WEIGHTS[origin["weights"]]
 
 
-def _network_lines(title, weights, found, geometry, thesis):
+def _network_lines(
+    title: str,
+    weights: str,
+    found: pd.DataFrame,
+    geometry: Geometry,
+    thesis: Mapping[str, float] | None,
+) -> list[str]:
     rows = frequencies(found, weights)
     return [f"## {title}", "", *_summary_lines(rows, geometry, thesis), ""]
 
 
-def _label_lines(found):
+def _label_lines(found: pd.DataFrame) -> list[str]:
     return [
         "## All labels, by localisation",
         "",
@@ -372,7 +301,7 @@ def _label_lines(found):
     ]
 
 
-def _claim_lines(found):
+def _claim_lines(found: pd.DataFrame) -> list[str]:
     return [
         "## The thesis's statements",
         "",
@@ -386,7 +315,7 @@ def _claim_lines(found):
     ]
 
 
-def _role_lines(roles):
+def _role_lines(roles: pd.DataFrame) -> list[str]:
     return [
         "## Features in Figures 4.5 to 4.21",
         "",

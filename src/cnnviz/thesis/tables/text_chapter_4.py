@@ -1,8 +1,18 @@
 """Numbers in the text of chapter 4, from labels, outputs and the architecture."""
 
-import numpy as np
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pandas as pd
+
+from cnnviz.datasets import external, kaggle
+from cnnviz.networks import defauw
+from cnnviz.runtime import files
 from cnnviz.runtime.errors import UserError
+from cnnviz.thesis import comparison
 from cnnviz.thesis.comparison import Reproduced
 from cnnviz.training.grading import quadratic_weighted_kappa
 
@@ -12,12 +22,13 @@ __all__ = [
     "label_numbers",
     "validation_numbers",
     "reproduced",
+    "write",
 ]
 
 PREFIX = "text_chapter_4."
 
 
-def other_eye_kappa(grades):
+def other_eye_kappa(grades: Mapping[str, int]) -> float:
     """Agreement of every eye's grade with that of the patient's other eye.
 
     Parameters
@@ -46,13 +57,13 @@ def other_eye_kappa(grades):
     return quadratic_weighted_kappa(*zip(*pairs))
 
 
-def _only(values):
+def _only(values: Iterable[int]) -> int:
     """The one value that all have; an error if they differ."""
     (value,) = set(values)
     return value
 
 
-def network_numbers(network):
+def network_numbers(network: Any) -> dict[str, float]:
     """Numbers about De Fauw's network, read from the built one.
 
     Parameters
@@ -107,7 +118,9 @@ def network_numbers(network):
     return numbers
 
 
-def label_numbers(training, test, parameters):
+def label_numbers(
+    training: Mapping[str, int] | None, test: Mapping[str, int] | None, parameters: float
+) -> dict[str, float]:
     """Numbers about the competition's photographs, from their labels.
 
     Parameters
@@ -122,7 +135,7 @@ def label_numbers(training, test, parameters):
     dict
         From a quantity to its value, for those that can be computed.
     """
-    numbers = {}
+    numbers: dict[str, float] = {}
     if training is not None:
         numbers |= {
             "labelled_photographs": len(training),
@@ -139,7 +152,7 @@ def label_numbers(training, test, parameters):
     return numbers
 
 
-def validation_numbers(labels, posteriors):
+def validation_numbers(labels: Any, posteriors: Any) -> dict[str, float]:
     """Numbers about the published network's outputs on its validation photographs.
 
     Parameters
@@ -150,7 +163,12 @@ def validation_numbers(labels, posteriors):
     return {"validation_kappa": quadratic_weighted_kappa(labels, np.argmax(posteriors, axis=1))}
 
 
-def reproduced(numbers, reported, command, notes=None):
+def reproduced(
+    numbers: Mapping[str, float],
+    reported: pd.DataFrame,
+    command: str,
+    notes: Mapping[str, str] | None = None,
+) -> list[Reproduced]:
     """Rows for the comparison, for the quantities that the thesis reports.
 
     Parameters
@@ -177,3 +195,52 @@ def reproduced(numbers, reported, command, notes=None):
         for row, quantity in rows
         if quantity in numbers
     ]
+
+
+# --- The file ---------------------------------------------------------------------
+
+
+def write(mirror: Path | None, downloads: Path, reported: Path, output: Path) -> None:
+    """Write the numbers that can be had here.
+
+    Parameters
+    ----------
+    mirror : path or None
+        Folder with copies of the external files.
+    downloads : path
+        Where downloaded files are kept.
+    reported : path
+        The thesis's numbers.
+    output : path
+        CSV file.
+    """
+    mirror = external.mirror(mirror)
+    numbers = network_numbers(defauw.build())
+    notes: dict[str, str] = {}
+    training, first = _available(kaggle.training_labels, kaggle.read_labels, mirror, downloads)
+    test, second = _available(kaggle.test_labels, kaggle.read_labels, mirror, downloads)
+    found = label_numbers(training, test, numbers["parameters"])
+    remark = "labels of SHA-256 " + " and ".join(filter(None, (first, second)))
+    numbers |= found
+    notes |= dict.fromkeys(found, remark)
+    outputs, digest = _available(kaggle.validation_outputs, kaggle.read_outputs, mirror)
+    if outputs is not None:
+        found = validation_numbers(*outputs)
+        numbers |= found
+        notes |= dict.fromkeys(found, f"outputs of SHA-256 {digest}")
+    command = "CNNVIZ_MIRROR=FOLDER make reproduce" if mirror else "make reproduce"
+    comparison.write_reproduced(
+        output, reproduced(numbers, comparison.read_reported([reported]), command, notes)
+    )
+
+
+def _available(
+    find: Callable[..., Path], read: Callable[[Path], Any], *where: Any
+) -> tuple[Any, str | None]:
+    """What a file holds and its SHA-256, or None twice where it cannot be had."""
+    try:
+        path = find(*where)
+    except external.Unavailable as error:
+        print(f"left out: {error}", file=sys.stderr)
+        return None, None
+    return read(path), files.sha256(path)
