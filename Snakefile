@@ -11,24 +11,22 @@ configfile: f"{workflow.basedir}/config/default.yaml"
 
 include: "workflow/rules/common.smk"
 
-check_configuration()
-
 report: "workflow/report/workflow.rst"
 
 # Once a run: what runs the networks, or an early end if it cannot.
 onstart:
-    shell(f"cnnviz engine {engine_arguments()}")
+    shell(f"cnnviz engine {plan.engine_arguments()}")
 
 # What 'make reproduce' says itself, in the end of everything.
 onsuccess:
-    if "MAKELEVEL" not in os.environ and all(path.exists() for path in everything()):
+    if "MAKELEVEL" not in os.environ and all(path.exists() for path in plan.everything()):
         shell("cnnviz agreement")
 
 localrules: all
 
 rule all:
     input:
-        everything()
+        plan.everything()
     default_target: True
 
 include: "workflow/rules/background.smk"

@@ -4,13 +4,13 @@ rule neighbours:
     input:
         images=rules.render_die360.output.images,
         weights=lambda wildcards: paths.weight_file(
-            weights_folder(), "random", wildcards.network, 0),
+            plan.weights_folder(), "random", wildcards.network, 0),
     output:
         changes=paths.NEIGHBOURS / "{network}.npz",
     params:
         every=config["die360"]["every"],
-        folder=weights_folder(),
-        engine=engine_arguments(),
+        folder=plan.weights_folder(),
+        engine=plan.engine_arguments(),
         threads=ONE_THREAD,
     resources:
         mem_mb=1500,
@@ -29,7 +29,7 @@ rule neighbours:
 
 rule figure_5_2:
     input:
-        changes=expand(paths.NEIGHBOURS / "{network}.npz", network=convolutional()),
+        changes=expand(paths.NEIGHBOURS / "{network}.npz", network=plan.convolutional()),
     output:
         reported_figure("figure_5_2"),
         table=report(paths.NEIGHBOURS_TABLE, category="Chapter 5",
@@ -50,15 +50,15 @@ rule figure_5_2:
 rule disagreement:
     input:
         images=rules.render_die360.output.images,
-        weights=[paths.weight_file(weights_folder(), "random", network, 0)
+        weights=[paths.weight_file(plan.weights_folder(), "random", network, 0)
                  for network in config["networks"]],
     output:
         found=paths.DISAGREEMENT,
     params:
         every=config["die360"]["every"],
-        folder=weights_folder(),
+        folder=plan.weights_folder(),
         networks=config["networks"],
-        engine=engine_arguments(),
+        engine=plan.engine_arguments(),
         threads=ONE_THREAD,
     resources:
         mem_mb=1500,
@@ -97,13 +97,13 @@ rule die_exemplars:
     input:
         images=rules.render_die360.output.images,
         weights=lambda wildcards: paths.weight_file(
-            weights_folder(), "random", wildcards.network, 0),
+            plan.weights_folder(), "random", wildcards.network, 0),
     output:
         exemplars=paths.DIE_EXEMPLARS / "{network}.npz",
     params:
         every=config["die360"]["every"],
-        folder=weights_folder(),
-        engine=engine_arguments(),
+        folder=plan.weights_folder(),
+        engine=plan.engine_arguments(),
         threads=ONE_THREAD,
     resources:
         mem_mb=1500,
@@ -122,7 +122,7 @@ rule die_exemplars:
 
 rule table_5_2:
     input:
-        exemplars=expand(paths.DIE_EXEMPLARS / "{network}.npz", network=convolutional()),
+        exemplars=expand(paths.DIE_EXEMPLARS / "{network}.npz", network=plan.convolutional()),
     output:
         reported_figure("table_5_2"),
         claims=report(paths.EXEMPLARS_TABLE, category="Chapter 5",
@@ -144,14 +144,14 @@ rule table_5_2:
 rule animations:
     input:
         images=rules.render_die360.output.images,
-        saliency=paths.SALIENCY / f"{animated_network()}.npz",
-        weights=paths.weight_file(weights_folder(), "random", animated_network(), 0),
+        saliency=paths.SALIENCY / f"{plan.animated_network()}.npz",
+        weights=paths.weight_file(plan.weights_folder(), "random", plan.animated_network(), 0),
     output:
-        report(animation_files(), category="Chapter 5", caption="../report/animations.rst"),
+        report(plan.animation_files(), category="Chapter 5", caption="../report/animations.rst"),
     params:
         every=config["die360"]["every"],
-        folder=weights_folder(),
-        engine=engine_arguments(),
+        folder=plan.weights_folder(),
+        engine=plan.engine_arguments(),
         threads=ONE_THREAD,
         made=paths.ANIMATIONS,
     resources:

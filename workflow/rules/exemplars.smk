@@ -3,17 +3,17 @@
 rule exemplar_statistics_die:
     input:
         images=rules.render_die360.output.images,
-        weights=twin_weights,
+        weights=plan.twin_weights,
     output:
         statistics=paths.EXEMPLAR_STATISTICS / "{network}.npz",
     wildcard_constraints:
         network="|".join(TWINS),
     params:
         every=config["die360"]["every"],
-        folder=twins_folder(),
-        given=exemplar_steps(),
+        folder=plan.twins_folder(),
+        given=plan.exemplar_steps(),
         # Steps are too small for calls of kernels.
-        engine=engine_arguments("theano"),
+        engine=plan.engine_arguments("theano"),
         threads=ONE_THREAD,
     resources:
         mem_mb=1500,
@@ -32,15 +32,15 @@ rule exemplar_statistics_die:
 rule exemplar_statistics_fundus:
     input:
         photographs=photographs_of("synthetic"),
-        weights=network_weights,
+        weights=plan.network_weights,
     output:
         statistics=paths.EXEMPLAR_STATISTICS / "defauw.npz",
     params:
         folder=paths.PHOTOGRAPHS / "synthetic",
         choice=config["fundus"]["weights"],
-        layers=exemplar_layers(),
-        given=exemplar_steps(),
-        engine=engine_arguments(),
+        layers=plan.exemplar_layers(),
+        given=plan.exemplar_steps(),
+        engine=plan.engine_arguments(),
         threads=ONE_THREAD,
     resources:
         mem_mb=3000,
@@ -59,7 +59,7 @@ rule exemplar_statistics_fundus:
 
 rule table_exemplars:
     input:
-        statistics=exemplar_files(),
+        statistics=plan.exemplar_files(),
     output:
         text=report(paths.EXEMPLARS_BESIDE_DATA, category="Methods",
                     caption="../report/exemplars.rst"),
@@ -77,7 +77,7 @@ rule table_exemplars:
 
 rule figure_exemplars:
     input:
-        statistics=exemplar_files(),
+        statistics=plan.exemplar_files(),
     output:
         reported_figure("figure_exemplars", "Methods"),
     params:

@@ -9,7 +9,7 @@ rule mark_concepts:
         source="synthetic|idrid",
     params:
         folder=lambda wildcards: paths.PHOTOGRAPHS / wildcards.source,
-        mirror=mirror_argument(),
+        mirror=plan.mirror_argument(),
         threads=ONE_THREAD,
     conda:
         ENVIRONMENT
@@ -26,19 +26,19 @@ rule mark_concepts:
 rule dissect:
     input:
         photographs=prepared_photographs,
-        concepts=marked_concepts,
-        weights=weights_of_features,
+        concepts=plan.marked_concepts,
+        weights=plan.weights_of_features,
     output:
         dissected=paths.FEATURES / "{source}" / "dissected_{network}.npz",
     wildcard_constraints:
         network="trained|random",
     params:
         folder=lambda wildcards: paths.PHOTOGRAPHS / wildcards.source,
-        concepts=concepts_argument,
-        choice=network_choice,
+        concepts=plan.concepts_argument,
+        choice=plan.network_choice,
         overlap=config["fundus"]["overlap"],
-        features=features_argument(),
-        engine=engine_arguments(),
+        features=plan.features_argument(),
+        engine=plan.engine_arguments(),
         threads=ONE_THREAD,
     resources:
         mem_mb=2500,
@@ -60,13 +60,13 @@ rule localize:
         photographs=prepared_photographs,
         concepts=rules.mark_concepts.output.concepts,
         dissected=rules.dissect.output.dissected,
-        weights=weights_of_features,
+        weights=plan.weights_of_features,
     output:
         localized=paths.FEATURES / "{source}" / "localized_{network}.npz",
     params:
         folder=lambda wildcards: paths.PHOTOGRAPHS / wildcards.source,
         permutations=config["fundus"]["permutations"],
-        engine=engine_arguments(),
+        engine=plan.engine_arguments(),
         threads=ONE_THREAD,
     resources:
         mem_mb=2500,
@@ -85,16 +85,16 @@ rule localize:
 
 rule label_features:
     input:
-        dissected=of_networks("dissected", label_source()),
-        localized=of_networks("localized", label_source()),
+        dissected=plan.of_networks("dissected", plan.label_source()),
+        localized=plan.of_networks("localized", plan.label_source()),
         reported=reported("table_4_1"),
     output:
-        table=report(kept(paths.TABLE_4_1), category="Chapter 4",
+        table=report(plan.kept(paths.TABLE_4_1), category="Chapter 4",
                      caption="../report/table_4_1.rst"),
-        features=kept(paths.FEATURES_TABLE),
-        reproduced=kept(paths.REPRODUCED_TABLES / "table_4_1.csv"),
-        roles=paths.features(label_source(), "roles.csv"),
-        every=paths.features(label_source(), "every.csv"),
+        features=plan.kept(paths.FEATURES_TABLE),
+        reproduced=plan.kept(paths.REPRODUCED_TABLES / "table_4_1.csv"),
+        roles=paths.features(plan.label_source(), "roles.csv"),
+        every=paths.features(plan.label_source(), "every.csv"),
     conda:
         ENVIRONMENT
     log:
@@ -111,17 +111,17 @@ rule label_features:
 
 rule fundus_sheets:
     input:
-        photographs=photographs_of(fundus_source()),
+        photographs=photographs_of(plan.fundus_source()),
         roles=rules.label_features.output.roles,
-        dissected=of_networks("dissected", fundus_source()),
-        weights=network_weights,
+        dissected=plan.of_networks("dissected", plan.fundus_source()),
+        weights=plan.network_weights,
     output:
-        [paths.features(fundus_source(), sheet_name(number)) for number in SHEETS],
+        [paths.features(plan.fundus_source(), sheet_name(number)) for number in plan.sheets()],
     params:
-        photographs=paths.PHOTOGRAPHS / fundus_source(),
-        folder=paths.FEATURES / fundus_source(),
+        photographs=paths.PHOTOGRAPHS / plan.fundus_source(),
+        folder=paths.FEATURES / plan.fundus_source(),
         strides=config["fundus"]["strides"],
-        engine=engine_arguments(),
+        engine=plan.engine_arguments(),
         threads=ONE_THREAD,
     resources:
         mem_mb=2500,
@@ -138,20 +138,20 @@ rule fundus_sheets:
         "> {log} 2>&1"
 
 
-for number in SHEETS:
+for number in plan.sheets():
 
     rule:
         name:
             f"figure_{number.replace('.', '_')}"
         input:
-            sheet=paths.features(fundus_source(), sheet_name(number)),
+            sheet=paths.features(plan.fundus_source(), sheet_name(number)),
             roles=rules.label_features.output.roles,
             features=rules.label_features.output.features,
         output:
             reported_figure(f"figure_{number.replace('.', '_')}", "Chapter 4"),
         params:
             command=f"figure {number}",
-            folder=paths.FEATURES / fundus_source(),
+            folder=paths.FEATURES / plan.fundus_source(),
             stem=paths.FIGURES / f"figure_{number.replace('.', '_')}",
         conda:
             ENVIRONMENT
@@ -167,18 +167,18 @@ for number in SHEETS:
 # With config/full.yaml: hours of occlusion.
 rule every_feature:
     input:
-        photographs=photographs_of(fundus_source()),
+        photographs=photographs_of(plan.fundus_source()),
         every=rules.label_features.output.every,
         features=rules.label_features.output.features,
-        dissected=of_networks("dissected", fundus_source()),
-        weights=network_weights,
+        dissected=plan.of_networks("dissected", plan.fundus_source()),
+        weights=plan.network_weights,
     output:
-        sheets=temp(directory(paths.FEATURES / fundus_source() / "every")),
+        sheets=temp(directory(paths.FEATURES / plan.fundus_source() / "every")),
         pages=directory(paths.FIGURES / "features"),
     params:
-        photographs=paths.PHOTOGRAPHS / fundus_source(),
+        photographs=paths.PHOTOGRAPHS / plan.fundus_source(),
         strides=config["fundus"]["strides"],
-        engine=engine_arguments(),
+        engine=plan.engine_arguments(),
     threads: workflow.cores
     conda:
         ENVIRONMENT

@@ -17,7 +17,7 @@ rule figure_5_1:
 
 rule figure_5_3:
     input:
-        saliency=expand(paths.SALIENCY / "{network}.npz", network=convolutional()),
+        saliency=expand(paths.SALIENCY / "{network}.npz", network=plan.convolutional()),
     output:
         reported_figure("figure_5_3"),
     params:
@@ -35,7 +35,7 @@ rule figure_5_3:
 
 rule figure_5_4:
     input:
-        saliency=expand(paths.SALIENCY / "{network}.npz", network=with_second_pool()),
+        saliency=expand(paths.SALIENCY / "{network}.npz", network=plan.with_second_pool()),
     output:
         reported_figure("figure_5_4"),
     params:

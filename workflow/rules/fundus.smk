@@ -2,9 +2,9 @@
 
 rule prepare_idrid:
     output:
-        **prepared("idrid"),
+        **plan.prepared("idrid"),
     params:
-        mirror=mirror_argument(),
+        mirror=plan.mirror_argument(),
         folder=paths.PHOTOGRAPHS / "idrid",
         threads=ONE_THREAD,
     conda:
@@ -20,7 +20,7 @@ rule prepare_idrid:
 
 rule prepare_kaggle:
     output:
-        **prepared("kaggle"),
+        **plan.prepared("kaggle"),
     params:
         photographs=config["fundus"]["kaggle"] or "",
         folder=paths.PHOTOGRAPHS / "kaggle",
@@ -38,7 +38,7 @@ rule prepare_kaggle:
 
 rule prepare_synthetic:
     output:
-        **prepared("synthetic"),
+        **plan.prepared("synthetic"),
     params:
         pairs=config["fundus"]["pairs"],
         folder=paths.PHOTOGRAPHS / "synthetic",
@@ -77,13 +77,13 @@ rule drawn_lesions:
 rule figure_fundus:
     input:
         drawn=photographs_of("synthetic"),
-        real=photographs_of("idrid") if mirror() else [],
+        real=photographs_of("idrid") if plan.mirror else [],
     output:
         reported_figure("figure_fundus", "Chapter 4"),
     params:
         drawn=paths.PHOTOGRAPHS / "synthetic",
-        real=f"--real {paths.PHOTOGRAPHS / 'idrid'}" if mirror() else "",
-        mirror=mirror_argument(),
+        real=f"--real {paths.PHOTOGRAPHS / 'idrid'}" if plan.mirror else "",
+        mirror=plan.mirror_argument(),
         stem=paths.FIGURES / "figure_fundus",
     conda:
         ENVIRONMENT
@@ -100,19 +100,19 @@ rule figure_fundus:
 
 rule train_fundus:
     input:
-        before=stage_before,
+        before=plan.stage_before,
         photographs=stage_photographs,
         settings=shipped(paths.FUNDUS_TRAINING),
     output:
-        weights=fundus_weights("{stage}"),
+        weights=plan.fundus_weights("{stage}"),
         history=paths.PHOTOGRAPHS / "weights" / "{stage}.csv",
     wildcard_constraints:
         stage="|".join(FUNDUS_STAGES),
     params:
-        given=stage_arguments,
+        given=plan.stage_arguments,
         # Beside the outputs, and kept when the rule is interrupted.
         checkpoint=paths.PHOTOGRAPHS / "weights" / ".unfinished-{stage}.npz",
-        engine=engine_arguments(),
+        engine=plan.engine_arguments(),
     threads: workflow.cores
     conda:
         ENVIRONMENT
@@ -130,15 +130,15 @@ rule train_fundus:
 rule evaluate_fundus:
     input:
         photographs=prepared_photographs,
-        weights=network_weights,
+        weights=plan.network_weights,
     output:
         evaluation=paths.EVALUATIONS / "fundus" / "{source}.npz",
     wildcard_constraints:
         source="synthetic|idrid|kaggle",
     params:
-        given=photographs_arguments,
+        given=plan.photographs_arguments,
         choice=config["fundus"]["weights"],
-        engine=engine_arguments(),
+        engine=plan.engine_arguments(),
     threads: workflow.cores
     conda:
         ENVIRONMENT
@@ -155,9 +155,9 @@ rule evaluate_fundus:
 rule table_fundus:
     input:
         evaluations=[paths.EVALUATIONS / "fundus" / f"{source}.npz"
-                     for source in evaluated_sources()],
+                     for source in plan.evaluated_sources()],
     output:
-        text=report(kept(paths.FUNDUS_TABLE), category="Chapter 4",
+        text=report(plan.kept(paths.FUNDUS_TABLE), category="Chapter 4",
                     caption="../report/fundus_network.rst"),
     conda:
         ENVIRONMENT

@@ -9,7 +9,7 @@ for number, with_mirror in {"4.1": True, "4.2": True, "4.3": False}.items():
             reported_figure(f"figure_{number.replace('.', '_')}", "Chapter 4"),
         params:
             command=f"figure {number}",
-            mirror=mirror_argument() if with_mirror else "",
+            mirror=plan.mirror_argument() if with_mirror else "",
             stem=paths.FIGURES / f"figure_{number.replace('.', '_')}",
             threads=ONE_THREAD,
         conda:
@@ -26,8 +26,8 @@ for number, with_mirror in {"4.1": True, "4.2": True, "4.3": False}.items():
 rule fundus_exemplars:
     input:
         photographs=prepared_photographs,
-        roles=paths.features(label_source(), "roles.csv"),
-        weights=network_weights,
+        roles=paths.features(plan.label_source(), "roles.csv"),
+        weights=plan.network_weights,
     output:
         exemplars=paths.FEATURES / "{source}" / "exemplars.npz",
     wildcard_constraints:
@@ -37,7 +37,7 @@ rule fundus_exemplars:
         choice=config["fundus"]["weights"],
         # A trial with few photographs takes few steps.
         steps=min(60, config["fundus"]["pairs"]),
-        engine=engine_arguments(),
+        engine=plan.engine_arguments(),
         threads=ONE_THREAD,
     resources:
         mem_mb=3000,
@@ -59,7 +59,7 @@ for number in EXEMPLARS:
         name:
             f"figure_{number.replace('.', '_')}"
         input:
-            exemplars=paths.features(fundus_source(), "exemplars.npz"),
+            exemplars=paths.features(plan.fundus_source(), "exemplars.npz"),
         output:
             reported_figure(f"figure_{number.replace('.', '_')}", "Chapter 4"),
         params:

@@ -3,21 +3,21 @@
 rule label_die360:
     input:
         images=rules.render_die360.output.images,
-        weights=[paths.weight_file(weights_folder(), "random", network, fold)
-                 for network in convolutional() for fold in range(config["folds"])],
-        saliency=[paths.SALIENCY / f"{network}.npz" for network in convolutional()],
+        weights=[paths.weight_file(plan.weights_folder(), "random", network, fold)
+                 for network in plan.convolutional() for fold in range(config["folds"])],
+        saliency=[paths.SALIENCY / f"{network}.npz" for network in plan.convolutional()],
     output:
         text=report(paths.LABELLER_TABLE, category="Chapter 5",
                     caption="../report/labeller_validation.rst"),
     params:
         every=config["die360"]["every"],
-        networks=convolutional(),
+        networks=plan.convolutional(),
         folds=config["folds"],
         permutations=config["fundus"]["permutations"],
-        folder=weights_folder(),
+        folder=plan.weights_folder(),
         # A run with fewer photographs is a small one.
         trial="" if config["fundus"]["pairs"] >= 20 else "--count 6 --filters 4",
-        engine=engine_arguments(),
+        engine=plan.engine_arguments(),
         threads=ONE_THREAD,
     conda:
         ENVIRONMENT

@@ -3,15 +3,15 @@
 rule map_quality_die360:
     input:
         images=rules.render_die360.output.images,
-        weights=paths.weight_file(weights_folder(), "random", deepest_network(), 0),
+        weights=paths.weight_file(plan.weights_folder(), "random", plan.deepest_network(), 0),
     output:
         measured=paths.MAP_QUALITY / "die360.csv",
     params:
         every=config["die360"]["every"],
         views=config["map_quality"]["views"],
-        network=deepest_network(),
-        folder=weights_folder(),
-        engine=engine_arguments(),
+        network=plan.deepest_network(),
+        folder=plan.weights_folder(),
+        engine=plan.engine_arguments(),
         threads=ONE_THREAD,
     conda:
         ENVIRONMENT
@@ -28,16 +28,16 @@ rule map_quality_die360:
 
 rule map_quality_fundus:
     input:
-        weights=network_weights,
+        weights=plan.network_weights,
     output:
         measured=paths.MAP_QUALITY / "fundus.csv",
     params:
         choice=config["fundus"]["weights"],
-        layers=measured_layers(),
+        layers=plan.measured_layers(),
         photographs=config["map_quality"]["photographs"],
         selection=config["map_quality"]["selection"],
-        mirror=mirror_argument(),
-        engine=engine_arguments(),
+        mirror=plan.mirror_argument(),
+        engine=plan.engine_arguments(),
         threads=ONE_THREAD,
     resources:
         mem_mb=3000,
@@ -56,11 +56,11 @@ rule map_quality_fundus:
 
 rule table_map_quality:
     input:
-        measured=map_quality_files(),
+        measured=plan.map_quality_files(),
     output:
-        text=report(kept(paths.MAP_QUALITY_TABLE), category="Methods",
+        text=report(plan.kept(paths.MAP_QUALITY_TABLE), category="Methods",
                     caption="../report/map_quality.rst"),
-        summary=kept(paths.MAP_QUALITY_TABLE.with_suffix(".csv")),
+        summary=plan.kept(paths.MAP_QUALITY_TABLE.with_suffix(".csv")),
     params:
         threads=ONE_THREAD,
     conda:

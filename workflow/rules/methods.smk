@@ -2,14 +2,14 @@
 
 rule figure_methods:
     input:
-        die=paths.weight_file(weights_folder(), "random", "c9", 0),
+        die=paths.weight_file(plan.weights_folder(), "random", "c9", 0),
         fundus=shipped(paths.STANDIN_WEIGHTS),
     output:
         reported_figure("figure_methods", "Methods"),
     params:
         stem=paths.FIGURES / "figure_methods",
-        folder=weights_folder(),
-        engine=engine_arguments(),
+        folder=plan.weights_folder(),
+        engine=plan.engine_arguments(),
         threads=ONE_THREAD,
     conda:
         ENVIRONMENT

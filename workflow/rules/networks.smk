@@ -14,12 +14,12 @@ rule train_network:
         history=paths.HISTORIES / "{split}" / "{network}_fold{fold}.csv",
     params:
         every=config["die360"]["every"],
-        epochs=setting("epochs"),
-        batch_size=setting("batch_size"),
-        learning_rate=setting("learning_rate"),
-        momentum=setting("momentum"),
-        alive_accuracy=setting("alive_accuracy", 0.35),
-        engine=training_engine,
+        epochs=plan.setting("epochs"),
+        batch_size=plan.setting("batch_size"),
+        learning_rate=plan.setting("learning_rate"),
+        momentum=plan.setting("momentum"),
+        alive_accuracy=plan.setting("alive_accuracy", 0.35),
+        engine=plan.training_engine,
         threads=ONE_THREAD,
     resources:
         mem_mb=1500,
@@ -42,7 +42,7 @@ rule train_network:
 rule evaluate_network:
     input:
         images=rules.render_die360.output.images,
-        weights=weights_of_folds,
+        weights=plan.weights_of_folds,
     output:
         # All folds in one process, which takes longer to begin than to end.
         [paths.weight_file(paths.EVALUATIONS, "{split}", "{network}", fold)
@@ -51,8 +51,8 @@ rule evaluate_network:
         folds=list(range(config["folds"])),
         evaluations=paths.EVALUATIONS,
         every=config["die360"]["every"],
-        folder=weights_folder(),
-        engine=engine_arguments(),
+        folder=plan.weights_folder(),
+        engine=plan.engine_arguments(),
         threads=ONE_THREAD,
     resources:
         mem_mb=1500,

@@ -4,13 +4,13 @@ rule saliency_of_features:
     input:
         images=rules.render_die360.output.images,
         weights=lambda wildcards: paths.weight_file(
-            weights_folder(), "random", wildcards.network, 0),
+            plan.weights_folder(), "random", wildcards.network, 0),
     output:
         saliency=paths.SALIENCY / "{network}.npz",
     params:
         every=config["die360"]["every"],
-        folder=weights_folder(),
-        engine=engine_arguments(),
+        folder=plan.weights_folder(),
+        engine=plan.engine_arguments(),
         threads=ONE_THREAD,
     conda:
         ENVIRONMENT

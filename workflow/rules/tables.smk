@@ -2,7 +2,7 @@
 
 rule table_5_1:
     input:
-        random=evaluations("random"),
+        random=plan.evaluations("random"),
         reported=reported("table_5_1"),
     output:
         reproduced=paths.REPRODUCED_TABLES / "table_5_1.csv",
@@ -26,8 +26,8 @@ rule table_5_1:
 
 rule table_without_leakage:
     input:
-        random=evaluations("random"),
-        separated=evaluations("separated"),
+        random=plan.evaluations("random"),
+        separated=plan.evaluations("separated"),
         reported=reported("table_5_1"),
     output:
         text=report(paths.SEPARATED_TABLE, category="Chapter 5",
@@ -56,7 +56,7 @@ rule table_without_leakage:
 rule text_chapter_5:
     input:
         images=rules.render_die360.output.images,
-        random=evaluations("random"),
+        random=plan.evaluations("random"),
         reported=reported("text_chapter_5"),
     output:
         reproduced=paths.REPRODUCED_TABLES / "text_chapter_5.csv",
@@ -82,7 +82,7 @@ rule record_software:
     output:
         software=paths.SOFTWARE,
     params:
-        engine=engine_arguments(),
+        engine=plan.engine_arguments(),
     conda:
         ENVIRONMENT
     log:
@@ -95,7 +95,7 @@ rule describe_run:
     output:
         run=paths.RUN,
     params:
-        text=run_in_words(),
+        text=plan.run_in_words(),
     conda:
         ENVIRONMENT
     log:
@@ -108,9 +108,9 @@ rule text_chapter_4:
     input:
         reported=reported("text_chapter_4"),
     output:
-        reproduced=kept(paths.REPRODUCED_TABLES / "text_chapter_4.csv"),
+        reproduced=plan.kept(paths.REPRODUCED_TABLES / "text_chapter_4.csv"),
     params:
-        mirror=mirror_argument(),
+        mirror=plan.mirror_argument(),
         threads=ONE_THREAD,
     resources:
         mem_mb=1500,
@@ -128,13 +128,13 @@ rule text_chapter_4:
 rule compare_with_thesis:
     input:
         reported=REPORTED,
-        reproduced=[*table_4_1_numbers(), rules.text_chapter_4.output.reproduced,
+        reproduced=[*plan.table_4_1_numbers(), rules.text_chapter_4.output.reproduced,
                     rules.table_5_1.output.reproduced,
                     rules.text_chapter_5.output.reproduced],
         reasons=shipped(paths.REASONS),
     output:
-        comparison=kept(paths.COMPARISON),
-        text=report(kept(paths.COMPARISON_TEXT), caption="../report/comparison.rst",
+        comparison=plan.kept(paths.COMPARISON),
+        text=report(plan.kept(paths.COMPARISON_TEXT), caption="../report/comparison.rst",
                     category="Reported beside reproduced"),
     conda:
         ENVIRONMENT

@@ -8,6 +8,7 @@ import pandas as pd
 
 from cnnviz.feature_visualization.analysis import LEVELS, METHODS
 from cnnviz.feature_visualization.measures import DISTANCES
+from cnnviz.networks.die_architectures import ARCHITECTURES
 
 __all__ = [
     "TWINS",
@@ -44,6 +45,11 @@ _FOLLOWS = ("Saturating units make", "Holding the norm makes")
 
 
 # --- Tidy numbers -----------------------------------------------------------------
+
+
+def is_saturating(network):
+    """Whether a network of the die has units that saturate."""
+    return network in ARCHITECTURES and ARCHITECTURES[network].units == "sigmoid"
 
 
 def frame(found):
@@ -441,7 +447,7 @@ def verdicts(table):
     list of Verdict
     """
     there = list(dict.fromkeys(table["network"]))
-    rectified = [name for name in there if not name.endswith("_sigmoid")]
+    rectified = [name for name in there if not is_saturating(name)]
     found = [_far(table, name) for name in rectified]
     if set(TWINS) <= set(there):
         found += [_bounded(table, TWINS[1]), _nearer(table), _stays(table)]
@@ -641,7 +647,7 @@ def text(table, said):
         From :func:`words`.
     """
     early_head = " | ".join(f"at {level}×" for level in LEVELS)
-    sigmoid = table[table["network"].str.endswith("_sigmoid")]
+    sigmoid = table[table["network"].map(is_saturating)]
     parts = [
         "# Exemplars beside data\n",
         _filled(_CAPTION.format(**said)),
