@@ -86,8 +86,8 @@ def test_the_schema_knows_every_network():
         (
             lambda c: c["fundus"].update(weights="defauw"),
             "fundus.weights: data/downloads/defauw.npz: no such file; make it with 'cnnviz "
-            "convert-defauw --dump PARAMSDUMP.pkl --output data/downloads/defauw.npz', whose --help "
-            "says where that dump is",
+            "convert-defauw --dump PARAMSDUMP.pkl --output data/downloads/defauw.npz', whose "
+            "--help says where that dump is",
         ),
         (
             lambda c: (c.update(weights="trained"), c["training"].pop("c9")),

@@ -440,7 +440,9 @@ def test_the_command_measures_shipped_weights(tmp_path, capsys):
     assert found["network"] == "c4_sigmoid" and found["steps"] == 6
     assert found["pool3_plain_patches"].shape == (5, 3, 1, 22, 22)
     assert (
-        dispatch.main(["figure-exemplars", "--statistics", output, "-o", str(tmp_path / "figure")])
+        dispatch.main(
+            ["figure", "exemplars", "--statistics", output, "-o", str(tmp_path / "figure")]
+        )
         == 0
     )
     assert matplotlib.image.imread(tmp_path / "figure.png").shape[1] == 2130

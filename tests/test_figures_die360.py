@@ -334,8 +334,8 @@ def test_animated_views_show_the_maximal_neuron(data, network):
     [
         ("neighbours", ["--network", "d5"]),
         ("die-exemplars", ["--network", "d5"]),
-        ("figure-5-2", ["--neighbours", "c1.npz"]),
-        ("figure-5-5", ["--disagreement", "none.npz"]),
+        ("figure", ["5.2", "--neighbours", "c1.npz"]),
+        ("figure", ["5.5", "--disagreement", "none.npz"]),
         ("table-5-2", ["--exemplars", "c1.npz", "--table", "t.md"]),
     ],
 )
@@ -391,7 +391,8 @@ def test_figure_5_2_shows_the_largest_change_of_all_networks(tmp_path, rng):
     assert (
         dispatch.main(
             [
-                "figure-5-2",
+                "figure",
+                "5.2",
                 "--neighbours",
                 str(tmp_path / "c1.npz"),
                 str(tmp_path / "c2.npz"),
@@ -420,7 +421,7 @@ def test_silent_layers_are_drawn_without_examples():
     silent = dict.fromkeys(("max", "sum"), nothing)
     layer = figure_5_2.Layer("c1", "pool1", silent, silent, silent)
     assert "(a) change between neighbours, by layer" in within_page(figure_5_2.draw([layer], {}))
-    assert "silent | – | – | – |" in figure_5_2.table([layer], np.ones(3))
+    assert "silent | – | – | – |" in figure_5_2.changes_table([layer], np.ones(3))
 
 
 # --- Figure 5.5 ------------------------------------------------------------------

@@ -194,7 +194,9 @@ def spot(
 
 def test_the_most_conspicuous_spot_has_the_largest_diameter_times_contrast():
     weak, strong = spot(diameter=0.04, contrast=0.3), spot(x=0.5, contrast=0.5)
-    found = annotated.conspicuous([weak, strong], "hard exudate", 1, (0.02, 0.1), 2)
+    found = annotated.conspicuous(
+        [weak, strong], "hard exudate", 1, annotated.Criteria((0.02, 0.1)), 2
+    )
     assert found == [strong, weak]
 
 
@@ -211,7 +213,9 @@ def test_the_most_conspicuous_spot_has_the_largest_diameter_times_contrast():
     ],
 )
 def test_spots_that_are_not_clearly_seen_are_not_chosen(other):
-    found = annotated.conspicuous([spot(**other)], "hard exudate", 0.8, (0.02, 0.1), longest=2)
+    found = annotated.conspicuous(
+        [spot(**other)], "hard exudate", 0.8, annotated.Criteria((0.02, 0.1), longest=2)
+    )
     assert found == []
 
 
@@ -219,10 +223,13 @@ def test_close_ups_do_not_overlap():
     first, near, far = spot(diameter=0.05), spot(x=0.15), spot(x=0.3, diameter=0.02)
     assert annotated.overlap(first, near) and not annotated.overlap(first, far)
     spots = [first, near, far]
-    assert annotated.conspicuous(spots, "hard exudate", 1, (0, 0), 2) == [first, far]
-    assert annotated.conspicuous(spots, "hard exudate", 1, (0, 0), 2, chosen=[spot(x=-0.05)]) == [
-        far
+    assert annotated.conspicuous(spots, "hard exudate", 1, annotated.Criteria((0, 0)), 2) == [
+        first,
+        far,
     ]
+    assert annotated.conspicuous(
+        spots, "hard exudate", 1, annotated.Criteria((0, 0)), 2, chosen=[spot(x=-0.05)]
+    ) == [far]
 
 
 def test_apart_is_counted_in_diameters_between_edges():
@@ -520,7 +527,9 @@ def test_figures_of_exemplars_are_drawn(number, exemplars, tmp_path, monkeypatch
     )
     stem = tmp_path / "figure"
     assert (
-        dispatch.main([f"figure-4-{number}", "--exemplars", str(exemplars), "--output", str(stem)])
+        dispatch.main(
+            ["figure", f"4.{number}", "--exemplars", str(exemplars), "--output", str(stem)]
+        )
         == 0
     )
     written = "\n".join(assert_fits(drawn[0]))

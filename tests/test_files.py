@@ -12,6 +12,7 @@ import pytest
 
 from cnnviz.cli import dispatch
 from cnnviz.cli.commands import arguments
+from cnnviz.cli.figures import FIGURES
 from cnnviz.datasets import kaggle
 from cnnviz.networks import defauw_dump, own, weights
 from cnnviz.runtime import errors, files
@@ -231,17 +232,17 @@ ALSO = {
     "train-fundus": ["--history", "--checkpoint"],
     "table-exemplars": ["--rows"],
     "table-5-2": ["--table"],
-    "figure-5-2": ["--table"],
+    "figure 5.2": ["--table"],
     "table-without-leakage": ["--folds-table", "--by-distance"],
     "table-5-1": ["--folds-table"],
     "visualize": ["--raw-output"],
     "label-features": ["--features", "--roles", "--every", "--reproduced"],
 }
 #: What writes nothing, or where it is told to in the repository.
-SILENT = ("engine", "record", "lock")
+SILENT = ("engine", "record", "lock", "figure")  # but for each figure
 WRITING = [
     (command, option)
-    for command in dispatch.COMMANDS
+    for command in (*dispatch.COMMANDS, *(f"figure {name}" for name in FIGURES))
     if command not in SILENT
     for option in ["--output", *ALSO.get(command, ())]
 ]
@@ -249,9 +250,9 @@ WRITING = [
 
 @pytest.mark.parametrize("command, option", WRITING)
 def test_every_output_is_tried_before_anything_is_done(tmp_path, capsys, command, option):
-    assert dispatch.main([command, option, str(below_a_file(tmp_path))]) == 1
+    assert dispatch.main([*command.split(), option, str(below_a_file(tmp_path))]) == 1
     error = capsys.readouterr().err
-    assert error.startswith(f"cnnviz {command}: {tmp_path / 'file' / 'out.npz'}")
+    assert error.startswith(f"cnnviz {command.split()[0]}: {tmp_path / 'file' / 'out.npz'}")
     assert "a part of this path is a file" in error
     assert names(tmp_path) == ["file"]
 
@@ -262,10 +263,14 @@ def test_all_paths_that_commands_write_are_known():
     for command in dispatch.COMMANDS:
         parser = arguments.argparse.ArgumentParser(conflict_handler="resolve")
         dispatch._module(command).add_arguments(parser)
-        tried = [each for each in parser._actions if isinstance(each, arguments._Written)]
+        actions = [*parser._actions]
+        for each in parser._actions:
+            if isinstance(each, arguments.argparse._SubParsersAction):
+                actions += [action for own in each.choices.values() for action in own._actions]
+        tried = [each for each in actions if isinstance(each, arguments._Written)]
         written = [
             each
-            for each in parser._actions
+            for each in actions
             if each.help and "to write" in each.help and each.dest != "help"
         ]
         assert set(map(id, written)) <= set(map(id, tried)), command
@@ -273,7 +278,7 @@ def test_all_paths_that_commands_write_are_known():
 
 def test_figures_are_tried_with_their_suffixes(tmp_path, capsys):
     (tmp_path / "figure.pdf").mkdir()
-    assert dispatch.main(["figure-2-1", "-o", str(tmp_path / "figure")]) == 1
+    assert dispatch.main(["figure", "2.1", "-o", str(tmp_path / "figure")]) == 1
     assert "figure.pdf: is a folder" in capsys.readouterr().err
     assert names(tmp_path) == ["figure.pdf"]
 

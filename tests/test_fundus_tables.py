@@ -194,7 +194,7 @@ def test_the_store_holds_what_was_drawn(photographs):
 def test_examples_are_of_different_patients(photographs):
     found = figure_fundus.examples(photographs, 3)
     assert found.shape == (3, 5, 512, 512, 3)
-    chosen = [index for index in np.flatnonzero(photographs.grades == 0)]
+    chosen = list(np.flatnonzero(photographs.grades == 0))
     patients = list(dict.fromkeys(photographs.patients[index] for index in chosen))[:3]
     for row, patient in enumerate(patients):
         first = next(i for i in chosen if photographs.patients[i] == patient)

@@ -616,7 +616,7 @@ def test_table_and_figure_are_made_from_files(sources, tmp_path):
     assert text.read_text().startswith("# Are the maps right?")
     assert (
         dispatch.main(
-            ["figure-map-quality", "--summary", str(summary), "-o", str(tmp_path / "figure")]
+            ["figure", "map-quality", "--summary", str(summary), "-o", str(tmp_path / "figure")]
         )
         == 0
     )

@@ -126,14 +126,14 @@ def test_max_saliency_stays_in_the_receptive_field_of_the_maximal_neuron():
     image = np.random.RandomState(4).randn(1, 1, 32, 32).astype(np.float32)
     maps = activations.feature_maps(layer, image)[0]
     found = attributions.gradient(layer, image)[:, 0]
-    for feature_map, gradient in zip(maps, found):
+    for feature_map, values in zip(maps, found):
         if feature_map.max() == 0:
             continue
         place = np.unravel_index(feature_map.argmax(), feature_map.shape)
         top, left, bottom, right = receptive_field(layer).box(*place, (32, 32))
-        assert gradient.any()
-        gradient[top:bottom, left:right] = 0
-        assert not gradient.any()
+        assert values.any()
+        values[top:bottom, left:right] = 0
+        assert not values.any()
 
 
 def two_input_layer():

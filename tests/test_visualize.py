@@ -193,7 +193,7 @@ def drawn(maps, **options):
     picture = visualize.Picture(np.full((1, 1, 8, 8), 0.5, np.float32), np.zeros(1), np.ones(1))
     neurons = [visualize.Neuron(k, (0, 0), 1.0, (-2, -2, 4, 4)) for k in range(len(maps))]
     return visualize.draw_maps(
-        "title", picture, neurons, np.asarray(maps), "gradient", 0, **options
+        "title", picture, neurons, np.asarray(maps), "gradient", visualize.Look(0, **options)
     )
 
 
@@ -700,7 +700,7 @@ def test_suffixes_may_be_capitals(own, tmp_path, name, start):
 def test_units_are_those_of_the_library(own, monkeypatch, method, linear):
     layer = layers.find_layer(own.network, "output")
     layer = inputs.linear(layer) if linear else layer
-    titles, texts = [], []
+    titles = []
     monkeypatch.setattr(visualize, "_field", lambda *_: pytest.fail("no neuron here"))
     plain = visualize.draw_maps
     monkeypatch.setattr(

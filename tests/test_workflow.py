@@ -385,7 +385,7 @@ def test_the_thesis_s_photographs_and_weights_get_all_figures(tmp_path):
     assert run.returncode == 0, run.stdout[-4000:]
     commands = [line for line in run.stdout.splitlines() if "cnnviz " in line]
     for number in range(1, 27):
-        assert any(f"cnnviz figure-4-{number} " in line for line in commands)
+        assert any(f"cnnviz figure 4.{number} " in line for line in commands)
     surveys = [line for line in commands if "cnnviz dissect " in line]
     assert sum("--concepts" in line for line in surveys) == 2
     assert sum("fundus/kaggle " in line and "--concepts" not in line for line in surveys) == 2

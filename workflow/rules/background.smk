@@ -8,7 +8,7 @@ for stem, category in BACKGROUND.items():
         output:
             reported_figure(stem, category),
         params:
-            command=stem.replace("_", "-"),
+            command="figure " + stem.removeprefix("figure_").replace("_", "."),
             stem=paths.FIGURES / stem,
             threads=ONE_THREAD,
         conda:

@@ -43,7 +43,7 @@ rule figure_5_2:
     benchmark:
         "results/benchmarks/figure_5_2.tsv"
     shell:
-        "cnnviz figure-5-2 --neighbours {input.changes} --table {output.table} "
+        "cnnviz figure 5.2 --neighbours {input.changes} --table {output.table} "
         "--output {params.stem} > {log} 2>&1"
 
 
@@ -89,7 +89,7 @@ rule figure_5_5:
     benchmark:
         "results/benchmarks/figure_5_5.tsv"
     shell:
-        "cnnviz figure-5-5 --disagreement {input.found} --output {params.stem} "
+        "cnnviz figure 5.5 --disagreement {input.found} --output {params.stem} "
         "> {log} 2>&1"
 
 

@@ -89,5 +89,5 @@ rule figure_exemplars:
     benchmark:
         "results/benchmarks/figure_exemplars.tsv"
     shell:
-        "cnnviz figure-exemplars --statistics {input.statistics} "
+        "cnnviz figure exemplars --statistics {input.statistics} "
         "--output {params.stem} > {log} 2>&1"

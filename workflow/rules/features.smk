@@ -150,7 +150,7 @@ for number in SHEETS:
         output:
             reported_figure(f"figure_{number.replace('.', '_')}", "Chapter 4"),
         params:
-            command=f"figure-{number.replace('.', '-')}",
+            command=f"figure {number}",
             folder=paths.FEATURES / fundus_source(),
             stem=paths.FIGURES / f"figure_{number.replace('.', '_')}",
         conda:
@@ -190,5 +190,5 @@ rule every_feature:
         "(cnnviz fundus-sheets --photographs {params.photographs} "
         "--roles {input.every} --dissected {input.dissected} "
         "--strides {params.strides} {params.engine} --output {output.sheets} && "
-        "cnnviz figure-features --sheets {output.sheets} --roles {input.every} "
+        "cnnviz figure features --sheets {output.sheets} --roles {input.every} "
         "--features {input.features} --output {output.pages}) > {log} 2>&1"

@@ -12,7 +12,7 @@ rule figure_5_1:
     benchmark:
         "results/benchmarks/figure_5_1.tsv"
     shell:
-        "cnnviz figure-5-1 --output {params.stem} > {log} 2>&1"
+        "cnnviz figure 5.1 --output {params.stem} > {log} 2>&1"
 
 
 rule figure_5_3:
@@ -29,7 +29,7 @@ rule figure_5_3:
     benchmark:
         "results/benchmarks/figure_5_3.tsv"
     shell:
-        "cnnviz figure-5-3 --saliency {input.saliency} --output {params.stem} "
+        "cnnviz figure 5.3 --saliency {input.saliency} --output {params.stem} "
         "> {log} 2>&1"
 
 
@@ -47,7 +47,7 @@ rule figure_5_4:
     benchmark:
         "results/benchmarks/figure_5_4.tsv"
     shell:
-        "cnnviz figure-5-4 --saliency {input.saliency} --output {params.stem} "
+        "cnnviz figure 5.4 --saliency {input.saliency} --output {params.stem} "
         "> {log} 2>&1"
 
 
@@ -66,5 +66,5 @@ rule figure_leakage:
     benchmark:
         "results/benchmarks/figure_leakage.tsv"
     shell:
-        "cnnviz figure-leakage --by-distance {input.by_distance} "
+        "cnnviz figure leakage --by-distance {input.by_distance} "
         "--folds-table {input.folds} --output {params.stem} > {log} 2>&1"

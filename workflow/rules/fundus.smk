@@ -92,7 +92,7 @@ rule figure_fundus:
     benchmark:
         "results/benchmarks/figure_fundus.tsv"
     shell:
-        "cnnviz figure-fundus --drawn {params.drawn} {params.real} {params.mirror} "
+        "cnnviz figure fundus --drawn {params.drawn} {params.real} {params.mirror} "
         "--output {params.stem} > {log} 2>&1"
 
 

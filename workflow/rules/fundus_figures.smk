@@ -8,7 +8,7 @@ for number, with_mirror in {"4.1": True, "4.2": True, "4.3": False}.items():
         output:
             reported_figure(f"figure_{number.replace('.', '_')}", "Chapter 4"),
         params:
-            command=f"figure-{number.replace('.', '-')}",
+            command=f"figure {number}",
             mirror=mirror_argument() if with_mirror else "",
             stem=paths.FIGURES / f"figure_{number.replace('.', '_')}",
             threads=ONE_THREAD,
@@ -63,7 +63,7 @@ for number in EXEMPLARS:
         output:
             reported_figure(f"figure_{number.replace('.', '_')}", "Chapter 4"),
         params:
-            command=f"figure-{number.replace('.', '-')}",
+            command=f"figure {number}",
             stem=paths.FIGURES / f"figure_{number.replace('.', '_')}",
         conda:
             ENVIRONMENT

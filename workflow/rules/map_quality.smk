@@ -88,5 +88,5 @@ rule figure_map_quality:
     benchmark:
         "results/benchmarks/figure_map_quality.tsv"
     shell:
-        "cnnviz figure-map-quality --summary {input.summary} --output {params.stem} "
+        "cnnviz figure map-quality --summary {input.summary} --output {params.stem} "
         "> {log} 2>&1"

@@ -18,5 +18,5 @@ rule figure_methods:
     benchmark:
         "results/benchmarks/figure_methods.tsv"
     shell:
-        "{params.threads} cnnviz figure-methods --weights {params.folder:q} "
+        "{params.threads} cnnviz figure methods --weights {params.folder:q} "
         "{params.engine} --output {params.stem} > {log} 2>&1"

@@ -8,8 +8,8 @@ import threading
 
 from cnnviz.runtime import errors
 
-# Subcommands; each is a module in cnnviz.cli.commands or cnnviz.thesis.figures, imported only
-# when used, so that --help needs no compiler.
+# Subcommands; each is a module in cnnviz.cli.commands, imported only when used, so that --help
+# needs no compiler.
 COMMANDS = {
     "engine": "say which engine and device run the networks",
     "render": "render the Die360 images",
@@ -28,41 +28,8 @@ COMMANDS = {
     "animate": "saliency along a sequence of views one degree apart, as GIF",
     "exemplar-statistics": "how far exemplars of a network's layers are from data",
     "table-exemplars": "exemplars beside data: a hypothesis of the thesis in numbers",
+    "figure": "draw a figure: cnnviz figure 4.15 --help",
     "visualize": "what a feature looks for in a photograph, in any network",
-    "figure-2-1": "counting the spots of a die with one template",
-    "figure-2-2": "kernels and their responses",
-    "figure-2-3": "a valid convolution",
-    "figure-2-4": "three kinds of pooling",
-    "figure-2-5": "receptive field of a neuron two layers deep",
-    "figure-3-1": "positions of the occluder",
-    "figure-4-1": "macula, fovea and optic disc",
-    "figure-4-2": "non-proliferative retinopathy, annotated",
-    "figure-4-3": "proliferative retinopathy, annotated",
-    "figure-4-4": "De Fauw's network, layer by layer",
-    "figure-4-5": "features of the first pooling layer, trained and random",
-    "figure-4-6": "features of the second pooling layer, trained and random",
-    "figure-4-7": "features of the third pooling layer, trained and random",
-    "figure-4-8": "a microaneurysm detector of the fourth pooling layer",
-    "figure-4-9": "hard exudates confused with the optic disc",
-    "figure-4-10": "the fovea and haemorrhages confused",
-    "figure-4-11": "a detector of glare spots",
-    "figure-4-12": "a feature that detects several signs of retinopathy",
-    "figure-4-13": "a feature that detects an image artefact",
-    "figure-4-14": "an optic disc detector",
-    "figure-4-15": "a microaneurysm detector of the fifth pooling layer",
-    "figure-4-16": "a hard exudate detector of the fifth pooling layer",
-    "figure-4-17": "a haemorrhage detector of the fifth pooling layer",
-    "figure-4-18": "a detector of clusters of haemorrhages",
-    "figure-4-19": "a feature that is not easy to understand",
-    "figure-4-20": "a blood vessel detector of the fifth pooling layer",
-    "figure-4-21": "a feature that is hard to name but indicates disease",
-    "figure-5-1": "accepted and discarded projections",
-    "figure-5-2": "saliency of one feature on two views one degree apart",
-    "figure-5-3": "saliency of the features of the first pooling layers",
-    "figure-5-4": "saliency of the features of the second pooling layers",
-    "figure-5-5": "posteriors of all networks on neighbouring views",
-    "figure-leakage": "accuracy against the angle to the nearest training view",
-    "figure-exemplars": "exemplars of rectifiers and of sigmoid units",
     "compare": "put reproduced numbers beside the thesis's",
     "agreement": "how many numbers of a run agree with the recorded ones",
     "record": "make a finished run's tables the recorded ones",
@@ -75,22 +42,13 @@ COMMANDS = {
     "label-features": "what every feature detects: Table 4.1, features of the figures",
     "label-die360": "trials of the labeller of features, where the truth is known",
     "fundus-sheets": "saliency of the features of Figures 4.5 to 4.21",
-    "figure-features": "a page for every feature of De Fauw's network",
     "fundus-exemplars": "exemplars of De Fauw's network from three starts",
-    "figure-4-22": "exemplars of three types of features",
-    "figure-4-23": "an ascent towards an exemplar of a vessel feature",
-    "figure-4-24": "an ascent towards an exemplar of a microaneurysm feature",
-    "figure-4-25": "exemplars from three starts",
-    "figure-4-26": "exemplars of three layers",
     "evaluate-fundus": "what De Fauw's network says of prepared photographs",
     "ship-fundus": "fold, compress and copy trained weights to weights/fundus",
     "table-fundus": "kappa and confusion of De Fauw's network",
     "drawn-lesions": "drawn lesions beside real ones",
-    "figure-fundus": "drawn fundus photographs beside real ones",
-    "figure-methods": "every visualization method on both experiments",
     "map-quality": "measure whether every method's maps are right",
     "table-map-quality": "means and verdicts of 'cnnviz map-quality'",
-    "figure-map-quality": "every method against masks, the network and the others",
     "convert-defauw": "convert De Fauw's published parameters to a safe file",
     "ship-weights": "copy trained weights to weights/, with a manifest",
 }
@@ -120,8 +78,7 @@ def _parser():
 
 
 def _module(command):
-    folder = "thesis.figures" if command.startswith("figure-") else "cli.commands"
-    return importlib.import_module(f"cnnviz.{folder}.{command.replace('-', '_')}")
+    return importlib.import_module(f"cnnviz.cli.commands.{command.replace('-', '_')}")
 
 
 def main(argv=None):
@@ -150,7 +107,7 @@ def main(argv=None):
         parser.add_argument(
             "--debug", action="store_true", help="show the traceback of an error in the input, too"
         )
-        args = parser.parse_args(argv[1:])
+        args = parser.parse_args([word for word in argv[1:] if word != "--debug"])
         del args.debug  # says nothing of the result, so nothing to record
         module.run(args)
     except (errors.UserError, OSError) as error:

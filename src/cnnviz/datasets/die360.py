@@ -24,6 +24,7 @@ __all__ = [
     "angles",
     "cells",
     "typical_view",
+    "SHOWN",
     "render",
     "regions",
     "prominence",
@@ -72,6 +73,10 @@ def typical_view(label):
     """Middle (a, b) of the first cell with a label, in degrees."""
     first_a, first_b, _ = next(cell for cell in cells() if cell[2] == label)
     return first_a + BLOCK_A // 2, first_b + BLOCK_B // 2
+
+
+#: The views that figures show: the middle of the first cell of each face, 1 to 6.
+SHOWN = [typical_view(face) for face in range(1, CLASSES + 1)]
 
 
 def angles():

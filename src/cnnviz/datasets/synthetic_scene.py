@@ -12,6 +12,7 @@ photographs of IDRiD (Porwal et al. 2018), as measured by
 """
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -211,6 +212,20 @@ def _anatomy(rng, who, mirror):
     return disc, np.array([pale, cup]), fovea * [mirror, 1], macula
 
 
+class Blob(NamedTuple):
+    """One lesion or spot, in radii of the field of view."""
+
+    kind: int
+    place: np.ndarray  #: (x, y) of its middle
+    diameter: float
+    elongation: float = 1.0
+    angle: float = 0.0  #: of the long axis, radians
+    edge: float = 0.5  #: width of the soft edge, in half diameters
+    boat: float = 0.0  #: share that a level upper surface cuts off
+    ragged: float = 0.1  #: of the outline
+    colour: np.ndarray | None = None  #: contrast; a random one of its kind when None
+
+
 class _Lesions:
     """Collects the lesions of one eye while they are drawn at random."""
 
@@ -251,34 +266,23 @@ class _Lesions:
         strength = np.exp(self.shared[kind] + self.rng.normal(0, 0.8 * spread))
         return np.array(median) * strength * np.exp(self.rng.normal(0, 0.1, 3))
 
-    def add(
-        self,
-        kind,
-        place,
-        diameter,
-        elongation=1.0,
-        angle=0.0,
-        edge=0.5,
-        boat=0.0,
-        ragged=0.1,
-        colour=None,
-    ):
+    def add(self, blob):
         """Add one blob."""
-        amplitudes = ragged * np.abs(self.rng.normal(0, [0.6, 0.8, 0.6]))
+        amplitudes = blob.ragged * np.abs(self.rng.normal(0, [0.6, 0.8, 0.6]))
         phases = self.rng.uniform(0, 2 * np.pi, 3)
         self.shapes.append(
             [
-                *place,
-                diameter / 2,
-                elongation,
-                angle,
-                edge,
-                boat,
+                *blob.place,
+                blob.diameter / 2,
+                blob.elongation,
+                blob.angle,
+                blob.edge,
+                blob.boat,
                 *np.column_stack([amplitudes, phases]).ravel(),
             ]
         )
-        self.colours.append(self.colour(kind) if colour is None else colour)
-        self.kinds.append(kind)
+        self.colours.append(self.colour(blob.kind) if blob.colour is None else blob.colour)
+        self.kinds.append(blob.kind)
 
     def fibres(self, place):
         """Direction of the nerve fibres: away from the disc."""
@@ -289,13 +293,15 @@ class _Lesions:
         for _ in range(count):
             place = self.near(centres, 0.15)
             self.add(
-                _MICROANEURYSM,
-                place,
-                self.diameter(_MICROANEURYSM),
-                1 + abs(self.rng.normal(0, 0.2)),
-                self.rng.uniform(0, np.pi),
-                edge=0.7,
-                ragged=0.06,
+                Blob(
+                    _MICROANEURYSM,
+                    place,
+                    self.diameter(_MICROANEURYSM),
+                    1 + abs(self.rng.normal(0, 0.2)),
+                    self.rng.uniform(0, np.pi),
+                    edge=0.7,
+                    ragged=0.06,
+                )
             )
 
     def near(self, centres, spread):
@@ -313,33 +319,39 @@ class _Lesions:
         diameter = self.diameter(_HAEMORRHAGE)
         if kind == "dot":
             self.add(
-                _HAEMORRHAGE,
-                place,
-                max(0.65 * diameter, 0.012),
-                self.rng.uniform(1, 1.5),
-                self.rng.uniform(0, np.pi),
-                0.5,
-                ragged=0.15,
+                Blob(
+                    _HAEMORRHAGE,
+                    place,
+                    max(0.65 * diameter, 0.012),
+                    self.rng.uniform(1, 1.5),
+                    self.rng.uniform(0, np.pi),
+                    0.5,
+                    ragged=0.15,
+                )
             )
         elif kind == "blot":
             self.add(
-                _HAEMORRHAGE,
-                place,
-                1.3 * diameter,
-                self.rng.uniform(1.1, 2.7),
-                self.rng.uniform(0, np.pi),
-                0.35,
-                ragged=0.35,
+                Blob(
+                    _HAEMORRHAGE,
+                    place,
+                    1.3 * diameter,
+                    self.rng.uniform(1.1, 2.7),
+                    self.rng.uniform(0, np.pi),
+                    0.35,
+                    ragged=0.35,
+                )
             )
         else:
             self.add(
-                _HAEMORRHAGE,
-                place,
-                diameter,
-                self.rng.uniform(2.5, 4.5),
-                self.fibres(place) + self.rng.normal(0, 0.15),
-                0.5,
-                ragged=0.3,
+                Blob(
+                    _HAEMORRHAGE,
+                    place,
+                    diameter,
+                    self.rng.uniform(2.5, 4.5),
+                    self.fibres(place) + self.rng.normal(0, 0.15),
+                    0.5,
+                    ragged=0.3,
+                )
             )
 
     def exudates(self, groups):
@@ -359,13 +371,15 @@ class _Lesions:
                     place = centre + self.rng.normal(0, 0.5 * radius, 2)
                 if self.inside(place):
                     self.add(
-                        _HARD_EXUDATE,
-                        place,
-                        self.diameter(_HARD_EXUDATE),
-                        self.rng.uniform(1, 2.0),
-                        self.rng.uniform(0, np.pi),
-                        0.35,
-                        ragged=0.3,
+                        Blob(
+                            _HARD_EXUDATE,
+                            place,
+                            self.diameter(_HARD_EXUDATE),
+                            self.rng.uniform(1, 2.0),
+                            self.rng.uniform(0, np.pi),
+                            0.35,
+                            ragged=0.3,
+                        )
                     )
 
     def soft_exudates(self, count):
@@ -373,27 +387,31 @@ class _Lesions:
         for _ in range(count):
             place = self.near([self.disc[:2]], 0.4)
             self.add(
-                _SOFT_EXUDATE,
-                place,
-                self.diameter(_SOFT_EXUDATE),
-                self.rng.uniform(1.1, 2.2),
-                self.fibres(place) + np.pi / 2 + self.rng.normal(0, 0.4),
-                1.1,
-                ragged=0.15,
+                Blob(
+                    _SOFT_EXUDATE,
+                    place,
+                    self.diameter(_SOFT_EXUDATE),
+                    self.rng.uniform(1.1, 2.2),
+                    self.fibres(place) + np.pi / 2 + self.rng.normal(0, 0.4),
+                    1.1,
+                    ragged=0.15,
+                )
             )
 
     def preretinal(self):
         """Blood before the retina: boat-shaped, level on top."""
         place = self.near([self.disc[:2], self.fovea], 0.3)
         self.add(
-            _PRERETINAL,
-            place,
-            self.rng.uniform(0.12, 0.45),
-            self.rng.uniform(1.2, 2.6),
-            self.rng.normal(0, 0.1),
-            0.10,
-            boat=self.rng.uniform(0.05, 0.5),
-            ragged=0.12,
+            Blob(
+                _PRERETINAL,
+                place,
+                self.rng.uniform(0.12, 0.45),
+                self.rng.uniform(1.2, 2.6),
+                self.rng.normal(0, 0.1),
+                0.10,
+                boat=self.rng.uniform(0.05, 0.5),
+                ragged=0.12,
+            )
         )
 
     def quadrant(self, place):
@@ -575,42 +593,48 @@ def _artefacts(rng, lesions):
         names.append("glare spots")
         for _ in range(rng.integers(1, 6)):
             lesions.add(
-                _GLARE,
-                lesions.place(),
-                rng.uniform(0.02, 0.09),
-                1.0,
-                0.0,
-                rng.uniform(0.3, 1.2),
-                ragged=0.05,
-                colour=rng.uniform(0.25, 0.7) * np.array([0.5, 1.0, 1.3]),
+                Blob(
+                    _GLARE,
+                    lesions.place(),
+                    rng.uniform(0.02, 0.09),
+                    1.0,
+                    0.0,
+                    rng.uniform(0.3, 1.2),
+                    ragged=0.05,
+                    colour=rng.uniform(0.25, 0.7) * np.array([0.5, 1.0, 1.3]),
+                )
             )
     if rng.random() < 0.20:
         names.append("dust")
         for _ in range(rng.integers(1, 9)):
             lesions.add(
-                _DUST,
-                lesions.place(),
-                rng.uniform(0.015, 0.05),
-                1.0,
-                0.0,
-                1.3,
-                colour=rng.choice([-1, 1], p=[0.35, 0.65])
-                * rng.uniform(0.03, 0.09)
-                * np.array([0.8, 0.9, 1.0]),
+                Blob(
+                    _DUST,
+                    lesions.place(),
+                    rng.uniform(0.015, 0.05),
+                    1.0,
+                    0.0,
+                    1.3,
+                    colour=rng.choice([-1, 1], p=[0.35, 0.65])
+                    * rng.uniform(0.03, 0.09)
+                    * np.array([0.8, 0.9, 1.0]),
+                )
             )
     if rng.random() < 0.07:
         names.append("lens flare")
         angle = rng.uniform(0, 2 * np.pi)
         for position in rng.uniform(-0.7, 0.7, rng.integers(1, 4)):
             lesions.add(
-                _FLARE,
-                position * np.array([np.cos(angle), np.sin(angle)]),
-                rng.uniform(0.08, 0.35),
-                1.0,
-                0.0,
-                0.25,
-                ragged=0.0,
-                colour=rng.uniform(0.06, 0.18) * np.array([0.6, 1.2, 1.0]),
+                Blob(
+                    _FLARE,
+                    position * np.array([np.cos(angle), np.sin(angle)]),
+                    rng.uniform(0.08, 0.35),
+                    1.0,
+                    0.0,
+                    0.25,
+                    ragged=0.0,
+                    colour=rng.uniform(0.06, 0.18) * np.array([0.6, 1.2, 1.0]),
+                )
             )
     return names
 

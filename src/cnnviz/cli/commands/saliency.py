@@ -11,8 +11,6 @@ from cnnviz.datasets import die360
 from cnnviz.runtime import files
 from cnnviz.runtime.errors import UserError
 
-#: The shown views: the middle of the first cell of each face, 1 to 6.
-SHOWN = [die360.typical_view(face) for face in range(1, die360.CLASSES + 1)]
 # Every how manieth view of the data set the measurement takes.
 MEASURED_STRIDE = 50
 
@@ -31,7 +29,7 @@ def add_arguments(parser):
 
 def _views(data):
     """Standardized images of the shown views, rendered anew."""
-    a, b = zip(*SHOWN)
+    a, b = zip(*die360.SHOWN)
     shown = die360.render(a, b)
     return shown, ((shown - data.mean) / data.std)[:, np.newaxis].astype(np.float32)
 

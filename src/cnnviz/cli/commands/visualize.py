@@ -602,24 +602,24 @@ def _chosen(wanted, layer, picture, copies):
 
 
 def _maps(args, layer, wanted, picture, _, copies):
+    from cnnviz.attribution.occluder import Occluder
     from cnnviz.thesis.figures import visualize
 
     pixels = np.repeat(picture.pixels, copies, axis=0)
-    options = {"size": args.size, "stride": args.stride}
+    fill = 0.0
     if args.fill:
         named = isinstance(args.fill[0], str)
-        options["fill"] = visualize.filled(
-            picture.pixels, args.fill[0] if named else args.fill, args.size
-        )
+        fill = visualize.filled(picture.pixels, args.fill[0] if named else args.fill, args.size)
+    occluder = Occluder(args.size, args.stride, fill)
     if args.unit:
         rows = visualize.units(layer, pixels, wanted)
-        maps = visualize.unit_maps(
-            layer, picture.pixels, wanted, args.method, copies=copies, **options
+        maps = visualize.attribution_maps(
+            layer, picture.pixels, wanted, args.method, occluder, copies
         )
         arrays = {"maps": maps, **_columns(rows, "output")}
     else:
         rows = visualize.strongest_neurons(layer, pixels, wanted)
-        maps = visualize.saliency_maps(layer, pixels, wanted, args.method, **options)
+        maps = visualize.attribution_maps(layer, pixels, wanted, args.method, occluder)
         arrays = {"maps": maps, **_columns(rows, "place", "activation")}
     silent = visualize.silence(layer, pixels, rows, maps)
     notes = _silent(args, layer, pixels, silent)
@@ -634,9 +634,7 @@ def _maps(args, layer, wanted, picture, _, copies):
             rows,
             maps,
             colours,
-            args.sigma,
-            args.same_scale,
-            silent,
+            visualize.Look(args.sigma, args.same_scale, silent),
         )
 
     return arrays, draw

@@ -31,6 +31,7 @@ __all__ = [
     "apart",
     "side",
     "overlap",
+    "Criteria",
     "conspicuous",
     "first",
     "region_at",
@@ -282,7 +283,15 @@ def overlap(first, second):
     return abs(first.x - second.x) < reach and abs(first.y - second.y) < reach
 
 
-def conspicuous(spots, kind, half, least, count=1, longest=np.inf, alone=-np.inf, chosen=()):
+class Criteria(NamedTuple):
+    """What a lesion must have to be shown."""
+
+    least: tuple  #: diameter and contrast, without its sign
+    longest: float = np.inf  #: largest elongation
+    alone: float = -np.inf  #: how far :func:`apart` from all others it is at least
+
+
+def conspicuous(spots, kind, half, criteria, count=1, chosen=()):
     """The most conspicuous lesions of a kind: the largest diameter × contrast first.
 
     Parameters
@@ -292,13 +301,8 @@ def conspicuous(spots, kind, half, least, count=1, longest=np.inf, alone=-np.inf
     kind : str
     half : float
         How far from the centre rows are seen.
-    least : (diameter, contrast)
-        What a lesion has at least, without its sign.
+    criteria : Criteria
     count : int
-    longest : float
-        Largest elongation.
-    alone : float
-        How far :func:`apart` from all others they are at least.
     chosen : sequence of Spot
         Others; close-ups of all that are chosen do not overlap.
 
@@ -312,9 +316,9 @@ def conspicuous(spots, kind, half, least, count=1, longest=np.inf, alone=-np.inf
         for spot in spots
         if spot.kind == kind
         and spot.clear
-        and spot.diameter >= least[0]
-        and abs(spot.contrast) >= least[1]
-        and spot.elongation <= longest
+        and spot.diameter >= criteria.least[0]
+        and abs(spot.contrast) >= criteria.least[1]
+        and spot.elongation <= criteria.longest
         and well_inside((spot.x, spot.y), half)
     ]
     fitting.sort(key=lambda spot: -spot.diameter * abs(spot.contrast))
@@ -322,7 +326,7 @@ def conspicuous(spots, kind, half, least, count=1, longest=np.inf, alone=-np.inf
     for spot in fitting:
         if (
             not any(overlap(spot, each) for each in (*chosen, *found))
-            and apart(spot, spots) >= alone
+            and apart(spot, spots) >= criteria.alone
         ):
             found.append(spot)
         if len(found) == count:

@@ -5,18 +5,15 @@ photographs becomes black or white, and in its own range, where grey is zero.
 """
 
 import textwrap
-from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from cnnviz.cli.commands import arguments
 from cnnviz.datasets import fundus
-from cnnviz.experiments import exemplar_measures, exemplar_records
+from cnnviz.experiments import exemplar_measures
 from cnnviz.thesis.figures import style
 
 __all__ = [
-    "add_arguments",
-    "read",
     "own_range",
     "range_note",
     "panels",
@@ -32,13 +29,6 @@ __all__ = [
 EDGE, GAP = 0.05, 0.07  # inches, as all below
 _LINE = 0.125
 _LIMIT = 99.8  # percentile of magnitudes that becomes black or white
-
-
-def add_arguments(parser):
-    parser.add_argument(
-        "--exemplars", type=Path, required=True, help="file of 'cnnviz fundus-exemplars'"
-    )
-    arguments.add_figure(parser)
 
 
 def own_range(patch):
@@ -66,19 +56,24 @@ def range_note(limit):
 # --- Layout -----------------------------------------------------------------------
 
 
-def panels(count, columns, label=0.0, head=0.2, below=0.2, top=0.0, bottom=0.0, side=None):
+class Margins(NamedTuple):
+    """Inches around rows of panels."""
+
+    label: float = 0.0  #: left of them
+    head: float = 0.2  #: above the first row
+    below: float = 0.2  #: below every row
+    top: float = 0.0  #: of the figure's own title
+    bottom: float = 0.0  #: below everything
+
+
+def panels(count, columns, margins=Margins(), side=None):  # noqa: B008 (immutable)
     """A figure with rows of square panels.
 
     Parameters
     ----------
     count, columns : int
         Rows, and panels in a row.
-    label : float
-        Inches left of them.
-    head, below : float
-        Inches above the first row, and below every row.
-    top, bottom : float
-        Inches of the figure's own title, and below everything.
+    margins : Margins
     side : float, optional
         Of a panel, in inches; as large as the page allows when None.
 
@@ -87,6 +82,7 @@ def panels(count, columns, label=0.0, head=0.2, below=0.2, top=0.0, bottom=0.0, 
     matplotlib.figure.Figure
     array of axes, ``(count, columns)``
     """
+    label, head, below, top, bottom = margins
     step = (style.PAGE_WIDTH - 2 * EDGE - label + GAP) / columns
     side = min(step - GAP, side or np.inf)
     height = top + head + count * (side + below) + bottom
@@ -145,11 +141,6 @@ def title(record):
     )
 
 
-def read(args):
-    """Records by role, and settings, from the file that the command is given."""
-    return exemplar_records.read(args.exemplars)
-
-
 # --- Figures 4.23 and 4.24 --------------------------------------------------------
 
 
@@ -187,7 +178,7 @@ def draw_iterates(record, settings):
         f"\nmaximum initialization: {record.photograph}, of {settings['sample']} "
         f"photographs the one with the largest activation, {style.number(record.data)}"
     )
-    figure, axes = panels(2, len(found), head=0.2, top=lines(text))
+    figure, axes = panels(2, len(found), Margins(top=lines(text)))
     heading(figure, text)
     for column, (step, activation, patch, more) in enumerate(found):
         above, below = axes[:, column]

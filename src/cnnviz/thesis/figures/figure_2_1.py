@@ -8,7 +8,6 @@ import numpy as np
 from scipy import ndimage
 from skimage import feature
 
-from cnnviz.cli.commands import arguments
 from cnnviz.datasets import die360, die_scene
 from cnnviz.thesis.figures import style
 
@@ -17,10 +16,6 @@ FIVE, ONE = (180, 90), (90, 90)  # views head-on, degrees
 REGIONS = 3  # along rows and columns, as pips on a face
 # Halfway between a region that has nothing of the template and one that equals it.
 THRESHOLD = 0.5
-
-
-def add_arguments(parser):
-    arguments.add_figure(parser)
 
 
 def region_side():
@@ -124,5 +119,5 @@ def draw(image, template):
     return figure
 
 
-def run(args):
-    style.save(draw(*pictures()), args.output)
+def make(output):
+    style.save(draw(*pictures()), output)

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from cnnviz.cli.commands import arguments
 from cnnviz.datasets import die360
 from cnnviz.thesis.figures import style
 
@@ -15,10 +14,6 @@ KERNELS = {
     "diagonal": ((2, 1, 0), (1, 0, -1), (0, -1, -2)),
     "every direction": ((-1, -1, -1), (-1, 8, -1), (-1, -1, -1)),
 }
-
-
-def add_arguments(parser):
-    arguments.add_figure(parser)
 
 
 def responses(image, kernels):
@@ -85,6 +80,6 @@ def draw(image, maps):
     return figure
 
 
-def run(args):
+def make(output):
     image = die360.render(*die360.typical_view(LABEL), size=SIZE)[0]
-    style.save(draw(image, responses(image, list(KERNELS.values()))), args.output)
+    style.save(draw(image, responses(image, list(KERNELS.values()))), output)

@@ -6,7 +6,6 @@ anew, and what is printed stands in brackets where it differs.
 
 import numpy as np
 
-from cnnviz.cli.commands import arguments
 from cnnviz.thesis.figures import style
 from cnnviz.thesis.figures.figure_2_2 import responses
 
@@ -24,10 +23,6 @@ PRINTED = np.array([[159, 204, 209, 230], [234, 279, 244, 278], [159, 204, 209, 
 #: Places of the result whose regions are coloured, as in the thesis.
 COLOURED = ((0, 0), (0, 3), (1, 2), (2, 1))
 GAP = 1.5  # between matrices, in cells
-
-
-def add_arguments(parser):
-    arguments.add_figure(parser)
 
 
 def convolve(image, kernel):
@@ -108,5 +103,5 @@ def _colour(axes, number, place, corner):
     style.rectangle(axes, (*place, *(place + 1)), colour, inset=0.06)
 
 
-def run(args):
-    style.save(draw(convolve(INPUT, KERNEL)), args.output)
+def make(output):
+    style.save(draw(convolve(INPUT, KERNEL)), output)

@@ -6,7 +6,6 @@ and what is printed stands in brackets where it differs.
 
 import numpy as np
 
-from cnnviz.cli.commands import arguments
 from cnnviz.thesis.figures import style
 
 INPUT = np.array([[1, 2, 6, 7], [3, 4, 8, 9], [1, 2, 0, 2], [6, 7, 4, 6]])
@@ -18,10 +17,6 @@ PRINTED = {
     "average": (("2.5", "7.5"), ("4.0", "3")),
     "L² norm": (("2.50", "15.17"), ("9.48", "7.48")),
 }
-
-
-def add_arguments(parser):
-    arguments.add_figure(parser)
 
 
 def _pool(values, mode):
@@ -100,5 +95,5 @@ def draw(results):
     return figure
 
 
-def run(args):
-    style.save(draw(pooled(INPUT)), args.output)
+def make(output):
+    style.save(draw(pooled(INPUT)), output)

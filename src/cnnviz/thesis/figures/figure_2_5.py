@@ -5,7 +5,6 @@ The layers are Lasagne's, and what is drawn is computed from them.
 
 import numpy as np
 
-from cnnviz.cli.commands import arguments
 from cnnviz.thesis.figures import style
 
 INPUT = 12  # rows and columns
@@ -16,10 +15,6 @@ NEURON = (1, 1)  # of the deepest layer
 # so much to the right and down.
 ROW = np.array([0.5, -0.45])
 LIFT = 5.2  # from plane to plane, in columns
-
-
-def add_arguments(parser):
-    arguments.add_figure(parser)
 
 
 def build():
@@ -145,6 +140,6 @@ def draw(layers, boxes):
     return figure
 
 
-def run(args):
+def make(output):
     layers = build()
-    style.save(draw(layers, seen(layers, NEURON)), args.output)
+    style.save(draw(layers, seen(layers, NEURON)), output)

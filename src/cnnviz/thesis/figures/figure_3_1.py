@@ -6,17 +6,12 @@ shown stand in every third row of positions and in every second of a row.
 
 import numpy as np
 
-from cnnviz.cli.commands import arguments
 from cnnviz.datasets import die360
 from cnnviz.thesis.figures import style
 
 SIDE, OCCLUDER, STRIDE = 111, 41, 17  # pixels
 LABEL = 2
 EVERY = 3, 2  # rows and columns of positions that are shown
-
-
-def add_arguments(parser):
-    arguments.add_figure(parser)
 
 
 def positions():
@@ -91,5 +86,5 @@ def draw(image):
     return figure
 
 
-def run(args):
-    style.save(draw(die360.render(*die360.typical_view(LABEL), size=SIDE)[0]), args.output)
+def make(output):
+    style.save(draw(die360.render(*die360.typical_view(LABEL), size=SIDE)[0]), output)

@@ -12,7 +12,6 @@ from typing import NamedTuple
 import numpy as np
 from skimage import data
 
-from cnnviz.cli.commands import arguments
 from cnnviz.datasets import external, fundus, idrid
 from cnnviz.thesis.figures import annotated, style
 
@@ -36,12 +35,6 @@ class Anatomy(NamedTuple):
     disc: tuple
     fovea: tuple
     rim: float = None  #: radius of the disc; the usual one if not known
-
-
-def add_arguments(parser):
-    parser.add_argument("--seed", type=int, default=0, help="of the drawn eyes")
-    arguments.add_mirror(parser)
-    arguments.add_figure(parser)
 
 
 def circles(found):
@@ -135,9 +128,9 @@ def draw(eyes):
     return figure
 
 
-def run(args):
-    eyes = [drawn(args.seed), real("photograph by M. Häggström", data.retina(), RETINA)]
-    mirror = external.mirror(args.mirror)
+def make(output, *, mirror, seed):
+    eyes = [drawn(seed), real("photograph by M. Häggström", data.retina(), RETINA)]
+    mirror = external.mirror(mirror)
     if mirror:
         eyes.append(from_idrid(mirror))
-    style.save(draw(eyes), args.output)
+    style.save(draw(eyes), output)

@@ -5,21 +5,19 @@ and without artefacts, that shows two hard exudates, a blot haemorrhage and a
 microaneurysm clearly; and, of the most conspicuous ones, those.
 """
 
-from cnnviz.cli.commands import arguments
 from cnnviz.datasets import external, idrid
 from cnnviz.runtime.errors import UserError
 from cnnviz.thesis.figures import annotated, style
 
 GRADES = (2, 3)
 SEARCHED = 2000  # patients
-#: Least diameter, in radii of the field of view, and least logarithmic contrast.
-LEAST = {"hard exudate": (0.02, 0.3), "haemorrhage": (0.035, 0.15), "microaneurysm": (0.015, 0.2)}
-#: The rarest first.  A microaneurysm has its own diameter free around it; a blot touches
+#: How many of each, the rarest first.  At least: diameter, in radii of the field of view, and
+#: logarithmic contrast.  A microaneurysm has its own diameter free around it; a blot touches
 #: nothing, and is not elongated as flames are.
 WANTED = {
-    "microaneurysm": {"alone": 1.0},
-    "haemorrhage": {"alone": 0.0, "longest": 2.0},
-    "hard exudate": {"count": 2},
+    "microaneurysm": (1, annotated.Criteria((0.015, 0.2), alone=1.0)),
+    "haemorrhage": (1, annotated.Criteria((0.035, 0.15), longest=2.0, alone=0.0)),
+    "hard exudate": (2, annotated.Criteria((0.02, 0.3))),
 }
 NAMES = {
     "hard exudate": "hard exudate",
@@ -27,12 +25,6 @@ NAMES = {
     "microaneurysm": "microaneurysm",
 }
 ARROWS = {"hard exudate": "thin arrow", "haemorrhage": "thick arrow", "microaneurysm": "triangle"}
-
-
-def add_arguments(parser):
-    parser.add_argument("--seed", type=int, default=0, help="of the drawn eyes")
-    arguments.add_mirror(parser)
-    arguments.add_figure(parser)
 
 
 def choose(spots, half):
@@ -51,9 +43,9 @@ def choose(spots, half):
         overlap.
     """
     found = []
-    for kind, options in WANTED.items():
-        chosen = annotated.conspicuous(spots, kind, half, LEAST[kind], chosen=found, **options)
-        if len(chosen) < options.get("count", 1):
+    for kind, (count, criteria) in WANTED.items():
+        chosen = annotated.conspicuous(spots, kind, half, criteria, count, found)
+        if len(chosen) < count:
             return None
         found += chosen
     return found
@@ -104,11 +96,11 @@ def row(title, eye, spots):
     )
 
 
-def run(args):
-    name, eye, spots = first_drawn(args.seed)
+def make(output, *, mirror, seed):
+    name, eye, spots = first_drawn(seed)
     rows = [row(f"drawn photograph {name}, grade {eye.scene.grade}", eye, spots)]
-    mirror = external.mirror(args.mirror)
+    mirror = external.mirror(mirror)
     if mirror:
         record, eye, spots = first_real(mirror)
         rows.append(row(f"{record.name}, grade {record.grade}", eye, spots))
-    style.save(annotated.sheet(rows), args.output)
+    style.save(annotated.sheet(rows), output)

@@ -4,6 +4,7 @@ Of the three starts, the exemplar that activates its feature most.
 """
 
 from cnnviz.datasets import fundus
+from cnnviz.experiments import exemplar_records
 from cnnviz.thesis.figures import exemplar_sheet as sheet
 from cnnviz.thesis.figures import style
 
@@ -15,8 +16,6 @@ HEADINGS = (
     "after {steps} steps, own range",
 )
 STARTS = {"maximum": "the photograph", "mean": "the mean photograph", "noise": "noise"}
-
-add_arguments = sheet.add_arguments
 
 
 def label(record, start):
@@ -51,7 +50,7 @@ def draw(found, settings):
     """
     from cnnviz.experiments.exemplar_records import STARTS as names
 
-    figure, axes = sheet.panels(len(ROLES), 3, LABEL)
+    figure, axes = sheet.panels(len(ROLES), 3, sheet.Margins(LABEL))
     for letter, role, (left, middle, right) in zip("abc", ROLES, axes):
         record = found[role]
         sheet.show(
@@ -81,5 +80,5 @@ def draw(found, settings):
     return figure
 
 
-def run(args):
-    style.save(draw(*sheet.read(args)), args.output)
+def make(output, *, exemplars):
+    style.save(draw(*exemplar_records.read(exemplars)), output)

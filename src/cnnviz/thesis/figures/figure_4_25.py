@@ -3,6 +3,7 @@
 import textwrap
 
 from cnnviz.datasets import fundus
+from cnnviz.experiments import exemplar_records
 from cnnviz.experiments.exemplar_records import STARTS
 from cnnviz.thesis.figures import exemplar_sheet as sheet
 from cnnviz.thesis.figures import style
@@ -10,8 +11,6 @@ from cnnviz.thesis.figures import style
 ROLE = "microaneurysm"
 LABEL, SIDE = 0.95, 1.85  # inches
 ROWS = ("start", "exemplar,\ndestandardized", "exemplar,\nown range")
-
-add_arguments = sheet.add_arguments
 
 
 def factor(record):
@@ -43,7 +42,9 @@ def draw(found, settings):
         f"\nlargest activation in {settings['sample']} photographs: "
         f"{style.number(record.data)}; exemplars after {settings['steps']} steps"
     )
-    figure, axes = sheet.panels(3, 3, LABEL, 0.2, 0.2, sheet.lines(top), sheet.lines(text), SIDE)
+    figure, axes = sheet.panels(
+        3, 3, sheet.Margins(LABEL, top=sheet.lines(top), bottom=sheet.lines(text)), SIDE
+    )
     sheet.heading(figure, top)
     for start, column in zip(range(3), axes.T):
         column[0].set_title(
@@ -67,5 +68,5 @@ def draw(found, settings):
     return figure
 
 
-def run(args):
-    style.save(draw(*sheet.read(args)), args.output)
+def make(output, *, exemplars):
+    style.save(draw(*exemplar_records.read(exemplars)), output)

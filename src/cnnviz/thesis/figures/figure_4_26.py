@@ -5,6 +5,7 @@ lies near the border of what the neuron sees.
 """
 
 from cnnviz.datasets import fundus
+from cnnviz.experiments import exemplar_records
 from cnnviz.experiments.exemplar_measures import border_share, spread
 from cnnviz.experiments.exemplar_records import STARTS
 from cnnviz.thesis.figures import exemplar_sheet as sheet
@@ -12,8 +13,6 @@ from cnnviz.thesis.figures import style
 
 ROLES = ("third layer", "fourth layer", "microaneurysm")
 BORDER = 0.25  # of the patch's side
-
-add_arguments = sheet.add_arguments
 
 
 def near_border(record):
@@ -29,7 +28,7 @@ def near_border(record):
 
 def draw(found, settings):
     """Draw the figure; parameters as for :func:`cnnviz.thesis.figures.figure_4_22.draw`."""
-    figure, axes = sheet.panels(2, len(ROLES), head=0.56, below=0.34, bottom=0.2)
+    figure, axes = sheet.panels(2, len(ROLES), sheet.Margins(head=0.56, below=0.34, bottom=0.2))
     for role, (above, below) in zip(ROLES, axes.T):
         record = found[role]
         patch = record.patches[record.best]
@@ -50,5 +49,5 @@ def draw(found, settings):
     return figure
 
 
-def run(args):
-    style.save(draw(*sheet.read(args)), args.output)
+def make(output, *, exemplars):
+    style.save(draw(*exemplar_records.read(exemplars)), output)

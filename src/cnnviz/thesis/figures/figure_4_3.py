@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cnnviz.cli.commands import arguments
 from cnnviz.datasets import synthetic_scene
 from cnnviz.thesis.figures import annotated, style
 
@@ -40,11 +39,6 @@ class Found(NamedTuple):
     root: tuple  #: x, y: where new vessels fan out from
     reach: float  #: of these, from the root
     blood: annotated.Spot
-
-
-def add_arguments(parser):
-    parser.add_argument("--seed", type=int, default=0, help="of the drawn eyes")
-    arguments.add_figure(parser)
 
 
 def segments(scene, kind):
@@ -99,7 +93,9 @@ def choose(eye):
         for root, reach in fans(segments(eye.scene, NEW_VESSELS))
         if reach >= LEAST_REACH and annotated.well_inside(root, eye.half)
     ]
-    blood = annotated.conspicuous(eye.spots(), PRERETINAL, eye.half, (LEAST_BLOOD, 0.0))
+    blood = annotated.conspicuous(
+        eye.spots(), PRERETINAL, eye.half, annotated.Criteria((LEAST_BLOOD, 0.0))
+    )
     if bead is None or not tangles or not blood:
         return None
     return Found(bead, *max(tangles, key=lambda each: each[1]), blood[0])
@@ -130,6 +126,6 @@ def row(title, eye, found):
     )
 
 
-def run(args):
-    name, eye, found = annotated.first(args.seed, GRADES, SEARCHED, choose)
-    style.save(annotated.sheet([row(f"drawn photograph {name}, grade 4", eye, found)]), args.output)
+def make(output, *, seed):
+    name, eye, found = annotated.first(seed, GRADES, SEARCHED, choose)
+    style.save(annotated.sheet([row(f"drawn photograph {name}, grade 4", eye, found)]), output)

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cnnviz.cli.commands import arguments
 from cnnviz.thesis.figures import style
 
 # In inches: rows; boxes of both eyes, and of what joins them; columns of text.
@@ -49,10 +48,6 @@ class Row(NamedTuple):
     field: str  #: receptive field
     weights: int
     biases: int
-
-
-def add_arguments(parser):
-    arguments.add_figure(parser)
 
 
 def _kind(layer):
@@ -191,7 +186,7 @@ def draw(network):
     return figure
 
 
-def run(args):
+def make(output):
     from cnnviz.networks import defauw
 
-    style.save(draw(defauw.build()), args.output)
+    style.save(draw(defauw.build()), output)

@@ -9,7 +9,6 @@ one at the bottom right.  Near means the angle of the rotation between views.
 
 import numpy as np
 
-from cnnviz.cli.commands import arguments
 from cnnviz.datasets import die360, die_scene
 from cnnviz.thesis.figures import style
 
@@ -17,10 +16,6 @@ SIZE = 128
 LABEL = 2
 # Cosines this close count as equal, and this far apart as clearly different.
 EQUAL, CLEAR = 0.01, 0.2
-
-
-def add_arguments(parser):
-    arguments.add_figure(parser)
 
 
 def _frames(views):
@@ -87,6 +82,6 @@ def draw(images, views):
     return figure
 
 
-def run(args):
+def make(output):
     views = choose_views()
-    style.save(draw(die360.render(*zip(*views), size=SIZE), views), args.output)
+    style.save(draw(die360.render(*zip(*views), size=SIZE), views), output)

@@ -7,13 +7,11 @@ largest magnitude, and so nearly all negative, are not shown.  Below it, how muc
 usual: the change of all neighbours, by layer.
 """
 
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from cnnviz.attribution import overlay
-from cnnviz.cli.commands import arguments
 from cnnviz.runtime import files
 from cnnviz.thesis.figures import style
 
@@ -46,18 +44,6 @@ class Example(NamedTuple):
     maps: np.ndarray  #: ``(2, rows, columns)``
     boxes: np.ndarray  #: ``(2, 4)``: receptive fields of the maximal neurons
     activations: np.ndarray  #: of these
-
-
-def add_arguments(parser):
-    parser.add_argument(
-        "--neighbours",
-        type=Path,
-        nargs="+",
-        required=True,
-        help="files of 'cnnviz neighbours', one per network",
-    )
-    arguments.add_written(parser, "--table", help="Markdown file to write: the changes in numbers")
-    arguments.add_figure(parser)
 
 
 # --- Reading ----------------------------------------------------------------------
@@ -165,7 +151,7 @@ def _cells(layer, aggregate):
     )
 
 
-def table(found, differences):
+def changes_table(found, differences):
     """Markdown of the changes of every layer.
 
     Parameters
@@ -301,17 +287,17 @@ def draw(found, examples):
     return figure
 
 
-def run(args):
+def make(output, *, neighbours, table):
     found, examples = [], {each: [] for each in AGGREGATES}
-    for path in args.neighbours:
+    for path in neighbours:
         layers, more = read(path)
         found += layers
         for aggregate in AGGREGATES:
             examples[aggregate] += more[aggregate]
-    if args.table:
-        differences = files.load_arrays(args.neighbours[0])["differences"]
-        files.write_text(args.table, table(found, differences))
+    if table:
+        differences = files.load_arrays(neighbours[0])["differences"]
+        files.write_text(table, changes_table(found, differences))
     style.save(
         draw(found, {aggregate: strongest(each) for aggregate, each in examples.items() if each}),
-        args.output,
+        output,
     )

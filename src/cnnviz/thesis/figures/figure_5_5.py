@@ -5,11 +5,8 @@ before and after it in one-degree steps, and beside each the posteriors of all n
 Between the rows: total variation distance of the posteriors, mean over the networks.
 """
 
-from pathlib import Path
-
 import numpy as np
 
-from cnnviz.cli.commands import arguments
 from cnnviz.evaluation import stability
 from cnnviz.runtime import files
 from cnnviz.thesis.figures import style
@@ -19,13 +16,6 @@ HEAD, BELOW = 0.46, 0.26
 LABEL, PLOT = 0.86, 2.5  # left of the images; left of the bars
 STEP = (LABEL + SIDE + PLOT - 0.16) / 2
 WRITTEN = 0.25  # least share in which the face's number is written
-
-
-def add_arguments(parser):
-    parser.add_argument(
-        "--disagreement", type=Path, required=True, help="file of 'cnnviz disagreement'"
-    )
-    arguments.add_figure(parser)
 
 
 def _axes(figure, left, top, width):
@@ -149,8 +139,8 @@ def draw(pixels, a, b, known, label, networks, posteriors):
     return figure
 
 
-def run(args):
-    found = files.load_arrays(args.disagreement, "cnnviz disagreement")
+def make(output, *, disagreement):
+    found = files.load_arrays(disagreement, "cnnviz disagreement")
     style.save(
         draw(
             *(found[each] for each in ("pixels", "a", "b", "trained")),
@@ -158,5 +148,5 @@ def run(args):
             found["networks"].tolist(),
             found["posteriors"],
         ),
-        args.output,
+        output,
     )

@@ -5,12 +5,10 @@ nothing bounds what they answer. Each picture has its own range of grey, and bel
 the activation over the largest one on data.
 """
 
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from cnnviz.cli.commands import arguments
 from cnnviz.runtime import files
 from cnnviz.thesis.figures import style
 
@@ -45,17 +43,6 @@ class Row(NamedTuple):
 
     label: str
     panels: list
-
-
-def add_arguments(parser):
-    parser.add_argument(
-        "--statistics",
-        type=Path,
-        nargs="+",
-        required=True,
-        help="files of 'cnnviz exemplar-statistics' of c4, c4_sigmoid and defauw, in this order",
-    )
-    arguments.add_figure(parser)
 
 
 def stretched(patch):
@@ -214,11 +201,11 @@ def draw(blocks):
     return figure
 
 
-def run(args):
+def make(output, *, statistics):
     blocks = []
-    for path in args.statistics:
+    for path in statistics:
         found = files.load_arrays(path, "cnnviz exemplar-statistics")
         name = str(found["network"])
         rows = rows_of(found, 1 if str(found["kind"]) == "fundus" else None)
         blocks.append((TITLES.get(name, name), rows))
-    style.save(draw(blocks), args.output)
+    style.save(draw(blocks), output)

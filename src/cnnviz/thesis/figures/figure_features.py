@@ -2,17 +2,11 @@
 
 from tqdm import tqdm
 
-from cnnviz.cli.commands import arguments
 from cnnviz.thesis.figures import fundus_sheet, style
 
 
-def add_arguments(parser):
-    fundus_sheet.add_inputs(parser)
-    arguments.add_output(parser, "folder to write, with a page for each feature", "folder")
-
-
-def run(args):
-    roles, features = fundus_sheet.read_tables(args, {})
+def make(output, *, sheets, roles, features):
+    roles, features = fundus_sheet.read_tables(roles, features, {})
     for name in tqdm(roles["figure"], unit=" pages"):
-        blocks = fundus_sheet.read(name, args.sheets, roles, features)
-        style.save(fundus_sheet.draw(blocks), args.output / name, (".png",))
+        blocks = fundus_sheet.read(name, sheets, roles, features)
+        style.save(fundus_sheet.draw(blocks), output / name, (".png",))

@@ -4,13 +4,10 @@ Rule, not choice: the first photographs of each grade in the order of the data
 sets, and around the lesion of median size of each kind in the first that has one.
 """
 
-from pathlib import Path
-
 import numpy as np
 from skimage import measure
 
 from cnnviz.attribution import overlay
-from cnnviz.cli.commands import arguments
 from cnnviz.datasets import external, idrid, synthetic
 from cnnviz.datasets import store as stores
 from cnnviz.thesis.figures import style
@@ -26,18 +23,6 @@ KINDS = {
     "neovascularization": 250,
     "preretinal haemorrhage": 400,
 }
-
-
-def add_arguments(parser):
-    parser.add_argument(
-        "--drawn", type=Path, required=True, help="folder of prepared synthetic photographs"
-    )
-    parser.add_argument(
-        "--real", type=Path, help="folder of IDRiD's prepared photographs, if there is one"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="of the synthetic ones")
-    arguments.add_mirror(parser)
-    arguments.add_figure(parser)
 
 
 def examples(photographs, count):
@@ -156,14 +141,14 @@ def _show_close_up(axes, image, mask):
     style.keep_limits(axes, image)
 
 
-def run(args):
-    store = stores.read(args.drawn)
+def make(output, *, drawn, mirror, real, seed):
+    store = stores.read(drawn)
     real, real_close = None, {}
-    if args.real is not None:
-        mirror = external.mirror(args.mirror)
-        real = examples(stores.read(args.real), 2)
+    if real is not None:
+        mirror = external.mirror(mirror)
+        real = examples(stores.read(real), 2)
         real_close = _close_ups(
             idrid.outlined(record, mirror) for record in idrid.records("lesions")
         )
-    drawn_close = _close_ups(_drawn_photographs(store, args.seed))
-    style.save(draw(examples(store, 2), real, drawn_close, real_close), args.output)
+    drawn_close = _close_ups(_drawn_photographs(store, seed))
+    style.save(draw(examples(store, 2), real, drawn_close, real_close), output)

@@ -1,26 +1,13 @@
 """Accuracy against the angle to the nearest training view (beyond the thesis)."""
 
-from pathlib import Path
-
 import numpy as np
 
-from cnnviz.cli.commands import arguments
 from cnnviz.datasets import die360, splits
 from cnnviz.runtime import files
 from cnnviz.thesis.figures import style
 
 # Folds with training views on both sides, and those beyond the trained range.
 BETWEEN, BEYOND = "between trained views", "beyond the trained views"
-
-
-def add_arguments(parser):
-    parser.add_argument(
-        "--by-distance", type=Path, required=True, help="CSV file of 'cnnviz table-without-leakage'"
-    )
-    parser.add_argument(
-        "--folds-table", type=Path, required=True, help="CSV file of all folds of the random split"
-    )
-    arguments.add_figure(parser)
 
 
 def curves(frame):
@@ -90,12 +77,12 @@ def draw(frame, random):
     return figure
 
 
-def run(args):
-    folds = files.read_table(args.folds_table, "cnnviz table-5-1", ("network", "mean"))
+def make(output, *, by_distance, folds_table):
+    folds = files.read_table(folds_table, "cnnviz table-5-1", ("network", "mean"))
     style.save(
         draw(
-            files.read_table(args.by_distance, "cnnviz table-without-leakage"),
+            files.read_table(by_distance, "cnnviz table-without-leakage"),
             folds.set_index("network")["mean"],
         ),
-        args.output,
+        output,
     )

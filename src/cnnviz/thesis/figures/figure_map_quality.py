@@ -1,11 +1,8 @@
 """Are the maps right?  Every method measured against what is known (beyond the thesis)."""
 
-from pathlib import Path
-
 import numpy as np
 from matplotlib.lines import Line2D
 
-from cnnviz.cli.commands import arguments
 from cnnviz.runtime import files
 from cnnviz.thesis.figures import style
 
@@ -21,13 +18,6 @@ DATA = {"die360": "Die360", "drawn": "drawn photographs", "IDRiD": "IDRiD"}
 ABOUT = {"die360": "pips", "drawn": "lesions", "IDRiD": "lesions"}
 HEIGHTS = (1.25, 1.25, 1.25, 1.6, 1.45)  # of the rows of panels, as ratios
 SPREAD = 0.13  # between methods at one place
-
-
-def add_arguments(parser):
-    parser.add_argument(
-        "--summary", type=Path, required=True, help="CSV file of 'cnnviz table-map-quality'"
-    )
-    arguments.add_figure(parser)
 
 
 def rows(means, data, measure, layer=ALL):
@@ -261,5 +251,5 @@ def read(path):
     )
 
 
-def run(args):
-    style.save(draw(read(args.summary)), args.output)
+def make(output, *, summary):
+    style.save(draw(read(summary)), output)

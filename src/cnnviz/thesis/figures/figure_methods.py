@@ -14,7 +14,6 @@ from typing import NamedTuple
 import numpy as np
 
 from cnnviz.attribution import overlay
-from cnnviz.cli.commands import arguments
 from cnnviz.runtime.errors import UserError
 from cnnviz.thesis.figures import style
 
@@ -53,12 +52,6 @@ class Block(NamedTuple):
     title: str
     occluder: str
     rows: list
-
-
-def add_arguments(parser):
-    arguments.add_weights(parser)
-    arguments.add_engine(parser)
-    arguments.add_figure(parser)
 
 
 # --- Rules ------------------------------------------------------------------------
@@ -187,18 +180,20 @@ def _die_row(layer, image, pixels, view, feature):
 def die_block(folder):
     """Rows of the network of the die, with weights of a folder."""
     from cnnviz.attribution.activations import feature_maps
-    from cnnviz.cli.commands.saliency import SHOWN
     from cnnviz.datasets import die360
     from cnnviz.datasets.pictures import standardization
 
-    layer, images = _die_layer(folder), die360.render(*zip(*SHOWN))
+    layer, images = _die_layer(folder), die360.render(*zip(*die360.SHOWN))
     mean, std = standardization(NETWORK, None, None, 1)
     pixels = ((images - mean) / std)[:, np.newaxis].astype(np.float32)
     chosen = strongest(feature_maps(layer, pixels), FEATURES)
     return Block(
         f"(a) Die360: network {NETWORK}, layer {LAYER}",
         f"{DIE_OCCLUDER} × {DIE_OCCLUDER}",
-        [_die_row(layer, images[k], pixels[k : k + 1], SHOWN[k], feature) for feature, k in chosen],
+        [
+            _die_row(layer, images[k], pixels[k : k + 1], die360.SHOWN[k], feature)
+            for feature, k in chosen
+        ],
     )
 
 
@@ -351,6 +346,5 @@ def draw(blocks):
     return figure
 
 
-def run(args):
-    arguments.select_engine(args)
-    style.save(draw([die_block(args.weights), fundus_block()]), args.output)
+def make(output, *, weights):
+    style.save(draw([die_block(weights), fundus_block()]), output)

@@ -13,7 +13,6 @@ from typing import NamedTuple
 import numpy as np
 
 from cnnviz.attribution import overlay
-from cnnviz.cli.commands import arguments
 from cnnviz.datasets.concepts import CONCEPTS
 from cnnviz.experiments import feature_table
 from cnnviz.experiments.fundus_sheets import OCCLUDER, FeatureSheet, Sheet
@@ -23,7 +22,7 @@ from cnnviz.runtime.paths import sheet_name
 from cnnviz.thesis.figures import style
 from cnnviz.thesis.figures.figure_methods import contrasted
 
-__all__ = ["Block", "add_inputs", "add_arguments", "read_tables", "read", "draw", "run"]
+__all__ = ["Block", "read_tables", "read", "draw", "make"]
 
 EDGE, GAP = 0.04, 0.05  # inches, as all below
 SIDE, LABEL = 0.87, 0.82  # of a page's panels; its first column
@@ -71,30 +70,12 @@ class Block(NamedTuple):
         )
 
 
-def add_inputs(parser):
-    """What the figures and the pages of all features are drawn from."""
-    parser.add_argument(
-        "--sheets", type=Path, required=True, help="folder of 'cnnviz fundus-sheets'"
-    )
-    parser.add_argument(
-        "--roles", type=Path, required=True, help="file of 'cnnviz label-features': which features"
-    )
-    parser.add_argument(
-        "--features", type=Path, required=True, help="file of 'cnnviz label-features': all features"
-    )
-
-
-def add_arguments(parser):
-    add_inputs(parser)
-    arguments.add_figure(parser)
-
-
-def read_tables(args, types):
+def read_tables(roles, features, types):
     """Roles and features of 'cnnviz label-features' as data frames."""
     remedy = "cnnviz label-features"
     return (
-        files.read_table(args.roles, remedy, ("figure",), dtype=types, keep_default_na=False),
-        files.read_table(args.features, remedy),
+        files.read_table(roles, remedy, ("figure",), dtype=types, keep_default_na=False),
+        files.read_table(features, remedy),
     )
 
 
@@ -312,7 +293,7 @@ def draw(blocks):
     return _draw_page(blocks[0]) if len(blocks) == 1 else _draw_blocks(blocks)
 
 
-def run(args, figure):
+def make(output, *, figure, sheets, roles, features):
     """Read what a figure shows and draw it."""
-    roles, features = read_tables(args, {"figure": str})
-    style.save(draw(read(figure, args.sheets, roles, features)), args.output)
+    tables = read_tables(roles, features, {"figure": str})
+    style.save(draw(read(figure, sheets, *tables)), output)

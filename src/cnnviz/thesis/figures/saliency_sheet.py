@@ -3,18 +3,16 @@
 Shared by Figures 5.3 and 5.4, which differ only in the layer.
 """
 
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from cnnviz.attribution import receptive_field
-from cnnviz.cli.commands import arguments
 from cnnviz.evaluation.concept_lift import CONCEPTS
 from cnnviz.runtime import files
 from cnnviz.thesis.figures import style
 
-__all__ = ["Feature", "add_arguments", "read_features", "draw", "run"]
+__all__ = ["Feature", "read_features", "draw", "make"]
 
 #: Titles of the groups, in the thesis's order, by concept.
 GROUPS = {
@@ -46,17 +44,6 @@ class Feature(NamedTuple):
             return None, np.nan
         best = int(np.nanargmax(lift))
         return CONCEPTS[best], lift[best]
-
-
-def add_arguments(parser):
-    parser.add_argument(
-        "--saliency",
-        type=Path,
-        nargs="+",
-        required=True,
-        help="files of 'cnnviz saliency', one per network",
-    )
-    arguments.add_figure(parser)
 
 
 def read_features(path, layer_name):
@@ -200,10 +187,10 @@ def draw(features, pixels):
     return figure
 
 
-def run(args, layer_name):
+def make(output, *, layer_name, saliency):
     """Read the features of one layer of every network and draw the sheet."""
     features, pixels = [], None
-    for path in args.saliency:
+    for path in saliency:
         found, pixels = read_features(path, layer_name)
         features += found
-    style.save(draw(features, pixels), args.output)
+    style.save(draw(features, pixels), output)

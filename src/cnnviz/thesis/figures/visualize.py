@@ -7,6 +7,7 @@ Output units, such as class scores, have rows of saliency, too.
 """
 
 import textwrap
+from collections.abc import Collection
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ from cnnviz.attribution.activations import feature_maps, maximal_neurons
 from cnnviz.attribution.deconvnet import Deconvnet, GuidedBackprop
 from cnnviz.attribution.gradient import Gradient
 from cnnviz.attribution.interpolation import interpolated
+from cnnviz.attribution.occluder import Occluder
 from cnnviz.attribution.occlusion import Occlusion
 from cnnviz.attribution.receptive_field import receptive_field
 from cnnviz.attribution.reductions import reduce_channels
@@ -42,12 +44,12 @@ __all__ = [
     "units",
     "silence",
     "filled",
-    "saliency_maps",
-    "unit_maps",
+    "attribution_maps",
     "find_exemplars",
     "shown",
     "stretched",
     "usual_sigma",
+    "Look",
     "draw_maps",
     "draw_exemplars",
 ]
@@ -244,18 +246,20 @@ def strongest_neurons(layer, pixels, features):
     return found
 
 
-def saliency_maps(layer, pixels, features, method, size=11, stride=1, fill=0.0):
-    """Saliency of one image by the name of a method.
+def attribution_maps(layer, pixels, wanted, method, occluder=None, copies=1):
+    """Saliency of features, or of output units, in one image.
 
     Parameters
     ----------
     layer : lasagne.layers.Layer
     pixels : array, ``(1, channels, rows, columns)``
-    features : sequence of int
+    wanted : sequence of int
+        Features or units.
     method : str
-        A key of :data:`UNITS`.
-    size, stride, fill
-        Of occlusion.
+        A key of :data:`UNITS`; of units, "occlusion" or a gradient.
+    occluder : Occluder, optional
+    copies : int
+        How many images the network takes: see :func:`cnnviz.networks.own.fit`.
 
     Returns
     -------
@@ -263,44 +267,15 @@ def saliency_maps(layer, pixels, features, method, size=11, stride=1, fill=0.0):
         NaN where no occluder was centred.
     """
     if method == "occlusion":
-        return Occlusion(layer, size, stride, fill).attribute(pixels, features, progress=True)[
-            0, :, 0
-        ]
+        occluder = occluder or Occluder()
+        occlusion = Occlusion(layer, occluder.window, occluder.stride, occluder.baseline)
+        return occlusion.attribute(pixels, wanted, progress=True)[0, :, 0]
     if method in ("deconvnet", "guided"):
         attribution = {"deconvnet": Deconvnet, "guided": GuidedBackprop}[method](layer)
     else:
         attribution = Gradient(layer, method.removeprefix("gradient-"))
     axis = reduced_axis(layer)
-    maps = attribution.attribute(pixels, features, progress=True)
-    return reduce_channels(maps, axis=None if axis is None else axis + 1)[0]
-
-
-def unit_maps(layer, pixels, wanted, method, size=11, stride=1, fill=0.0, copies=1):
-    """Saliency of output units in one image.
-
-    Parameters
-    ----------
-    layer : lasagne.layers.Layer
-    pixels : array, ``(1, channels, rows, columns)``
-    wanted : sequence of int
-    method : str
-        "occlusion", or a gradient.
-    size, stride, fill
-        Of occlusion.
-    copies : int
-        How many images the network takes: see :func:`cnnviz.networks.own.fit`.
-
-    Returns
-    -------
-    array, ``(units, rows, columns)``
-        NaN where no occluder was centred.
-    """
-    if method == "occlusion":
-        return Occlusion(layer, size, stride, fill).attribute(pixels, wanted, progress=True)[
-            0, :, 0
-        ]
-    axis = reduced_axis(layer)
-    maps = Gradient(layer).attribute(np.repeat(pixels, copies, axis=0), wanted, progress=True)
+    maps = attribution.attribute(np.repeat(pixels, copies, axis=0), wanted, progress=True)
     return reduce_channels(maps, axis=None if axis is None else axis + 1)[0]
 
 
@@ -500,7 +475,16 @@ def _field(neuron, shape):
     ]
 
 
-def draw_maps(title, picture, neurons, maps, unit, sigma=None, same_scale=False, silent=()):
+class Look(NamedTuple):
+    """How maps are shown."""
+
+    sigma: float | None = None  #: of the smoothing; :func:`usual_sigma` when None
+    #: One colour scale, and one threshold of importance, for all features.
+    same_scale: bool = False
+    silent: Collection[int] = ()  #: features that show nothing
+
+
+def draw_maps(title, picture, neurons, maps, unit, look=Look()):  # noqa: B008 (immutable)
     """Image, smoothed saliency map and overlay of every feature.
 
     Parameters
@@ -513,17 +497,13 @@ def draw_maps(title, picture, neurons, maps, unit, sigma=None, same_scale=False,
         NaN where no occluder was centred: filled in for the figure.
     unit : str
         Of the maps.
-    sigma : float, optional
-        Of the smoothing; :func:`usual_sigma` when None.
-    same_scale : bool
-        One colour scale, and one threshold of importance, for all features.
-    silent : collection of int
-        Features that show nothing.
+    look : Look
 
     Returns
     -------
     matplotlib.figure.Figure
     """
+    sigma, same_scale, silent = look
     image, *ends = picture.fitted()
     sigma = usual_sigma(image.shape[:2]) if sigma is None else sigma
     maps = overlay.smooth(interpolated(maps), sigma)

@@ -157,7 +157,8 @@ neuron on a patch as large as the receptive field, padded as the network pads; i
 the top left part only. *Ratio*: activation of the exemplar to the largest on every tenth
 view.
 
-| layer | feature | sees | ratio | pip | other | spot-like | corner, central | (0, 0) sees | corner, (0, 0) |
+| layer | feature | sees | ratio | pip | other | spot-like | corner, central | (0, 0) sees \
+| corner, (0, 0) |
 |---|---|---|---|---|---|---|---|---|---|
 """
 
