@@ -1,5 +1,7 @@
 """Labels of De Fauw's features: the workflow's commands against the library."""
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,11 +11,12 @@ from cnnviz.datasets import concepts, fundus, store, synthetic
 from cnnviz.dissection.labeller import Labeller, LocalizedLayer
 from cnnviz.dissection.localization import Chance
 from cnnviz.dissection.marked_photographs import MarkedPhotographs
-from cnnviz.experiments import feature_table
+from cnnviz.experiments import feature_table, fundus_sheets, photograph_sources
 from cnnviz.experiments.fundus_features import Dissected, Localized, effective_number, mean_grade
 from cnnviz.networks import defauw, layers
 from cnnviz.runtime.backend import lasagne
 from cnnviz.runtime.records import read_origin
+from cnnviz.thesis.figures import fundus_sheet
 
 LAYERS, FEATURES, OVERLAP, PERMUTATIONS = ("pool1", "pool2"), 3, 4, 99
 NETWORKS = {"trained": "standin", "random": "random"}
@@ -205,3 +208,47 @@ def test_measures_are_of_every_feature(made):
     for layer in found.layers.values():
         assert set(layer.measures) == {"spread", "disease"}
         assert layer.share.shape == (FEATURES, len(concepts.CONCEPTS))
+
+
+def test_photographs_of_unknown_source_are_refused(made, tmp_path, capsys):
+    folder = tmp_path / "photographs"
+    shutil.copytree(made / "photographs", folder)
+    for content, said in ((None, "no such file"), ("[]", "does not name a source")):
+        path = folder / photograph_sources.SOURCE
+        path.unlink() if content is None else path.write_text(content)
+        assert run("mark-concepts", photographs=folder, output=tmp_path / "x.npz") == 1
+        error = capsys.readouterr().err.strip().splitlines()[-1]
+        assert f"{path}: {said}" in error and "cnnviz prepare-photographs" in error
+
+
+def test_on_photographs_of_the_competition_nothing_is_marked(made, tmp_path, capsys):
+    folder = tmp_path / "photographs"
+    shutil.copytree(made / "photographs", folder)
+    (folder / photograph_sources.SOURCE).write_text('{"source": "kaggle"}')
+    assert run("mark-concepts", photographs=folder, output=tmp_path / "x.npz") == 1
+    assert "nothing is marked" in capsys.readouterr().err
+
+
+def test_sheets_of_other_features_are_refused(made, tmp_path):
+    side = 48
+    features = pd.read_csv(made / "features.csv")
+    roles = pd.read_csv(made / "roles.csv", dtype={"figure": str}, keep_default_na=False)
+    role = roles[roles["figure"] == "4.5"].iloc[0]
+    box = np.tile((5, 5, 16, 16), (2, 1))
+    sheet = fundus_sheets.FeatureSheet(
+        role["weights"],
+        role["layer"],
+        int(role["feature"]) + 1,
+        1,
+        np.zeros((2, 128, 128, 3), np.uint8),
+        np.zeros((2, side, side, 3), np.uint8),
+        np.zeros((3, 2, side, side), np.float16),
+        box,
+        box,
+        np.ones(2),
+        np.zeros(2, int),
+        np.array(["1_left", "2_left"]),
+    )
+    fundus_sheets.Sheet({"0": sheet}).save(tmp_path / "figure_4_5.npz", {})
+    with pytest.raises(ValueError, match="shows other features; run 'cnnviz fundus-sheets' again"):
+        fundus_sheet.read("4.5", tmp_path, roles, features)

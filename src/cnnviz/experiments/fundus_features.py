@@ -27,6 +27,7 @@ from cnnviz.runtime.records import Record, axes, made_from, read_origin
 __all__ = [
     "Dissected",
     "Localized",
+    "Wanted",
     "dissect",
     "localize",
     "images_of",

@@ -14,7 +14,7 @@ from cnnviz.datasets import external, fundus, idrid, kaggle, store, synthetic
 from cnnviz.runtime import files
 from cnnviz.runtime.errors import MissingFileError, UserError
 
-__all__ = ["SOURCE", "Sources", "prepare", "read", "identities"]
+__all__ = ["SOURCE", "Sources", "prepare", "read", "standardized", "identities"]
 
 SOURCE = "source.json"  #: beside the prepared photographs: what they were made from
 _REMEDY = "cnnviz prepare-photographs"

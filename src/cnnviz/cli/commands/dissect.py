@@ -10,6 +10,7 @@ photographs, only the strongest of the whole data set.
 from pathlib import Path
 
 from cnnviz.cli.commands import arguments
+from cnnviz.experiments.figure_parts import LAYERS
 
 
 def add_arguments(parser):
@@ -27,7 +28,11 @@ def add_arguments(parser):
         help="measure the overlap on so many photographs with marked lesions, the first ones",
     )
     parser.add_argument(
-        "--layers", nargs="+", help="pooling layers to look at, pool1 to pool5; all if not given"
+        "--layers",
+        nargs="+",
+        default=list(LAYERS),
+        choices=LAYERS,
+        help="pooling layers to look at",
     )
     parser.add_argument(
         "--features", type=int, help="look at the first n features of every layer only"
@@ -40,7 +45,5 @@ def run(args):
     from cnnviz.experiments import fundus_features
 
     arguments.select_engine(args)
-    wanted = fundus_features.Wanted(
-        args.weights, args.layers or fundus_features.LAYERS, args.features, args.overlap
-    )
+    wanted = fundus_features.Wanted(args.weights, args.layers, args.features, args.overlap)
     fundus_features.dissect(args.photographs, args.concepts, wanted, args.output)
