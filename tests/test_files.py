@@ -239,7 +239,7 @@ ALSO = {
     "label-features": ["--features", "--roles", "--every", "--reproduced"],
 }
 #: What writes nothing, or where it is told to in the repository.
-SILENT = ("engine", "record", "lock", "figure")  # but for each figure
+SILENT = ("engine", "grade", "record", "lock", "figure")  # but for each figure
 WRITING = [
     (command, option)
     for command in (*dispatch.COMMANDS, *(f"figure {name}" for name in FIGURES))

@@ -8,50 +8,69 @@ import threading
 
 from cnnviz.runtime import errors
 
-# Subcommands; each is a module in cnnviz.cli.commands, imported only when used, so that --help
-# needs no compiler.
-COMMANDS = {
-    "engine": "say which engine and device run the networks",
-    "render": "render the Die360 images",
-    "die360-facts": "measure the data set and write its data statement",
-    "train": "train one network on one fold",
-    "evaluate": "posteriors of one trained network on its validation images",
-    "table-5-1": "Table 5.1 from the evaluations of all folds",
-    "table-without-leakage": "accuracies on the split without leakage",
-    "text-chapter-4": "numbers in the text of chapter 4 that need no weights",
-    "text-chapter-5": "numbers in the text of chapter 5",
-    "saliency": "saliency maps of every feature of every pooling layer",
-    "neighbours": "how much saliency changes between views one degree apart",
-    "disagreement": "the view whose posteriors differ most from its neighbours'",
-    "die-exemplars": "exemplars of every feature of a network of the die",
-    "table-5-2": "Table 5.2: exemplars of the die's networks, and two claims",
-    "animate": "saliency along a sequence of views one degree apart, as GIF",
-    "exemplar-statistics": "how far exemplars of a network's layers are from data",
-    "table-exemplars": "exemplars beside data: a hypothesis of the thesis in numbers",
-    "figure": "draw a figure: cnnviz figure 4.15 --help",
-    "visualize": "what a feature looks for in a photograph, in any network",
-    "compare": "put reproduced numbers beside the thesis's",
-    "agreement": "how many numbers of a run agree with the recorded ones",
-    "record": "make a finished run's tables the recorded ones",
-    "lock": "who holds the lock of this folder's workflow",
-    "train-fundus": "train De Fauw's network on fundus photographs, a stage at a time",
-    "prepare-photographs": "prepare fundus photographs for De Fauw's network",
-    "mark-concepts": "mark lesions, vessels, disc and artefacts on prepared photographs",
-    "dissect": "the strongest photographs of every feature, overlap with concepts",
-    "localize": "what the saliency of every feature lies on, against chance",
-    "label-features": "what every feature detects: Table 4.1, features of the figures",
-    "label-die360": "trials of the labeller of features, where the truth is known",
-    "fundus-sheets": "saliency of the features of Figures 4.5 to 4.21",
-    "fundus-exemplars": "exemplars of De Fauw's network from three starts",
-    "evaluate-fundus": "what De Fauw's network says of prepared photographs",
-    "ship-fundus": "fold, compress and copy trained weights to weights/fundus",
-    "table-fundus": "kappa and confusion of De Fauw's network",
-    "drawn-lesions": "drawn lesions beside real ones",
-    "map-quality": "measure whether every method's maps are right",
-    "table-map-quality": "means and verdicts of 'cnnviz map-quality'",
-    "convert-defauw": "convert De Fauw's published parameters to a safe file",
-    "ship-weights": "copy trained weights to weights/, with a manifest",
+# Subcommands: what users want first, then the steps of the workflow.  Each is a module in
+# cnnviz.cli.commands, imported only when used, so that --help needs no compiler.
+GROUPS: dict[str, dict[str, str]] = {
+    "Start here": {
+        "visualize": "show what a feature or unit responds to in an image, in any network",
+        "figure": "draw a figure of the thesis, such as 4.15",
+        "grade": "grade fundus photographs for diabetic retinopathy",
+        "engine": "say which engine and device run the networks",
+    },
+    "Data": {
+        "render": "render the Die360 images",
+        "die360-facts": "measure the data set and write its data statement",
+        "prepare-photographs": "prepare fundus photographs for De Fauw's network",
+        "mark-concepts": "mark lesions, vessels, disc and artefacts on prepared photographs",
+        "drawn-lesions": "synthetic lesions compared with real ones",
+    },
+    "Networks and weights": {
+        "train": "train one network on one fold",
+        "evaluate": "posteriors of one trained network on its validation images",
+        "train-fundus": "train De Fauw's network on fundus photographs, a stage at a time",
+        "evaluate-fundus": "what De Fauw's network says of prepared photographs",
+        "convert-defauw": "convert De Fauw's published parameters to a safe file",
+        "ship-weights": "copy trained weights to weights/, with a manifest",
+        "ship-fundus": "fold, compress and copy trained weights to weights/fundus",
+    },
+    "Chapter 4: features of De Fauw's network": {
+        "dissect": "the photographs that activate every feature most; overlap with concepts",
+        "localize": "what the saliency of every feature lies on, compared with chance",
+        "label-features": "what every feature detects: Table 4.1, features of the figures",
+        "fundus-sheets": "saliency of the features of Figures 4.5 to 4.21",
+        "fundus-exemplars": "exemplars of De Fauw's network from three starts",
+    },
+    "Chapter 5: the die": {
+        "saliency": "saliency maps of every feature of every pooling layer",
+        "neighbours": "how much saliency changes between views one degree apart",
+        "disagreement": "the view whose posteriors differ most from its neighbours'",
+        "animate": "saliency along a sequence of views one degree apart, as GIF",
+        "die-exemplars": "exemplars of every feature of a network of the die",
+    },
+    "Beyond the thesis": {
+        "label-die360": "validate the labelling of features where the truth is known",
+        "map-quality": "evaluate the attribution maps of every method",
+        "exemplar-statistics": "how far exemplars of a network's layers are from data",
+    },
+    "Tables": {
+        "table-5-1": "Table 5.1 from the evaluations of all folds",
+        "table-5-2": "Table 5.2: exemplars of the die's networks, and two claims",
+        "table-without-leakage": "accuracies on the split without leakage",
+        "table-fundus": "kappa and confusion of De Fauw's network",
+        "table-map-quality": "means and verdicts of 'cnnviz map-quality'",
+        "table-exemplars": "exemplars beside data: a hypothesis of the thesis in numbers",
+        "text-chapter-4": "numbers in the text of chapter 4 that need no weights",
+        "text-chapter-5": "numbers in the text of chapter 5",
+        "compare": "put reproduced numbers beside the thesis's",
+    },
+    "The record of a run": {
+        "agreement": "how many numbers of a run agree with the recorded ones",
+        "record": "make a finished run's tables the recorded ones",
+        "lock": "who holds the lock of this folder's workflow",
+    },
 }
+#: From every command to what it does.
+COMMANDS = {name: text for group in GROUPS.values() for name, text in group.items()}
 
 
 class _Formatter(argparse.ArgumentDefaultsHelpFormatter):
@@ -63,17 +82,29 @@ class _Formatter(argparse.ArgumentDefaultsHelpFormatter):
         return super()._get_help_string(action)
 
 
+_EXAMPLES = """\
+examples:
+  cnnviz visualize --network defauw --layer pool4 --feature 17 --image eye.jpeg -o out.png
+  cnnviz grade left.jpeg right.jpeg --pairs
+  cnnviz figure 5.1 -o figure_5_1
+
+'cnnviz COMMAND --help' explains a command; 'make reproduce' runs all of the workflow's."""
+
+
 def _parser():
     width = max(map(len, COMMANDS)) + 2
+    groups = [
+        f"{title}:\n" + "\n".join(f"  {name:{width}}{text}" for name, text in group.items())
+        for title, group in GROUPS.items()
+    ]
     parser = argparse.ArgumentParser(
         prog="cnnviz",
         usage="cnnviz COMMAND ...",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        description=f"{__doc__.splitlines()[0]}\n\ncommands:\n"
-        + "\n".join(f"  {name:{width}}{text}" for name, text in COMMANDS.items()),
-        epilog="'cnnviz COMMAND --help' explains a command.",
+        description="\n\n".join(["What convolutional networks look at: a replication.", *groups]),
+        epilog=_EXAMPLES,
     )
-    parser.add_argument("command", choices=COMMANDS, help=argparse.SUPPRESS)
+    parser.add_argument("command", choices=COMMANDS, metavar="COMMAND", help=argparse.SUPPRESS)
     return parser
 
 
