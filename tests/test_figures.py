@@ -65,7 +65,7 @@ def test_features_are_grouped_by_what_exceeds_chance_most():
     ]
     groups = saliency_sheet.grouped(features)
     assert {
-        concept: [member.index for member in members] for concept, members in groups.items()
+        concept: [member.number for member in members] for concept, members in groups.items()
     } == {"background": [1, 3], "pip": [0], None: [2]}
     assert list(groups) == ["background", "pip", None]
 

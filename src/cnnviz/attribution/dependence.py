@@ -2,6 +2,7 @@
 
 import copy
 import weakref
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,7 @@ _OWN = ("lasagne", "cnnviz")  # packages whose layers compute what their classes
 _TRIALS = 3
 _NUMBERS = 2**24  # in the images of a pass
 _OPEN = 32  # rows and columns, where a layer leaves them open
-_measured = weakref.WeakKeyDictionary()  # of a layer: its attributes then, and what was found
+_measured: Any = weakref.WeakKeyDictionary()  # of a layer: its attributes then, and what was found
 
 
 def is_known(layer):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -85,7 +86,7 @@ class Implementation:
         return found
 
 
-_IMPLEMENTATIONS = {}
+_IMPLEMENTATIONS: dict[Any, Any] = {}
 
 
 def implements(*ops, host=(), view=False, writes=(), creates=False):

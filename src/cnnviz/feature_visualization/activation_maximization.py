@@ -179,7 +179,7 @@ def maximize(
     return joined(climbs, features)
 
 
-def _check_patches(network, patches, features):
+def _check_patches(network: PatchNetwork, patches: Any, features: np.ndarray) -> np.ndarray:
     patches = np.asarray(patches, precision(network.layer))
     expected = (len(features), *network.shape)
     if patches.shape != expected:

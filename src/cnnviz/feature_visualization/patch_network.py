@@ -17,7 +17,7 @@ __all__ = ["PatchNetwork", "patch_network"]
 class PatchNetwork(NamedTuple):
     """What one neuron of every feature computes from its receptive field."""
 
-    layer: lasagne.layers.Layer  #: the layer of the user's network
+    layer: Any  #: the layer of the user's network
     neuron: tuple  #: row and column in the feature map
     box: tuple  #: pixels seen: first row, first column, end row, end column
     field: tuple  #: rows, columns of the receptive field, not clipped
@@ -137,7 +137,7 @@ def _check_neuron(layer, neuron):
 class _Window(NamedTuple):
     """Part of a layer's map that the neuron depends on."""
 
-    layer: lasagne.layers.Layer
+    layer: Any
     places: tuple  # (first, end) rows and columns of the layer's own map
     padding: tuple  # (before, after) along rows and columns of the map below
 

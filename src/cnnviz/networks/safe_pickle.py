@@ -8,6 +8,7 @@ memory than in proportion to the file.
 """
 
 import pickle
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -237,7 +238,7 @@ class Unpickler(pickle._Unpickler):
         if self._left < 0:
             raise Refused("asks for more memory than a file of its size can need")
 
-    dispatch = dict(pickle._Unpickler.dispatch)
+    dispatch: ClassVar[dict[int, Any]] = dict(pickle._Unpickler.dispatch)
 
     def load_reduce(self):
         super().load_reduce()

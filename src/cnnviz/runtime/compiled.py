@@ -7,7 +7,7 @@ built anew, or whose attributes were set to something else, is compiled again.
 
 import collections
 import threading
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from cnnviz.runtime.backend import lasagne, selected
 from cnnviz.runtime.errors import UserError
@@ -16,7 +16,7 @@ __all__ = ["of_layer", "is_kept", "forget"]
 
 KEPT = 12  #: layers; the one that was used longest ago goes first
 
-_entries = collections.OrderedDict()
+_entries: collections.OrderedDict[tuple[int, int], Any] = collections.OrderedDict()
 
 
 class _Entry:

@@ -40,7 +40,7 @@ def _as_told(flip_filters):
     return {"convolution": functools.partial(convolution, filter_flip=flip_filters)}
 
 
-class Conv2DDNNLayer(_layers.Conv2DLayer):
+class Conv2DDNNLayer(_layers.Conv2DLayer):  # type: ignore[name-defined]
     """Convolution, by default without flipping the filters (a cross-correlation).
 
     Parameters

@@ -18,7 +18,6 @@ checksum of its weights, layers, strides, seeds, source of the images): see :fun
 """
 
 import dataclasses
-import functools
 import json
 import types
 import typing
@@ -71,7 +70,6 @@ class Record:
         save(path, self, origin, compressed)
 
 
-@functools.cache
 def _hints(kind: type[Record]) -> dict[str, Any]:
     """Types of a record's fields."""
     hints = typing.get_type_hints(kind)
@@ -299,7 +297,7 @@ def _description(
 def _built(
     kind: type[Kind], content: Mapping[str, Any], place: str, arrays: Mapping[str, np.ndarray]
 ) -> Kind:
-    values = {}
+    values: dict[str, Any] = {}
     for name, hint in _hints(kind).items():
         key, part, told = f"{place}{name}", _holds(hint), content[name]
         if told is None:

@@ -23,7 +23,7 @@ class Tolerance(NamedTuple):
     tables: str  #: names they are for, a pattern
     relative: float  #: share of the recorded number
     absolute: float  #: of numbers with a decimal point, in their own unit
-    count: int  #: of whole numbers
+    whole: int  #: of whole numbers
     why: str
 
 
@@ -287,7 +287,7 @@ def _accepted(old, new, accepted):
     """The largest accepted distance of two numbers."""
     distance = accepted.relative * abs(_value(old))
     if {".", "e", "E"}.isdisjoint(old + new):
-        return max(accepted.count, distance if accepted.count else 0)
+        return max(accepted.whole, distance if accepted.whole else 0)
     mantissa, _, exponent = old.lower().partition("e")
     digits = len(mantissa.partition(".")[2]) - int(exponent or 0)
     # A little more: decimal digits are not exact in binary.

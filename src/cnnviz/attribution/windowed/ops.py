@@ -268,7 +268,7 @@ def switches(below, pooled, block, first=False):
     )
 
 
-class _Windowed(theano.Op):
+class _Windowed(theano.Op):  # type: ignore[name-defined]
     """A kernel as an Op; ``rows`` and ``columns`` are its last two inputs."""
 
     __props__ = ()

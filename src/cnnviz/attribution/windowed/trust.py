@@ -55,7 +55,7 @@ def _once(kind, stack, measure):
 class _Verdict(NamedTuple):
     """Why a stack is not to be trusted, if it is not."""
 
-    reason: str = None  #: of any use of it
+    reason: str | None = None  #: of any use of it
     nonlinear: tuple = ()  #: of its gradients
 
 

@@ -34,7 +34,7 @@ class Anatomy(NamedTuple):
     eye: object  #: annotated.Drawn or annotated.Real
     disc: tuple
     fovea: tuple
-    rim: float = None  #: radius of the disc; the usual one if not known
+    rim: float | None = None  #: radius of the disc; the usual one if not known
 
 
 def circles(found):

@@ -43,7 +43,7 @@ class Row(NamedTuple):
     image: np.ndarray  #: in [0, 1], ``(rows, columns)`` or ``(rows, columns, 3)``
     box: tuple  #: what the maximal neuron sees, not clipped
     maps: np.ndarray  #: ``(methods, rows, columns)``
-    part: tuple = None  #: of the image that is shown, as a box; None for all
+    part: tuple | None = None  #: of the image that is shown, as a box; None for all
 
 
 class Block(NamedTuple):

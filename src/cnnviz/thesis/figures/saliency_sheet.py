@@ -32,7 +32,7 @@ class Feature(NamedTuple):
     """One feature and its saliency on the shown views."""
 
     network: str
-    index: int
+    number: int
     saliency: dict  #: from the aggregate to maps, ``(views, rows, columns)``
     boxes: list  #: receptive field of the maximal neuron, by view
     lift: dict  #: from the aggregate to saliency over chance, by concept
@@ -91,7 +91,7 @@ def grouped(features):
 
 
 def _label(feature):
-    lines = [f"{feature.network}, feature {feature.index + 1}"]
+    lines = [f"{feature.network}, feature {feature.number + 1}"]
     if not any((feature.saliency[aggregate] > 0).any() for aggregate in AGGREGATES):
         lines[0] += " (not here)"
     for aggregate in AGGREGATES:
