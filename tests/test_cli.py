@@ -15,6 +15,7 @@ from cnnviz.cli import dispatch
 from cnnviz.cli.commands import die360_facts
 from cnnviz.cli.commands import train as train_command
 from cnnviz.datasets import die360
+from cnnviz.experiments.die_evaluation import FoldEvaluation
 from cnnviz.networks import weights
 from cnnviz.runtime import errors, files
 
@@ -110,8 +111,8 @@ def test_train_then_evaluate(images, tmp_path, capsys):
         )
         == 0
     )
-    found = files.load_arrays(tmp_path / "e/random/c1_fold0.npz")
-    assert found["posteriors"].shape == (len(found["labels"]), 6) == (17, 6)
+    found = FoldEvaluation.load(tmp_path / "e/random/c1_fold0.npz", network="c1", views=600)
+    assert found.validation.posteriors.shape == (17, 6) and found.dropped.labels.shape == (0,)
 
 
 def test_unknown_network_is_one_line_and_keeps_the_old_result(images, tmp_path, capsys):

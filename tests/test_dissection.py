@@ -13,7 +13,7 @@ from cnnviz.datasets import die360
 from cnnviz.dissection import label_statistics, labels, network_dissection
 from cnnviz.dissection.localization import Chance, localization
 from cnnviz.dissection.top_images import top_images
-from cnnviz.evaluation import concept_lift
+from cnnviz.evaluation import die_concepts
 from cnnviz.networks import layers
 from cnnviz.runtime.backend import lasagne
 
@@ -559,7 +559,7 @@ def die_views():
     a, b = (column[::900] for column in die360.angles()[:2])
     images = die360.render(a, b, 64)
     images = np.clip(images - ndimage.gaussian_filter(images, (0, 3, 3)), -0.05, 0.05)
-    masks = concept_lift.concept_masks(die360.regions(a, b, 64))
+    masks = die_concepts.concept_masks(die360.regions(a, b, 64))
     return 20 * images[:, None].astype(np.float32), np.moveaxis(masks, 0, 1)
 
 
@@ -573,9 +573,9 @@ def test_pips_and_edges_of_the_die_get_their_names():
     layer = L.MaxPool2DLayer(
         layers.SameConv2DLayer(inputs, 2, 11, W=kernels[:, None].astype(np.float32)), 2
     )
-    names, iou, *_ = labelled(layer, *die_views(), concept_lift.CONCEPTS)
+    names, iou, *_ = labelled(layer, *die_views(), die_concepts.CONCEPTS)
     assert names.tolist() == ["pip", "edge"]
-    assert [concept_lift.CONCEPTS[k] for k in iou.argmax(axis=1)] == ["pip", "edge"]
+    assert [die_concepts.CONCEPTS[k] for k in iou.argmax(axis=1)] == ["pip", "edge"]
 
 
 # What is refused.

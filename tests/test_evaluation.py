@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cnnviz.datasets import die360
-from cnnviz.evaluation import concept_lift
+from cnnviz.evaluation import die_concepts
 
 
 def halves():
@@ -18,8 +18,8 @@ def halves():
 
 def test_concepts_cover_every_pixel_once():
     region = die360.regions(*(column[::997] for column in die360.angles()[:2]))
-    masks = concept_lift.concept_masks(region)
-    assert len(masks) == len(concept_lift.CONCEPTS)
+    masks = die_concepts.concept_masks(region)
+    assert len(masks) == len(die_concepts.CONCEPTS)
     assert (masks.sum(axis=0) == 1).all()
     assert all(mask.any() for mask in masks)
 
@@ -27,30 +27,30 @@ def test_concepts_cover_every_pixel_once():
 def test_all_saliency_on_a_quarter_is_four_times_chance():
     saliency = np.zeros((1, 4, 4))
     saliency[0, :, 0] = 3
-    np.testing.assert_allclose(concept_lift.concept_lift(saliency, halves()), [4, 0])
+    np.testing.assert_allclose(die_concepts.concept_lift(saliency, halves()), [4, 0])
 
 
 def test_even_saliency_is_chance():
-    np.testing.assert_allclose(concept_lift.concept_lift(np.ones((1, 4, 4)), halves()), [1, 1])
+    np.testing.assert_allclose(die_concepts.concept_lift(np.ones((1, 4, 4)), halves()), [1, 1])
 
 
 def test_negative_saliency_does_not_count():
     saliency = -np.ones((1, 4, 4))
     saliency[0, 0, 0] = 1
-    np.testing.assert_allclose(concept_lift.concept_lift(saliency, halves()), [4, 0])
+    np.testing.assert_allclose(die_concepts.concept_lift(saliency, halves()), [4, 0])
 
 
 def test_silent_maps_do_not_count_and_only_silent_maps_give_nan():
     masks = np.repeat(halves(), 2, axis=1)
     saliency = np.zeros((2, 4, 4))
-    assert np.isnan(concept_lift.concept_lift(saliency, masks)).all()
+    assert np.isnan(die_concepts.concept_lift(saliency, masks)).all()
     saliency[1, :, 0] = 1
-    np.testing.assert_allclose(concept_lift.concept_lift(saliency, masks), [4, 0])
+    np.testing.assert_allclose(die_concepts.concept_lift(saliency, masks), [4, 0])
 
 
 def test_an_absent_concept_is_nan():
     masks = np.stack([np.ones((1, 4, 4), bool), np.zeros((1, 4, 4), bool)])
-    found = concept_lift.concept_lift(np.ones((1, 4, 4)), masks)
+    found = die_concepts.concept_lift(np.ones((1, 4, 4)), masks)
     assert found[0] == 1 and np.isnan(found[1])
 
 
@@ -63,5 +63,5 @@ def test_each_map_counts_the_same_however_strong(seed, factor):
     weighted = saliency.copy()
     weighted[1] *= factor
     np.testing.assert_allclose(
-        concept_lift.concept_lift(weighted, masks), concept_lift.concept_lift(saliency, masks)
+        die_concepts.concept_lift(weighted, masks), die_concepts.concept_lift(saliency, masks)
     )

@@ -15,11 +15,14 @@ from cnnviz.attribution import overlay
 from cnnviz.attribution.activations import feature_maps
 from cnnviz.attribution.gradient import Gradient
 from cnnviz.cli import dispatch
-from cnnviz.cli.commands import animate, die_exemplars, disagreement, neighbours
 from cnnviz.datasets import die360, sequences
 from cnnviz.evaluation import stability
+from cnnviz.experiments import die_animation, die_exemplars, disagreement
+from cnnviz.experiments import neighbouring_views as neighbours
+from cnnviz.experiments.die_saliency import DieSaliency, FeatureSaliency
 from cnnviz.networks import die, layers
 from cnnviz.runtime import files
+from cnnviz.runtime.records import made_from
 from cnnviz.thesis.figures import animation, figure_5_2, figure_5_5, style, table_5_2
 from cnnviz.thesis.tables import exemplars_die360
 
@@ -214,24 +217,24 @@ def test_changes_of_a_network(data, network):
         np.sqrt(np.mean((data.images[0] - data.images[1]) ** 2))
     )
     found = neighbours.measure(layer, data.images[:6], pairs, others, "sum", apart)
-    assert found[""].shape == (3, 3) and found["_random"].shape == (3, 1)
-    seen = ~np.isnan(found[""][:, 1])
-    assert seen.any() and (found[""][seen, 1] == 0).all()  # the same view twice
-    np.testing.assert_allclose(found["_correlation"][seen, 1], 1)
+    assert found.neighbours.shape == (3, 3) and found.random.shape == (3, 1)
+    seen = ~np.isnan(found.neighbours[:, 1])
+    assert seen.any() and (found.neighbours[seen, 1] == 0).all()  # the same view twice
+    np.testing.assert_allclose(found.correlation[seen, 1], 1)
     # The example is the largest change of maps that are not nearly all negative.
     smooth = overlay.smooth(
         attributions.gradient(layer, data.images[:6], target="sum", evaluation="whole")
     )
     shown = [
-        found[""][feature, k]
+        found.neighbours[feature, k]
         for feature in range(3)
         for k, pair in enumerate(pairs)
         if all(
             2 * smooth[feature, view].max() >= np.abs(smooth[feature, view]).max() for view in pair
         )
     ]
-    assert found["_example_change"] == max(shown)
-    assert found["_example_maps"].shape == (2, 32, 32)
+    assert found.largest.change == max(shown)
+    assert found.largest.maps.shape == (2, 32, 32)
 
 
 @pytest.mark.parametrize("every", [1, 120])
@@ -310,18 +313,31 @@ def test_the_animated_feature_is_most_about_pips(network):
     lift[:, 3] = 1, np.nan, 2
     other = lift.copy()
     other[:, 3] = 1.5, 2.5, 0
-    arrays = {"pool1_max_lift": lift, "pool2_max_lift": other}
-    assert animate.most_about(arrays, ["pool1", "pool2"]) == ("pool2", 1)
-    assert animate.most_about(arrays, ["pool1"]) == ("pool1", 2)
-    assert animate.most_about({"pool1_max_lift": lift * np.nan}, ["pool1"]) == ("pool1", 0)
-    assert animate.partial(layers.pooling_layers(network)) == ["pool1", "pool2"]
-    assert animate.partial(layers.pooling_layers(die.build("c4")))[-1] == "pool3"
+
+    def saliency(**lifts):
+        return DieSaliency(
+            "c2",
+            {
+                name: FeatureSaliency(
+                    np.zeros((1, 3, 2), int), {"max": np.zeros((3, 1, 2, 2))}, {"max": each}
+                )
+                for name, each in lifts.items()
+            },
+            np.zeros((1, 2, 2)),
+        )
+
+    both = saliency(pool1=lift, pool2=other)
+    assert die_animation.most_about(both, ["pool1", "pool2"]) == ("pool2", 1)
+    assert die_animation.most_about(both, ["pool1"]) == ("pool1", 2)
+    assert die_animation.most_about(saliency(pool1=lift * np.nan), ["pool1"]) == ("pool1", 0)
+    assert die_animation.partial(layers.pooling_layers(network)) == ["pool1", "pool2"]
+    assert die_animation.partial(layers.pooling_layers(die.build("c4")))[-1] == "pool3"
 
 
 def test_animated_views_show_the_maximal_neuron(data, network):
     layer = layers.find_layer(network, "pool1")
 
-    areas, boxes, largest = animate.measure(layer, 1, data.images[:4])
+    areas, boxes, largest = die_animation.measure(layer, 1, data.images[:4])
     maps = feature_maps(layer, data.images[:4])[:, 1]
     assert set(areas) == {"max", "sum"} and areas["max"].shape == (4, 32, 32)
     for box, values, activation in zip(boxes, maps, largest):
@@ -352,30 +368,32 @@ def test_errors_are_one_line(command, options, tmp_path, monkeypatch, capsys):
 def write_changes(path, changes, differences, rng):
     """A file as 'cnnviz neighbours' writes it, of one layer."""
     feature, pair = stability.largest(changes, differences)
-    arrays = {
-        "views": [[10, 50], [11, 50], [12, 50]],
-        "pairs": [[0, 1], [1, 2]],
-        "differences": differences,
-        "pixels": rng.rand(3, 32, 32),
-    }
-    for aggregate in ("max", "sum"):
-        arrays |= {
-            f"pool1_{aggregate}": changes,
-            f"pool1_{aggregate}_random": changes,
-            f"pool1_{aggregate}_correlation": 1 - changes,
+    layer = neighbours.LayerChanges(
+        {
+            target: neighbours.Changes(
+                changes,
+                changes,
+                1 - changes,
+                neighbours.LargestChange(
+                    int(pair),
+                    int(feature),
+                    float(changes[feature, pair]),
+                    rng.randn(2, 32, 32),
+                    np.array([-0.0123, 0.000786]),
+                    np.array([[-1, 0, 3, 4], [5, 6, 9, 10]]),
+                ),
+            )
+            for target in ("max", "sum")
         }
-        arrays |= {
-            f"pool1_{aggregate}_example_{key}": value
-            for key, value in {
-                "pair": pair,
-                "feature": feature,
-                "change": changes[feature, pair],
-                "maps": rng.randn(2, 32, 32),
-                "activations": [-0.0123, 0.000786],
-                "boxes": [[-1, 0, 3, 4], [5, 6, 9, 10]],
-            }.items()
-        }
-    files.save_arrays(path, **arrays)
+    )
+    neighbours.NeighbouringViews(
+        path.stem,
+        {"pool1": layer},
+        np.array([[10, 50], [11, 50], [12, 50]]),
+        np.array([[0, 1], [1, 2]]),
+        differences,
+        rng.rand(3, 32, 32),
+    ).save(path, made_from())
 
 
 def test_figure_5_2_shows_the_largest_change_of_all_networks(tmp_path, rng):

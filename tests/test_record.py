@@ -11,15 +11,16 @@ import pandas as pd
 import pytest
 
 from cnnviz.cli.commands import die360_facts
-from cnnviz.cli.commands.arguments import SPLITS, split_indices
-from cnnviz.cli.commands.table_5_1 import reported_spreads
+from cnnviz.cli.commands.arguments import SPLITS
 from cnnviz.datasets import die360
+from cnnviz.datasets.splits import indices as split_indices
 from cnnviz.networks import defauw, die, weights
 from cnnviz.runtime import paths
 from cnnviz.runtime.backend import lasagne
 from cnnviz.thesis import comparison, comparison_text
 from cnnviz.thesis.figures import figure_5_1
 from cnnviz.thesis.tables import leakage, table_5_1, text_chapter_5
+from cnnviz.thesis.tables.table_5_1 import reported_spreads
 from cnnviz.training import die_networks
 
 # CNNVIZ_WHOLE=1 renders all views, which takes minutes; every 12th else.

@@ -4,12 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cnnviz.cli.commands.table_5_1 import reported_spreads
 from cnnviz.datasets import die360, splits
+from cnnviz.experiments.die_evaluation import FoldEvaluation, Predictions
 from cnnviz.networks import die
 from cnnviz.runtime import paths
 from cnnviz.thesis import comparison
 from cnnviz.thesis.tables import leakage, table_5_1, text_chapter_5
+from cnnviz.thesis.tables.table_5_1 import reported_spreads
 
 
 def fold(right, wrong, starts=1):
@@ -17,7 +18,8 @@ def fold(right, wrong, starts=1):
     labels = np.zeros(right + wrong, np.int32)
     posteriors = np.zeros((right + wrong, 6), np.float32)
     posteriors[:right, 0] = posteriors[right:, 1] = 1
-    return {"labels": labels, "posteriors": posteriors, "starts": starts}
+    found = Predictions(np.arange(len(labels)), labels, posteriors)
+    return FoldEvaluation("c1", "random", 0, 1, starts, found, found)
 
 
 @pytest.fixture
@@ -129,17 +131,12 @@ def test_accuracy_by_distance_counts_every_view_once():
     for fold in range(5):
         training, validation = splits.separated_split(b, fold)
         dropped = np.setdiff1d(np.arange(len(b)), np.union1d(training, validation))
-        found = {}
-        for part, index in (("dropped_", dropped), ("", validation)):
-            # Right on the dropped views, wrong on the others.
-            answer = label[index] if part else (label[index] + 1) % 6
-            found.update(
-                {
-                    f"{part}index": index,
-                    f"{part}labels": label[index],
-                    f"{part}posteriors": np.eye(6)[answer],
-                }
-            )
+        # Right on the dropped views, wrong on the others.
+        found, gone = (
+            Predictions(index, label[index], np.eye(6)[(label[index] + wrong) % 6])
+            for index, wrong in ((validation, 1), (dropped, 0))
+        )
+        found = FoldEvaluation("c1", "separated", fold, 50, 1, found, gone)
         folds.append(found)
     frame = leakage.accuracy_by_distance({"c1": folds}, b)
     near = frame["distance"] <= splits.MARGIN

@@ -35,7 +35,6 @@ rule table_without_leakage:
         folds=paths.SEPARATED_TABLE.with_suffix(".csv"),
         by_distance=paths.BY_DISTANCE,
     params:
-        every=config["die360"]["every"],
         folder=paths.EVALUATIONS,
         networks=config["networks"],
         folds=config["folds"],
@@ -47,7 +46,7 @@ rule table_without_leakage:
         "results/benchmarks/table_without_leakage.tsv"
     shell:
         "cnnviz table-without-leakage --evaluations {params.folder} "
-        "--every {params.every} --networks {params.networks} "
+        "--networks {params.networks} "
         "--folds {params.folds} --reported {input.reported:q} "
         "--output {output.text} --folds-table {output.folds} "
         "--by-distance {output.by_distance} > {log} 2>&1"

@@ -141,3 +141,22 @@ def nearest_difference(images, training, validation, batch_size=256):
         nearest[start : start + len(part)] = training[distance.argmin(axis=1)]
     difference = flat[validation] - flat[nearest]
     return np.sqrt((difference**2).mean(axis=1))
+
+
+def indices(b, split, fold):
+    """Training and validation indices of a fold of either split.
+
+    Parameters
+    ----------
+    b : array, ``(n,)``
+        Angles of the views.
+    split : {"random", "separated"}
+    fold : int
+
+    Returns
+    -------
+    two int arrays
+    """
+    if split == "random":
+        return random_split(len(b), fold)
+    return separated_split(b, fold)

@@ -16,7 +16,7 @@ from cnnviz.dissection.judgement import Judged, judge
 from cnnviz.dissection.labeller import Labeller, LocalizedLayer
 from cnnviz.dissection.localization import Chance
 from cnnviz.dissection.top_images import TopImages
-from cnnviz.evaluation.concept_lift import CONCEPTS, concept_lift, concept_masks
+from cnnviz.evaluation.die_concepts import CONCEPTS, concept_lift, concept_masks
 from cnnviz.networks import die, layers, weights
 from cnnviz.runtime.backend import lasagne
 

@@ -31,7 +31,7 @@ from cnnviz.attribution.occlusion import Occlusion
 from cnnviz.attribution.receptive_field import receptive_field
 from cnnviz.attribution.reductions import reduce_channels
 from cnnviz.dissection import labels
-from cnnviz.evaluation import concept_lift, metrics
+from cnnviz.evaluation import die_concepts, metrics
 from cnnviz.networks.layers import NeuronLayer
 
 __all__ = [
@@ -228,9 +228,9 @@ def lifts(maps, masks):
     Returns
     -------
     array, ``(features, concepts)``
-        1 is chance; see :func:`cnnviz.evaluation.concept_lift`.
+        1 is chance; see :func:`cnnviz.evaluation.die_concepts`.
     """
-    return np.array([concept_lift.concept_lift(each, masks) for each in maps])
+    return np.array([die_concepts.concept_lift(each, masks) for each in maps])
 
 
 def is_about(lift, concept):

@@ -3,7 +3,6 @@
 import argparse
 from pathlib import Path
 
-from cnnviz.datasets import splits
 from cnnviz.runtime import files, paths
 
 SPLITS = ("random", "separated")
@@ -61,6 +60,16 @@ def add_figure(parser):
     add_output(parser, "figure to write, without suffix: .png and .pdf", "figure")
 
 
+def add_reported(parser, name):
+    """``--reported``: the thesis's numbers of a table or chapter."""
+    parser.add_argument(
+        "--reported",
+        type=Path,
+        default=paths.REPORTED_TABLES / f"{name}.csv",
+        help="the thesis's numbers",
+    )
+
+
 def add_run(parser):
     """``--run``: the description of a finished run."""
     parser.add_argument(
@@ -101,6 +110,22 @@ def add_weights(parser):
     parser.add_argument(
         "--weights", type=Path, default=paths.SHIPPED_WEIGHTS, help="folder of weight files"
     )
+
+
+def add_die_pooling(parser):
+    """``--network``, ``--fold`` and what stands for them: a trained network with maps."""
+    parser.add_argument("--network", required=True, help="c1, c2, c3, c4 or c9")
+    parser.add_argument("--fold", type=int, default=0)
+    add_images(parser)
+    add_weights(parser)
+    add_engine(parser)
+
+
+def die_pooling(args):
+    """The same as one object."""
+    from cnnviz.experiments.die_pooling import Trained
+
+    return Trained(args.network, args.fold, args.weights, args.images, args.every)
 
 
 def add_photographs(parser):
@@ -167,10 +192,3 @@ def add_evaluations(parser):
     )
     parser.add_argument("--networks", nargs="+", required=True)
     parser.add_argument("--folds", type=int, default=5)
-
-
-def split_indices(b, split, fold):
-    """Training and validation indices of a fold, from the views' ``b``."""
-    if split == "random":
-        return splits.random_split(len(b), fold)
-    return splits.separated_split(b, fold)

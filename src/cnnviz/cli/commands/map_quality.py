@@ -171,14 +171,14 @@ def _die360(args):
     from cnnviz.attribution.gradient import Gradient
     from cnnviz.attribution.occluder import Occluder
     from cnnviz.datasets import die360
-    from cnnviz.evaluation import concept_lift, map_quality
+    from cnnviz.evaluation import die_concepts, map_quality
     from cnnviz.networks import die, layers, weights
 
     data = die360.load(args.images, args.every)
     network = die.build(args.network)
     weights.load_fold(args.weights, "random", args.network, 0, network)
     selection, test = views(len(data.images), args.views)
-    concepts = concept_lift.concept_masks(die360.regions(data.a[selection], data.b[selection]))
+    concepts = die_concepts.concept_masks(die360.regions(data.a[selection], data.b[selection]))
     region = die360.regions(data.a[test], data.b[test])
     pips = _grown(region > die360.PIP, NEAR["die360"])
     images, names = data.images[test], [f"view {k}" for k in test]
@@ -192,10 +192,10 @@ def _die360(args):
         by_feature = np.ascontiguousarray(np.swapaxes(map_quality.magnitude(gradients), 0, 1))
         maps = overlay.smooth(by_feature, map_quality.SIGMA)
         lift = map_quality.lifts(maps, concepts)
-        rows += _lift_rows(layer, lift, concept_lift.CONCEPTS)
+        rows += _lift_rows(layer, lift, die_concepts.CONCEPTS)
         targets = [
             map_quality.Target("pip", k, pips)
-            for k in map_quality.is_about(lift, concept_lift.CONCEPTS.index("pip"))
+            for k in map_quality.is_about(lift, die_concepts.CONCEPTS.index("pip"))
         ]
         rows += map_quality.evaluate(methods, images, names, targets, fields, settings)
         last = (methods, targets) if targets else last

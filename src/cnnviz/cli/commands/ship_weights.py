@@ -56,7 +56,7 @@ def _check_complete(found):
         )
     _, b, _ = die360.angles()
     for path, each in metadata.items():
-        training, _ = arguments.split_indices(b, each["split"], each["fold"])
+        training, _ = splits.indices(b, each["split"], each["fold"])
         if each["training_images"] != len(training):
             raise UserError(
                 f"{path}: trained on {each['training_images']} "

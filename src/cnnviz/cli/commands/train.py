@@ -69,7 +69,7 @@ def run(args):
     data = die360.load(args.images, args.every)
     parts = [
         (data.images[index], data.labels[index])
-        for index in arguments.split_indices(data.b, args.split, args.fold)
+        for index in splits.indices(data.b, args.split, args.fold)
     ]
     del data  # 200 MB
     started = time.perf_counter()

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cnnviz.attribution import overlay
+from cnnviz.experiments.neighbouring_views import NeighbouringViews
 from cnnviz.runtime import files
 from cnnviz.thesis.figures import style
 
@@ -55,7 +56,7 @@ def read(path):
     Parameters
     ----------
     path : pathlib.Path
-        File of ``cnnviz neighbours``, named by the network.
+        File of ``cnnviz neighbours``.
 
     Returns
     -------
@@ -63,44 +64,42 @@ def read(path):
     dict
         From an aggregate to a list of Example.
     """
-    arrays = files.load_arrays(path, "cnnviz neighbours")
-    names = sorted({key.split("_")[0] for key in arrays if key.startswith("pool")})
+    record = NeighbouringViews.load(path)
     found = [
         Layer(
-            path.stem,
+            record.network,
             name,
             *(
-                {each: arrays[f"{name}_{each}{kind}"] for each in AGGREGATES}
-                for kind in ("", "_random", "_correlation")
+                {target: getattr(each, kind) for target, each in layer.by_target.items()}
+                for kind in ("neighbours", "random", "correlation")
             ),
         )
-        for name in names
+        for name, layer in record.layers.items()
     ]
     examples = {
-        each: [
-            _example(arrays, path.stem, name, f"{name}_{each}_example_")
-            for name in names
-            if f"{name}_{each}_example_pair" in arrays
+        target: [
+            _example(record, name, layer.by_target[target].largest)
+            for name, layer in record.layers.items()
+            if layer.by_target[target].largest is not None
         ]
-        for each in AGGREGATES
+        for target in AGGREGATES
     }
     return found, examples
 
 
-def _example(arrays, network, layer, prefix):
-    part = {key[len(prefix) :]: value for key, value in arrays.items() if key.startswith(prefix)}
-    pair = arrays["pairs"][part["pair"]]
+def _example(record, layer, largest):
+    pair = record.pairs[largest.pair]
     return Example(
-        network,
+        record.network,
         layer,
-        int(part["feature"]),
-        float(part["change"]),
-        float(arrays["differences"][part["pair"]]),
-        arrays["views"][pair],
-        arrays["pixels"][pair],
-        part["maps"],
-        part["boxes"],
-        part["activations"],
+        largest.feature,
+        largest.change,
+        float(record.differences[largest.pair]),
+        record.views[pair],
+        record.pixels[pair],
+        largest.maps,
+        largest.boxes,
+        largest.activations,
     )
 
 
@@ -295,7 +294,7 @@ def make(output, *, neighbours, table):
         for aggregate in AGGREGATES:
             examples[aggregate] += more[aggregate]
     if table:
-        differences = files.load_arrays(neighbours[0])["differences"]
+        differences = NeighbouringViews.load(neighbours[0]).differences
         files.write_text(table, changes_table(found, differences))
     style.save(
         draw(found, {aggregate: strongest(each) for aggregate, each in examples.items() if each}),

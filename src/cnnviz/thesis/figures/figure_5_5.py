@@ -8,7 +8,7 @@ Between the rows: total variation distance of the posteriors, mean over the netw
 import numpy as np
 
 from cnnviz.evaluation import stability
-from cnnviz.runtime import files
+from cnnviz.experiments.disagreement import Disagreement
 from cnnviz.thesis.figures import style
 
 SIDE, GAP = 0.86, 0.06  # inches
@@ -140,13 +140,16 @@ def draw(pixels, a, b, known, label, networks, posteriors):
 
 
 def make(output, *, disagreement):
-    found = files.load_arrays(disagreement, "cnnviz disagreement")
+    found = Disagreement.load(disagreement)
     style.save(
         draw(
-            *(found[each] for each in ("pixels", "a", "b", "trained")),
-            int(found["label"]),
-            found["networks"].tolist(),
-            found["posteriors"],
+            found.pixels,
+            found.a,
+            found.b,
+            found.trained,
+            found.label,
+            list(found.networks),
+            found.posteriors,
         ),
         output,
     )

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from cnnviz.attribution import receptive_field
-from cnnviz.evaluation.concept_lift import CONCEPTS
-from cnnviz.runtime import files
+from cnnviz.evaluation.die_concepts import CONCEPTS
+from cnnviz.experiments.die_saliency import DieSaliency
 from cnnviz.thesis.figures import style
 
 __all__ = ["Feature", "read_features", "draw", "make"]
@@ -55,30 +55,23 @@ def read_features(path, layer_name):
     """
     from cnnviz.networks import die, layers
 
-    arrays = files.load_arrays(path, "cnnviz saliency")
-    name = path.stem
-    layer = layers.find_layer(die.build(name), layer_name)
+    record = DieSaliency.load(path)
+    layer = layers.find_layer(die.build(record.network), layer_name)
     field = receptive_field.receptive_field(layer)
-    columns = layer.output_shape[3]
-    found = []
-    for index in range(layer.output_shape[1]):
-        neurons = arrays[f"{layer_name}_neuron"][:, index]
-        found.append(
-            Feature(
-                name,
-                index,
-                {aggregate: arrays[f"{layer_name}_{aggregate}"][index] for aggregate in AGGREGATES},
-                [
-                    field.box(*divmod(int(neuron), columns), arrays["pixels"].shape[1:])
-                    for neuron in neurons
-                ],
-                {
-                    aggregate: arrays[f"{layer_name}_{aggregate}_lift"][index]
-                    for aggregate in AGGREGATES
-                },
-            )
+    found = record.layers[layer_name]
+    return [
+        Feature(
+            record.network,
+            number,
+            {target: maps[number] for target, maps in found.maps.items()},
+            [
+                field.box(*neuron, record.pixels.shape[1:])
+                for neuron in found.neuron[:, number].tolist()
+            ],
+            {target: lift[number] for target, lift in found.lift.items()},
         )
-    return found, arrays["pixels"]
+        for number in range(layer.output_shape[1])
+    ], record.pixels
 
 
 def grouped(features):

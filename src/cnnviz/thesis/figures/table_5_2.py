@@ -6,7 +6,9 @@ layers, on a patch as large as the receptive field.
 
 import numpy as np
 
+from cnnviz.runtime import files
 from cnnviz.thesis.figures import style
+from cnnviz.thesis.tables import exemplars_die360
 
 __all__ = ["draw"]
 
@@ -139,3 +141,20 @@ def _draw_bar(figure, drawn):
         ha="right",
         va="center",
     )
+
+
+def make(output, *, exemplars, table):
+    """Draw the exemplars of all networks, and write the claims about them, measured.
+
+    Parameters
+    ----------
+    output : path
+        Without suffix.
+    exemplars : list of path
+        Files of ``cnnviz die-exemplars``, one per network.
+    table : path
+        Markdown file.
+    """
+    found = [layer for path in exemplars for layer in exemplars_die360.read(path)]
+    files.write_text(table, exemplars_die360.claims(found))
+    style.save(draw(found), output)

@@ -10,7 +10,21 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
-__all__ = ["Layer", "Windows", "pips", "spot_windows", "likeness", "corner_share", "text"]
+from cnnviz.datasets import die360
+from cnnviz.experiments.die_exemplars import DieExemplars
+
+__all__ = [
+    "Layer",
+    "Windows",
+    "pips",
+    "spot_windows",
+    "likeness",
+    "corner_share",
+    "text",
+    "read",
+    "windows",
+    "claims",
+]
 
 SIDE = 8  # of windows; what a neuron of c9's first pooling layer sees
 OFF_CENTRE = 1  # pixels between a window's centre and a pip's, at most
@@ -291,3 +305,25 @@ def text(found, windows):
         others=len(large.other),
         least=SPOT_LIKE,
     ) + "".join(row.line() for row in rows)
+
+
+def read(path):
+    """Layers of one network, first to last, from a file of ``cnnviz die-exemplars``."""
+    record = DieExemplars.load(path)
+    return [
+        Layer(record.network, name, *(getattr(layer, field) for field in Layer._fields[2:]))
+        for name, layer in sorted(record.layers.items())
+    ]
+
+
+def windows(sides):
+    """Windows of rendered views, with a pip and without one, by their side."""
+    a, b, _ = (each[::SAMPLE] for each in die360.angles())
+    images, masks = die360.render(a, b), die360.regions(a, b) > die360.PIP
+    return {side: spot_windows(images, masks, side) for side in sides}
+
+
+def claims(found):
+    """The thesis's claims about the exemplars of all layers, beside numbers (Markdown)."""
+    sides = np.minimum(SIDE, [layer.patches.shape[1] for layer in found])
+    return text(found, windows({*sides.tolist(), SIDE}))

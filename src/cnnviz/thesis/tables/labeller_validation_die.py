@@ -10,7 +10,7 @@ from cnnviz.dissection.label_statistics import agreement
 from cnnviz.dissection.labels import MARGIN, MIXTURE, OTHER
 from cnnviz.dissection.network_dissection import LEAST_OVERLAP, TOP_SHARE
 from cnnviz.dissection.validation_die import SPACING, DieFeature, Steps
-from cnnviz.evaluation.concept_lift import CONCEPTS as DIE_CONCEPTS
+from cnnviz.evaluation.die_concepts import CONCEPTS as DIE_CONCEPTS
 from cnnviz.experiments.labeller_validation import Validation
 
 __all__ = ["text", "statements", "yes", "number"]

@@ -3,7 +3,10 @@
 import numpy as np
 import pandas as pd
 
-from cnnviz.datasets import splits
+from cnnviz.datasets import die360, splits
+from cnnviz.experiments import die_evaluation
+from cnnviz.runtime import files
+from cnnviz.thesis.tables import table_5_1
 
 __all__ = ["accuracy_by_distance", "separated_text"]
 
@@ -14,9 +17,8 @@ def accuracy_by_distance(evaluations, b):
     Parameters
     ----------
     evaluations : dict
-        From a network's name to the evaluations of the folds of the separated
-        split: dicts of ``index``, ``labels`` and ``posteriors``, and the same
-        with ``dropped_`` before them.
+        From a network's name to the evaluations of the folds of the separated split
+        (:class:`cnnviz.experiments.die_evaluation.FoldEvaluation`).
     b : array, ``(n,)``
         Angles of all views.
 
@@ -29,9 +31,9 @@ def accuracy_by_distance(evaluations, b):
     for name, folds in evaluations.items():
         for fold, found in enumerate(folds):
             distance = splits.separated_distance(b, fold)
-            for part in ("dropped_", ""):
-                right = found[f"{part}posteriors"].argmax(1) == found[f"{part}labels"]
-                away = distance[found[f"{part}index"]]
+            for part in (found.dropped, found.validation):
+                right = part.posteriors.argmax(1) == part.labels
+                away = distance[part.index]
                 for degrees in np.unique(away):
                     rows.append(
                         (
@@ -129,3 +131,32 @@ def separated_text(random, separated, reported):
             + f" | {new.dead_starts} |"
         )
     return "\n".join(lines) + "\n"
+
+
+def make(output, folds_table, by_distance, which, reported):
+    """Write the table without leakage, all its folds, and accuracies by distance.
+
+    Parameters
+    ----------
+    output : path
+        Markdown file.
+    folds_table, by_distance : path
+        CSV files.
+    which : (path, list of str, int)
+        Folder of ``cnnviz evaluate``, networks, number of folds.
+    reported : path
+        The thesis's Table 5.1.
+    """
+    folder, networks, folds = which
+    random, separated = (
+        die_evaluation.read(folder, split, networks, folds) for split in ("random", "separated")
+    )
+    table, beside = (
+        table_5_1.rows(each, die_evaluation.count_parameters) for each in (separated, random)
+    )
+    spreads = table_5_1.reported_spreads(reported)
+    files.write_text(output, separated_text(beside, table, spreads))
+    files.write_text(folds_table, table_5_1.as_frame(table).to_csv(index=False))
+    stride = separated[networks[0]][0].sampling_stride
+    _, b, _ = (column[::stride] for column in die360.angles())
+    files.write_text(by_distance, accuracy_by_distance(separated, b).to_csv(index=False))

@@ -5,6 +5,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from cnnviz.experiments import die_evaluation
+from cnnviz.experiments.die_evaluation import count_parameters as parameters_of
+from cnnviz.runtime import files
+from cnnviz.thesis import comparison
 from cnnviz.thesis.comparison import Reproduced
 
 __all__ = ["Row", "rows", "separated_pairs", "pairs_in_order", "reproduced", "as_frame"]
@@ -33,14 +37,18 @@ class Row(NamedTuple):
         return self.mean - min(self.accuracies)
 
 
+def _accuracy(found):
+    return float(np.mean(found.posteriors.argmax(1) == found.labels))
+
+
 def rows(evaluations, count_parameters):
     """Lines of the table.
 
     Parameters
     ----------
     evaluations : dict
-        From a network's name to the evaluations of its folds, each a dict of
-        ``labels``, ``posteriors`` and ``starts``.
+        From a network's name to the evaluations of its folds
+        (:class:`cnnviz.experiments.die_evaluation.FoldEvaluation`).
     count_parameters : function
         From a network's name to its number of parameters.
 
@@ -52,8 +60,8 @@ def rows(evaluations, count_parameters):
         Row(
             name,
             count_parameters(name),
-            tuple(float(np.mean(fold["posteriors"].argmax(1) == fold["labels"])) for fold in folds),
-            sum(int(fold["starts"]) - 1 for fold in folds),
+            tuple(_accuracy(fold.validation) for fold in folds),
+            sum(fold.starts - 1 for fold in folds),
         )
         for name, folds in evaluations.items()
     ]
@@ -134,3 +142,38 @@ def as_frame(table):
             for row in table
         ]
     )
+
+
+def reported_spreads(path):
+    """The thesis's (mean, above, below) by network."""
+    reported = comparison.read_reported([path])
+    value = dict(zip(reported["id"], reported["value"]))
+    quantities = [f"validation_accuracy_{part}" for part in ("mean", "above", "below")]
+    return {
+        name: tuple(float(value[f"table_5_1.{name}.{quantity}"]) for quantity in quantities)
+        for name in reported["network"].unique()
+        if name
+    }
+
+
+def make(output, folds_table, which, reported):
+    """Write the reproduced numbers, and the accuracies of all folds.
+
+    Parameters
+    ----------
+    output, folds_table : path
+        CSV files.
+    which : (path, list of str, int)
+        Folder of ``cnnviz evaluate``, networks, number of folds.
+    reported : path
+        The thesis's table.
+    """
+    folder, networks, folds = which
+    table = rows(die_evaluation.read(folder, "random", networks, folds), parameters_of)
+    spreads = {
+        name: spread for name, spread in reported_spreads(reported).items() if name in networks
+    }
+    comparison.write_reproduced(
+        output, reproduced(table, separated_pairs(spreads), "make reproduce")
+    )
+    files.write_text(folds_table, as_frame(table).to_csv(index=False))

@@ -3,8 +3,13 @@
 import numpy as np
 from scipy.sparse.csgraph import minimum_spanning_tree
 
-from cnnviz.datasets import die360
+from cnnviz.datasets import die360, splits
+from cnnviz.experiments import die_evaluation
+from cnnviz.networks import die
+from cnnviz.thesis import comparison
 from cnnviz.thesis.comparison import Reproduced
+from cnnviz.thesis.figures import figure_5_1
+from cnnviz.thesis.tables import table_5_1
 
 __all__ = ["data_numbers", "network_numbers", "accuracy_numbers", "reproduced"]
 
@@ -145,3 +150,33 @@ def reproduced(numbers, reported, command):
         for row in reported.itertuples()
         if row.id.startswith(prefix) and row.id[len(prefix) :] in numbers
     ]
+
+
+def make(output, data, which, reported):
+    """Write the reproduced numbers.
+
+    Parameters
+    ----------
+    output : path
+        CSV file.
+    data : cnnviz.datasets.die360.Die360
+    which : (path, list of str, int)
+        Folder of ``cnnviz evaluate``, networks, number of folds.
+    reported : path
+        The thesis's numbers.
+    """
+    folder, networks, folds = which
+    evaluations = die_evaluation.read(folder, "random", networks, folds)
+    table = table_5_1.rows(evaluations, die_evaluation.count_parameters)
+    convolutional = [name for name in networks if name in die.CONVOLUTIONAL]
+    dense = [name for name in networks if name not in die.CONVOLUTIONAL]
+    training, _ = splits.random_split(len(data.labels), 0)
+    numbers = {
+        **data_numbers(data.a, data.b, data.labels, data.images, figure_5_1.SIZE, training),
+        **network_numbers(die.build, convolutional, dense),
+    }
+    if set(networks) == set(die.NAMES):
+        numbers.update(accuracy_numbers(table, dense))
+    comparison.write_reproduced(
+        output, reproduced(numbers, comparison.read_reported([reported]), "make reproduce")
+    )
