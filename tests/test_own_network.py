@@ -16,13 +16,13 @@ import numpy as np
 import pytest
 from skimage import io
 
+from cnnviz.attribution.methods import METHODS as ATTRIBUTIONS
 from cnnviz.cli import dispatch
 from cnnviz.cli.commands import visualize as command
 from cnnviz.networks import own
 from cnnviz.networks.layers import find_layer
 from cnnviz.runtime import errors, files, paths
 from cnnviz.runtime.backend import lasagne
-from cnnviz.thesis.figures import visualize
 
 DOCS = paths.REPOSITORY / "docs"
 STEPS = 30  # of training: what is learned plays no part here
@@ -93,9 +93,7 @@ def test_every_method_is_shown():
         if "--method" in words
     }
     assert shown | {"gradient-max"} == set(command.METHODS)
-    assert set(visualize.UNITS) == {
-        name for name in command.METHODS if not name.endswith("exemplar")
-    }
+    assert set(ATTRIBUTIONS) == {name for name in command.METHODS if not name.endswith("exemplar")}
 
 
 def test_python_gives_what_the_command_gives(finished):

@@ -10,7 +10,9 @@ import pytest
 from skimage import io
 
 from cnnviz.attribution import activations, interpolation, overlay
+from cnnviz.attribution import occlusion as occlusion_module
 from cnnviz.attribution.gradient import Gradient
+from cnnviz.attribution.methods import METHODS as ATTRIBUTIONS
 from cnnviz.attribution.occlusion import Occlusion
 from cnnviz.attribution.receptive_field import receptive_field
 from cnnviz.cli import dispatch
@@ -103,7 +105,7 @@ def expected_maps(own, method):
     return attributions.gradient(own.layer, own.input, FEATURES, method[-3:])
 
 
-@pytest.mark.parametrize("method", visualize.UNITS)
+@pytest.mark.parametrize("method", ATTRIBUTIONS)
 def test_maps_are_those_of_the_library(own, method):
     raw = own.folder / "raw.npz"
     assert own("--raw-output", raw, "--size", 3, "--stride", 2, method=method) == 0
@@ -832,7 +834,7 @@ def quiet(tmp_path):
     return own
 
 
-@pytest.mark.parametrize("method", visualize.UNITS)
+@pytest.mark.parametrize("method", ATTRIBUTIONS)
 def test_silent_features_say_so_and_name_others(quiet, capsys, monkeypatch, method):
     figures = []
     save = style.save
@@ -905,7 +907,7 @@ def test_a_blurred_image_is_what_covers_it(own, monkeypatch, words, changed):
             baselines.append(baseline)
             super().__init__(layer, window, stride, baseline)
 
-    monkeypatch.setattr(visualize, "Occlusion", Covering)
+    monkeypatch.setattr(occlusion_module, "Occlusion", Covering)
     assert own("--size", 5, "--fill", "blur", *words, method="occlusion", **changed) == 0
     np.testing.assert_array_equal(baselines[0], visualize.filled(own.input, "blur", 5))
 

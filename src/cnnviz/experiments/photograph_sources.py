@@ -14,7 +14,7 @@ from cnnviz.datasets import external, fundus, idrid, kaggle, store, synthetic
 from cnnviz.runtime import files
 from cnnviz.runtime.errors import MissingFileError, UserError
 
-__all__ = ["SOURCE", "Sources", "prepare", "read", "standardized", "identities"]
+__all__ = ["SOURCE", "SOURCES", "Sources", "prepare", "read", "standardized", "identities"]
 
 SOURCE = "source.json"  #: beside the prepared photographs: what they were made from
 _REMEDY = "cnnviz prepare-photographs"
@@ -89,7 +89,12 @@ def _kaggle(wanted: Sources) -> _Found:
     return (kaggle.records(wanted.folder, grades), functools.partial(kaggle.load, crop=wanted.crop))
 
 
-_FOUND = {"synthetic": _synthetic, "idrid": _idrid, "kaggle": _kaggle}
+#: From a source's name to what finds its photographs; the place to add one.
+SOURCES: dict[str, Callable[[Sources], _Found]] = {
+    "synthetic": _synthetic,
+    "idrid": _idrid,
+    "kaggle": _kaggle,
+}
 
 
 def prepare(output: Path, wanted: Sources) -> None:
@@ -101,7 +106,7 @@ def prepare(output: Path, wanted: Sources) -> None:
         Folder to write.  An interrupted run goes on where it stopped.
     wanted : Sources
     """
-    found, load = _FOUND[wanted.source](wanted)
+    found, load = SOURCES[wanted.source](wanted)
     # All of IDRiD is needed; among the competition's files some are damaged.
     kept, bad = store.write(
         output,

@@ -25,6 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cnnviz.attribution.methods import METHODS as ATTRIBUTIONS
 from cnnviz.cli.commands import arguments
 from cnnviz.runtime import files, paths
 from cnnviz.runtime.errors import StorageError, UserError
@@ -47,21 +48,15 @@ examples:
     cnnviz visualize --network lenet.py --weights lenet.npz --layer output \\
         --unit 7 --linear --image digit.png -o out.png
 """
-#: What the figure's title says of each method; {} are occluder and stride.
-METHODS = {
-    "gradient-max": "gradient of the maximum of the feature map",
-    "gradient-sum": "gradient of the sum of the feature map",
-    "occlusion": "occlusion by {size} × {size} pixels",
+_EXEMPLARS = {
     "exemplar": "exemplar, by gradient ascent,",
     "regularized-exemplar": "regularized exemplar",
-    "deconvnet": "deconvolutional network, from the whole feature map",
-    "guided": "guided back-propagation, from the whole feature map",
 }
+#: What the figure's title says of each method.
+METHODS = {name: method.title for name, method in ATTRIBUTIONS.items()} | _EXEMPLARS
 #: The same of output units.
 UNIT_METHODS = {
-    "gradient-max": "gradient of the output",
-    "gradient-sum": "gradient of the output",
-    "occlusion": METHODS["occlusion"] + ", loss of output",
+    name: method.unit_title for name, method in ATTRIBUTIONS.items() if method.unit_title
 }
 _FILLS = {"mean": "the mean of the image", "blur": "the image, blurred"}
 _MOST = 5  # features that are named in place of a silent one
@@ -623,7 +618,7 @@ def _maps(args, layer, wanted, picture, _, copies):
         arrays = {"maps": maps, **_columns(rows, "place", "activation")}
     silent = visualize.silence(layer, pixels, rows, maps)
     notes = _silent(args, layer, pixels, silent)
-    colours = visualize.UNITS[args.method].replace(
+    colours = ATTRIBUTIONS[args.method].shows.replace(
         "activation", "output" if args.unit else "activation"
     )
 

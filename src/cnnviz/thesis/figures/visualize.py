@@ -14,11 +14,9 @@ import numpy as np
 
 from cnnviz.attribution import overlay
 from cnnviz.attribution.activations import feature_maps, maximal_neurons
-from cnnviz.attribution.deconvnet import Deconvnet, GuidedBackprop
-from cnnviz.attribution.gradient import Gradient
 from cnnviz.attribution.interpolation import interpolated
+from cnnviz.attribution.methods import METHODS
 from cnnviz.attribution.occluder import Occluder
-from cnnviz.attribution.occlusion import Occlusion
 from cnnviz.attribution.receptive_field import receptive_field
 from cnnviz.attribution.reductions import reduce_channels
 from cnnviz.feature_visualization import (
@@ -54,14 +52,6 @@ __all__ = [
     "draw_exemplars",
 ]
 
-#: What the colours of a map stand for, by method.
-UNITS = {
-    "gradient-max": "gradient",
-    "gradient-sum": "gradient",
-    "occlusion": "activation lost",
-    "deconvnet": "projection",
-    "guided": "guided gradient",
-}
 LABEL_WIDTH, GAP, MARGIN = 1.1, 0.08, 0.04  # inches
 COLUMNS = 3
 _LINE = 0.13  # of the title
@@ -256,7 +246,7 @@ def attribution_maps(layer, pixels, wanted, method, occluder=None, copies=1):
     wanted : sequence of int
         Features or units.
     method : str
-        A key of :data:`UNITS`; of units, "occlusion" or a gradient.
+        A key of :data:`cnnviz.attribution.methods.METHODS`; of units, "occlusion" or a gradient.
     occluder : Occluder, optional
     copies : int
         How many images the network takes: see :func:`cnnviz.networks.own.fit`.
@@ -266,16 +256,13 @@ def attribution_maps(layer, pixels, wanted, method, occluder=None, copies=1):
     array, ``(features, rows, columns)``
         NaN where no occluder was centred.
     """
-    if method == "occlusion":
-        occluder = occluder or Occluder()
-        occlusion = Occlusion(layer, occluder.window, occluder.stride, occluder.baseline)
-        return occlusion.attribute(pixels, wanted, progress=True)[0, :, 0]
-    if method in ("deconvnet", "guided"):
-        attribution = {"deconvnet": Deconvnet, "guided": GuidedBackprop}[method](layer)
-    else:
-        attribution = Gradient(layer, method.removeprefix("gradient-"))
+    attribution = METHODS[method].make(layer, occluder or Occluder())
+    if method != "occlusion":  # which takes care of a network's number of images itself
+        pixels = np.repeat(pixels, copies, axis=0)
+    maps = attribution.attribute(pixels, wanted, progress=True)
+    if maps.shape[2] == 1 and maps.ndim == 5:
+        return maps[0, :, 0]
     axis = reduced_axis(layer)
-    maps = attribution.attribute(np.repeat(pixels, copies, axis=0), wanted, progress=True)
     return reduce_channels(maps, axis=None if axis is None else axis + 1)[0]
 
 
