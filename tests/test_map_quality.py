@@ -17,15 +17,22 @@ from cnnviz.attribution.occlusion import Occlusion
 from cnnviz.cli import dispatch
 from cnnviz.cli.commands import map_quality as command
 from cnnviz.cli.commands import table_map_quality
-from cnnviz.evaluation import map_quality as quality
-from cnnviz.evaluation import metrics
+from cnnviz.evaluation import (
+    agreement,
+    benchmark,
+    cascade,
+    feature_neurons,
+    feature_selection,
+    layer_methods,
+    randomization,
+)
 from cnnviz.networks import layers
 from cnnviz.runtime.backend import T, function, lasagne
 from cnnviz.thesis.figures import figure_map_quality, style
 from cnnviz.thesis.tables import map_quality as tables
 
 L = lasagne.layers
-SETTINGS = quality.Settings(Occluder(3, 2), 4, 2.0)
+SETTINGS = benchmark.Settings(Occluder(3, 2), 4, 2.0)
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +62,7 @@ def images():
 
 @pytest.fixture(scope="module")
 def methods(network):
-    return quality.LayerMethods(network)
+    return layer_methods.LayerMethods(network)
 
 
 def whole_passes(layer):
@@ -77,27 +84,27 @@ def test_every_method_of_a_linear_neuron_shows_its_filter():
         nonlinearity=lasagne.nonlinearities.rectify,
         name="conv",
     )
-    found = quality.all_methods(layer, np.ones((1, 1, 2, 2), np.float32), [0], 1)
+    found = layer_methods.all_methods(layer, np.ones((1, 1, 2, 2), np.float32), [0], 1)
     # Of a pixel that is one; the deconvolutional network starts from the activation, 10.
     assert np.allclose(found[:, 0, 0], np.multiply.outer([1, 1, 1, 10, 1], weights))
 
 
 def test_the_magnitude_is_that_of_the_channel_with_the_largest():
     raw = np.array([[[-5.0]], [[-3]], [[0.5]]])
-    assert quality.signed(raw) == 0.5 and quality.magnitude(raw) == 5
+    assert layer_methods.signed(raw) == 0.5 and layer_methods.magnitude(raw) == 5
 
 
 def test_windows_change_no_map(network, methods, images):
     for once, each in zip(
         methods.maps(images, [0, 2], Occluder(3, 2)),
-        quality.LayerMethods(network, "whole").maps(images, [0, 2], Occluder(3, 2)),
+        layer_methods.LayerMethods(network, "whole").maps(images, [0, 2], Occluder(3, 2)),
     ):
         np.testing.assert_allclose(once, each, atol=1e-6)
 
 
 def test_the_maximal_neuron_comes_with_what_it_sees_of_the_image(network, images):
     maps = whole_passes(network)(images)
-    for k, neurons in enumerate(quality.maximal_neurons(network, images, [1, 3])):
+    for k, neurons in enumerate(feature_neurons.maximal_neurons(network, images, [1, 3])):
         for neuron, feature in zip(neurons, (1, 3)):
             assert neuron.feature == feature
             assert maps[k, feature][neuron.place] == maps[k, feature].max()
@@ -120,8 +127,8 @@ def test_a_neuron_layer_is_any_neuron_of_the_map(network, images):
 
 def test_a_feature_is_about_what_its_saliency_exceeds_most():
     lift = np.array([[0.5, 2, 1], [3, 2, 1], [0.1, 0.9, 0.2], [np.nan, np.nan, np.nan]])
-    assert quality.is_about(lift, 1) == [0]
-    assert quality.is_about(lift, 0) == [1]
+    assert feature_selection.is_about(lift, 1) == [0]
+    assert feature_selection.is_about(lift, 0) == [1]
 
 
 def test_scores_are_shares_beyond_chance(network, images):
@@ -129,9 +136,9 @@ def test_scores_are_shares_beyond_chance(network, images):
     masks = rng.random((3, 2, 20, 22)) < [[[[0.02]], [[0.3]]]]
     masks[2, 0] = False
     fields = rng.random((3, 20, 22)) < 0.9
-    (found,) = quality.scores([network], images, masks, fields)
+    (found,) = feature_selection.scores([network], images, masks, fields)
     maps = np.abs(attributions.gradient(network, images, raw=True)).max(axis=2)
-    neurons = quality.maximal_neurons(network, images, range(4))
+    neurons = feature_neurons.maximal_neurons(network, images, range(4))
     for feature in range(4):
         for concept in range(2):
             excess = []
@@ -157,7 +164,7 @@ def test_a_filter_that_hardly_learned_is_about_nothing(network, images):
     masks = np.broadcast_to(np.arange(22) < 11, (3, 2, 20, 22))
     last.set_value(weak)
     try:
-        (found,) = quality.scores([network], images, masks, np.ones((3, 20, 22), bool))
+        (found,) = feature_selection.scores([network], images, masks, np.ones((3, 20, 22), bool))
     finally:
         last.set_value(learned)
     assert np.isnan(found).all(axis=1).tolist() == [False, False, True, False]
@@ -178,11 +185,11 @@ def test_views_to_choose_and_to_measure_are_different_ones():
 def test_half_of_a_map_by_hand():
     values = np.array([[5.0, 1, 1], [1, 1, 1]])
     field = np.ones((2, 3), bool)
-    assert quality.half_share(values, field) == 1 / 6
-    assert quality.half_share(np.ones((2, 3)), field) == 3 / 6
+    assert benchmark.half_share(values, field) == 1 / 6
+    assert benchmark.half_share(np.ones((2, 3)), field) == 3 / 6
     field[0, 0] = False
-    assert quality.half_share(values, field) == 3 / 5
-    assert np.isnan(quality.half_share(np.zeros((2, 3)), field))
+    assert benchmark.half_share(values, field) == 3 / 5
+    assert np.isnan(benchmark.half_share(np.zeros((2, 3)), field))
 
 
 @settings(max_examples=40)
@@ -195,33 +202,33 @@ def test_areas_are_those_of_the_whole_overlay(seed):
     values = overlay.smooth(values, 1.5)
     if values.max() > 0:
         expected = ndimage.label(overlay.important(values), np.ones((3, 3)))[1]
-        assert quality.separate_areas(values) == expected
+        assert benchmark.separate_areas(values) == expected
     else:
-        assert np.isnan(quality.separate_areas(values))
+        assert np.isnan(benchmark.separate_areas(values))
 
 
 def test_the_middle_is_a_quarter_wide():
-    values = quality.centred((9, 17))
+    values = benchmark.centred((9, 17))
     assert np.unravel_index(values.argmax(), values.shape) == (4, 8)
     np.testing.assert_allclose(values, values[::-1, ::-1])
     # A quarter of the side from the middle: one standard deviation.
-    assert quality.centred((9, 5))[4, 2] == 1
-    assert quality.centred((8 + 1, 1))[8, 0] == pytest.approx(np.exp(-((16 / 9) ** 2) / 2))
+    assert benchmark.centred((9, 5))[4, 2] == 1
+    assert benchmark.centred((8 + 1, 1))[8, 0] == pytest.approx(np.exp(-((16 / 9) ** 2) / 2))
 
 
 def test_agreement_has_every_pair_once(rng):
     maps = rng.randn(4, 5, 6)
     field = rng.rand(5, 6) < 0.8
-    found = quality.agreement(maps, field)
+    found = benchmark.agreement(maps, field)
     assert list(found) == [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)]
-    assert found[1, 3] == metrics.rank_agreement(maps[1:2], maps[3:], field)[0]
+    assert found[1, 3] == agreement.rank_agreement(maps[1:2], maps[3:], field)[0]
 
 
 @pytest.mark.parametrize("place", [(0, 0), (2, 1), (4, 4)])
 def test_curves_are_those_of_whole_passes(network, images, place):
     """Also of neurons that see the border, with biases of their own everywhere."""
     rng = np.random.default_rng(1)
-    neuron = quality.maximal_neurons(network, images[:1], [1])[0][0]
+    neuron = feature_neurons.maximal_neurons(network, images[:1], [1])[0][0]
     box = tuple(
         np.clip(
             [4 * place[0] - 3, 4 * place[1] - 3, 4 * place[0] + 7, 4 * place[1] + 7],
@@ -231,9 +238,9 @@ def test_curves_are_those_of_whole_passes(network, images, place):
     )
     neuron = neuron._replace(place=place, box=box)
     maps = rng.random((2, box[2] - box[0], box[3] - box[1]))
-    found = quality.curves(Occlusion(network).windows((20, 22)), images[:1], neuron, maps, 2.0, 5)
+    found = benchmark.curves(Occlusion(network).windows((20, 22)), images[:1], neuron, maps, 2.0, 5)
     assert found.deletion.shape == (3, 6)
-    compute, blurred = whole_passes(network), quality.blurred(images[:1], 2.0)
+    compute, blurred = whole_passes(network), benchmark.blurred(images[:1], 2.0)
     for values, deletion, insertion in zip(maps, found.deletion, found.insertion):
         order = np.argsort(-values.ravel(), kind="stable")
         for count, gone, back in zip(
@@ -260,10 +267,10 @@ def rows(methods, images):
     everywhere, fields = np.zeros((3, 20, 22), bool), np.ones((3, 20, 22), bool)
     everywhere[:, ::3, ::3] = True
     targets = [
-        quality.Target("dots", 1, everywhere),
-        quality.Target("nothing", 2, everywhere & False),
+        benchmark.Target("dots", 1, everywhere),
+        benchmark.Target("nothing", 2, everywhere & False),
     ]
-    return quality.evaluate(
+    return benchmark.evaluate(
         methods, images, ["a", "b", "c"], targets, fields, SETTINGS, [True, True, False]
     )
 
@@ -284,16 +291,16 @@ def test_rows_have_the_same_keys_and_count_where_the_target_is_seen(rows):
             )
         )
     }
-    assert set(rows[0]) | {"data"} == set(quality.COLUMNS)
+    assert set(rows[0]) | {"data"} == set(benchmark.COLUMNS)
     assert {row["concept"] for row in rows} == {"dots"}
     assert {row["image"] for row in rows} == {"a", "b", "c"}
     assert {row["image"] for row in rows if row["measure"] == "deletion"} <= {"a", "b"}
 
 
 def test_rows_hold_what_the_measures_give(rows, network, images):
-    raw = list(quality.LayerMethods(network).maps(images[:1], [1], Occluder(3, 2)))
-    maps = overlay.smooth(np.stack([quality.magnitude(each)[0, 0] for each in raw]))
-    neuron = quality.maximal_neurons(network, images[:1], [1])[0][0]
+    raw = list(layer_methods.LayerMethods(network).maps(images[:1], [1], Occluder(3, 2)))
+    maps = overlay.smooth(np.stack([layer_methods.magnitude(each)[0, 0] for each in raw]))
+    neuron = feature_neurons.maximal_neurons(network, images[:1], [1])[0][0]
     top, left, bottom, right = neuron.box
     mask = np.zeros((20, 22), bool)
     mask[::3, ::3] = True
@@ -305,32 +312,34 @@ def test_rows_hold_what_the_measures_give(rows, network, images):
         if row["image"] == "a"
     }
     assert found["chance", "", ""] == mask[inside].mean()
-    for k, method in enumerate(quality.METHODS):
+    for k, method in enumerate(layer_methods.METHODS):
         assert found["mass", method, ""] == pytest.approx(
             maps[k][mask & inside].sum() / maps[k][inside].sum(), rel=1e-4
         )
     visited = np.zeros_like(mask)
     visited[::2, ::2] = True
     assert found["agreement", "gradient max", "occlusion"] == pytest.approx(
-        metrics.rank_agreement(maps[:1], maps[2:3], visited & inside)[0], abs=1e-6
+        agreement.rank_agreement(maps[:1], maps[2:3], visited & inside)[0], abs=1e-6
     )
     assert found["agreement, picture", "gradient max", "occlusion"] == pytest.approx(
-        metrics.rank_agreement(maps[:1], maps[2:3], visited)[0], abs=1e-6
+        agreement.rank_agreement(maps[:1], maps[2:3], visited)[0], abs=1e-6
     )
     assert ("agreement", "guided", "centre") in found
     assert ("pointing, signed", "centre", "") not in found
 
 
 def test_no_feature_no_rows(methods, images):
-    assert quality.evaluate(methods, images, "abc", [], np.ones((3, 20, 22), bool), SETTINGS) == []
+    assert (
+        benchmark.evaluate(methods, images, "abc", [], np.ones((3, 20, 22), bool), SETTINGS) == []
+    )
 
 
 # --- Randomized networks ----------------------------------------------------------
 
 
 def test_a_fixed_neuron_has_the_maps_of_the_maximal_one(methods, network, images):
-    fixed = quality.FixedNeuron(methods, Occluder(3, 2), (20, 22))
-    neuron = quality.maximal_neurons(network, images[1:2], [2])[0][0]
+    fixed = cascade.FixedNeuron(methods, Occluder(3, 2), (20, 22))
+    neuron = feature_neurons.maximal_neurons(network, images[1:2], [2])[0][0]
     for found, raw in zip(
         fixed(images[1:2], neuron), methods.maps(images[1:2], [2], Occluder(3, 2))
     ):
@@ -340,19 +349,19 @@ def test_a_fixed_neuron_has_the_maps_of_the_maximal_one(methods, network, images
 def test_randomizing_ends_with_the_trained_network(methods, network, images):
     before = L.get_all_param_values(network)
     fields = np.ones((3, 20, 22), bool)
-    target = quality.Target("dots", 1, fields)
-    rows = quality.cascade_rows(methods, images, "abc", [(target, [0, 2])], fields, SETTINGS)
+    target = benchmark.Target("dots", 1, fields)
+    rows = cascade.cascade_rows(methods, images, "abc", [(target, [0, 2])], fields, SETTINGS)
     for old, new in zip(before, L.get_all_param_values(network)):
         np.testing.assert_array_equal(old, new)
     assert len(rows) == 2 * 2 * 2 * 5  # images, layers, with sign and without, methods
     assert [row["other"] for row in rows[::10]] == ["conv2", "conv1"] * 2
     # The gradient of the sum, by hand, in the first random network.
     gradient = Gradient(network, "sum", evaluation="whole")
-    neuron = quality.maximal_neurons(network, images[:1], [1])[0][0]
+    neuron = feature_neurons.maximal_neurons(network, images[:1], [1])[0][0]
     visited = np.zeros((20, 22), bool)
     visited[neuron.box[0] : neuron.box[2], neuron.box[1] : neuron.box[3]] = True
     visited[1::2], visited[:, 1::2] = False, False
-    expected = metrics.cascading_similarity(
+    expected = randomization.cascading_similarity(
         network,
         lambda: overlay.smooth(gradient.attribute(images[:1], 1)[0].max(axis=1)),
         seed=0,
@@ -398,32 +407,32 @@ def measured(good, data="drawn", images=6):
         one = dict(image=f"{data} {k}", data=data)
         jitter = 0.001 * k
         found.append(row("chance", 0.2, **one))
-        for m, method in enumerate((*quality.METHODS, quality.CENTRE)):
+        for m, method in enumerate((*layer_methods.METHODS, benchmark.CENTRE)):
             value = 0.2 + (good + jitter if m == 0 else jitter - 0.0025)
             found += [row("pointing", value, method, **one), row("mass", value, method, **one)]
-        for method in quality.METHODS:
+        for method in layer_methods.METHODS:
             found += [
                 row("mass, signed", 0.3, method, **one),
                 row("half", 0.5 if method == "gradient sum" else 0.1 + jitter, method, **one),
                 row("areas", 3 if method == "gradient sum" else 2.0, method, **one),
             ]
-        for method in (*quality.METHODS, quality.CENTRE, quality.RANDOM):
+        for method in (*layer_methods.METHODS, benchmark.CENTRE, benchmark.RANDOM):
             better = good if method == "gradient max" else 0
             found += [
                 row("deletion", 0.5 - better + jitter, method, **one),
                 row("insertion", 0.5 + better + jitter, method, **one),
             ]
-        for i, first in enumerate(quality.METHODS):
-            for second in (*quality.METHODS[i + 1 :], quality.CENTRE):
+        for i, first in enumerate(layer_methods.METHODS):
+            for second in (*layer_methods.METHODS[i + 1 :], benchmark.CENTRE):
                 alike = (first, second) == ("gradient max", "occlusion")
                 value = 0.5 + (good if alike else 0) + jitter
                 found.append(row("agreement", value, first, second, **one))
         for step in ("conv9", "conv10"):
             for measure in ("cascade, signed", "cascade"):
-                for method in quality.METHODS:
+                for method in layer_methods.METHODS:
                     high = method == "guided"
                     found.append(row(measure, (0.9 if high else 0.1) + jitter, method, step, **one))
-    return pd.DataFrame(found)[list(quality.COLUMNS)]
+    return pd.DataFrame(found)[list(benchmark.COLUMNS)]
 
 
 def test_differences_pair_feature_and_image():
@@ -556,7 +565,7 @@ def test_the_class_score_and_random_networks_alone_make_a_text():
             *(
                 row(measure, 0.2, method, "conv1")
                 for measure in ("cascade", "cascade, signed")
-                for method in quality.METHODS
+                for method in layer_methods.METHODS
             ),
         ]
     )

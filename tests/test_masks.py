@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as arrays_of
 from cnnviz.datasets import concepts, lesion_statistics, masks
 from cnnviz.dissection.localization import Chance, localization
 from cnnviz.dissection.placements import ConceptMasks
-from cnnviz.evaluation import metrics
+from cnnviz.evaluation import localization as measures
 from cnnviz.runtime.errors import UserError
 
 rng = np.random.RandomState(2)
@@ -34,13 +34,13 @@ def listed(rows):
 
 #: What takes masks ``(2, 12, 14)``, and gives numbers.
 TAKERS = {
-    "pointing game": lambda each: metrics.pointing_game(MAPS, each),
-    "tolerance": lambda each: metrics.pointing_game(MAPS, each, tolerance=2),
-    "relevance mass": lambda each: metrics.relevance_mass(MAPS, each),
-    "relevance rank": lambda each: metrics.relevance_rank(MAPS, each),
-    "area share": lambda each: metrics.area_share(each),
-    "region": lambda each: metrics.relevance_mass(MAPS, MARKED[::-1], each),
-    "grown": lambda each: metrics.grown(each[0], 1),
+    "pointing game": lambda each: measures.pointing_game(MAPS, each),
+    "tolerance": lambda each: measures.pointing_game(MAPS, each, tolerance=2),
+    "relevance mass": lambda each: measures.relevance_mass(MAPS, each),
+    "relevance rank": lambda each: measures.relevance_rank(MAPS, each),
+    "area share": lambda each: measures.area_share(each),
+    "region": lambda each: measures.relevance_mass(MAPS, MARKED[::-1], each),
+    "grown": lambda each: measures.dilate(each[0], 1),
     "index map": lambda each: concepts.index_map(dict(zip(concepts.LESIONS, each))),
     "edge": lambda each: concepts.edge(each[0], 2),
     "concepts": lambda each: ConceptMasks(each).masks,

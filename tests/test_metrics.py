@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from cnnviz.attribution import reductions
 from cnnviz.attribution.gradient import Gradient
-from cnnviz.evaluation import metrics
+from cnnviz.evaluation import agreement, faithfulness, intervals, localization, randomization
 from cnnviz.networks import die, layers
 from cnnviz.runtime import backend
 from cnnviz.runtime.backend import lasagne
@@ -119,11 +119,11 @@ def test_pointing_and_mass_equal_their_definitions(seed, tolerance):
     whole = np.ones_like(region)
     for given_region, everywhere in ((None, whole), (region, region)):
         np.testing.assert_allclose(
-            metrics.pointing_game(maps, masks, tolerance, given_region),
+            localization.pointing_game(maps, masks, tolerance, given_region),
             [slow_pointing(*row, tolerance) for row in zip(maps, masks, everywhere)],
         )
         np.testing.assert_allclose(
-            metrics.relevance_mass(maps, masks, given_region),
+            localization.relevance_mass(maps, masks, given_region),
             each(slow_mass, maps, masks, everywhere),
         )
 
@@ -133,10 +133,10 @@ def test_pointing_and_mass_equal_their_definitions(seed, tolerance):
 def test_rank_equals_the_mean_over_all_orders(seed):
     maps, masks, region = case(seed, (2, 2, 3))
     np.testing.assert_allclose(
-        metrics.relevance_rank(maps, masks), each(slow_rank, maps, masks, np.ones_like(region))
+        localization.relevance_rank(maps, masks), each(slow_rank, maps, masks, np.ones_like(region))
     )
     np.testing.assert_allclose(
-        metrics.relevance_rank(maps, masks, region), each(slow_rank, maps, masks, region)
+        localization.relevance_rank(maps, masks, region), each(slow_rank, maps, masks, region)
     )
 
 
@@ -146,21 +146,21 @@ MASK = np.array([[[True, False, False], [False, True, True]]])
 
 def test_a_map_worked_by_hand():
     # One of the two maxima; 4 and 1 of 10; the 4s and half a 1 for 3 pixels.
-    assert metrics.pointing_game(MAP, MASK) == 0.5
-    assert metrics.relevance_mass(MAP, MASK) == 0.5
-    assert metrics.relevance_rank(MAP, MASK) == pytest.approx((1 + 0.5) / 3)
-    assert metrics.area_share(MASK) == 0.5
+    assert localization.pointing_game(MAP, MASK) == 0.5
+    assert localization.relevance_mass(MAP, MASK) == 0.5
+    assert localization.relevance_rank(MAP, MASK) == pytest.approx((1 + 0.5) / 3)
+    assert localization.area_share(MASK) == 0.5
 
 
 def test_a_region_hides_map_and_mask():
     right = np.array([[False, True, True], [False, True, True]])
-    assert metrics.pointing_game(MAP, MASK, region=right) == 0.5  # the two 1s
-    assert metrics.relevance_mass(MAP, MASK, right) == 0.5
-    assert metrics.relevance_rank(MAP, MASK, right) == 0.5
-    assert metrics.area_share(MASK, right) == 0.5
+    assert localization.pointing_game(MAP, MASK, region=right) == 0.5  # the two 1s
+    assert localization.relevance_mass(MAP, MASK, right) == 0.5
+    assert localization.relevance_rank(MAP, MASK, right) == 0.5
+    assert localization.area_share(MASK, right) == 0.5
     np.testing.assert_array_equal(  # a region of its own for every map
-        metrics.relevance_mass(MAP, MASK, right[np.newaxis]),
-        metrics.relevance_mass(MAP, MASK, right),
+        localization.relevance_mass(MAP, MASK, right[np.newaxis]),
+        localization.relevance_mass(MAP, MASK, right),
     )
 
 
@@ -171,18 +171,18 @@ def test_tolerance_is_a_distance_in_pixels(tolerance, hit, share):
     maps, masks = np.zeros((1, 5, 7)), np.zeros((1, 5, 7), bool)
     maps[0, 0, 0] = 1
     masks[0, 3, 4] = True  # 3 rows and 4 columns away: 5 pixels
-    assert metrics.pointing_game(maps, masks, tolerance) == hit
+    assert localization.pointing_game(maps, masks, tolerance) == hit
     if share is not None:
-        assert metrics.area_share(masks, tolerance=tolerance) == pytest.approx(share)
+        assert localization.area_share(masks, tolerance=tolerance) == pytest.approx(share)
 
 
 def test_no_tolerance_from_a_mask_outside_the_region():
     maps, masks = np.array([[[0.0, 1.0, 0.0]]]), np.array([[[True, False, False]]])
     region = np.array([[False, True, True]])
-    assert np.isnan(metrics.pointing_game(maps, masks, 1, region)).all()
+    assert np.isnan(localization.pointing_game(maps, masks, 1, region)).all()
     masks[0, 0, 1] = True  # reaches both its neighbours, one of them outside
-    assert metrics.pointing_game(maps, masks, 1, region) == 1
-    assert metrics.area_share(masks, region, 1) == 1
+    assert localization.pointing_game(maps, masks, 1, region) == 1
+    assert localization.area_share(masks, region, 1) == 1
 
 
 @settings(max_examples=30)
@@ -190,10 +190,14 @@ def test_no_tolerance_from_a_mask_outside_the_region():
 def test_a_map_equal_to_the_mask_has_mass_rank_and_hit_one(seed):
     masks = np.random.default_rng(seed).random((5, 4, 4)) < 0.3
     masks[:, 0, 0], masks[:, 3, 3] = True, False
-    for measure in (metrics.pointing_game, metrics.relevance_mass, metrics.relevance_rank):
+    for measure in (
+        localization.pointing_game,
+        localization.relevance_mass,
+        localization.relevance_rank,
+    ):
         assert (measure(masks.astype(float), masks) == 1).all()
-    assert (metrics.pointing_game(-masks.astype(float), masks) == 0).all()
-    assert (metrics.relevance_mass(1.0 - masks, masks) == 0).all()
+    assert (localization.pointing_game(-masks.astype(float), masks) == 0).all()
+    assert (localization.relevance_mass(1.0 - masks, masks) == 0).all()
 
 
 @settings(max_examples=20)
@@ -203,15 +207,23 @@ def test_chance_is_the_mean_over_every_rearrangement(seed):
     values, mask = rng.random(5), np.arange(5) < rng.integers(1, 5)
     maps = np.array(list(itertools.permutations(values)))[:, np.newaxis]
     masks = np.broadcast_to(mask, maps.shape)
-    for measure in (metrics.pointing_game, metrics.relevance_mass, metrics.relevance_rank):
-        assert measure(maps, masks).mean() == pytest.approx(metrics.area_share(masks)[0])
+    for measure in (
+        localization.pointing_game,
+        localization.relevance_mass,
+        localization.relevance_rank,
+    ):
+        assert measure(maps, masks).mean() == pytest.approx(localization.area_share(masks)[0])
 
 
 @settings(max_examples=30)
 @given(SEEDS, st.sampled_from([1e-3, 7.0, 1e3]))
 def test_the_unit_of_the_saliency_does_not_matter(seed, unit):
     maps, masks, region = case(seed)
-    for measure in (metrics.pointing_game, metrics.relevance_mass, metrics.relevance_rank):
+    for measure in (
+        localization.pointing_game,
+        localization.relevance_mass,
+        localization.relevance_rank,
+    ):
         np.testing.assert_allclose(
             measure(maps * np.float64(unit), masks, region=region),
             measure(maps, masks, region=region),
@@ -221,23 +233,27 @@ def test_the_unit_of_the_saliency_does_not_matter(seed, unit):
 @pytest.mark.parametrize("unit", [5e-324, 1e308])
 def test_the_smallest_and_largest_numbers_have_a_mass(unit):
     maps, masks = np.full((1, 2, 2), unit), np.array([[[True, False], [False, False]]])
-    assert metrics.relevance_mass(maps, masks) == 0.25
+    assert localization.relevance_mass(maps, masks) == 0.25
 
 
 def test_empty_masks_and_maps_that_say_nothing_are_nan():
     maps = np.stack([np.arange(4.0), np.zeros(4), np.ones(4), -np.arange(4.0)])[:, np.newaxis]
     masks = np.zeros(maps.shape, bool)
-    for measure in (metrics.pointing_game, metrics.relevance_mass, metrics.relevance_rank):
+    for measure in (
+        localization.pointing_game,
+        localization.relevance_mass,
+        localization.relevance_rank,
+    ):
         assert np.isnan(measure(maps, masks)).all()
-    assert np.isnan(metrics.area_share(masks)).all()
+    assert np.isnan(localization.area_share(masks)).all()
     masks[..., 0] = True
-    np.testing.assert_array_equal(metrics.pointing_game(maps, masks), [0, NAN, NAN, 1])
-    np.testing.assert_array_equal(metrics.relevance_rank(maps, masks), [0, NAN, NAN, 1])
+    np.testing.assert_array_equal(localization.pointing_game(maps, masks), [0, NAN, NAN, 1])
+    np.testing.assert_array_equal(localization.relevance_rank(maps, masks), [0, NAN, NAN, 1])
     # An even positive map has the mass of its area; a negative one has none.
-    np.testing.assert_array_equal(metrics.relevance_mass(maps, masks), [0, NAN, 0.25, NAN])
+    np.testing.assert_array_equal(localization.relevance_mass(maps, masks), [0, NAN, 0.25, NAN])
     nowhere = np.zeros((1, 4), bool)
-    assert np.isnan(metrics.area_share(masks, nowhere)).all()
-    assert np.isnan(metrics.relevance_mass(maps, masks, nowhere)).all()
+    assert np.isnan(localization.area_share(masks, nowhere)).all()
+    assert np.isnan(localization.relevance_mass(maps, masks, nowhere)).all()
 
 
 @pytest.mark.parametrize(
@@ -264,7 +280,11 @@ def test_empty_masks_and_maps_that_say_nothing_are_nan():
     ],
 )
 def test_bad_maps_masks_and_regions_are_refused(maps, masks, region, message):
-    for measure in (metrics.pointing_game, metrics.relevance_mass, metrics.relevance_rank):
+    for measure in (
+        localization.pointing_game,
+        localization.relevance_mass,
+        localization.relevance_rank,
+    ):
         with pytest.raises(ValueError, match=message) as error:
             measure(maps, masks, region=region)
         assert "\n" not in str(error.value)
@@ -273,9 +293,9 @@ def test_bad_maps_masks_and_regions_are_refused(maps, masks, region, message):
 @pytest.mark.parametrize("tolerance", [-1, NAN])
 def test_bad_tolerances_are_refused(tolerance):
     with pytest.raises(ValueError, match="tolerance must be at least 0"):
-        metrics.pointing_game(MAP, MASK, tolerance)
+        localization.pointing_game(MAP, MASK, tolerance)
     with pytest.raises(ValueError, match="tolerance must be at least 0"):
-        metrics.area_share(MASK, tolerance=tolerance)
+        localization.area_share(MASK, tolerance=tolerance)
 
 
 # --- Deletion and insertion ---------------------------------------------------
@@ -289,7 +309,7 @@ def test_a_curve_worked_by_hand():
     """Pixels of worth 3, 2, 1 and 0; the map has them in order but for a tie."""
     images = np.array([[[[3.0, 0.0], [2.0, 1.0]]]])
     maps = np.array([[[9.0, -1.0], [5.0, 5.0]]])
-    found = metrics.deletion_insertion(linear_score(1), images, maps, steps=4)
+    found = faithfulness.deletion_insertion(linear_score(1), images, maps, steps=4)
     np.testing.assert_array_equal(found.fractions, [0, 0.25, 0.5, 0.75, 1])
     np.testing.assert_array_equal(found.deletion, [[6, 3, 1, 0, 0]])
     np.testing.assert_array_equal(found.insertion, [[0, 3, 5, 6, 6]])
@@ -301,7 +321,7 @@ def test_equal_pixels_go_in_reading_order():
     # So many that a sort that is not stable mixes them up.
     images = np.arange(400.0).reshape(1, 1, 20, 20)
     maps = np.tile([0.0, 1.0], 200).reshape(1, 20, 20)
-    found = metrics.deletion_insertion(linear_score(1), images, maps, steps=400)
+    found = faithfulness.deletion_insertion(linear_score(1), images, maps, steps=400)
     np.testing.assert_array_equal(
         np.diff(found.insertion[0]), [*range(1, 400, 2), *range(0, 400, 2)]
     )
@@ -318,7 +338,7 @@ def test_curves_equal_their_definition(seed, steps, kind):
     def score(batch):
         return np.tanh(linear_score(weights)(batch))
 
-    found = metrics.deletion_insertion(score, images, maps, fill, steps)
+    found = faithfulness.deletion_insertion(score, images, maps, fill, steps)
     fills = np.broadcast_to(fill, images.shape)
     counts = [round(12 * step / steps) for step in range(steps + 1)]
     for curves, start, end in ((found.deletion, images, fills), (found.insertion, fills, images)):
@@ -351,10 +371,10 @@ def test_gradient_times_input_is_the_steepest_order_of_a_linear_network(seed, st
     images, weights = rng.normal(size=(2, 3, 3, 4)), rng.normal(size=(3, 3, 4))
     images *= np.sign(linear_score(weights)(images))[:, None, None, None]
     worth = (images * weights).sum(axis=1)  # gradient times input
-    best = metrics.deletion_insertion(linear_score(weights), images, worth, 0, steps)
+    best = faithfulness.deletion_insertion(linear_score(weights), images, worth, 0, steps)
     for _ in range(5):
         shuffled = rng.permuted(worth.reshape(3, -1), axis=1).reshape(worth.shape)
-        other = metrics.deletion_insertion(linear_score(weights), images, shuffled, 0, steps)
+        other = faithfulness.deletion_insertion(linear_score(weights), images, shuffled, 0, steps)
         assert (best.deletion <= other.deletion + 1e-12).all()
         assert (best.insertion >= other.insertion - 1e-12).all()
         assert (best.deletion_area <= other.deletion_area + 1e-9).all()
@@ -368,7 +388,7 @@ def test_gradient_times_input_is_the_steepest_order_of_a_linear_network(seed, st
 
 def test_an_image_that_scores_no_higher_than_the_fill_has_no_area():
     images = np.array([1.0, 0.0, -1.0]).reshape(3, 1, 1, 1) * np.ones((3, 1, 2, 2))
-    found = metrics.deletion_insertion(linear_score(1), images, np.zeros((3, 2, 2)), steps=2)
+    found = faithfulness.deletion_insertion(linear_score(1), images, np.zeros((3, 2, 2)), steps=2)
     np.testing.assert_array_equal(found.deletion_area, [0.5, NAN, NAN])
     np.testing.assert_array_equal(found.insertion_area, [0.5, NAN, NAN])
 
@@ -381,7 +401,7 @@ def test_score_is_given_all_images_in_their_type_and_they_stay_as_they_are():
         batch[:] = 7
         return np.ones(len(batch))
 
-    metrics.deletion_insertion(score, images, np.zeros((3, 2, 2)), steps=2)
+    faithfulness.deletion_insertion(score, images, np.zeros((3, 2, 2)), steps=2)
     assert seen == [(images.shape, images.dtype)] * 6
     assert (images == 1).all()
 
@@ -413,7 +433,7 @@ def test_bad_arguments_of_curves_are_refused(changes, message):
         steps=2,
     )
     with pytest.raises(ValueError, match=message):
-        metrics.deletion_insertion(**{**arguments, **changes})
+        faithfulness.deletion_insertion(**{**arguments, **changes})
 
 
 # --- Agreement of methods -----------------------------------------------------
@@ -422,9 +442,9 @@ def test_bad_arguments_of_curves_are_refused(changes, message):
 def test_an_agreement_worked_by_hand():
     # Ranks 1 to 4 against 1, 3, 2, 4: 1 - 6 (1 + 1) / (4 (16 - 1)).
     maps = np.array([[[0.0, 5.0, 6.0, 100.0]]]), np.array([[[-3.0, 0.2, 0.1, 0.3]]])
-    assert metrics.rank_agreement(*maps) == pytest.approx(0.8)
+    assert agreement.rank_agreement(*maps) == pytest.approx(0.8)
     middle = np.array([[False, True, True, False]])
-    assert metrics.rank_agreement(*maps, middle) == pytest.approx(-1)
+    assert agreement.rank_agreement(*maps, middle) == pytest.approx(-1)
 
 
 @settings(max_examples=40)
@@ -433,10 +453,10 @@ def test_agreement_equals_its_definition(seed):
     a, _, region = case(seed)
     b = case(seed + 1)[0]
     np.testing.assert_allclose(
-        metrics.rank_agreement(a, b), each(slow_spearman, a, b, np.ones_like(region)), atol=1e-12
+        agreement.rank_agreement(a, b), each(slow_spearman, a, b, np.ones_like(region)), atol=1e-12
     )
     np.testing.assert_allclose(
-        metrics.rank_agreement(a, b, region), each(slow_spearman, a, b, region), atol=1e-12
+        agreement.rank_agreement(a, b, region), each(slow_spearman, a, b, region), atol=1e-12
     )
 
 
@@ -444,17 +464,17 @@ def test_agreement_equals_its_definition(seed):
 @given(SEEDS, st.sampled_from([np.exp, np.cbrt, lambda x: 3 * x - 7]))
 def test_agreement_with_a_monotone_transform_is_one(seed, transform):
     maps = np.random.default_rng(seed).normal(size=(3, 4, 5))
-    np.testing.assert_allclose(metrics.rank_agreement(maps, transform(maps)), 1)
-    np.testing.assert_allclose(metrics.rank_agreement(maps, -transform(maps)), -1)
+    np.testing.assert_allclose(agreement.rank_agreement(maps, transform(maps)), 1)
+    np.testing.assert_allclose(agreement.rank_agreement(maps, -transform(maps)), -1)
 
 
 def test_constant_maps_agree_with_nothing():
     maps, flat = np.arange(8.0).reshape(2, 2, 2), np.zeros((2, 2, 2))
-    assert np.isnan(metrics.rank_agreement(maps, flat)).all()
-    assert np.isnan(metrics.rank_agreement(flat, maps)).all()
+    assert np.isnan(agreement.rank_agreement(maps, flat)).all()
+    assert np.isnan(agreement.rank_agreement(flat, maps)).all()
     single = np.array([[True, False], [False, False]])
     for region in (single, np.zeros_like(single)):
-        assert np.isnan(metrics.rank_agreement(maps, maps, region)).all()
+        assert np.isnan(agreement.rank_agreement(maps, maps, region)).all()
 
 
 @pytest.mark.parametrize(
@@ -467,7 +487,7 @@ def test_constant_maps_agree_with_nothing():
 )
 def test_bad_maps_to_compare_are_refused(a, b, message):
     with pytest.raises(ValueError, match=message):
-        metrics.rank_agreement(a, b)
+        agreement.rank_agreement(a, b)
 
 
 # --- Randomized networks ------------------------------------------------------
@@ -499,7 +519,7 @@ def same(first, second):
 def test_layers_are_permuted_one_by_one_from_the_output_and_are_back_at_the_end():
     network = small_network()
     trained = parameters(network)  # W and b of hidden, W and b of the output
-    with metrics.cascading_randomization(network) as steps:
+    with randomization.cascading_randomization(network) as steps:
         assert same(parameters(network), trained) == [True] * 4
         assert next(steps) == "DenseLayer"
         upper = parameters(network)
@@ -525,7 +545,7 @@ def test_the_parameters_are_back_however_the_consumer_ends(taken, seed, how):
     network = small_network()
     trained = parameters(network)
     try:
-        with metrics.cascading_randomization(network, seed=seed) as steps:
+        with randomization.cascading_randomization(network, seed=seed) as steps:
             for _ in range(taken):
                 next(steps)
             for _ in steps:
@@ -541,7 +561,7 @@ def test_the_parameters_are_back_however_the_consumer_ends(taken, seed, how):
 
 
 def randomized(network, names=None, seed=0):
-    with metrics.cascading_randomization(network, names, seed) as steps:
+    with randomization.cascading_randomization(network, names, seed) as steps:
         return list(steps), parameters(network)
 
 
@@ -572,7 +592,7 @@ def test_a_shared_parameter_is_randomized_once_with_the_topmost_layer():
     inputs = L.InputLayer((None, 6), name="input")
     lower = L.DenseLayer(inputs, 6, W=np.arange(36, dtype=np.float32).reshape(6, 6), name="lower")
     upper = L.DenseLayer(lower, 6, W=lower.W, b=lower.b, name="upper")
-    with metrics.cascading_randomization(upper) as steps:
+    with randomization.cascading_randomization(upper) as steps:
         assert next(steps) == "upper"
         changed = lower.W.get_value()
         assert next(steps) == "lower"
@@ -608,13 +628,13 @@ def test_networks_with_several_inputs_and_with_statistics_of_batches():
 )
 def test_unknown_layers_are_refused(names, message):
     with pytest.raises(ValueError, match=message):
-        with metrics.cascading_randomization(small_network(), names):
+        with randomization.cascading_randomization(small_network(), names):
             pass
 
 
 def test_a_network_without_parameters_is_refused():
     with pytest.raises(ValueError, match="no layer with parameters"):
-        with metrics.cascading_randomization(L.InputLayer((None, 2))):
+        with randomization.cascading_randomization(L.InputLayer((None, 2))):
             pass
 
 
@@ -627,16 +647,16 @@ def test_similarity_compares_each_step_with_the_trained_network():
         weights = hidden.W.get_value() @ network.W.get_value()
         return np.concatenate([weights.T.reshape(4, 3, 3), flat])
 
-    found = metrics.cascading_similarity(network, compute, seed=4)
+    found = randomization.cascading_similarity(network, compute, seed=4)
     assert found.names == ("DenseLayer", "hidden") and found.agreement.shape == (2, 5)
     before = compute()
-    with metrics.cascading_randomization(network, seed=4) as steps:
-        expected = [metrics.rank_agreement(before, compute()) for _ in steps]
+    with randomization.cascading_randomization(network, seed=4) as steps:
+        expected = [agreement.rank_agreement(before, compute()) for _ in steps]
     np.testing.assert_array_equal(found.agreement, expected)
     # A map that does not look at the network stays, as an edge detector does.
     np.testing.assert_allclose(found.agreement[:, 4], 1)
     assert (found.agreement[:, :4] < 1).all()
-    alone = metrics.cascading_similarity(network, compute, "hidden", 4, np.eye(3, dtype=bool))
+    alone = randomization.cascading_similarity(network, compute, "hidden", 4, np.eye(3, dtype=bool))
     assert alone.names == ("hidden",)
 
 
@@ -648,7 +668,7 @@ def test_similarity_survives_a_function_that_reuses_its_output():
         buffer[0] = network.W.get_value()
         return buffer
 
-    assert metrics.cascading_similarity(network, compute).agreement[0] < 1
+    assert randomization.cascading_similarity(network, compute).agreement[0] < 1
 
 
 @pytest.mark.parametrize("engine", ["theano", "torch"])
@@ -667,7 +687,7 @@ def test_compiled_saliency_follows_the_randomized_parameters(engine):
         return reductions.reduce_channels(gradient.attribute(images, 0)[:, 0])
 
     before = compute()
-    found = metrics.cascading_similarity(layer, compute)
+    found = randomization.cascading_similarity(layer, compute)
     assert found.names == ("conv2", "conv1")
     assert (np.abs(found.agreement) < 0.9).all()
     np.testing.assert_array_equal(compute(), before)
@@ -693,7 +713,7 @@ def test_the_interval_is_the_middle_of_resampled_rows(seed, rows, count, level):
         return drawn[:, 0].mean() - drawn[:, 1].min()
 
     np.testing.assert_allclose(
-        metrics.bootstrap_interval(values, statistic, seed, count, level),
+        intervals.bootstrap_interval(values, statistic, seed, count, level),
         slow_interval(values, statistic, seed, count, level),
     )
 
@@ -702,21 +722,21 @@ def test_an_interval_of_the_mean_covers_about_as_often_as_it_says():
     rng = np.random.default_rng(0)
     covered = 0
     for trial in range(100):
-        low, high = metrics.bootstrap_interval(rng.normal(size=40), np.mean, trial, 200, 0.8)
+        low, high = intervals.bootstrap_interval(rng.normal(size=40), np.mean, trial, 200, 0.8)
         covered += low <= 0 <= high
     assert 68 <= covered <= 90  # 80 of 100, three standard deviations
 
 
 def test_equal_rows_leave_no_doubt_and_nan_can_be_left_out():
-    assert metrics.bootstrap_interval(np.full(5, 3.0), np.mean, 0, 10) == (3, 3)
+    assert intervals.bootstrap_interval(np.full(5, 3.0), np.mean, 0, 10) == (3, 3)
     values = np.array([1.0, NAN, 1.0, 1.0, 1.0, 1.0])
-    assert metrics.bootstrap_interval(values, np.nanmean, 0, 10) == (1, 1)
+    assert intervals.bootstrap_interval(values, np.nanmean, 0, 10) == (1, 1)
 
 
 def test_resamples_without_a_statistic_do_not_count():
     """Kappa is NaN for a resample that holds one and the same pair of grades."""
     pairs = np.array([[0, 0], [1, 1]])
-    assert metrics.bootstrap_interval(
+    assert intervals.bootstrap_interval(
         pairs, lambda rows: quadratic_weighted_kappa(*rows.T), 0, 50
     ) == (1, 1)
 
@@ -732,4 +752,4 @@ def test_resamples_without_a_statistic_do_not_count():
 )
 def test_bad_arguments_of_intervals_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
-        metrics.bootstrap_interval(**{**dict(values=[1.0, 2.0], statistic=np.mean), **arguments})
+        intervals.bootstrap_interval(**{**dict(values=[1.0, 2.0], statistic=np.mean), **arguments})

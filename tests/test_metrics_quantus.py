@@ -13,7 +13,7 @@ Quantus 0.6.0 differs from ours in these points, which the tests avoid or show:
 import numpy as np
 import pytest
 
-from cnnviz.evaluation import metrics
+from cnnviz.evaluation import faithfulness, localization
 
 quantus = pytest.importorskip("quantus")
 torch = pytest.importorskip("torch")
@@ -49,23 +49,23 @@ def theirs(measure, maps, masks, **options):
 
 def test_pointing_game_is_equal_without_ties(case):
     maps, masks = case
-    ours = metrics.pointing_game(maps, masks)
+    ours = localization.pointing_game(maps, masks)
     assert 0 < ours.mean() < 1
     np.testing.assert_array_equal(ours, theirs(quantus.PointingGame, maps, masks))
 
 
 def test_of_tied_maxima_quantus_counts_one_hit_and_for_no_mask_too():
     maps, masks = np.array([[[1.0, 1, 0]]]), np.array([[[True, False, False]]])
-    assert metrics.pointing_game(maps, masks) == 0.5
+    assert localization.pointing_game(maps, masks) == 0.5
     assert theirs(quantus.PointingGame, maps, masks) == 1
-    assert np.isnan(metrics.pointing_game(maps, masks & False))
+    assert np.isnan(localization.pointing_game(maps, masks & False))
     assert theirs(quantus.PointingGame, maps, masks & False) == 1
 
 
 def test_relevance_mass_is_equal_of_magnitudes(case):
     maps, masks = case
     np.testing.assert_allclose(
-        metrics.relevance_mass(np.abs(maps), masks),
+        localization.relevance_mass(np.abs(maps), masks),
         theirs(quantus.RelevanceMassAccuracy, maps, masks, abs=True),
         rtol=1e-12,
     )
@@ -73,14 +73,14 @@ def test_relevance_mass_is_equal_of_magnitudes(case):
 
 def test_negative_saliency_counts_in_quantus_mass_only():
     maps, masks = np.array([[[3.0, 1, -2]]]), np.array([[[True, False, False]]])
-    assert metrics.relevance_mass(maps, masks) == 3 / 4
+    assert localization.relevance_mass(maps, masks) == 3 / 4
     assert theirs(quantus.RelevanceMassAccuracy, maps, masks, abs=False) == 3 / 2
 
 
 def test_relevance_rank_is_equal_without_ties(case):
     maps, masks = case
     np.testing.assert_allclose(
-        metrics.relevance_rank(maps, masks),
+        localization.relevance_rank(maps, masks),
         theirs(quantus.RelevanceRankAccuracy, maps, masks, abs=False),
         rtol=1e-12,
     )
@@ -117,5 +117,5 @@ def test_deletion_is_pixel_flipping(case, rng):
         with torch.no_grad():
             return network(torch.from_numpy(changed)).numpy()[:, 1]
 
-    ours = metrics.deletion_insertion(score, images, maps, steps=10)
+    ours = faithfulness.deletion_insertion(score, images, maps, steps=10)
     np.testing.assert_allclose(ours.deletion[:, 1:], curves, atol=1e-6)

@@ -96,10 +96,10 @@ def _with(rows, data):
 
 def _grown(masks, distance):
     """Masks ``(..., rows, columns)`` and what lies near them."""
-    from cnnviz.evaluation import metrics
+    from cnnviz.evaluation import localization
 
     flat = masks.reshape(-1, *masks.shape[-2:])
-    return np.stack([metrics.grown(each, distance) for each in flat]).reshape(masks.shape)
+    return np.stack([localization.dilate(each, distance) for each in flat]).reshape(masks.shape)
 
 
 # --- Die360 -----------------------------------------------------------------------
@@ -147,7 +147,7 @@ def _score_rows(network, data, views, masks):
     from cnnviz.attribution.gradient import Gradient
     from cnnviz.attribution.occlusion import Occlusion
     from cnnviz.attribution.reductions import reduce_channels
-    from cnnviz.evaluation import map_quality
+    from cnnviz.evaluation import benchmark
     from cnnviz.networks import inputs
 
     output, images = inputs.linear(network), data.images[views]
@@ -156,11 +156,11 @@ def _score_rows(network, data, views, masks):
         reduce_channels(Gradient(output).attribute(images))[index],
         Occlusion(output, OCCLUDER["die360"]).attribute(images)[(*index, 0)],
     ]
-    maps = overlay.smooth(np.abs(found), map_quality.SIGMA)
+    maps = overlay.smooth(np.abs(found), benchmark.SIGMA)
     return [
         row
         for k, view in enumerate(views)
-        for row in map_quality.score_rows(
+        for row in benchmark.score_rows(
             ("gradient max", "occlusion"), maps[:, k], masks[k], f"view {view}"
         )
     ]
@@ -171,7 +171,7 @@ def _die360(args):
     from cnnviz.attribution.gradient import Gradient
     from cnnviz.attribution.occluder import Occluder
     from cnnviz.datasets import die360
-    from cnnviz.evaluation import die_concepts, map_quality
+    from cnnviz.evaluation import benchmark, cascade, die_concepts, feature_selection, layer_methods
     from cnnviz.networks import die, layers, weights
 
     data = die360.load(args.images, args.every)
@@ -183,25 +183,25 @@ def _die360(args):
     pips = _grown(region > die360.PIP, NEAR["die360"])
     images, names = data.images[test], [f"view {k}" for k in test]
     fields = np.ones(pips.shape, bool)
-    settings = map_quality.Settings(Occluder(OCCLUDER["die360"]), STEPS, OCCLUDER["die360"])
+    settings = benchmark.Settings(Occluder(OCCLUDER["die360"]), STEPS, OCCLUDER["die360"])
     rows, last = [], None
     for layer in tqdm(layers.pooling_layers(network), unit=" layers"):
-        methods = map_quality.LayerMethods(layer)
+        methods = layer_methods.LayerMethods(layer)
         gradients = Gradient(layer, evaluation="windows").attribute(data.images[selection])
         # Features first, and laid out so: sums over maps keep their bits.
-        by_feature = np.ascontiguousarray(np.swapaxes(map_quality.magnitude(gradients), 0, 1))
-        maps = overlay.smooth(by_feature, map_quality.SIGMA)
-        lift = map_quality.lifts(maps, concepts)
+        by_feature = np.ascontiguousarray(np.swapaxes(layer_methods.magnitude(gradients), 0, 1))
+        maps = overlay.smooth(by_feature, benchmark.SIGMA)
+        lift = feature_selection.lifts(maps, concepts)
         rows += _lift_rows(layer, lift, die_concepts.CONCEPTS)
         targets = [
-            map_quality.Target("pip", k, pips)
-            for k in map_quality.is_about(lift, die_concepts.CONCEPTS.index("pip"))
+            benchmark.Target("pip", k, pips)
+            for k in feature_selection.is_about(lift, die_concepts.CONCEPTS.index("pip"))
         ]
-        rows += map_quality.evaluate(methods, images, names, targets, fields, settings)
+        rows += benchmark.evaluate(methods, images, names, targets, fields, settings)
         last = (methods, targets) if targets else last
     if last:
         chosen = np.unique(np.linspace(0, len(test) - 1, CASCADE_VIEWS).astype(int))
-        rows += map_quality.cascade_rows(
+        rows += cascade.cascade_rows(
             last[0], images, names, [(each, chosen) for each in last[1]], fields, settings
         )
     counted = region == (die360.PIP + 1 + data.labels[test])[:, np.newaxis, np.newaxis]
@@ -293,21 +293,21 @@ def real(mirror, count):
 
 def _chosen(found, selection):
     """For every layer and every lesion the feature that is most about it."""
-    from cnnviz.evaluation import map_quality
+    from cnnviz.evaluation import feature_selection
 
     features = sum(layer.output_shape[1] for layer in found)
     with tqdm(total=features * len(selection.names), unit=" maps", desc="choosing") as bar:
-        scores = map_quality.scores(
+        scores = feature_selection.scores(
             found, selection.images, selection.masks, selection.fields, bar.update
         )
     return [np.nanargmax(each, axis=0).tolist() for each in scores]
 
 
 def _targets(features, masks):
-    from cnnviz.evaluation import map_quality
+    from cnnviz.evaluation import benchmark
 
     return [
-        map_quality.Target(lesion, feature, masks[:, k])
+        benchmark.Target(lesion, feature, masks[:, k])
         for k, (lesion, feature) in enumerate(zip(LESIONS, features))
     ]
 
@@ -315,17 +315,17 @@ def _targets(features, masks):
 def _layer_rows(methods, features, photographs, count):
     """Measurements of a layer's chosen features."""
     from cnnviz.attribution.occluder import Occluder
-    from cnnviz.evaluation import map_quality
+    from cnnviz.evaluation import benchmark
 
     plan, size = PLANS[methods.layer.name], OCCLUDER["fundus"]
     few = photographs.chosen(photographs.place() < math.ceil(plan.part * count))
-    rows = map_quality.evaluate(
+    rows = benchmark.evaluate(
         methods,
         few.images,
         few.names,
         _targets(features, few.masks),
         few.fields,
-        map_quality.Settings(Occluder(size, plan.stride), STEPS, size),
+        benchmark.Settings(Occluder(size, plan.stride), STEPS, size),
         few.place() < math.ceil(plan.curves * count),
     )
     data = dict(zip(few.names, few.data))
@@ -335,23 +335,21 @@ def _layer_rows(methods, features, photographs, count):
 def _randomized_rows(methods, features, photographs):
     """Randomized networks, on the first drawn photographs."""
     from cnnviz.attribution.occluder import Occluder
-    from cnnviz.evaluation import map_quality
+    from cnnviz.evaluation import benchmark, cascade
 
     drawn, size = photographs.chosen(photographs.data == "drawn"), OCCLUDER["fundus"]
     index = range(min(RANDOMIZED_PHOTOGRAPHS, len(drawn.names)))
     targets = [(target, index) for target in _targets(features, drawn.masks)]
-    settings = map_quality.Settings(Occluder(size, CASCADE_STRIDE), STEPS, size)
+    settings = benchmark.Settings(Occluder(size, CASCADE_STRIDE), STEPS, size)
     return _with(
-        map_quality.cascade_rows(
-            methods, drawn.images, drawn.names, targets, drawn.fields, settings
-        ),
+        cascade.cascade_rows(methods, drawn.images, drawn.names, targets, drawn.fields, settings),
         "drawn",
     )
 
 
 def _fundus(args):
     from cnnviz.datasets import external
-    from cnnviz.evaluation import map_quality
+    from cnnviz.evaluation import layer_methods
     from cnnviz.networks import defauw, layers
 
     network = defauw.build()
@@ -366,18 +364,18 @@ def _fundus(args):
     found = [each for each in layers.pooling_layers(network) if each.name in args.layers]
     rows, last = [], None
     for layer, features in zip(tqdm(found, unit=" layers"), _chosen(found, selection)):
-        methods = map_quality.LayerMethods(layer)
+        methods = layer_methods.LayerMethods(layer)
         rows += _layer_rows(methods, features, photographs, args.photographs)
         last = (methods, features) if layer.name in RANDOMIZED else last
     return rows + (_randomized_rows(*last, photographs) if last else [])
 
 
 def run(args):
-    from cnnviz.evaluation import map_quality
+    from cnnviz.evaluation import benchmark
 
     arguments.select_engine(args)
     with warnings.catch_warnings():
         # Lasagne 0.1's own convolution gives it with every use.
         warnings.filterwarnings("ignore", message=".*image_shape.*")
         rows = (_die360 if args.experiment == "die360" else _fundus)(args)
-    files.write_rows(args.output, map_quality.COLUMNS, rows)
+    files.write_rows(args.output, benchmark.COLUMNS, rows)

@@ -27,7 +27,7 @@ def read(path):
     FileNotFoundError, ValueError
         For a missing file, or one with other columns.
     """
-    from cnnviz.evaluation.map_quality import COLUMNS
+    from cnnviz.evaluation.benchmark import COLUMNS
 
     # Only values may be missing; a method that is not there is an empty text.
     frame = files.read_table(

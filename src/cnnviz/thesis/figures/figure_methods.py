@@ -143,7 +143,7 @@ def around(box, shape, margin=MARGIN):
 
 def _all_methods(layer, pixels, feature, size, stride=1):
     """Saliency of one image by every method ``(5, rows, columns)``."""
-    from cnnviz.evaluation.map_quality import all_methods
+    from cnnviz.evaluation.layer_methods import all_methods
 
     return all_methods(layer, pixels, [feature], size, stride)[:, 0, 0]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from cnnviz.evaluation.metrics import bootstrap_interval
+from cnnviz.evaluation.intervals import bootstrap_interval
 from cnnviz.experiments.fundus_evaluation import FundusEvaluation
 from cnnviz.runtime import files
 from cnnviz.runtime.records import read_origin

@@ -6,8 +6,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from cnnviz.evaluation import metrics
-from cnnviz.evaluation.map_quality import CENTRE, METHODS, RANDOM
+from cnnviz.evaluation import intervals
+from cnnviz.evaluation.benchmark import CENTRE, RANDOM
+from cnnviz.evaluation.layer_methods import METHODS
 
 __all__ = [
     "KEYS",
@@ -157,7 +158,7 @@ def estimate(values):
     by_image = values.groupby("image", sort=False).agg(["sum", "count"]).to_numpy()
     low = high = np.nan
     if len(by_image) > 1:
-        low, high = metrics.bootstrap_interval(
+        low, high = intervals.bootstrap_interval(
             by_image, lambda rows: rows[:, 0].sum() / rows[:, 1].sum(), count=_RESAMPLES
         )
     return {
