@@ -15,7 +15,6 @@ from cnnviz.attribution.gradient import Gradient
 from cnnviz.attribution.occluder import Occluder
 from cnnviz.attribution.occlusion import Occlusion
 from cnnviz.cli import dispatch
-from cnnviz.cli.commands import map_quality as command
 from cnnviz.cli.commands import table_map_quality
 from cnnviz.evaluation import (
     agreement,
@@ -26,6 +25,7 @@ from cnnviz.evaluation import (
     layer_methods,
     randomization,
 )
+from cnnviz.experiments import map_benchmark as command
 from cnnviz.networks import layers
 from cnnviz.runtime.backend import T, function, lasagne
 from cnnviz.thesis.figures import figure_map_quality, style
