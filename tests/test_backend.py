@@ -127,7 +127,7 @@ def test_after_a_failed_import_of_theano_it_is_said_what_to_do(first):
     attempt({first!r})
     del os.environ["THEANO_FLAGS"]
     attempt("cnnviz.runtime.backend")
-    attempt("cnnviz.attribution.saliency")
+    attempt("cnnviz.attribution.gradient")
 """
     )
     for line in lines[-2:]:
@@ -171,7 +171,7 @@ def test_only_absent_names_are_put_back(monkeypatch):
     product, float_ = np.product, np.float_
     monkeypatch.delattr(np, "in1d")
     monkeypatch.delattr(np, "sctype2char")
-    assert set(compat.put_back()) == {"in1d", "sctype2char"}
+    assert set(compat.restore_removed_names()) == {"in1d", "sctype2char"}
     assert np.product is product and np.float_ is float_
     assert np.in1d([1, 5], [5]).tolist() == [False, True]
     assert np.sctype2char("float32") == "f"

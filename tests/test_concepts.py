@@ -110,7 +110,7 @@ def test_lesions_grow_over_what_is_near_but_not_over_each_other(seed, reach):
     rng = np.random.default_rng(seed)
     index = rng.choice([0, 1, len(LESIONS), NOTHING], (20, 20), p=[0.01, 0.01, 0.1, 0.88])
     index = index.astype(np.uint8)
-    grown = concepts.grown(index, reach)
+    grown = concepts.dilate(index, reach)
     for row, column in np.ndindex(index.shape):
         near = index[
             max(row - reach, 0) : row + reach + 1, max(column - reach, 0) : column + reach + 1

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cnnviz.cli import dispatch
-from cnnviz.cli.commands import exemplar_statistics as command
+from cnnviz.experiments import exemplar_statistics as command
 from cnnviz.feature_visualization import (
     activation_maximization,
     analysis,
@@ -428,7 +428,7 @@ def test_the_command_measures_shipped_weights(tmp_path, capsys):
                 "--layers",
                 "pool2",
                 "pool3",
-                "--at-most",
+                "--max-steps",
                 "6",
                 "-o",
                 output,
@@ -466,11 +466,11 @@ def test_the_command_measures_shipped_weights(tmp_path, capsys):
 
 
 def test_both_experiments_go_equally_far():
-    die_settings, fundus = (command._settings(kind, None) for kind in ("die", "fundus"))
+    die_settings, fundus = (command.settings(kind, None) for kind in ("die", "fundus"))
     assert die_settings.steps * die_settings.step_size == pytest.approx(
         fundus.steps * fundus.step_size
     )
-    short = command._settings("die", 7)
+    short = command.settings("die", 7)
     assert (short.steps, short.regularized_steps) == (7, 7)
 
 

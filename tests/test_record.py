@@ -26,7 +26,7 @@ from cnnviz.training import die_networks
 # CNNVIZ_WHOLE=1 renders all views, which takes minutes; every 12th else.
 WHOLE = bool(os.environ.get("CNNVIZ_WHOLE"))
 STEP = 1 if WHOLE else 12
-# Another processor rounds differently; images on the fence may then change
+# Another processor rounds differently; near-ties may then flip
 # sides: this many of a fold's 9,840 or so.
 FENCE = 3
 FOLDS = range(5)

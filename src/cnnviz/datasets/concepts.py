@@ -27,7 +27,7 @@ __all__ = [
     "of_scene",
     "of_photograph",
     "index_map",
-    "grown",
+    "dilate",
     "lesions_known",
     "masks",
 ]
@@ -272,7 +272,7 @@ def masks(index):
     return index == np.arange(len(CONCEPTS), dtype=np.uint8)[:, np.newaxis, np.newaxis]
 
 
-def grown(index, reach):
+def dilate(index, reach):
     """Let lesions reach a few pixels further.
 
     What answers to a spot of three pixels is most sensitive around its border.

@@ -43,5 +43,5 @@ class MarkedPhotographs:
 
     def concepts(self, k: int) -> ConceptMasks:
         """The same, lesions a little larger, ready for saliency."""
-        masks = [concepts.masks(concepts.grown(each[k], REACH)) for each in self.markings]
+        masks = [concepts.masks(concepts.dilate(each[k], REACH)) for each in self.markings]
         return ConceptMasks(np.concatenate(masks), self.field(k) | masks[0][_EDGE], BLOCK)

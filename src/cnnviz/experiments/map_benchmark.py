@@ -106,7 +106,6 @@ def _with(rows, data):
 
 def _grown(masks, distance):
     """Masks ``(..., rows, columns)`` and what lies near them."""
-
     flat = masks.reshape(-1, *masks.shape[-2:])
     return np.stack([localization.dilate(each, distance) for each in flat]).reshape(masks.shape)
 
@@ -152,7 +151,6 @@ def _lift_rows(layer, lift, concepts):
 
 def _score_rows(network, data, views, masks):
     """Saliency of the true class's score, against the pips of the face it counts."""
-
     output, images = inputs.linear(network), data.images[views]
     index = (np.arange(len(views)), data.labels[views])
     found = [
@@ -171,7 +169,6 @@ def _score_rows(network, data, views, masks):
 
 def die360_rows(which: DieBenchmark) -> list[dict]:
     """Measurements of a network of the die."""
-
     data = die360.load(which.images, which.sampling_stride)
     network = die.build(which.network)
     weights.load_fold(which.weights_folder, "random", which.network, 0, network)
@@ -242,13 +239,11 @@ def _photographs(data, found):
 
 
 def _has_all(scene):
-
     return all((scene.kinds == synthetic_scene.LESIONS.index(name)).any() for name in LESIONS)
 
 
 def drawn(seed, count):
     """Drawn photographs with every kind of lesion, each of another patient."""
-
     found, patient = [], 0
     with tqdm(total=count, unit=" photographs", desc="drawing") as bar:
         while len(found) < count:
@@ -272,7 +267,6 @@ def drawn(seed, count):
 
 def real(mirror, count):
     """IDRiD's outlined photographs with every kind of lesion, the first ones."""
-
     wanted = {short for short, name in idrid.CLASSES.items() if name in LESIONS}
     records = [each for each in idrid.records("lesions") if wanted <= set(each.classes)]
     found = []
@@ -288,7 +282,6 @@ def real(mirror, count):
 
 def _chosen(found, selection):
     """For every layer and every lesion the feature that is most about it."""
-
     features = sum(layer.output_shape[1] for layer in found)
     with tqdm(total=features * len(selection.names), unit=" maps", desc="choosing") as bar:
         scores = feature_selection.scores(
@@ -298,7 +291,6 @@ def _chosen(found, selection):
 
 
 def _targets(features, masks):
-
     return [
         benchmark.Target(lesion, feature, masks[:, k])
         for k, (lesion, feature) in enumerate(zip(LESIONS, features))
@@ -307,7 +299,6 @@ def _targets(features, masks):
 
 def _layer_rows(methods, features, photographs, count):
     """Measurements of a layer's chosen features."""
-
     plan, size = PLANS[methods.layer.name], OCCLUDER["fundus"]
     few = photographs.chosen(photographs.place() < math.ceil(plan.part * count))
     rows = benchmark.evaluate(
@@ -325,7 +316,6 @@ def _layer_rows(methods, features, photographs, count):
 
 def _randomized_rows(methods, features, photographs):
     """Randomized networks, on the first drawn photographs."""
-
     drawn, size = photographs.chosen(photographs.data == "drawn"), OCCLUDER["fundus"]
     index = range(min(RANDOMIZED_PHOTOGRAPHS, len(drawn.names)))
     targets = [(target, index) for target in _targets(features, drawn.masks)]
@@ -338,7 +328,6 @@ def _randomized_rows(methods, features, photographs):
 
 def fundus_rows(which: FundusBenchmark) -> list[dict]:
     """Measurements of De Fauw's network."""
-
     network = defauw.build()
     defauw.load(which.weights, network)
     selection = drawn(SELECTION_SEED, which.selection)

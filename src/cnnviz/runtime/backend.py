@@ -213,7 +213,7 @@ def _environment(flags):
 def _prepare():
     _check_first()
     flags = ",".join(f"{key}={value}" for key, value in _flags().items())
-    compat.put_back()
+    compat.restore_removed_names()
     # Chosen above (NumPy's BLAS), and normal (jobs compile side by side).
     for name in ("theano.tensor.blas", "theano.gof.compilelock"):
         logging.getLogger(name).setLevel(logging.ERROR)

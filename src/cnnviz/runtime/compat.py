@@ -15,7 +15,7 @@ from importlib import metadata
 
 import numpy as np
 
-__all__ = ["put_back", "compiles"]
+__all__ = ["restore_removed_names", "compiles"]
 
 
 class _Cast(dict):
@@ -71,7 +71,7 @@ def _module(name, **contents):
     return module
 
 
-def _put_back_modules():
+def _restore_modules():
     """Modules that are imported, and used only when C code is compiled."""
     if not _is_there("numpy.distutils"):
         _module("numpy.distutils")
@@ -92,7 +92,7 @@ def compiles():
     return np.lib.NumpyVersion(np.__version__) < "2.0.0" and _is_there("numpy.distutils")
 
 
-def put_back():
+def restore_removed_names():
     """Put back the names that are absent.
 
     Returns
@@ -104,5 +104,5 @@ def put_back():
     absent = [name for name in names if not _has(name)]
     for name in absent:
         setattr(np, name, names[name])
-    _put_back_modules()
+    _restore_modules()
     return absent

@@ -254,9 +254,9 @@ class Plan:
         return [name for name in ("pool2", "pool3", "pool4") if name in there] or there[:1]
 
     def exemplar_steps(self) -> str:
-        """``--at-most`` for a command, where the configuration shortens ascents."""
+        """``--max-steps`` for a command, where the configuration shortens ascents."""
         steps = self.config["exemplars"]["steps"]
-        return "" if steps is None else f"--at-most {steps}"
+        return "" if steps is None else f"--max-steps {steps}"
 
     def exemplar_files(self) -> list[Path]:
         """Measurements of exemplars, network by network."""

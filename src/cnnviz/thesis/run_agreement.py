@@ -28,7 +28,7 @@ class Tolerance(NamedTuple):
 
 
 #: The first whose pattern fits counts.  Of a number with a decimal point, one unit of the
-#: last recorded digit is always accepted: a sum may lie on the fence between two digits.
+#: last recorded digit is always accepted: a sum may be a near-tie between two digits.
 TOLERANCES = (
     Tolerance(
         "*/exemplars*",
@@ -42,7 +42,7 @@ TOLERANCES = (
         0,
         0,
         3,
-        "images on the fence between two classes change sides",
+        "images that are near-ties between two classes may flip",
     ),
     Tolerance(
         "*/table_5_1*", 0.001, 0.0025, 0, "the same: up to 3 images of a fold's 1,350 or more"
@@ -53,7 +53,7 @@ TOLERANCES = (
         0.1,
         0.05,
         2,
-        "features on the fence between two labels, and the p-values of their counts",
+        "features that are near-ties between two labels, and the p-values of their counts",
     ),
     Tolerance(
         "*/neighbouring_views.md",

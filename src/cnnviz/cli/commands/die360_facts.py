@@ -12,7 +12,7 @@ from cnnviz.thesis import comparison
 
 # Views on which the reduction from 128 to 32 pixels is studied.
 REDUCTION_STRIDE = 100
-# Every how manieth validation image is compared with all training images.
+# Sampling stride: which validation images are compared with all training images.
 NEAREST_STRIDE = 40
 TWIN_TOLERANCE = 0.5 / 255
 STATEMENT = Path(__file__).with_name("die360_statement.md")

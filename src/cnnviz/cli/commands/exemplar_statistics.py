@@ -7,15 +7,8 @@ what they are like, and whether they survive a shift and another start.
 
 from pathlib import Path
 
-import numpy as np
-
 from cnnviz.cli.commands import arguments
-from cnnviz.datasets import die360
-from cnnviz.runtime import files, paths
-from cnnviz.runtime.errors import UserError
-
-FUNDUS_LAYERS = {"pool2": 4, "pool3": 4, "pool4": 2}  # and how many features
-PER_CLASS = {"die": 800, "fundus": 4}
+from cnnviz.runtime import paths
 
 
 def add_arguments(parser):
@@ -45,7 +38,7 @@ def add_arguments(parser):
         "--layers",
         nargs="+",
         help="pooling layers; all of the die's networks, "
-        f"{', '.join(FUNDUS_LAYERS)} of defauw if not given",
+        "pool2, pool3, pool4 of defauw if not given",
     )
     parser.add_argument(
         "--per-class",
@@ -54,7 +47,7 @@ def add_arguments(parser):
         "the die or 4 photographs if not given",
     )
     parser.add_argument(
-        "--at-most",
+        "--max-steps",
         type=int,
         help="steps of every ascent, for a trial; as many as the table says if not given",
     )
@@ -62,93 +55,20 @@ def add_arguments(parser):
     arguments.add_output(parser, ".npz file to write")
 
 
-def _settings(kind, at_most):
-    """Ascents of the same length, in steps times their size, for both experiments."""
-    from cnnviz.feature_visualization.analysis import Settings
-
-    usual = (
-        Settings()
-        if kind == "die"
-        else Settings(steps=50, step_size=0.2, regularized_steps=50, seeds=2)
-    )
-    if at_most is None:
-        return usual
-    return usual._replace(
-        steps=min(usual.steps, at_most), regularized_steps=min(usual.regularized_steps, at_most)
-    )
-
-
-def _die(args):
-    """Network, its pooling layers and their features, images, labels, accuracy."""
-    from cnnviz.networks import die, layers, weights
-
-    network = die.build(args.network)
-    names = [layer.name for layer in layers.pooling_layers(network)]
-    if not names:
-        raise UserError(
-            f"network '{args.network}' has no pooling layers; choose one "
-            "of " + ", ".join(die.CONVOLUTIONAL + die.EXTRA)
-        )
-    data = die360.load(args.images, args.every)
-    metadata = weights.load_fold(args.weights, "random", args.network, args.fold, network)
-    return (
-        network,
-        dict.fromkeys(names, die.FILTERS),
-        data.images,
-        data.labels,
-        metadata["validation_accuracy"],
-    )
-
-
-def _fundus(args):
-    from cnnviz.datasets import store
-    from cnnviz.networks import defauw
-
-    network = defauw.build()
-    defauw.load(args.choice, network)
-    photographs = store.read(args.photographs)
-    return network, FUNDUS_LAYERS, photographs.pixels, photographs.grades, np.nan
-
-
-def _sample(images, labels, count):
-    from cnnviz.datasets import fundus
-    from cnnviz.feature_visualization import analysis
-
-    chosen = np.array(images[analysis.stratified(labels, count)])
-    if chosen.dtype == np.uint8:
-        chosen = fundus.standardize(chosen)
-    return analysis.data_of(chosen)
-
-
 def run(args):
-    from cnnviz.feature_visualization import analysis
-    from cnnviz.networks import layers
+    from cnnviz.experiments import exemplar_statistics
 
     arguments.select_engine(args)
-    kind = "fundus" if args.network == "defauw" else "die"
-    prepare = {"die": _die, "fundus": _fundus}[kind]
-    network, counts, images, labels, accuracy = prepare(args)
-    data = _sample(images, labels, args.per_class or PER_CLASS[kind])
-    del images
-    settings = _settings(kind, args.at_most)
-    names = args.layers or list(counts)
-    out = {
-        "network": args.network,
-        "choice": args.choice,
-        "kind": kind,
-        "layers": names,
-        "accuracy": accuracy,
-        "sample": len(data.images),
-        "low": data.low,
-        "high": data.high,
-        "square": data.square,
-        **settings._asdict(),
-    }
-    for name in names:
-        layer = layers.find_layer(network, name)
-        features = np.linspace(
-            0, layer.output_shape[1], counts.get(name, 2), endpoint=False
-        ).astype(int)
-        found = analysis.of_layer(layer, data, features, settings, True)
-        out.update({f"{name}_{key}": value for key, value in found.items()})
-    files.save_arrays(args.output, compressed=True, **out)
+    which = exemplar_statistics.Sample(
+        network=args.network,
+        fold=args.fold,
+        images=args.images,
+        sampling_stride=args.every,
+        weights_folder=args.weights,
+        photographs=args.photographs,
+        weights=args.choice,
+        layers=args.layers,
+        per_class=args.per_class,
+        max_steps=args.max_steps,
+    )
+    exemplar_statistics.write(which, args.output)

@@ -31,7 +31,7 @@ OFF_CENTRE = 1  # pixels between a window's centre and a pip's, at most
 SMALLEST = 8  # pixels of a pip, or it is seen too obliquely
 SPOT_LIKE = 0.5  # least correlation; halfway to equality, as in Figure 2.1
 EMPTY = 0.05  # share of the energy in a quarter that has a fifth of its due
-SAMPLE = 820  # every how manieth view windows are taken of
+SAMPLE = 820  # sampling stride of the views that windows are taken of
 COUNT = 600  # windows of each kind
 
 

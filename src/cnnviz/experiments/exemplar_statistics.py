@@ -1,0 +1,120 @@
+"""How far exemplars of pooling layers are from data (thesis sections 4.4 and 6).
+
+Exemplars by plain gradient ascent, with the norm held, and regularized; the activation that they
+reach beside the largest one on data, what they are like, and whether they survive a shift and
+another start.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cnnviz.datasets import die360, fundus, store
+from cnnviz.feature_visualization import analysis
+from cnnviz.feature_visualization.analysis import Settings
+from cnnviz.networks import defauw, die, layers, weights
+from cnnviz.runtime import files
+from cnnviz.runtime.errors import UserError
+
+__all__ = ["FUNDUS_LAYERS", "Sample", "settings", "write"]
+
+FUNDUS_LAYERS = {"pool2": 4, "pool3": 4, "pool4": 2}  # and how many features
+PER_CLASS = {"die": 800, "fundus": 4}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Which network is measured, on which data."""
+
+    network: str  #: "defauw", or one of the die
+    fold: int  #: of the die's random split
+    images: Path
+    sampling_stride: int
+    weights_folder: Path
+    photographs: Path
+    weights: str  #: of De Fauw's network
+    layers: Sequence[str] | None
+    per_class: int | None
+    max_steps: int | None
+
+
+def settings(kind, max_steps):
+    """Ascents of the same length, in steps times their size, for both experiments."""
+
+    usual = (
+        Settings()
+        if kind == "die"
+        else Settings(steps=50, step_size=0.2, regularized_steps=50, seeds=2)
+    )
+    if max_steps is None:
+        return usual
+    return usual._replace(
+        steps=min(usual.steps, max_steps), regularized_steps=min(usual.regularized_steps, max_steps)
+    )
+
+
+def _die(which):
+    """Network, its pooling layers and their features, images, labels, accuracy."""
+    network = die.build(which.network)
+    names = [layer.name for layer in layers.pooling_layers(network)]
+    if not names:
+        raise UserError(
+            f"network '{which.network}' has no pooling layers; choose one "
+            "of " + ", ".join(die.CONVOLUTIONAL + die.EXTRA)
+        )
+    data = die360.load(which.images, which.sampling_stride)
+    metadata = weights.load_fold(which.weights_folder, "random", which.network, which.fold, network)
+    return (
+        network,
+        dict.fromkeys(names, die.FILTERS),
+        data.images,
+        data.labels,
+        metadata["validation_accuracy"],
+    )
+
+
+def _fundus(which):
+    network = defauw.build()
+    defauw.load(which.weights, network)
+    photographs = store.read(which.photographs)
+    return network, FUNDUS_LAYERS, photographs.pixels, photographs.grades, np.nan
+
+
+def _sample(images, labels, count):
+    chosen = np.array(images[analysis.stratified(labels, count)])
+    if chosen.dtype == np.uint8:
+        chosen = fundus.standardize(chosen)
+    return analysis.data_of(chosen)
+
+
+def write(which, output):
+    """Measure and save, for ``cnnviz exemplar-statistics``."""
+    kind = "fundus" if which.network == "defauw" else "die"
+    prepare = {"die": _die, "fundus": _fundus}[kind]
+    network, counts, images, labels, accuracy = prepare(which)
+    data = _sample(images, labels, which.per_class or PER_CLASS[kind])
+    del images
+    lengths = settings(kind, which.max_steps)
+    names = which.layers or list(counts)
+    out = {
+        "network": which.network,
+        "choice": which.weights,
+        "kind": kind,
+        "layers": names,
+        "accuracy": accuracy,
+        "sample": len(data.images),
+        "low": data.low,
+        "high": data.high,
+        "square": data.square,
+        **lengths._asdict(),
+    }
+    for name in names:
+        layer = layers.find_layer(network, name)
+        features = np.linspace(
+            0, layer.output_shape[1], counts.get(name, 2), endpoint=False
+        ).astype(int)
+        found = analysis.of_layer(layer, data, features, lengths, True)
+        out.update({f"{name}_{key}": value for key, value in found.items()})
+    files.save_arrays(output, compressed=True, **out)
