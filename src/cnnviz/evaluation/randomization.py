@@ -121,7 +121,7 @@ def cascading_similarity(network, compute, names=None, seed=0, region=None):
     compute : function
         Without arguments, to maps ``(n, rows, columns)``.  It must use the
         parameters as they are at each call, as functions compiled once do
-        (:func:`cnnviz.attribution.saliency.feature_gradient`).  Adebayo et al. compare
+        (:class:`cnnviz.attribution.gradient.Gradient`).  Adebayo et al. compare
         signed maps, and absolute values as well: take those in here.
     region : bool array, optional
         As for :func:`rank_agreement`.
