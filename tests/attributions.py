@@ -6,7 +6,7 @@ from cnnviz.attribution.deconvnet import Deconvnet, GuidedBackprop
 from cnnviz.attribution.gradient import Gradient
 from cnnviz.attribution.occlusion import Occlusion
 from cnnviz.attribution.reductions import reduce_channels
-from cnnviz.networks.inputs import reduced_axis
+from cnnviz.networks.channel_axes import reduced_axis
 
 
 def _features_first(maps, layer, wrt, raw, channel_axis):

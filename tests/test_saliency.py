@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from cnnviz.attribution import activations, gradient
 from cnnviz.attribution.choices import EVALUATIONS
 from cnnviz.attribution.gradient import TARGETS, Gradient
-from cnnviz.networks import defauw, die, inputs, layers
+from cnnviz.networks import channel_axes, defauw, die, inputs, layers
 from cnnviz.runtime import backend
 from cnnviz.runtime.backend import lasagne, theano
 
@@ -535,7 +535,7 @@ def test_of_features_too(name):
 
 def test_recurrent_layers_take_channels_behind_time():
     layer = scored(L.InputLayer((None, 4, 3)), (L.RecurrentLayer, 5))
-    assert inputs.channel_axis(layer) == 2
+    assert channel_axes.channel_axis(layer) == 2
 
 
 def test_where_the_axis_cannot_be_told_it_is_asked_for():

@@ -19,12 +19,12 @@ from cnnviz.attribution.interpolation import interpolated
 from cnnviz.attribution.occluder import Occluder, centres, values_under
 from cnnviz.attribution.occlusion_passes import evaluator, of_images, releasing
 from cnnviz.attribution.output_occlusion import OccludedOutputs
+from cnnviz.networks.channel_axes import check_pictures
 from cnnviz.networks.inputs import (
     as_arrays,
     check_features,
     check_input,
     check_maps,
-    check_pictures,
     check_units,
     check_whole,
     input_variables,

@@ -26,7 +26,7 @@ from cnnviz.feature_visualization import (
     regularization,
     starting_points,
 )
-from cnnviz.networks.inputs import reduced_axis
+from cnnviz.networks.channel_axes import reduced_axis
 from cnnviz.networks.layers import outputs
 from cnnviz.runtime.errors import UserError
 from cnnviz.thesis.figures import style
