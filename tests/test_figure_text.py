@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from matplotlib import font_manager
 from matplotlib import text as plt_text
 
-from cnnviz.thesis.figures import style, visualize
+from cnnviz.thesis.figures import fonts, style, visualize
 
 NAMES = [
     "नमस्ते.png",
@@ -63,7 +63,7 @@ def texts(figure):
 @pytest.mark.parametrize("name", NAMES, ids=lambda name: ascii(name)[1:20])
 def test_any_name_can_be_drawn(name, tmp_path):
     figure = drawn(name, tmp_path)
-    assert style.printable(name) in texts(figure)
+    assert fonts.printable(name) in texts(figure)
 
 
 @pytest.mark.parametrize("name", NAMES, ids=lambda name: ascii(name)[1:20])
@@ -99,16 +99,16 @@ def test_any_name_can_stand_in_a_title(name, tmp_path):
     ],
 )
 def test_what_no_font_has_is_written_out(text, expected, monkeypatch):
-    monkeypatch.setattr(style, "_other_family", lambda character: None)
-    assert style.printable(text) == expected
+    monkeypatch.setattr(fonts, "_other_family", lambda character: None)
+    assert fonts.printable(text) == expected
 
 
 @settings(max_examples=40, deadline=None)
 @given(st.text(max_size=40))
 def test_printable_text_stays_as_it_is(text):
-    once = style.printable(text)
-    assert style.printable(once) == once
-    assert not any(unicodedata.category(each) in style._INVISIBLE - {"Cc"} for each in once)
+    once = fonts.printable(text)
+    assert fonts.printable(once) == once
+    assert not any(unicodedata.category(each) in fonts._INVISIBLE - {"Cc"} for each in once)
 
 
 @pytest.fixture
@@ -130,14 +130,14 @@ def devanagari(tmp_path):
     font.save(tmp_path / "test.ttf")
     before = list(font_manager.fontManager.ttflist)
     font_manager.fontManager.addfont(tmp_path / "test.ttf")
-    style._other_family.cache_clear()
+    fonts._other_family.cache_clear()
     yield "Test Devanagari"
     font_manager.fontManager.ttflist[:] = before
-    style._other_family.cache_clear()
+    fonts._other_family.cache_clear()
 
 
 def test_other_installed_fonts_lend_their_letters(tmp_path, devanagari):
-    assert style.printable("\u0928\u092e") == "\u0928[U+092E]"
+    assert fonts.printable("\u0928\u092e") == "\u0928[U+092E]"
     figure = drawn("eye \u0928", tmp_path)
     (title,) = {
         tuple(each.get_fontfamily())

@@ -29,7 +29,7 @@ from cnnviz.networks import die, inputs, layers, weights
 from cnnviz.networks import own as own_network
 from cnnviz.runtime import errors, files, paths
 from cnnviz.runtime.backend import lasagne
-from cnnviz.thesis.figures import style, visualize
+from cnnviz.thesis.figures import fonts, style, visualize
 
 OWN = """
 import lasagne
@@ -281,7 +281,7 @@ def test_names_that_the_font_lacks_and_formulas_are_drawn(tmp_path):
     title = "照片 $x_1$ \n" + 40 * "long "
     text = visualize._panels(title, ["image"], 1, (8, 8))[0].texts[0]
     assert (
-        text.get_text().startswith(style.printable("照片") + " $x_1$")
+        text.get_text().startswith(fonts.printable("照片") + " $x_1$")
         and text.get_text().count("\n") == 2
     )
     style.save(figure, tmp_path / "out", [".png"])

@@ -1,7 +1,5 @@
 """The one place for sizes, fonts, colours and line widths of figures."""
 
-import functools
-import unicodedata
 import warnings
 from pathlib import Path
 from typing import NamedTuple
@@ -11,12 +9,11 @@ import numpy as np
 
 from cnnviz.attribution import overlay
 from cnnviz.runtime import files
+from cnnviz.thesis.figures.fonts import FAMILY, make_printable
 
 matplotlib.use("Agg")
-from matplotlib import axis as plt_axis  # noqa: E402
-from matplotlib import font_manager, ft2font, patches, patheffects  # noqa: E402
+from matplotlib import patches, patheffects  # noqa: E402
 from matplotlib import pyplot as plt
-from matplotlib import text as plt_text
 
 __all__ = [
     "PAGE_WIDTH",
@@ -60,7 +57,6 @@ __all__ = [
     "frame",
     "key",
     "letter",
-    "printable",
     "save",
 ]
 
@@ -149,9 +145,8 @@ _GROUND = "#a5562f"  # of arrows beside photographs
 _EDGE = 0.4  # points
 _HALO = 0.9  # points, around text and lines on photographs
 
-_FAMILY = "DejaVu Sans"
 _SETTINGS = {
-    "font.family": _FAMILY,
+    "font.family": FAMILY,
     # Dollars in the names of images and layers are dollars; no figure needs formulas.
     "text.parse_math": False,
     "font.size": 7,
@@ -586,106 +581,6 @@ def note(axes, text):
     axes.text(0.5, -0.04, text, transform=axes.transAxes, ha="center", va="top", size=SMALL)
 
 
-# --- Text -------------------------------------------------------------------------
-
-# Categories of Unicode of what has no look of its own: control and format characters,
-# halves of pairs, private and unassigned ones, separators of lines.
-_INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-
-
-@functools.cache
-def _glyphs(path):
-    """Numbers of the characters that a font file has; none if it can't be used."""
-    try:
-        font = ft2font.FT2Font(path)
-        return frozenset(font.get_charmap()) if font.scalable else frozenset()
-    except (OSError, RuntimeError):
-        return frozenset()
-
-
-@functools.cache
-def _own_glyphs():
-    """Characters of the figures' font, whatever its weight."""
-    paths = (
-        font_manager.findfont(font_manager.FontProperties(family=_FAMILY, weight=weight))
-        for weight in ("normal", "bold")
-    )
-    return frozenset.intersection(*map(_glyphs, paths))
-
-
-@functools.cache
-def _other_family(character):
-    """Family of an installed font that has a character, or None.
-
-    Of TrueType fonts, which PDF files can hold, other than those that put mathematical
-    signs in the places of letters.
-    """
-    for font in sorted(font_manager.fontManager.ttflist, key=lambda font: font.name):
-        foreign = font.name.startswith(("cm", "STIXSize", "STIXNonUnicode"))
-        if (
-            font.fname.lower().endswith(".ttf")
-            and not foreign
-            and font.name not in (_FAMILY, "Last Resort")
-            # By its name alone, figures get the regular one.
-            and ord(character)
-            in _glyphs(font.fname)
-            & _glyphs(font_manager.findfont(font_manager.FontProperties(family=font.name)))
-        ):
-            return font.name
-    return None
-
-
-def printable(text):
-    """Text that figures can show, whatever a user's files and layers are called.
-
-    Parameters
-    ----------
-    text : str
-
-    Returns
-    -------
-    str
-        Characters without a look of their own, but for line feeds, and those that no
-        installed font has, are written as in ``[U+0928]``.
-    """
-    return "".join(
-        each
-        if each == "\n"
-        or ord(each) in _own_glyphs()
-        and unicodedata.category(each) not in _INVISIBLE
-        or _shown_elsewhere(each)
-        else f"[U+{ord(each):04X}]"
-        for each in text
-    )
-
-
-def _shown_elsewhere(character):
-    return (
-        unicodedata.category(character) not in _INVISIBLE and _other_family(character) is not None
-    )
-
-
-def _make_printable(figure):
-    """Pass every text of a figure through :func:`printable`; fonts to go with it."""
-    for axis in figure.findobj(plt_axis.Axis):
-        # Axes write the labels of their ticks anew whenever they are drawn.
-        if any(
-            printable(text) != text for text in (tick.label1.get_text() for tick in axis.majorTicks)
-        ):
-            axis.set_ticklabels([printable(each.get_text()) for each in axis.get_ticklabels()])
-    for each in figure.findobj(plt_text.Text):
-        text = printable(each.get_text())
-        families = {
-            _other_family(character)
-            for character in text
-            if character != "\n" and ord(character) not in _own_glyphs()
-        }
-        if text != each.get_text():
-            each.set_text(text)
-        if families:
-            each.set_fontfamily([_FAMILY, *sorted(families)])
-
-
 # --- Files ------------------------------------------------------------------------
 
 
@@ -695,7 +590,7 @@ def save(figure, stem, suffixes=(".png", ".pdf")):
     Equal figures give equal bytes: no dates are written.  Every text is made
     :func:`printable`.
     """
-    _make_printable(figure)
+    make_printable(figure)
     stem = Path(stem)
     metadata = {
         ".png": {"Software": None},

@@ -29,7 +29,7 @@ from cnnviz.feature_visualization import (
 from cnnviz.networks.channel_axes import reduced_axis
 from cnnviz.networks.layers import outputs
 from cnnviz.runtime.errors import UserError
-from cnnviz.thesis.figures import style
+from cnnviz.thesis.figures import fonts, style
 
 __all__ = [
     "Picture",
@@ -382,7 +382,7 @@ _number = style.number
 
 def _panels(title, headings, count, shape):
     """A titled figure and its axes, ``(count, headings)``, for images of a shape."""
-    lines = "\n".join(textwrap.fill(style.printable(line), 115) for line in title.splitlines())
+    lines = "\n".join(textwrap.fill(fonts.printable(line), 115) for line in title.splitlines())
     top = _LINE * (lines.count("\n") + 1) + _HEADING + MARGIN
     width = (style.PAGE_WIDTH - LABEL_WIDTH - MARGIN) / COLUMNS - GAP
     side = min(width * shape[0] / shape[1], 2 * width)
