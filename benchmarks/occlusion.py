@@ -20,7 +20,7 @@ from captum.attr import Occlusion
 from tqdm import tqdm
 
 from cnnviz.attribution.activations import maximal_neurons
-from cnnviz.attribution.occluder import centres
+from cnnviz.attribution.occluder import centers
 from cnnviz.attribution.occlusion_passes import WholePasses, tiles
 from cnnviz.attribution.receptive_field import receptive_field
 from cnnviz.attribution.windowed import trusted_stack
@@ -108,8 +108,8 @@ def competitors(network, name, image, rng):
     feature = 7
     neuron = maximal_neurons(maps)[feature]
     field = receptive_field(layer).box(*neuron, image.shape[2:])
-    near = centres(image.shape[2:], box=field)
-    everywhere = centres(image.shape[2:])
+    near = centers(image.shape[2:], box=field)
+    everywhere = centers(image.shape[2:])
     found = {
         "neuron": Windows(evaluate, near, neuron, rng),
         "whole map": Windows(evaluate, everywhere, None, rng),
@@ -145,7 +145,7 @@ def krypton(network, image, rounds):
     layer = layers.find_layer(network, "pool5")
     evaluate, whole = Occluded(trusted_stack(layer)), Whole(layer, image)
     evaluate.keep(image, 0.0)
-    places = centres(image.shape[2:], 4)
+    places = centers(image.shape[2:], 4)
     batch = evaluate.batch_size((16, 16))
     order = tiles(places, batch)
     passes = [

@@ -13,7 +13,7 @@ from cnnviz.runtime.backend import T, function, lasagne  # prepares Theano: befo
 
 SIDE = 32
 SHAPES = ("circle", "square", "triangle")
-MEAN, STD = 0.5, 0.25  # of grey values, for the network's input
+MEAN, STD = 0.5, 0.25  # of gray values, for the network's input
 
 
 def build():
@@ -41,15 +41,15 @@ def picture(rng, kind):
     ground, shape = rng.permutation([rng.uniform(0.1, 0.4), rng.uniform(0.6, 0.9)])
     image = np.full((SIDE, SIDE), ground)
     radius = rng.uniform(6, 11)
-    centre = rng.uniform(radius, SIDE - radius, 2)
+    center = rng.uniform(radius, SIDE - radius, 2)
     if SHAPES[kind] == "circle":
-        inside = draw.disk(centre, 0.8 * radius, shape=image.shape)
+        inside = draw.disk(center, 0.8 * radius, shape=image.shape)
     else:
         corners = {"square": 4, "triangle": 3}[SHAPES[kind]]
         angles = rng.uniform(0, 2 * np.pi) + 2 * np.pi * np.arange(corners) / corners
         inside = draw.polygon(
-            centre[0] + radius * np.sin(angles),
-            centre[1] + radius * np.cos(angles),
+            center[0] + radius * np.sin(angles),
+            center[1] + radius * np.cos(angles),
             shape=image.shape,
         )
     image[inside] = shape

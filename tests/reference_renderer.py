@@ -10,7 +10,7 @@ from scipy.interpolate import PchipInterpolator
 
 BACKGROUND = 0.0509
 
-# Outward normal (axis, sign): number of the face, pip centres in the other
+# Outward normal (axis, sign): number of the face, pip centers in the other
 # two axes, in ascending order of the axes.
 FACES = {
     (0, +1): (2, [(-0.4, -0.4), (0.4, 0.4)]),
@@ -39,7 +39,7 @@ profile = PchipInterpolator(RHO, DEPTH)
 
 
 def depth(rho):
-    """Depth of a pip at distance rho from its centre."""
+    """Depth of a pip at distance rho from its center."""
     return np.where(rho < RHO[-1], profile(np.minimum(rho, RHO[-1])), 0)
 
 
@@ -49,12 +49,12 @@ def body(p):
 
 
 def on_faces(p):
-    """Yield number, axis, sign, mask, distances to the face's pip centres."""
+    """Yield number, axis, sign, mask, distances to the face's pip centers."""
     nearest = np.abs(p).argmax(-1)
-    for (axis, sign), (number, centres) in FACES.items():
+    for (axis, sign), (number, centers) in FACES.items():
         mask = (nearest == axis) & (sign * p[..., axis] > 0)
         v, w = np.delete(p[mask], axis, axis=-1).T
-        rho = np.array([np.hypot(v - cv, w - cw) for cv, cw in centres])
+        rho = np.array([np.hypot(v - cv, w - cw) for cv, cw in centers])
         yield number, axis, sign, mask, rho
 
 
@@ -121,7 +121,7 @@ def describe(p, smooth):
     """Regions: 0 ... 6 and 7 as seen on the smooth body, 10 more in a pip.
 
     ``p`` are points of the dented die, ``smooth`` those of the smooth body on
-    the same rays; a pip ends where it is half as deep as at its centre.
+    the same rays; a pip ends where it is half as deep as at its center.
     """
     slope = np.abs(unit(gradient(body, smooth)))
     region = np.zeros(len(p), int)

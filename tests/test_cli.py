@@ -173,7 +173,7 @@ def test_facts_are_written_as_numbers_and_as_a_statement(images, tmp_path, monke
         re.findall(r"value\['(\w+)'\]", Path(die360_facts.__file__).read_text()), (3, "1")
     )
     facts.update({f"samples_of_face_{k}": (k, "1") for k in range(1, 7)})
-    facts.update({f"labelled_face_not_most_prominent_{end}": (4, "deg") for end in ("from", "to")})
+    facts.update({f"labeled_face_not_most_prominent_{end}": (4, "deg") for end in ("from", "to")})
     monkeypatch.setattr(die360_facts, "measure", lambda pixels: facts)
     monkeypatch.setattr(files, "load_array", lambda *_: None)
     assert (

@@ -257,7 +257,7 @@ def test_reported_is_read_strictly(tmp_path, rows, message):
         HEADER.replace(",why", ""),
     ],
 )
-def test_misspelt_column(tmp_path, header):
+def test_misspelled_column(tmp_path, header):
     with pytest.raises(
         ValueError,
         match=r"table_9_1.csv, line 1: .* must be "

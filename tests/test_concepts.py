@@ -45,7 +45,7 @@ def test_lesions_are_those_of_the_drawing(drawn):
     scene, _, masks, marked, _ = drawn
     assert marked.known == set(CONCEPTS)
     merged = {
-        "haemorrhage": ("haemorrhage", "preretinal haemorrhage"),
+        "hemorrhage": ("hemorrhage", "preretinal hemorrhage"),
         "abnormal vessel": ("neovascularization", "venous beading", "venous loop"),
     }
     found = 0
@@ -74,7 +74,7 @@ def test_text_and_glare_have_masks_of_their_own():
     def first(wanted):
         for seed in range(400):
             scene = synthetic.eye(seed, "right")
-            if wanted in scene.artefacts:
+            if wanted in scene.artifacts:
                 return scene
         raise AssertionError(wanted)
 
@@ -96,8 +96,8 @@ def test_a_concept_that_comes_first_hides_the_others():
     there = np.zeros((2, 3), bool)
     there[0, 1:] = True
     faint = np.full((2, 3), 0.2)
-    index = concepts.index_map({"optic disc": here, "haemorrhage": there, "dust": faint})
-    disc, blood = CONCEPTS.index("optic disc"), CONCEPTS.index("haemorrhage")
+    index = concepts.index_map({"optic disc": here, "hemorrhage": there, "dust": faint})
+    disc, blood = CONCEPTS.index("optic disc"), CONCEPTS.index("hemorrhage")
     np.testing.assert_array_equal(index, [[disc, blood, blood], [NOTHING] * 3])
     masks = concepts.masks(index)
     assert masks.shape == (len(CONCEPTS), 2, 3) and masks[blood].sum() == 2
@@ -136,8 +136,8 @@ def test_of_a_real_photograph_only_what_was_marked_is_known():
     assert concepts.of_photograph(photograph(), field).known == {"field edge"}
     healthy = concepts.of_photograph(photograph(grade=0), field)
     assert healthy.known == {"field edge", *LESIONS} and set(healthy.masks) == {"field edge"}
-    centres = {"optic disc": (250.0, 400.0), "fovea": (250.0, 150.0)}
-    marked = concepts.of_photograph(photograph(grade=3, centres=centres), field)
+    centers = {"optic disc": (250.0, 400.0), "fovea": (250.0, 150.0)}
+    marked = concepts.of_photograph(photograph(grade=3, centers=centers), field)
     assert marked.known == {"field edge", "optic disc", "fovea"}
     # 1,000 pixels of the original apart; a prepared one spans 2 rows and 4 columns.
     mask = marked.masks["fovea"]
@@ -147,12 +147,12 @@ def test_of_a_real_photograph_only_what_was_marked_is_known():
 def test_outlined_lesions_are_known_and_the_outlined_disc_counts():
     masks = {
         name: np.zeros((512, 512), np.float32)
-        for name in ("microaneurysm", "haemorrhage", "hard exudate", "soft exudate", "optic disc")
+        for name in ("microaneurysm", "hemorrhage", "hard exudate", "soft exudate", "optic disc")
     }
     masks["optic disc"][:10] = 1
-    centres = {"optic disc": (250.0, 400.0), "fovea": (250.0, 150.0)}
+    centers = {"optic disc": (250.0, 400.0), "fovea": (250.0, 150.0)}
     marked = concepts.of_photograph(
-        photograph(grade=2, masks=masks, centres=centres), np.ones((512, 512), bool)
+        photograph(grade=2, masks=masks, centers=centers), np.ones((512, 512), bool)
     )
     assert marked.known == {*masks, "fovea", "field edge"}
     assert marked.masks["optic disc"].sum() == 5120
@@ -160,8 +160,8 @@ def test_outlined_lesions_are_known_and_the_outlined_disc_counts():
     np.testing.assert_array_equal(concepts.lesions_known(known), [True, False])
 
 
-def test_kinds_of_artefacts_are_told_apart():
+def test_kinds_of_artifacts_are_told_apart():
     kinds = set()
     for seed in range(60):
         kinds |= set(synthetic.eye(seed, "left").kinds.tolist())
-    assert {kind for kind in kinds if kind < 0} == set(scenes.ARTEFACTS)
+    assert {kind for kind in kinds if kind < 0} == set(scenes.ARTIFACTS)

@@ -210,13 +210,13 @@ def test_small_regions_are_large_ones_sampled_at_aligned_corners():
     place = np.arange(32) * 127 / 31
     low, high = np.floor(place).astype(int), np.ceil(place).astype(int)
     around = [large[:, rows][:, :, columns] for rows in (low, high) for columns in (low, high)]
-    # In between, what is seen is seen at a neighbouring place of the large
+    # In between, what is seen is seen at a neighboring place of the large
     # grid too, except for slivers thinner than its pitch.
     assert (small == around).any(0).mean() > 0.999
     assert (small == around[0]).mean() < 1
 
 
-def test_labelled_face_is_in_sight_in_every_view():
+def test_labeled_face_is_in_sight_in_every_view():
     a, b, label = (column[:: STRIDE // 4] for column in die360.angles())
     for region, number in zip(die360.regions(a, b), label):
         assert np.isin(region, (number, PIP + number)).mean() > 0.05
@@ -225,7 +225,7 @@ def test_labelled_face_is_in_sight_in_every_view():
 def test_regions_lie_where_the_picture_has_them():
     image, region = die360.render(45, 60, 128)[0], die360.regions(45, 60, 128)[0]
     inner = ndimage.binary_erosion(region == BACKGROUND, iterations=3, border_value=1)
-    # The grey of 0.25 linear-to-sRGB; the filter reaches 2 pixels.
+    # The gray of 0.25 linear-to-sRGB; the filter reaches 2 pixels.
     np.testing.assert_allclose(image[inner], 0.25, rtol=0, atol=0.001)
 
 

@@ -28,7 +28,7 @@ OBLIQUE = [
     (0, 50),
     (133, 333.3),
 ]
-# Centres of 24 x 24 pixels, on the image plane from -1 to 1.
+# Centers of 24 x 24 pixels, on the image plane from -1 to 1.
 PLACES = (np.arange(24) + 0.5) / 12 - 1
 LEVEL = 1 / 255
 
@@ -131,9 +131,9 @@ def test_pip_of_face_two_lies_where_the_pinhole_camera_puts_it():
     # at y = z = 0.4, 2 away, falls at (-1, 1) * 0.4 / 2 * 35/16 = 0.4375.
     rows, columns = np.nonzero(regions(0, 90) == PIP + 2)
     upper = rows < 64
-    centre = np.array([columns[upper].mean(), rows[upper].mean()]) + 0.5
+    center = np.array([columns[upper].mean(), rows[upper].mean()]) + 0.5
     # Half a pixel: a dent is looked into obliquely, its floor 0.05 deeper.
-    np.testing.assert_allclose(centre, 64 + 64 * 0.4375 * np.array([-1, -1]), atol=0.6)
+    np.testing.assert_allclose(center, 64 + 64 * 0.4375 * np.array([-1, -1]), atol=0.6)
 
 
 def test_trace_without_regions_gives_the_same_radiance():
@@ -201,7 +201,7 @@ def test_a_view_does_not_depend_on_its_batch():
     np.testing.assert_array_equal(together, alone)
 
 
-def test_corner_of_a_head_on_view_is_the_background_grey():
+def test_corner_of_a_head_on_view_is_the_background_gray():
     # sRGB of 0.0509; away from the die the filter sees nothing else.
     assert render(90, 90, 128)[0, 0] == pytest.approx(0.25, abs=0.001)
 
@@ -235,7 +235,7 @@ def test_camera_frame_along_the_axes(a, b, towards, right, up):
 
 
 @pytest.mark.parametrize(
-    "linear, grey, tolerance",
+    "linear, gray, tolerance",
     [
         (0, 0, 0),
         (1, 1, 1e-12),
@@ -244,8 +244,8 @@ def test_camera_frame_along_the_axes(a, b, towards, right, up):
         (0.2140411, 0.5, 1e-6),  # inverse of 0.5 by the standard's formula
     ],
 )
-def test_srgb_known_values(linear, grey, tolerance):
-    assert die_scene.srgb(linear) == pytest.approx(grey, abs=tolerance)
+def test_srgb_known_values(linear, gray, tolerance):
+    assert die_scene.srgb(linear) == pytest.approx(gray, abs=tolerance)
 
 
 def test_srgb_is_monotonic():
@@ -278,11 +278,11 @@ def test_fine_pip_table_follows_the_profile_and_its_slope():
     "normal, sign, axis",
     [("+x", 1, 0), ("-x", -1, 0), ("+y", 1, 1), ("-y", -1, 1), ("+z", 1, 2), ("-z", -1, 2)],
 )
-def test_pip_centres_equal_the_measured_ones(normal, sign, axis):
-    number, centres = reference_renderer.FACES[axis, sign]
-    assert die_scene.PIPS[normal][0] == number == len(centres)
+def test_pip_centers_equal_the_measured_ones(normal, sign, axis):
+    number, centers = reference_renderer.FACES[axis, sign]
+    assert die_scene.PIPS[normal][0] == number == len(centers)
     places = {(v * die_scene.PITCH, w * die_scene.PITCH) for v, w in die_scene.PIPS[normal][1]}
-    assert places == {tuple(map(float, centre)) for centre in centres}
+    assert places == {tuple(map(float, center)) for center in centers}
 
 
 @pytest.mark.parametrize("before", ["pass", "die_scene.regions(frames, [3, 5], 32)"])

@@ -130,11 +130,11 @@ def test_how_photographs_are_divided_does_not_change_thresholds(seed, share):
 def test_upsampling_by_hand():
     field = ReceptiveField(size=(3, 3), stride=(1, 4), start=(-1, -1))
     found = network_dissection.upsample(np.array([[0.0, 8.0]]), field, (1, 7))
-    # Centres at 0 and 4; beyond them the map goes on as it ends.
+    # Centers at 0 and 4; beyond them the map goes on as it ends.
     assert found.tolist() == [[0, 2, 4, 6, 8, 8, 8]]
 
 
-def test_a_field_of_even_size_has_its_centre_between_pixels():
+def test_a_field_of_even_size_has_its_center_between_pixels():
     field = ReceptiveField(size=(2, 1), stride=(2, 1), start=(0, 0))
     found = network_dissection.upsample(np.array([[0.0], [4.0]]), field, (4, 1))
     assert found[:, 0].tolist() == [0, 1, 3, 4]
@@ -142,23 +142,23 @@ def test_a_field_of_even_size_has_its_centre_between_pixels():
 
 @settings(max_examples=40)
 @given(*[st.integers(1, 6)] * 2, st.integers(1, 9), st.integers(1, 5), st.integers(-9, 3))
-def test_a_map_of_its_centres_becomes_the_pixels_places(rows, columns, size, stride, start):
+def test_a_map_of_its_centers_becomes_the_pixels_places(rows, columns, size, stride, start):
     field = ReceptiveField((size, size + 1), (stride, stride + 1), (start, start - 1))
-    centres = [
+    centers = [
         np.array([sum(field.box(k, k)[axis::2]) - 1 for k in range(count)]) / 2
         for axis, count in enumerate((rows, columns))
     ]
-    maps = np.stack(np.meshgrid(*centres, indexing="ij"))
+    maps = np.stack(np.meshgrid(*centers, indexing="ij"))
     found = network_dissection.upsample(maps, field, (17, 19))
-    for axis, (length, centre) in enumerate(zip((17, 19), centres)):
-        expected = np.clip(np.arange(length), centre[0], centre[-1])
+    for axis, (length, center) in enumerate(zip((17, 19), centers)):
+        expected = np.clip(np.arange(length), center[0], center[-1])
         along = found[axis] if axis == 0 else found[axis].T
         np.testing.assert_allclose(
             along, np.repeat(expected[:, None], along.shape[1], 1), atol=1e-5
         )
 
 
-def test_the_centre_of_the_up_sampled_peak_is_the_pixel_that_made_it():
+def test_the_center_of_the_up_sampled_peak_is_the_pixel_that_made_it():
     inputs = L.InputLayer((None, 1, 33, 33), name="input")
     ones = dict(W=lasagne.init.Constant(1), nonlinearity=None)
     layer = layers.SameConv2DLayer(inputs, 1, 3, stride=2, **ones)
@@ -309,11 +309,11 @@ def test_concepts_count_where_they_are_known_and_there():
     np.testing.assert_array_equal(found.shares[1], [np.nan, 0, np.nan])
 
 
-def blob(rng, side, centre):
+def blob(rng, side, center):
     """A smooth patch of random size and shape."""
     y, x = np.mgrid[:side, :side]
     spread = rng.uniform(1, 2, 2)
-    return np.exp(-(((y - centre[0]) / spread[0]) ** 2) - ((x - centre[1]) / spread[1]) ** 2)
+    return np.exp(-(((y - center[0]) / spread[0]) ** 2) - ((x - center[1]) / spread[1]) ** 2)
 
 
 @pytest.fixture(scope="module")
@@ -457,7 +457,7 @@ def test_layers_with_few_features_are_looked_at_whole():
 # Ground-truth features.
 
 
-def labelled(layer, images, masks, concepts, magnitude=False):
+def labeled(layer, images, masks, concepts, magnitude=False):
     """The whole way: maps in parts, photographs, saliency, names; and overlap."""
     field, top, values = receptive_field(layer), None, None
     slices = [slice(start, start + 16) for start in range(0, len(images), 16)]
@@ -527,7 +527,7 @@ GROUND_TRUTH = ("bright spot", "edge", "dark spot")
 
 
 def test_ground_truth_features_get_their_names(ground_truth):
-    names, iou, significant, _ = labelled(
+    names, iou, significant, _ = labeled(
         ground_truth, *ground_truth_images(), GROUND_TRUTH, magnitude=True
     )
     assert names.tolist() == ["bright spot", "edge", "other", "dark spot", "mixture"]
@@ -546,8 +546,8 @@ def test_ground_truth_features_get_their_names(ground_truth):
 
 
 def test_the_gradient_of_a_dark_spot_is_positive_beside_it(ground_truth):
-    *_, magnitude = labelled(ground_truth, *ground_truth_images(), GROUND_TRUTH, magnitude=True)
-    *_, positive = labelled(ground_truth, *ground_truth_images(), GROUND_TRUTH)
+    *_, magnitude = labeled(ground_truth, *ground_truth_images(), GROUND_TRUTH, magnitude=True)
+    *_, positive = labeled(ground_truth, *ground_truth_images(), GROUND_TRUTH)
     assert magnitude[3, 2] > 0.5 and positive[3, 2] < 0.1 and positive[0, 0] > 0.9
 
 
@@ -573,7 +573,7 @@ def test_pips_and_edges_of_the_die_get_their_names():
     layer = L.MaxPool2DLayer(
         layers.SameConv2DLayer(inputs, 2, 11, W=kernels[:, None].astype(np.float32)), 2
     )
-    names, iou, *_ = labelled(layer, *die_views(), die_concepts.CONCEPTS)
+    names, iou, *_ = labeled(layer, *die_views(), die_concepts.CONCEPTS)
     assert names.tolist() == ["pip", "edge"]
     assert [die_concepts.CONCEPTS[k] for k in iou.argmax(axis=1)] == ["pip", "edge"]
 

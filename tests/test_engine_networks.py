@@ -29,7 +29,7 @@ def die_case(name):
     images = lasagne.layers.get_all_layers(network)[0].input_var
     posterior = lasagne.layers.get_output(network)
     loss = lasagne.objectives.categorical_crossentropy(posterior, labels).mean()
-    # Dark background and few grey levels: ties in most pooling windows.
+    # Dark background and few gray levels: ties in most pooling windows.
     pictures = np.maximum(rng.randint(-4, 4, (8, 1, 32, 32)), 0) / 4
     return (
         network,

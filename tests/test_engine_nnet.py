@@ -292,7 +292,7 @@ def test_all_tied_maxima_get_the_full_gradient(window, stride):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_neighbouring_floats_do_not_tie(dtype):
+def test_neighboring_floats_do_not_tie(dtype):
     """Not even the smallest, whose difference is denormal."""
     x = T.TensorType(dtype, (False,) * 4)()
     gradient = T.grad(pool_2d(x, (1, 2), True).sum(), x)

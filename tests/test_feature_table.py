@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from cnnviz.datasets.concepts import CONCEPTS
-from cnnviz.dissection.labeller import LocalizedLayer
+from cnnviz.dissection.labeler import LocalizedLayer
 from cnnviz.experiments import (
     concept_marking,
     feature_table,
@@ -15,7 +15,7 @@ from cnnviz.experiments import (
     photograph_sources,
 )
 from cnnviz.experiments.figure_parts import LAYERS, Part
-from cnnviz.experiments.fundus_labels import Labelled
+from cnnviz.experiments.fundus_labels import Labeled
 from cnnviz.thesis.tables import table_4_1, table_4_1_claims
 
 K = {name: k for k, name in enumerate(CONCEPTS)}
@@ -56,15 +56,15 @@ TRAINED = {
     "pool4": [
         LESION,
         {"hard exudate": 0.3, "optic disc": 0.2},
-        {"haemorrhage": 0.2, "fovea": 0.3},
+        {"hemorrhage": 0.2, "fovea": 0.3},
         {"optic disc": 0.4},
         {"dust": 0.2},
     ],
     "pool5": [
         LESION,
         {"hard exudate": 0.3},
-        {"haemorrhage": 0.3},
-        {"haemorrhage": 0.2},
+        {"hemorrhage": 0.3},
+        {"hemorrhage": 0.2},
         {"vessel": 0.3},
         CHANCE,
     ],
@@ -124,7 +124,7 @@ def test_every_part_goes_to_the_feature_that_was_made_for_it(found):
     assert chosen["4.7"][:3] == [2, 0, 1]
     assert [chosen[f"4.{k}"] for k in (8, 9, 10, 13, 14)] == [[0], [1], [2], [4], [3]]
     assert [chosen[f"4.{k}"] for k in (15, 16, 17, 20, 21)] == [[0], [1], [2], [4], [5]]
-    # Of both haemorrhage detectors the one whose saliency spreads more.
+    # Of both hemorrhage detectors the one whose saliency spreads more.
     assert chosen["4.18"] == [3]
     # Nothing exceeds chance there.
     assert chosen["4.19"] == [5]
@@ -169,15 +169,15 @@ def test_statements_follow_the_labels(found):
     assert holds["Lesion detectors appear only from the third pooling layer on"]
     assert holds["The random network has no lesion detector"]
     early = found.copy()
-    early.loc[0, "label"] = "haemorrhage"
+    early.loc[0, "label"] = "hemorrhage"
     assert not table_4_1_claims.claims(early)[0][1]
 
 
 def test_the_text_has_both_numbers_side_by_side(found):
     roles = figure_features.choose(found)
     origin = {"photographs": "synthetic", "photographs_pairs": 12, "weights": "defauw"}
-    labelled = Labelled(found, roles, roles, GEOMETRY, origin)
-    text = table_4_1.text(labelled, reported())
+    labeled = Labeled(found, roles, roles, GEOMETRY, origin)
+    text = table_4_1.text(labeled, reported())
     assert "| pool4 | 4 | 44×44 | 5 | 0 (0.0; 0 to 0) **T 0** | 1 (1.0; 0 to 3) **T 17**" in text
     assert (
         "Photographs: 12 drawn eye pairs. Weights: De Fauw's own." in text

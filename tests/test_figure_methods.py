@@ -61,7 +61,7 @@ def test_contrast_keeps_the_mean_of_each_channel():
     "limit, rounded",
     [(0.07, 0.07), (9.84, 9.9), (464.6, 470), (0.3155, 0.32), (99.5, 100), (1, 1), (3e-5, 3e-5)],
 )
-def test_limits_of_colours_are_rounded_up(limit, rounded):
+def test_limits_of_colors_are_rounded_up(limit, rounded):
     assert methods.rounded_up(limit) == rounded
 
 

@@ -144,7 +144,7 @@ def test_the_thesis_s_convolution_but_for_two_numbers():
     assert shows(figure, "input I (5×6)") and shows(figure, "feature map I ∗ K (3×4)")
 
 
-def test_a_number_is_spelt_out_with_the_flipped_kernel():
+def test_a_number_is_spelled_out_with_the_flipped_kernel():
     assert figure_2_3.terms((0, 0)) == ("159 = 1·9 + 2·8 + 3·7 + 6·6 + 7·5 + 8·4 + 1·3 + 2·2 + 3·1")
 
 
@@ -182,7 +182,7 @@ def test_the_deepest_neuron_sees_6_by_6_pixels():
     assert "layer 1, 6×6\n6 = (2 − 1)·3 + 3" in label
 
 
-def test_coloured_parts_are_what_each_neuron_sees():
+def test_colored_parts_are_what_each_neuron_sees():
     layers = figure_2_5.build()
     whole, (top, left, bottom, right), _ = figure_2_5.seen(layers, figure_2_5.NEURON)
     parts = [
@@ -202,7 +202,7 @@ def test_occluder_has_49_positions_of_which_12_are_shown():
     assert places.min() == 0 and places.max() == 102
     assert figure_3_1.shown().shape == (3, 4, 2)
     # From the corner on and without leaving the image, as the caption says.
-    assert len(occluder.centres((111 - 41 + 1,) * 2, 17)) == 25
+    assert len(occluder.centers((111 - 41 + 1,) * 2, 17)) == 25
 
 
 def test_occluder_is_clipped_at_the_border():

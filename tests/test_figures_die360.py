@@ -18,7 +18,7 @@ from cnnviz.cli import dispatch
 from cnnviz.datasets import die360, sequences
 from cnnviz.evaluation import stability
 from cnnviz.experiments import die_animation, die_exemplars, disagreement
-from cnnviz.experiments import neighbouring_views as neighbours
+from cnnviz.experiments import neighboring_views as neighbors
 from cnnviz.experiments.die_saliency import DieSaliency, FeatureSaliency
 from cnnviz.networks import die, layers
 from cnnviz.runtime import files
@@ -77,16 +77,16 @@ def test_round_trips_take_one_degree_at_a_time(label, count):
     assert {known[view] for view in views} == {label}
 
 
-def test_neighbours_across_the_seam_and_at_the_border():
+def test_neighbors_across_the_seam_and_at_the_border():
     a, b = np.array([359, 0, 1, 0]), np.array([7, 7, 7, 8])
-    found = sequences.neighbours(a, b)
+    found = sequences.neighbors(a, b)
     assert found[0, :, 1].tolist() == [0, 2]  # along a: 359 and 1
     assert found[1, :, 1].tolist() == [-1, 3]  # along b: nothing below, 8 above
 
 
-def test_neighbours_of_the_data_set_are_of_the_same_class():
+def test_neighbors_of_the_data_set_are_of_the_same_class():
     a, b, label = die360.angles()
-    found = sequences.neighbours(a, b)
+    found = sequences.neighbors(a, b)
     there = found >= 0
     assert (label[found][there] == np.broadcast_to(label, found.shape)[there]).all()
     # Interior views have four: the thesis counts six, of three angles.
@@ -193,14 +193,14 @@ def test_total_variation_of_certain_answers():
 # --- Commands --------------------------------------------------------------------
 
 
-def test_pairs_are_neighbours_and_random_views_of_a_class():
-    pairs, others = neighbours.choose_pairs(900)
+def test_pairs_are_neighbors_and_random_views_of_a_class():
+    pairs, others = neighbors.choose_pairs(900)
     a, b, label = die360.angles()
     assert {step((a[i], b[i]), (a[j], b[j])) for i, j in pairs} == {1}
     assert (label[others[:, 0]] == label[others[:, 1]]).all()
     assert (others[:, 0] != others[:, 1]).all()
     with pytest.raises(ValueError, match="smaller --stride"):
-        neighbours.choose_pairs(20000)
+        neighbors.choose_pairs(20000)
 
 
 @pytest.fixture(scope="module")
@@ -212,21 +212,21 @@ def test_changes_of_a_network(data, network):
 
     layer = layers.find_layer(network, "pool2")
     pairs, others = np.array([[0, 1], [2, 2], [3, 4]]), np.array([[0, 5]])
-    apart = neighbours.differences(data.images, pairs)
+    apart = neighbors.differences(data.images, pairs)
     assert apart[1] == 0 and apart[0] == pytest.approx(
         np.sqrt(np.mean((data.images[0] - data.images[1]) ** 2))
     )
-    found = neighbours.measure(layer, data.images[:6], pairs, others, "sum", apart)
-    assert found.neighbours.shape == (3, 3) and found.random.shape == (3, 1)
-    seen = ~np.isnan(found.neighbours[:, 1])
-    assert seen.any() and (found.neighbours[seen, 1] == 0).all()  # the same view twice
+    found = neighbors.measure(layer, data.images[:6], pairs, others, "sum", apart)
+    assert found.neighbors.shape == (3, 3) and found.random.shape == (3, 1)
+    seen = ~np.isnan(found.neighbors[:, 1])
+    assert seen.any() and (found.neighbors[seen, 1] == 0).all()  # the same view twice
     np.testing.assert_allclose(found.correlation[seen, 1], 1)
     # The example is the largest change of maps that are not nearly all negative.
     smooth = overlay.smooth(
         attributions.gradient(layer, data.images[:6], target="sum", evaluation="whole")
     )
     shown = [
-        found.neighbours[feature, k]
+        found.neighbors[feature, k]
         for feature in range(3)
         for k, pair in enumerate(pairs)
         if all(
@@ -238,7 +238,7 @@ def test_changes_of_a_network(data, network):
 
 
 @pytest.mark.parametrize("every", [1, 120])
-def test_candidates_have_neighbours_on_both_sides(every):
+def test_candidates_have_neighbors_on_both_sides(every):
     views, near = disagreement.candidates(every)
     a, b, _ = die360.angles()
     count = near.shape[2]
@@ -348,9 +348,9 @@ def test_animated_views_show_the_maximal_neuron(data, network):
 @pytest.mark.parametrize(
     "command, options",
     [
-        ("neighbours", ["--network", "d5"]),
+        ("neighbors", ["--network", "d5"]),
         ("die-exemplars", ["--network", "d5"]),
-        ("figure", ["5.2", "--neighbours", "c1.npz"]),
+        ("figure", ["5.2", "--neighbors", "c1.npz"]),
         ("figure", ["5.5", "--disagreement", "none.npz"]),
         ("table-5-2", ["--exemplars", "c1.npz", "--table", "t.md"]),
     ],
@@ -366,15 +366,15 @@ def test_errors_are_one_line(command, options, tmp_path, monkeypatch, capsys):
 
 
 def write_changes(path, changes, differences, rng):
-    """A file as 'cnnviz neighbours' writes it, of one layer."""
+    """A file as 'cnnviz neighbors' writes it, of one layer."""
     feature, pair = stability.largest(changes, differences)
-    layer = neighbours.LayerChanges(
+    layer = neighbors.LayerChanges(
         {
-            target: neighbours.Changes(
+            target: neighbors.Changes(
                 changes,
                 changes,
                 1 - changes,
-                neighbours.LargestChange(
+                neighbors.LargestChange(
                     int(pair),
                     int(feature),
                     float(changes[feature, pair]),
@@ -386,7 +386,7 @@ def write_changes(path, changes, differences, rng):
             for target in ("max", "sum")
         }
     )
-    neighbours.NeighbouringViews(
+    neighbors.NeighboringViews(
         path.stem,
         {"pool1": layer},
         np.array([[10, 50], [11, 50], [12, 50]]),
@@ -411,7 +411,7 @@ def test_figure_5_2_shows_the_largest_change_of_all_networks(tmp_path, rng):
             [
                 "figure",
                 "5.2",
-                "--neighbours",
+                "--neighbors",
                 str(tmp_path / "c1.npz"),
                 str(tmp_path / "c2.npz"),
                 "--table",
@@ -438,7 +438,7 @@ def test_silent_layers_are_drawn_without_examples():
     nothing = np.full((3, 4), np.nan)
     silent = dict.fromkeys(("max", "sum"), nothing)
     layer = figure_5_2.Layer("c1", "pool1", silent, silent, silent)
-    assert "(a) change between neighbours, by layer" in within_page(figure_5_2.draw([layer], {}))
+    assert "(a) change between neighbors, by layer" in within_page(figure_5_2.draw([layer], {}))
     assert "silent | – | – | – |" in figure_5_2.changes_table([layer], np.ones(3))
 
 
@@ -471,7 +471,7 @@ def test_figure_5_5_has_a_bar_for_every_network_and_class(rng):
     assert f"↕ {first:.3f}" in said
 
 
-def test_numbers_can_be_read_on_every_colour():
+def test_numbers_can_be_read_on_every_color():
     assert style.ink("white") == "black" and style.ink("#000000") == "white"
     assert len(set(style.FACES)) == die360.CLASSES
 
@@ -481,7 +481,7 @@ def test_numbers_can_be_read_on_every_colour():
 
 def test_windows_have_a_pip_in_their_middle_or_none():
     mask = np.zeros((1, 20, 20), bool)
-    mask[0, 8:12, 8:12] = True  # centre at 9.5, 9.5
+    mask[0, 8:12, 8:12] = True  # center at 9.5, 9.5
     image = np.arange(400.0).reshape(1, 20, 20)
     found = exemplars_die360.spot_windows(image, mask, 8)
     corners = np.stack(np.divmod(found.pip[:, 0, 0], 20), axis=1)
@@ -587,7 +587,7 @@ def test_frames_are_enlarged_and_marked():
     mask = np.zeros((4, 4), bool)
     mask[1:3, 1:3] = True
     large = animation.enlarge(image, 3)
-    assert large.shape == (12, 12) and large.max() == animation.GREYS - 1
+    assert large.shape == (12, 12) and large.max() == animation.GRAYS - 1
     area = animation.with_area(image, mask, 3)
     outlined = area == animation.AREA
     assert outlined[3:9, 3:9].sum() == outlined.sum() == 6 * 6 - 4 * 4
@@ -599,7 +599,7 @@ def test_frames_are_enlarged_and_marked():
     assert marked[:6, 11].all() and not marked[6:].any() and not marked[:, :3].any()
 
 
-def test_animations_keep_their_frames_and_colours(tmp_path):
+def test_animations_keep_their_frames_and_colors(tmp_path):
     panels = [np.full((8, 8), k, np.uint8) for k in (0, animation.AREA, animation.BOX)]
     frames = [
         animation.frame(panels[::turn], ["one", "two", "three"], "above", "below")
@@ -612,7 +612,7 @@ def test_animations_keep_their_frames_and_colours(tmp_path):
         assert found.n_frames == 2 and found.info["loop"] == 0
         assert found.info["duration"] == animation.DURATION
         found.seek(1)
-        colours = np.asarray(found.convert("RGB"))
+        colors = np.asarray(found.convert("RGB"))
     middle = 2 * animation.LINE + 4, animation.GAP + 4
-    assert "#{:02x}{:02x}{:02x}".format(*colours[middle]) == style.RECEPTIVE_FIELD
-    assert colours[: animation.LINE].max() == 255  # the text above
+    assert "#{:02x}{:02x}{:02x}".format(*colors[middle]) == style.RECEPTIVE_FIELD
+    assert colors[: animation.LINE].max() == 255  # the text above

@@ -32,9 +32,9 @@ from cnnviz.thesis.figures import (
 L = lasagne.layers
 
 
-def disk(shape, centre, radius):
+def disk(shape, center, radius):
     rows, columns = np.indices(shape)
-    return np.hypot(rows - centre[0], columns - centre[1]) <= radius
+    return np.hypot(rows - center[0], columns - center[1]) <= radius
 
 
 def assert_fits(figure):
@@ -64,16 +64,16 @@ def test_an_arrow_ends_at_the_border_and_comes_from_the_open_side():
 
 @settings(max_examples=30)
 @given(st.tuples(st.integers(5, 54), st.integers(5, 54)), st.integers(1, 5), st.integers(0, 2**31))
-def test_arrows_point_at_their_region_and_stay_on_the_picture(centre, radius, seed):
-    region = disk((60, 60), centre, radius)
+def test_arrows_point_at_their_region_and_stay_on_the_picture(center, radius, seed):
+    region = disk((60, 60), center, radius)
     obstacles = np.random.RandomState(seed).rand(60, 60) < 0.01
     tip, tail = annotated.pointer(region, obstacles, 12, 1)
     assert (np.rint(tail) >= 0).all() and (np.rint(tail) < 60).all()
     # Prolonged beyond its tip, it meets the middle; the tip is next to the border.
     along = (tip - tail) / 12
-    to_centre = np.subtract(centre, tail)
-    assert abs(along[0] * to_centre[1] - along[1] * to_centre[0]) < 1.0
-    assert radius < np.hypot(*np.subtract(tip, centre)) < radius + 3
+    to_center = np.subtract(center, tail)
+    assert abs(along[0] * to_center[1] - along[1] * to_center[0]) < 1.0
+    assert radius < np.hypot(*np.subtract(tip, center)) < radius + 3
 
 
 def test_no_room_for_an_arrow_is_an_error():
@@ -141,7 +141,7 @@ def test_a_real_eye_is_seen_as_a_drawn_one(scene):
     lesions = {
         name: mask
         for name, mask in view.masks.items()
-        if name in ("hard exudate", "haemorrhage", "microaneurysm")
+        if name in ("hard exudate", "hemorrhage", "microaneurysm")
     }
     # Black margins, as cameras leave them.
     pad = [(20, 20), (70, 50)]
@@ -150,7 +150,7 @@ def test_a_real_eye_is_seen_as_a_drawn_one(scene):
         {name: np.pad(mask, pad) for name, mask in lesions.items()},
     )
     assert real.radius == pytest.approx(200, abs=2)
-    assert real.centre == pytest.approx((270, 220), abs=2)
+    assert real.center == pytest.approx((270, 220), abs=2)
     again = annotated.around(real, (0.2, 0.1), 0.5, 100)
     there = annotated.around(drawn, (0.2, 0.1), 0.5, 100)
     assert np.abs(again.picture[5:-5, 5:-5].astype(int) - there.picture[5:-5, 5:-5]).mean() < 6
@@ -163,7 +163,7 @@ def test_spots_of_a_real_eye_are_where_its_masks_are():
     ) * np.ones(3, np.uint8)
     mask = disk((200, 200), (60, 120), 5)
     image[mask] = 60
-    [spot] = annotated.Real(image, {"haemorrhage": mask}).spots()
+    [spot] = annotated.Real(image, {"hemorrhage": mask}).spots()
     assert (spot.x, spot.y) == pytest.approx((0.205, -0.395), abs=0.02)
     assert spot.diameter == pytest.approx(0.1, rel=0.1)
     assert spot.contrast == pytest.approx(np.log(61 / 121), abs=0.02)
@@ -209,7 +209,7 @@ def test_the_most_conspicuous_spot_has_the_largest_diameter_times_contrast():
         {"contrast": -0.05},
         {"elongation": 3},
         {"clear": False},
-        {"kind": "haemorrhage"},
+        {"kind": "hemorrhage"},
     ],
 )
 def test_spots_that_are_not_clearly_seen_are_not_chosen(other):
@@ -242,7 +242,7 @@ def eye_with_everything():
     return [
         spot(x=0.3),
         spot(x=-0.3),
-        spot("haemorrhage", 0, 0.4, 0.05, contrast=-0.3),
+        spot("hemorrhage", 0, 0.4, 0.05, contrast=-0.3),
         spot("microaneurysm", 0, -0.4, 0.02, contrast=-0.3),
     ]
 
@@ -255,7 +255,7 @@ def test_figure_4_2_needs_all_of_its_lesions():
         assert figure_4_2.choose(spots[:left_out] + spots[left_out + 1 :], 1) is None
 
 
-def test_a_microaneurysm_with_a_neighbour_is_not_chosen():
+def test_a_microaneurysm_with_a_neighbor_is_not_chosen():
     spots = eye_with_everything()
     assert figure_4_2.choose([*spots, spot("soft exudate", 0.03, -0.4, 0.02)], 1) is None
 
@@ -287,10 +287,10 @@ def test_the_widest_bead_in_view_is_chosen():
     assert figure_4_3.widest(beads[:1], 1) is None
 
 
-def test_the_first_eye_without_artefacts_is_taken(monkeypatch):
+def test_the_first_eye_without_artifacts_is_taken(monkeypatch):
     class Scene:
-        def __init__(self, name, artefacts):
-            self.name, self.artefacts = name, artefacts
+        def __init__(self, name, artifacts):
+            self.name, self.artifacts = name, artifacts
 
     eyes = {
         (0, "left"): Scene("a", ("dust",)),
@@ -323,7 +323,7 @@ def test_figure_4_1_shows_all_names(scene):
     assert {"macula", "fovea", "optic disc", "(a) an eye", "(b) another"} <= set(written)
 
 
-def test_a_photograph_s_centres_become_places():
+def test_a_photograph_s_centers_become_places():
     image = np.full((80, 100, 3), 200, np.uint8)
     found = figure_4_1.real("x", image, {"optic disc": (39.5, 74.5), "fovea": (39.5, 24.5)})
     assert found.disc == pytest.approx((0.5, 0)) and found.fovea == pytest.approx((-0.5, 0))
@@ -344,7 +344,7 @@ def test_sheets_fit_the_page_and_have_letters_and_arrows(scene, tmp_path):
         for axes in figure.axes
         for patch in axes.patches
         if patch.get_facecolor()[:3]
-        == matplotlib.colors.to_rgb(style.POINTERS["green arrow"].colour)
+        == matplotlib.colors.to_rgb(style.POINTERS["green arrow"].color)
     ]
     assert len(arrows) == 4  # whole photograph twice, close-up, legend
     style.save(figure, tmp_path / "sheet", [".png"])
@@ -366,7 +366,7 @@ def test_energy_near_the_border_by_hand():
     assert measures.border_share(np.ones((3, 8, 8))) == pytest.approx((0.75, 0.75))
 
 
-def test_spread_is_half_the_side_of_a_centred_square():
+def test_spread_is_half_the_side_of_a_centered_square():
     patch = np.zeros((1, 8, 8))
     patch[0, 3:5, 3:5] = 1
     assert measures.spread(patch) == pytest.approx(2 / 8)
@@ -388,7 +388,7 @@ def test_what_was_added_has_no_part_along_the_start(rng):
 ROLES = """figure,weights,layer,feature,label,wanted,rule,evidence
 4.15,random,pool5,9,other,microaneurysm,,
 4.15,trained,pool5,1,microaneurysm,microaneurysm,,"microaneurysm: 9 %, 3 times chance"
-4.17,trained,pool5,0,other,haemorrhage,,none
+4.17,trained,pool5,0,other,hemorrhage,,none
 4.20,trained,pool5,1,vessel,vessel,,"vessel: 20 %"
 4.8,trained,pool4,2,microaneurysm,microaneurysm,,x
 4.7,trained,pool3,7,glare spot,glare spot,,x
@@ -407,7 +407,7 @@ def test_roles_are_those_of_the_trained_network_for_the_right_concept(roles):
     found = records.read_roles(roles)
     assert {name: (role.layer, role.feature) for name, role in found.items()} == {
         "microaneurysm": ("pool5", 1),
-        "haemorrhage": ("pool5", 0),
+        "hemorrhage": ("pool5", 0),
         "vessel": ("pool5", 1),
         "fourth layer": ("pool4", 2),
         "third layer": ("pool3", 3),
@@ -551,7 +551,7 @@ def test_factors_are_largest_over_smallest(exemplars):
     assert "7" in figure_4_26.near_border(found["vessel"])
 
 
-def test_own_range_has_grey_for_zero(rng):
+def test_own_range_has_gray_for_zero(rng):
     patch = rng.randn(3, 40, 40)
     patch[:, 0, 0] = 0
     image, limit = exemplar_sheet.own_range(patch)

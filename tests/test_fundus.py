@@ -23,10 +23,10 @@ def canvas(rows=300, columns=400, field=60):
     return np.where(inside[..., None], np.uint8(field), np.uint8(0)).repeat(3, 2)
 
 
-def disc(shape, centre, radius):
-    """Mask of a disc; its centre is a point (row, column)."""
+def disc(shape, center, radius):
+    """Mask of a disc; its center is a point (row, column)."""
     row, column = np.ogrid[: shape[0], : shape[1]]
-    return (row - centre[0]) ** 2 + (column - centre[1]) ** 2 <= radius**2
+    return (row - center[0]) ** 2 + (column - center[1]) ** 2 <= radius**2
 
 
 def centroid(weights):
@@ -57,7 +57,7 @@ def test_points_come_back(transform, points):
     np.testing.assert_allclose(transform.to_prepared(there), points, atol=1e-6)
 
 
-def test_whole_numbers_are_centres_of_pixels():
+def test_whole_numbers_are_centers_of_pixels():
     transform = Transform((10, 20), (2, 4), (2000, 3000))
     # Prepared pixel 0 covers original rows 10 and 11, columns 20 to 23.
     np.testing.assert_array_equal(transform.to_original((0, 0)), (10.5, 21.5))
@@ -95,8 +95,8 @@ def test_coverage_is_the_share_of_the_area(rng):
 @given(transforms, st.integers(0, 2**32 - 1))
 def test_area_is_kept(transform, seed):
     rng = np.random.RandomState(seed)
-    centre = transform.to_original(rng.uniform(100, 400, 2))
-    mask = disc(transform.shape, centre, rng.uniform(3, 30))
+    center = transform.to_original(rng.uniform(100, 400, 2))
+    mask = disc(transform.shape, center, rng.uniform(3, 30))
     prepared = transform.mask_to_prepared(mask)
     assert prepared.dtype == np.float32 and prepared.shape == (SIZE, SIZE)
     assert 0 <= prepared.min() and prepared.max() <= 1
@@ -121,8 +121,8 @@ def test_a_single_original_pixel_leaves_its_trace(transform, place):
 
 @small
 @given(transforms, st.tuples(*[st.floats(40, 470)] * 2), st.booleans())
-def test_a_disc_drawn_in_the_prepared_photograph_lands_in_its_place(transform, centre, binary):
-    drawn = disc((SIZE, SIZE), centre, 20.3)
+def test_a_disc_drawn_in_the_prepared_photograph_lands_in_its_place(transform, center, binary):
+    drawn = disc((SIZE, SIZE), center, 20.3)
     there = transform.map_to_original(drawn if binary else drawn * np.float32(0.5))
     assert there.shape == transform.shape
     assert there.dtype == (bool if binary else np.float32)
@@ -467,11 +467,11 @@ def test_masks_that_mean_nothing_are_named(mask, message):
     st.floats(12, 30),
     st.sampled_from([1, 2, 3, 4]),
 )
-def test_a_disc_of_the_original_lands_where_the_transform_says(centre, radius, scale):
-    """In pixels, mask and centre alike, whatever the file was reduced by."""
+def test_a_disc_of_the_original_lands_where_the_transform_says(center, radius, scale):
+    """In pixels, mask and center alike, whatever the file was reduced by."""
     file = canvas(600, 800)
     shape = (600 * scale, 800 * scale)
-    lesion = disc((600, 800), centre, radius)
+    lesion = disc((600, 800), center, radius)
     file[lesion] = 255
     # The original that this file is a reduction of.
     original = np.kron(lesion, np.ones((scale, scale), bool))
@@ -485,8 +485,8 @@ def test_a_disc_of_the_original_lands_where_the_transform_says(centre, radius, s
     expected = found.transform.to_prepared(middle)
     for weights in (brightest, found.masks["lesion"]):
         assert np.abs(centroid(weights) - expected).max() < 0.5
-    np.testing.assert_allclose(found.centres["lesion"], expected)
-    # Not only the centre: the mask covers what is bright.
+    np.testing.assert_allclose(found.centers["lesion"], expected)
+    # Not only the center: the mask covers what is bright.
     overlap = np.minimum(found.masks["lesion"], brightest / (195 / 255)).sum()
     assert overlap > 0.9 * found.masks["lesion"].sum()
     assert (found.grade, found.side, found.patient) == (2, "left", None)

@@ -8,7 +8,7 @@ import pytest
 
 from cnnviz.cli import dispatch
 from cnnviz.datasets import concepts, fundus, store, synthetic
-from cnnviz.dissection.labeller import Labeller, LocalizedLayer
+from cnnviz.dissection.labeler import Labeler, LocalizedLayer
 from cnnviz.dissection.localization import Chance
 from cnnviz.dissection.marked_photographs import MarkedPhotographs
 from cnnviz.experiments import feature_table, fundus_sheets, photograph_sources
@@ -98,24 +98,24 @@ def in_memory(photographs):
 
 
 def by_library(photographs):
-    """The table of features, by a labeller that sees everything at once."""
+    """The table of features, by a labeler that sees everything at once."""
     images, measured = in_memory(photographs), {}
     has_lesions = concepts.lesions_known(images.known)
-    haemorrhage = concepts.CONCEPTS.index("haemorrhage")
+    hemorrhage = concepts.CONCEPTS.index("hemorrhage")
 
     def spread(values, k):
         from scipy import ndimage
 
-        return effective_number(values, ndimage.label(images.concepts(k).masks[haemorrhage])[0])
+        return effective_number(values, ndimage.label(images.concepts(k).masks[hemorrhage])[0])
 
     for name, weights in NETWORKS.items():
         network = defauw.build()
         defauw.load(weights, network)
         pooling = layers.pooling_layers(network)[: len(LAYERS)]
-        labeller = Labeller(pooling, features=FEATURES)
-        dissected = labeller.dissect(images, has_lesions, np.flatnonzero(has_lesions)[:OVERLAP])
+        labeler = Labeler(pooling, features=FEATURES)
+        dissected = labeler.dissect(images, has_lesions, np.flatnonzero(has_lesions)[:OVERLAP])
         top = [each.marked for each in dissected]
-        localized = labeller.localize(
+        localized = labeler.localize(
             images, top, Chance(PERMUTATIONS, block=4), measures={"spread": spread}
         )
         for layer, first, second in zip(pooling, dissected, localized):

@@ -132,7 +132,7 @@ def test_the_table_names_photographs_by_what_evaluations_say(tmp_path):
 def test_summary_gives_the_quantiles_of_each_kind():
     rows = [
         {
-            "kind": "haemorrhage",
+            "kind": "hemorrhage",
             "diameter": value,
             "elongation": 1.0,
             "red": 0.0,
@@ -142,15 +142,15 @@ def test_summary_gives_the_quantiles_of_each_kind():
         for value in np.linspace(0, 1, 11)
     ]
     found = {(row["kind"], row["measure"]): row for row in drawn_lesions.summary(rows)}
-    assert found["haemorrhage", "diameter"] == {
-        "kind": "haemorrhage",
+    assert found["hemorrhage", "diameter"] == {
+        "kind": "hemorrhage",
         "measure": "diameter",
         "count": 11,
         "q10": 0.1,
         "q50": 0.5,
         "q90": 0.9,
     }
-    assert found["haemorrhage", "green"]["q10"] == -0.9
+    assert found["hemorrhage", "green"]["q10"] == -0.9
     assert found["soft exudate", "red"]["count"] == 0
 
 
@@ -164,7 +164,7 @@ def test_the_record_of_real_lesions_is_whole():
         rows = list(csv.DictReader(stream))
     assert {row["kind"]: int(row["count"]) for row in rows} == {
         "microaneurysm": 1069,
-        "haemorrhage": 616,
+        "hemorrhage": 616,
         "hard exudate": 4269,
         "soft exudate": 43,
     }

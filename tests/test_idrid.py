@@ -80,8 +80,8 @@ def test_records_with_masks():
     assert [record.name for record in found if record.split == "test"] == ["IDRiD_09", "IDRiD_22"]
     assert sum("SE" in record.classes for record in found) == 9
     assert idrid.labels(found).min() == -1
-    assert found[3].side is None and not found[3].centres
-    assert found[0].centres == GRADED[found[0].grading].centres
+    assert found[3].side is None and not found[3].centers
+    assert found[0].centers == GRADED[found[0].grading].centers
 
 
 def test_unknown_part():
@@ -104,7 +104,7 @@ def test_tables_are_those_of_the_mirror(mirror):
             row["mapping_suspect"],
             row["duplicate_of"],
         )
-        assert record.centres == {
+        assert record.centers == {
             "optic disc": (float(row["od_y"]), float(row["od_x"])),
             "fovea": (float(row["fovea_y"]), float(row["fovea_x"])),
         }
@@ -194,7 +194,7 @@ def test_overlaps_come_back(first, second):
     assert_same(idrid.split_mask(painted(masks)), masks)
 
 
-def test_yellow_away_from_the_disc_is_haemorrhage_and_soft_exudate():
+def test_yellow_away_from_the_disc_is_hemorrhage_and_soft_exudate():
     masks = empty()
     masks["OD"][2:12, 2:12] = True
     masks["HE"][13:18, 18:25] = True
@@ -216,17 +216,17 @@ def test_what_was_split_adds_up_again(seed):
     assert (number <= expected)[~yellow].all()
 
 
-@pytest.mark.parametrize("colour", [(253, 0, 0), (128, 0, 0), (0, 0, 253)])
-def test_other_colours_are_refused(colour):
+@pytest.mark.parametrize("color", [(253, 0, 0), (128, 0, 0), (0, 0, 253)])
+def test_other_colors_are_refused(color):
     image = painted(empty())
-    image[3, 4] = colour
+    image[3, 4] = color
     with pytest.raises(ValueError, match="row 3, column 4: .* is no sum of the masks'"):
         idrid.split_mask(image)
 
 
 @pytest.mark.parametrize("number", [10, 17, 22])
 def test_published_masks_come_back(mirror, number):
-    """Those with overlaps, specks of yellow, and a haemorrhage on the disc."""
+    """Those with overlaps, specks of yellow, and a hemorrhage on the disc."""
     record = idrid.records("lesions")[number - 1]
     masks = {name: idrid._mask_from_mirror(mirror, record, name) for name in idrid.CLASSES}
     assert_same(idrid.split_mask(painted(masks)), masks)
@@ -241,13 +241,13 @@ def test_a_photograph_of_the_mirror(mirror):
     assert found.pixels.shape == (3, 512, 512) and found.pixels.dtype == np.float32
     assert found.transform.shape == idrid.SHAPE and not found.masks
     assert (found.name, found.grade, found.side) == (record.name, record.grade, record.side)
-    for name, place in found.centres.items():
+    for name, place in found.centers.items():
         np.testing.assert_allclose(
-            found.transform.to_original(place), record.centres[name], atol=1e-6
+            found.transform.to_original(place), record.centers[name], atol=1e-6
         )
     # The fovea is darker than its surroundings, the optic disc brighter.
     green = ndimage.gaussian_filter(found.pixels[1], 8)
-    at = {name: green[tuple(np.rint(place).astype(int))] for name, place in found.centres.items()}
+    at = {name: green[tuple(np.rint(place).astype(int))] for name, place in found.centers.items()}
     assert at["fovea"] < np.median(found.pixels[1]) < at["optic disc"]
 
 
@@ -260,14 +260,14 @@ def test_masks_lie_on_what_they_outline(mirror, number):
         assert mask.shape == (512, 512) and mask.dtype == np.float32
         assert mask.any() == (name in {idrid.CLASSES[key] for key in record.classes})
     disc = found.masks["optic disc"]
-    centre = np.indices(disc.shape).reshape(2, -1) @ disc.ravel() / disc.sum()
+    center = np.indices(disc.shape).reshape(2, -1) @ disc.ravel() / disc.sum()
     # 57 pixels of the original at most, 5.5 of them to a prepared one.
-    assert np.hypot(*(centre - found.centres["optic disc"])) < 57 / 5
+    assert np.hypot(*(center - found.centers["optic disc"])) < 57 / 5
     # Against a ring around each: lesions that are dark, and bright ones.
     green = found.pixels[1]
     for name, sign in (
         ("microaneurysm", -1),
-        ("haemorrhage", -1),
+        ("hemorrhage", -1),
         ("hard exudate", 1),
         ("optic disc", 1),
     ):
@@ -282,10 +282,10 @@ def test_a_microaneurysm_survives_the_reduction(mirror):
     mask = idrid._mask_from_mirror(mirror, record, "MA")
     found = idrid.load(record, mirror)
     spots, number = ndimage.label(mask)
-    centres = found.transform.to_prepared(ndimage.center_of_mass(mask, spots, range(1, number + 1)))
+    centers = found.transform.to_prepared(ndimage.center_of_mass(mask, spots, range(1, number + 1)))
     prepared = found.masks["microaneurysm"]
     assert number > 5
-    for row, column in np.rint(centres).astype(int):
+    for row, column in np.rint(centers).astype(int):
         assert prepared[row - 2 : row + 3, column - 2 : column + 3].max() > 0.4
     assert prepared.sum() * np.prod(found.transform.scale) == pytest.approx(mask.sum(), rel=1e-4)
 
@@ -295,8 +295,8 @@ def test_full_and_reduced_photographs_agree(mirror):
     record = idrid.records("lesions")[0]
     full, reduced = (idrid.load(each, mirror) for each in (record, GRADED[record.grading]))
     np.testing.assert_allclose(full.dimensions, reduced.dimensions, atol=0.01)
-    for name, place in full.centres.items():
-        np.testing.assert_allclose(place, reduced.centres[name], atol=1)
+    for name, place in full.centers.items():
+        np.testing.assert_allclose(place, reduced.centers[name], atol=1)
     difference = np.abs(fundus.destandardize(full.pixels) - fundus.destandardize(reduced.pixels))
     assert difference.mean() < 2.5 / 255
 
@@ -458,7 +458,7 @@ def test_photographs_are_downloaded_once(served, tmp_path):
     assert number == 3
     found = idrid.load(outlined, downloads=tmp_path / "kept")
     np.testing.assert_allclose(
-        found.masks["haemorrhage"], found.transform.mask_to_prepared(masks["HE"])
+        found.masks["hemorrhage"], found.transform.mask_to_prepared(masks["HE"])
     )
     assert idrid.load(graded, downloads=tmp_path / "kept").grade == graded.grade
     assert len(Handler.requests) == number
@@ -520,7 +520,7 @@ def test_another_file_at_the_address_is_refused(served, tmp_path):
     assert not list((tmp_path / "kept").glob("*"))
 
 
-def test_a_downloaded_mask_with_other_colours_is_named(served, server, tmp_path):
+def test_a_downloaded_mask_with_other_colors_is_named(served, server, tmp_path):
     (outlined, _), _ = served
     Image.new("RGB", idrid.SHAPE[::-1], (77, 77, 77)).save(server[1] / "masks.png")
     record = outlined._replace(mask_sha256=files.sha256(server[1] / "masks.png"))

@@ -180,7 +180,7 @@ def test_streaming_holds_one_photograph(folder, monkeypatch):
 def assert_equal_photographs(first, second):
     np.testing.assert_array_equal(first.pixels, second.pixels)
     np.testing.assert_array_equal(first.dimensions, second.dimensions)
-    for name in ("name", "grade", "patient", "side", "transform", "centres"):
+    for name in ("name", "grade", "patient", "side", "transform", "centers"):
         assert getattr(first, name) == getattr(second, name), name
 
 
@@ -357,11 +357,11 @@ def test_the_array_file_s_header_has_one_length(count):
 
 
 def test_optional_facts_come_back(tmp_path):
-    """No grade, no side, centres: as IDRiD's photographs have them."""
+    """No grade, no side, centers: as IDRiD's photographs have them."""
     image = picture(3)
     photographs = {
         "a": fundus.photograph(
-            "a", image, 4, centres={"optic disc": (100, 200.5), "fovea": (300.25, 1 / 3)}
+            "a", image, 4, centers={"optic disc": (100, 200.5), "fovea": (300.25, 1 / 3)}
         ),
         "b": fundus.photograph("b", image, grade=0, patient="b, the second"),
     }
@@ -447,7 +447,7 @@ def test_photographs_without_a_label_are_named(folder, tmp_path, capsys):
     Image.fromarray(picture(7)).save(folder / "99_left.jpeg")
     Image.fromarray(picture(8)).save(folder / "98_right.jpeg")
     (folder / "readme.jpeg").touch()
-    assert kaggle.unlabelled(folder, kaggle.read_labels(folder / "trainLabels.csv")) == [
+    assert kaggle.unlabeled(folder, kaggle.read_labels(folder / "trainLabels.csv")) == [
         "98_right",
         "99_left",
     ]

@@ -182,12 +182,12 @@ def test_layers_that_are_not_local_are_refused_or_fall_back():
 
 
 def test_a_layer_that_does_something_else_on_windows_is_noticed():
-    class Centred(L.Conv2DLayer):
+    class Centered(L.Conv2DLayer):
         def get_output_for(self, input, **kwargs):
             return super().get_output_for(input - input.mean(axis=(2, 3), keepdims=True), **kwargs)
 
-    layer = Centred(L.InputLayer((None, 1, 8, 8)), 2, 3, name="centred")
-    with pytest.raises(NotLocal, match="'centred' computes on windows something else"):
+    layer = Centered(L.InputLayer((None, 1, 8, 8)), 2, 3, name="centered")
+    with pytest.raises(NotLocal, match="'centered' computes on windows something else"):
         trusted_stack(layer)
 
 

@@ -208,12 +208,12 @@ def test_areas_are_those_of_the_whole_overlay(seed):
 
 
 def test_the_middle_is_a_quarter_wide():
-    values = benchmark.centred((9, 17))
+    values = benchmark.centered((9, 17))
     assert np.unravel_index(values.argmax(), values.shape) == (4, 8)
     np.testing.assert_allclose(values, values[::-1, ::-1])
     # A quarter of the side from the middle: one standard deviation.
-    assert benchmark.centred((9, 5))[4, 2] == 1
-    assert benchmark.centred((8 + 1, 1))[8, 0] == pytest.approx(np.exp(-((16 / 9) ** 2) / 2))
+    assert benchmark.centered((9, 5))[4, 2] == 1
+    assert benchmark.centered((8 + 1, 1))[8, 0] == pytest.approx(np.exp(-((16 / 9) ** 2) / 2))
 
 
 def test_agreement_has_every_pair_once(rng):
@@ -324,8 +324,8 @@ def test_rows_hold_what_the_measures_give(rows, network, images):
     assert found["agreement, picture", "gradient max", "occlusion"] == pytest.approx(
         agreement.rank_agreement(maps[:1], maps[2:3], visited)[0], abs=1e-6
     )
-    assert ("agreement", "guided", "centre") in found
-    assert ("pointing, signed", "centre", "") not in found
+    assert ("agreement", "guided", "center") in found
+    assert ("pointing, signed", "center", "") not in found
 
 
 def test_no_feature_no_rows(methods, images):
@@ -407,7 +407,7 @@ def measured(good, data="drawn", images=6):
         one = dict(image=f"{data} {k}", data=data)
         jitter = 0.001 * k
         found.append(row("chance", 0.2, **one))
-        for m, method in enumerate((*layer_methods.METHODS, benchmark.CENTRE)):
+        for m, method in enumerate((*layer_methods.METHODS, benchmark.CENTER)):
             value = 0.2 + (good + jitter if m == 0 else jitter - 0.0025)
             found += [row("pointing", value, method, **one), row("mass", value, method, **one)]
         for method in layer_methods.METHODS:
@@ -416,14 +416,14 @@ def measured(good, data="drawn", images=6):
                 row("half", 0.5 if method == "gradient sum" else 0.1 + jitter, method, **one),
                 row("areas", 3 if method == "gradient sum" else 2.0, method, **one),
             ]
-        for method in (*layer_methods.METHODS, benchmark.CENTRE, benchmark.RANDOM):
+        for method in (*layer_methods.METHODS, benchmark.CENTER, benchmark.RANDOM):
             better = good if method == "gradient max" else 0
             found += [
                 row("deletion", 0.5 - better + jitter, method, **one),
                 row("insertion", 0.5 + better + jitter, method, **one),
             ]
         for i, first in enumerate(layer_methods.METHODS):
-            for second in (*layer_methods.METHODS[i + 1 :], benchmark.CENTRE):
+            for second in (*layer_methods.METHODS[i + 1 :], benchmark.CENTER):
                 alike = (first, second) == ("gradient max", "occlusion")
                 value = 0.5 + (good if alike else 0) + jitter
                 found.append(row("agreement", value, first, second, **one))
@@ -440,7 +440,7 @@ def test_differences_pair_feature_and_image():
     np.testing.assert_allclose(
         table["pointing − chance", "gradient max", ""], 0.3 + 0.001 * np.arange(6)
     )
-    np.testing.assert_allclose(table["mass − centre", "occlusion", ""], 0, atol=1e-12)
+    np.testing.assert_allclose(table["mass − center", "occlusion", ""], 0, atol=1e-12)
     # Positive is good: less area of deletion.
     np.testing.assert_allclose(table["deletion − random", "gradient max", ""], 0.3)
     np.testing.assert_allclose(table["insertion − random", "gradient max", ""], 0.3)

@@ -47,7 +47,7 @@ TAKERS = {
     "field": lambda each: ConceptMasks(MARKED, np.asarray(each[0])).field,
     "localization": lambda each: localization(MAPS, [each, each], chance=Chance(9)).shares,
     "lesions": lambda each: listed(
-        lesion_statistics.lesions(PHOTOGRAPH, {"haemorrhage": each[0], "microaneurysm": each[1]})
+        lesion_statistics.lesions(PHOTOGRAPH, {"hemorrhage": each[0], "microaneurysm": each[1]})
     ),
 }
 #: Of these, those that take shares of pixels too.
@@ -85,8 +85,8 @@ def test_shares_are_refused_where_pixels_are_marked_whole(taker):
 
 
 def test_masks_of_one_map_have_one_shape():
-    with pytest.raises(UserError, match="mask 'haemorrhage' has shape"):
-        concepts.index_map({"microaneurysm": MARKED[0], "haemorrhage": MARKED[0, 1:]})
+    with pytest.raises(UserError, match="mask 'hemorrhage' has shape"):
+        concepts.index_map({"microaneurysm": MARKED[0], "hemorrhage": MARKED[0, 1:]})
 
 
 @given(

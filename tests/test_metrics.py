@@ -180,7 +180,7 @@ def test_no_tolerance_from_a_mask_outside_the_region():
     maps, masks = np.array([[[0.0, 1.0, 0.0]]]), np.array([[[True, False, False]]])
     region = np.array([[False, True, True]])
     assert np.isnan(localization.pointing_game(maps, masks, 1, region)).all()
-    masks[0, 0, 1] = True  # reaches both its neighbours, one of them outside
+    masks[0, 0, 1] = True  # reaches both its neighbors, one of them outside
     assert localization.pointing_game(maps, masks, 1, region) == 1
     assert localization.area_share(masks, region, 1) == 1
 

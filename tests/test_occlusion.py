@@ -26,10 +26,10 @@ def linear(weights):
 
 
 def test_forty_nine_positions_of_figure_3_1():
-    found = occluder.centres((111, 111), 17)
+    found = occluder.centers((111, 111), 17)
     assert len(found) == 49
     assert found[0].tolist() == [0, 0] and found[-1].tolist() == [102, 102]
-    assert occluder.centres((5, 4), 2, (1, 1, 4, 4)).tolist() == [[2, 2]]
+    assert occluder.centers((5, 4), 2, (1, 1, 4, 4)).tolist() == [[2, 2]]
 
 
 def test_a_linear_network_loses_what_the_occluder_covers():
@@ -323,7 +323,7 @@ FILLS = {
     "a picture": np.random.RandomState(0).randn(2, 10, 9),
     "a column": np.random.RandomState(0).randn(2, 10, 1),
     "a picture for each image": np.random.RandomState(0).randn(3, 2, 10, 9),
-    "a colour for each image": np.random.RandomState(0).randn(3, 2, 1, 1),
+    "a color for each image": np.random.RandomState(0).randn(3, 2, 1, 1),
 }
 
 
@@ -360,7 +360,7 @@ def test_any_picture_shows_through_the_occluder(name, method):
         (np.nan, "baseline holds values that are not finite"),
         (np.inf, "not finite"),
         ([0, np.nan], "not finite"),
-        ("grey", "baseline must be numbers"),
+        ("gray", "baseline must be numbers"),
         (None, "not finite"),
         (np.zeros(3), r"baseline has shape \(3,\); it must be one number, or of shape \(2,\)"),
         (np.zeros((10, 9)), "baseline has shape"),

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from cnnviz.attribution import overlay
 
 
-def disc(centre, radius, side=32):
+def disc(center, radius, side=32):
     rows, columns = np.mgrid[:side, :side]
-    return np.hypot(rows - centre[0], columns - centre[1]) <= radius
+    return np.hypot(rows - center[0], columns - center[1]) <= radius
 
 
 def test_a_bright_disc_is_found_exactly():
@@ -23,7 +23,7 @@ def test_a_smooth_hill_is_cut_between_the_markers():
     hill = np.exp(-(rows**2 + columns**2) / (2 * 6.0**2))
     mask = overlay.important(hill, low=0.2, high=0.5)
     assert mask[hill >= 0.5].all() and not mask[hill <= 0.2].any()
-    # The steepest place of a Gaussian hill is one sigma from its centre; the
+    # The steepest place of a Gaussian hill is one sigma from its center; the
     # marker at half height lies at 1.18 sigma, so that is where it settles.
     assert abs(np.sqrt(mask.sum() / np.pi) - 1.18 * 6) < 1
 
@@ -72,10 +72,8 @@ def test_brightening_moves_half_way_to_white_inside_only():
     image = np.array([[0.2, 0.4], [0.6, 1.0]])
     mask = np.array([[True, False], [True, True]])
     np.testing.assert_allclose(overlay.brighten(image, mask), [[0.6, 0.4], [0.8, 1.0]])
-    colour = np.stack([image] * 3, axis=-1)
-    np.testing.assert_allclose(
-        overlay.brighten(colour, mask)[..., 1], overlay.brighten(image, mask)
-    )
+    color = np.stack([image] * 3, axis=-1)
+    np.testing.assert_allclose(overlay.brighten(color, mask)[..., 1], overlay.brighten(image, mask))
     with pytest.raises(ValueError, match="mask of shape"):
         overlay.brighten(image, np.ones((3, 2), bool))
 

@@ -130,7 +130,7 @@ def test_the_example_draws_what_it_says():
     example = runpy.run_path(str(DOCS / "own_network.py"))
     images, labels = example["batch"](np.random.RandomState(0), 12)
     assert images.shape == (12, 1, 32, 32) and set(labels) <= {0, 1, 2}
-    assert np.abs(images).max() <= 2  # grey values in [0, 1]
+    assert np.abs(images).max() <= 2  # gray values in [0, 1]
     assert example["build"]().output_shape == (None, 3)
 
 
@@ -178,7 +178,7 @@ def build():
         return None if status else files.load_arrays(tmp_path / "raw.npz")
 
     run.folder, run.network, run.values = tmp_path, network, values
-    run.grey = np.moveaxis(io.imread(tmp_path / "picture.png") / 255, -1, 0)
+    run.gray = np.moveaxis(io.imread(tmp_path / "picture.png") / 255, -1, 0)
     return run
 
 
@@ -202,7 +202,7 @@ def expected_map(pickled, image):
 )
 def test_parameters_of_pickles_are_used(pickled, wrap, protocol):
     found = pickled(pickle.dumps(wrap(pickled.values), protocol))
-    np.testing.assert_allclose(found["image"][0], pickled.grey, atol=1e-6)
+    np.testing.assert_allclose(found["image"][0], pickled.gray, atol=1e-6)
     np.testing.assert_allclose(found["maps"], expected_map(pickled, found["image"]), rtol=1e-5)
 
 
@@ -217,22 +217,22 @@ def test_parameters_of_pickles_are_used(pickled, wrap, protocol):
     ],
 )
 def test_the_mean_image_is_subtracted_unless_another_is_given(pickled, capsys, mean, key):
-    """Of grey values up to 255, as these networks take them."""
+    """Of gray values up to 255, as these networks take them."""
     content = pickle.dumps({"values": pickled.values, key: mean}, 2)
     found = pickled(content)["image"][0]
     flat = np.reshape(mean, (3, 10, 11) if np.size(mean) == 330 else (-1, 1, 1))
-    np.testing.assert_allclose(found, pickled.grey * 255 - flat, atol=1e-3)
-    assert "its mean image is subtracted, of grey values up to 255" in capsys.readouterr().out
+    np.testing.assert_allclose(found, pickled.gray * 255 - flat, atol=1e-3)
+    assert "its mean image is subtracted, of gray values up to 255" in capsys.readouterr().out
     found = pickled(content, "--mean", "0.5", "--std", "2")["image"][0]
-    np.testing.assert_allclose(found, (pickled.grey - 0.5) / 2, atol=1e-6)
+    np.testing.assert_allclose(found, (pickled.gray - 0.5) / 2, atol=1e-6)
     assert "mean image" not in capsys.readouterr().out
 
 
-def test_a_mean_image_of_grey_values_up_to_one_is_taken_as_such(pickled):
+def test_a_mean_image_of_gray_values_up_to_one_is_taken_as_such(pickled):
     mean = np.random.RandomState(0).rand(3, 10, 11)
     content = pickle.dumps({"values": pickled.values, "mean image": mean}, 2)
     np.testing.assert_allclose(
-        pickled(content, "--std", "0.5")["image"][0], (pickled.grey - mean) / 0.5, atol=1e-6
+        pickled(content, "--std", "0.5")["image"][0], (pickled.gray - mean) / 0.5, atol=1e-6
     )
 
 
@@ -240,7 +240,7 @@ def test_a_mean_image_of_another_size_is_averaged(pickled, capsys):
     mean = np.random.RandomState(0).rand(3, 16, 16) * 255
     found = pickled(pickle.dumps({"values": pickled.values, "mean image": mean}, 2))
     np.testing.assert_allclose(
-        found["image"][0], 255 * pickled.grey - mean.mean(axis=(1, 2), keepdims=True), atol=1e-3
+        found["image"][0], 255 * pickled.gray - mean.mean(axis=(1, 2), keepdims=True), atol=1e-3
     )
     assert "the mean image has 16 × 16 pixels" in capsys.readouterr().out
 
@@ -290,7 +290,7 @@ def test_pickles_that_do_not_fit_are_one_line(pickled, capsys, content, message)
         values[3] = values[3] * {"nan": np.nan, "huge": 1e300}.get(content, 1)
         content = {
             "values": values,
-            "mean image": {"mean": np.ones(4), "odd mean": "grey", "nan mean": np.nan}.get(content),
+            "mean image": {"mean": np.ones(4), "odd mean": "gray", "nan mean": np.nan}.get(content),
             "other": {"layer": pickled.network.input_layer, "function": os.system}.get(content),
         }
     if not isinstance(content, bytes):

@@ -1,4 +1,4 @@
-"""Picture files: right colours of every mode and format, or one line that says why not."""
+"""Picture files: right colors of every mode and format, or one line that says why not."""
 
 import io
 
@@ -13,11 +13,11 @@ from cnnviz.datasets import fundus, picture_files, pictures
 from cnnviz.runtime.errors import MissingFileError, StorageError, UserError
 
 rng = np.random.RandomState(5)
-#: Patches of 8 pixels, so that neither JPEG's blocks nor palettes mix colours.
+#: Patches of 8 pixels, so that neither JPEG's blocks nor palettes mix colors.
 CHART = np.kron(rng.randint(0, 256, (4, 6, 3)), np.ones((8, 8, 1))).astype(np.uint8)
 RGB = Image.fromarray(CHART)
-GREY = np.asarray(RGB.convert("L"))
-ALPHA = rng.randint(0, 256, GREY.shape).astype(np.uint8)
+GRAY = np.asarray(RGB.convert("L"))
+ALPHA = rng.randint(0, 256, GRAY.shape).astype(np.uint8)
 
 
 def on_white(values, alpha=ALPHA):
@@ -35,15 +35,15 @@ def lab():
 
 
 PALETTE = RGB.quantize(24)
-COLOURS = np.asarray(PALETTE.convert("RGB")) / 255
+COLORS = np.asarray(PALETTE.convert("RGB")) / 255
 BINARY = RGB.convert("1")
 #: A picture in each of Pillow's modes, the truth in [0, 1], and formats that hold it.
 MODES = {
     "1": (BINARY, np.asarray(BINARY) * 1.0, "TIFF PNG BMP GIF PPM TGA PCX"),
-    "L": (RGB.convert("L"), GREY / 255, "JPEG TIFF PNG BMP GIF PPM JPEG2000 TGA SGI PCX"),
-    "LA": (Image.fromarray(np.dstack([GREY, ALPHA])), on_white(GREY), "TIFF PNG WEBP TGA JPEG2000"),
-    "P": (PALETTE, COLOURS, "TIFF PNG BMP GIF TGA PCX"),
-    "PA": (PALETTE.convert("PA"), COLOURS, "TIFF"),
+    "L": (RGB.convert("L"), GRAY / 255, "JPEG TIFF PNG BMP GIF PPM JPEG2000 TGA SGI PCX"),
+    "LA": (Image.fromarray(np.dstack([GRAY, ALPHA])), on_white(GRAY), "TIFF PNG WEBP TGA JPEG2000"),
+    "P": (PALETTE, COLORS, "TIFF PNG BMP GIF TGA PCX"),
+    "PA": (PALETTE.convert("PA"), COLORS, "TIFF"),
     "RGB": (RGB, CHART / 255, "JPEG TIFF PNG BMP GIF PPM WEBP JPEG2000 TGA SGI PCX QOI"),
     "RGBA": (
         Image.fromarray(np.dstack([CHART, ALPHA])),
@@ -55,10 +55,10 @@ MODES = {
     "YCbCr": (RGB.convert("YCbCr"), CHART / 255, "JPEG TIFF JPEG2000"),
     "LAB": (*lab(), "TIFF"),
     "HSV": (RGB.convert("HSV"), CHART / 255, "WEBP"),
-    "I": (Image.fromarray(GREY.astype(np.int32) * 257), GREY / 255, "PPM"),
-    "I;16": (Image.fromarray(GREY.astype(np.uint16) * 257), GREY / 255, "TIFF PNG PPM JPEG2000"),
-    "I;16B": (Image.fromarray((GREY * 257.0).astype(">u2")), GREY / 255, "TIFF PNG"),
-    "F": (Image.fromarray((GREY / 255).astype(np.float32)), GREY / 255, "TIFF PPM"),
+    "I": (Image.fromarray(GRAY.astype(np.int32) * 257), GRAY / 255, "PPM"),
+    "I;16": (Image.fromarray(GRAY.astype(np.uint16) * 257), GRAY / 255, "TIFF PNG PPM JPEG2000"),
+    "I;16B": (Image.fromarray((GRAY * 257.0).astype(">u2")), GRAY / 255, "TIFF PNG"),
+    "F": (Image.fromarray((GRAY / 255).astype(np.float32)), GRAY / 255, "TIFF PPM"),
 }
 OPTIONS = {"JPEG": {"quality": 100, "subsampling": 0}, "WEBP": {"lossless": True, "exact": True}}
 # What 8 bits and the transforms of JPEG and YCbCr lose; modes were mistaken by 0.2 and more.
@@ -71,24 +71,24 @@ def check(path, truth, tolerance=TOLERANCE):
     photograph = fundus.read_image(path)
     assert found.dtype == np.float64 and photograph.dtype == np.uint8
     assert photograph.shape == (*truth.shape[:2], 3)
-    coloured = truth if truth.ndim == 3 else truth[..., np.newaxis]
+    colored = truth if truth.ndim == 3 else truth[..., np.newaxis]
     np.testing.assert_allclose(
         found if found.ndim == 3 else found[..., np.newaxis],
-        np.broadcast_to(coloured, (*truth.shape[:2], 3 if found.ndim == 3 else 1)),
+        np.broadcast_to(colored, (*truth.shape[:2], 3 if found.ndim == 3 else 1)),
         atol=tolerance,
     )
     np.testing.assert_allclose(
-        photograph / 255, np.broadcast_to(coloured, photograph.shape), atol=tolerance + 0.5 / 255
+        photograph / 255, np.broadcast_to(colored, photograph.shape), atol=tolerance + 0.5 / 255
     )
 
 
-# --- Colours ------------------------------------------------------------------
+# --- Colors ------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     "mode, form", [(mode, form) for mode, (_, _, forms) in MODES.items() for form in forms.split()]
 )
-def test_every_mode_has_its_colours(tmp_path, mode, form):
+def test_every_mode_has_its_colors(tmp_path, mode, form):
     picture, truth, _ = MODES[mode]
     # The name's end says nothing.
     picture.save(tmp_path / "chart.png", form, **OPTIONS.get(form, {}))
@@ -107,8 +107,8 @@ def test_compressed_tiffs_have_theirs(tmp_path, mode, compression):
 @pytest.mark.parametrize("planes", ["rgb", "separate", "minisblack", "miniswhite"])
 @pytest.mark.parametrize("kind", ["u1", "<u2", ">u2", "<f2", "<f4", ">f4", "<f8"])
 def test_deep_tiffs_have_theirs(tmp_path, kind, planes, compression):
-    colour = planes in ("rgb", "separate")
-    truth = CHART / 255 if colour else GREY / 255
+    color = planes in ("rgb", "separate")
+    truth = CHART / 255 if color else GRAY / 255
     values = np.moveaxis(truth, -1, 0) if planes == "separate" else truth
     values = 1 - values if planes == "miniswhite" else values
     kind = np.dtype(kind)
@@ -118,7 +118,7 @@ def test_deep_tiffs_have_theirs(tmp_path, kind, planes, compression):
         tmp_path / "chart.tif",
         values.astype(kind),
         compression=compression,
-        photometric="rgb" if colour else planes,
+        photometric="rgb" if color else planes,
         byteorder=kind.str[0].replace("|", "<"),
         planarconfig="separate" if planes == "separate" else None,
     )
@@ -128,7 +128,7 @@ def test_deep_tiffs_have_theirs(tmp_path, kind, planes, compression):
 @pytest.mark.parametrize("kind", ["<u4", "<i4", "<i2", "i1"])
 @pytest.mark.parametrize("photometric", ["rgb", "minisblack"])
 def test_numbers_without_a_white_are_refused(tmp_path, kind, photometric):
-    values = (CHART if photometric == "rgb" else GREY).astype(kind)
+    values = (CHART if photometric == "rgb" else GRAY).astype(kind)
     tifffile.imwrite(tmp_path / "chart.tif", values, photometric=photometric)
     refused(tmp_path / "chart.tif", "nobody knows what is white", readers=READERS[:2])
 
@@ -142,12 +142,12 @@ def test_numbers_without_a_white_are_refused(tmp_path, kind, photometric):
     ],
 )
 def test_a_fourth_channel_is_what_the_file_calls_it(tmp_path, extra, truth):
-    colours = CHART
+    colors = CHART
     if extra == "ASSOCALPHA":
-        colours = np.rint(CHART * (ALPHA[..., np.newaxis] / 255))
+        colors = np.rint(CHART * (ALPHA[..., np.newaxis] / 255))
     tifffile.imwrite(
         tmp_path / "chart.tif",
-        np.dstack([colours, ALPHA]).astype(np.uint8),
+        np.dstack([colors, ALPHA]).astype(np.uint8),
         photometric="rgb",
         extrasamples=[extra],
     )
@@ -155,7 +155,7 @@ def test_a_fourth_channel_is_what_the_file_calls_it(tmp_path, extra, truth):
 
 
 def few_bits(bits):
-    """A grey PNG file of few bits to a pixel whose value 1 is transparent."""
+    """A gray PNG file of few bits to a pixel whose value 1 is transparent."""
     import struct
     import zlib
 
@@ -177,7 +177,7 @@ def few_bits(bits):
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4])
-def test_one_grey_of_few_bits_is_transparent(tmp_path, bits):
+def test_one_gray_of_few_bits_is_transparent(tmp_path, bits):
     rows, data = few_bits(bits)
     (tmp_path / "x.png").write_bytes(data)
     check(tmp_path / "x.png", np.tile(np.where(rows == 1, 1, rows / (2**bits - 1)), (2, 1)), 1e-9)
@@ -187,17 +187,17 @@ def test_one_grey_of_few_bits_is_transparent(tmp_path, bits):
     "picture, transparent, form",
     [
         (RGB, tuple(map(int, CHART[0, 0])), "PNG"),
-        (RGB.convert("L"), int(GREY[0, 0]), "PNG"),
-        (MODES["I;16"][0], 257 * int(GREY[0, 0]), "PNG"),
+        (RGB.convert("L"), int(GRAY[0, 0]), "PNG"),
+        (MODES["I;16"][0], 257 * int(GRAY[0, 0]), "PNG"),
         (PALETTE, int(np.asarray(PALETTE)[0, 0]), "PNG"),
         (PALETTE, int(np.asarray(PALETTE)[0, 0]), "GIF"),
     ],
 )
-def test_one_colour_is_transparent(tmp_path, picture, transparent, form):
+def test_one_color_is_transparent(tmp_path, picture, transparent, form):
     picture.save(tmp_path / "x.png", form, transparency=transparent)
     values, truth = np.asarray(picture), np.asarray(picture.convert("RGB")) / 255
     if picture.mode in ("L", "I;16"):
-        truth = GREY / 255
+        truth = GRAY / 255
     hidden = values == values[0, 0]
     hidden = hidden.all(axis=2) if hidden.ndim == 3 else hidden
     assert 0 < hidden.sum() < hidden.size
@@ -210,7 +210,7 @@ def test_one_colour_is_transparent(tmp_path, picture, transparent, form):
 
 def test_a_palette_s_opacities(tmp_path):
     PALETTE.save(tmp_path / "x.png", transparency=bytes(range(0, 240, 10)))
-    check(tmp_path / "x.png", on_white(255 * COLOURS, 10.0 * np.asarray(PALETTE)), 1e-3)
+    check(tmp_path / "x.png", on_white(255 * COLORS, 10.0 * np.asarray(PALETTE)), 1e-3)
 
 
 def test_profiles_of_inks_are_followed_if_they_are_such(tmp_path):
@@ -245,7 +245,7 @@ def test_pictures_are_turned_upright(tmp_path, orientation, form):
     check(tmp_path / "x", CHART / 255)
 
 
-def test_floating_point_colours_are_turned_too(tmp_path):
+def test_floating_point_colors_are_turned_too(tmp_path):
     tifffile.imwrite(
         tmp_path / "x.tif",
         np.rot90(CHART / np.float32(255)),
@@ -419,9 +419,9 @@ def test_masks_of_a_palette(tmp_path):
     "stored, message",
     [
         (CHART, "image of mode RGB instead of one channel"),
-        (GREY, "grey values; a mask is"),
-        (np.dstack([GREY, ALPHA]), "image of mode LA"),
-        (np.where(MASK, np.uint8(9), np.uint8(3)), "2 grey values; a mask is black"),
+        (GRAY, "gray values; a mask is"),
+        (np.dstack([GRAY, ALPHA]), "image of mode LA"),
+        (np.where(MASK, np.uint8(9), np.uint8(3)), "2 gray values; a mask is black"),
     ],
 )
 def test_other_pictures_are_no_masks(tmp_path, stored, message):

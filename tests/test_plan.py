@@ -79,7 +79,7 @@ def test_a_mirror_sends_what_it_changes_elsewhere():
 
 
 @pytest.mark.parametrize("mirror, labels", [(None, "synthetic"), (Path("m"), "idrid")])
-def test_the_competition_s_photographs_are_labelled_on_others(mirror, labels):
+def test_the_competition_s_photographs_are_labeled_on_others(mirror, labels):
     plan = planned(mirror, fundus__source="kaggle")
     assert plan.fundus_source() == "kaggle"
     assert plan.label_source() == labels
@@ -118,7 +118,7 @@ def test_dense_networks_alone_have_no_maps():
     assert plan.convolutional() == [] and plan.with_second_pool() == []
     stems = {path.stem for path in made}
     assert not stems & {"figure_5_2", "figure_5_3", "figure_5_4", "table_5_2", "figure_methods"}
-    assert paths.NEIGHBOURS_TABLE not in made and not any(path.suffix == ".gif" for path in made)
+    assert paths.NEIGHBORS_TABLE not in made and not any(path.suffix == ".gif" for path in made)
     assert [path.name for path in plan.map_quality_files()] == ["fundus.csv"]
 
 

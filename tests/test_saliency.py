@@ -362,7 +362,7 @@ def test_bad_arguments_for_units_are_refused(pair, arguments, message):
 
 
 def tied_network():
-    """Two convolutions and overlapping pools on a picture of few grey levels."""
+    """Two convolutions and overlapping pools on a picture of few gray levels."""
     lasagne.random.set_rng(np.random.RandomState(1))
     network = L.InputLayer((None, 1, 12, 12), name="image")
     network = L.MaxPool2DLayer(network, 3, stride=2, name="pool0")

@@ -11,7 +11,7 @@ from cnnviz.datasets.die_scene import camera_frame
 N = 49200
 FOLDS = range(5)
 
-# Turns of the die about the labelled face's axis that leave its pips as they
+# Turns of the die about the labeled face's axis that leave its pips as they
 # are: the axis, and the smallest such turn in degrees.
 TURNS = {1: ("y", 90), 2: ("x", 180), 3: ("z", 180), 4: ("z", 90), 5: ("x", 90), 6: ("y", 180)}
 
@@ -122,7 +122,7 @@ def test_no_validation_view_is_within_five_degrees_of_a_training_view(views, rot
 
 
 @pytest.mark.parametrize("fold", FOLDS)
-def test_nor_after_turning_the_die_by_the_symmetries_of_the_labelled_face(views, rotations, fold):
+def test_nor_after_turning_the_die_by_the_symmetries_of_the_labeled_face(views, rotations, fold):
     training, validation = splits.separated_split(views[1], fold)
     label = views[2][validation]
     for number, (axis, step) in TURNS.items():
@@ -134,7 +134,7 @@ def test_nor_after_turning_the_die_by_the_symmetries_of_the_labelled_face(views,
 
 def test_the_measure_finds_the_twins_of_a_random_split(views, rotations):
     # The same measure on the leaking split, so that it is known to see leaks:
-    # neighbours 1 degree off, and rotated twins that coincide exactly.
+    # neighbors 1 degree off, and rotated twins that coincide exactly.
     training, validation = splits.random_split(N, 0)
     some = validation[views[2][validation] == 4][::50]
     assert nearest(rotations[training], rotations[some]).max() < 2.5

@@ -32,10 +32,10 @@ def blob(x=0.0, y=0.0, radius=0.2, elongation=1.0, angle=0.0, edge=0.1, boat=0.0
     return np.array([[x, y, radius, elongation, angle, edge, boat, *[0.0] * 6]])
 
 
-def drawn(shape, colour=(-1.0, -1.0, -1.0)):
+def drawn(shape, color=(-1.0, -1.0, -1.0)):
     layer = np.zeros((100, 100, 3), np.float32)
     masks = np.zeros((1, 100, 100), np.float32)
-    raster.blobs(layer, masks, shape, np.array([colour]), np.array([0]), WINDOW)
+    raster.blobs(layer, masks, shape, np.array([color]), np.array([0]), WINDOW)
     return layer, masks[0]
 
 
@@ -177,7 +177,7 @@ def test_a_scene_shows_the_lesions_of_its_grade(grade):
             scenes.LESIONS[kind]
             for kind in {*scene.kinds[scene.kinds >= 0].tolist(), *scene.marked}
         }
-        proliferative = {"neovascularization", "preretinal haemorrhage"}
+        proliferative = {"neovascularization", "preretinal hemorrhage"}
         assert bool(kinds & proliferative) == (grade == 4)
         assert (kinds == {"microaneurysm"}) == (grade == 1)
         assert bool(kinds) == (grade > 0)
@@ -192,7 +192,7 @@ def with_lesions(places, kind):
     return dataclasses.replace(
         scene,
         shapes=shapes,
-        colours=np.zeros((count, 3)),
+        colors=np.zeros((count, 3)),
         kinds=np.full(count, scenes.LESIONS.index(kind)),
     )
 
@@ -202,8 +202,8 @@ def test_the_rule_of_twenty_in_four_quadrants():
     middle = (scene.disc[:2] + scene.fovea) / 2
     corners = np.array([[-1, -1], [1, -1], [-1, 1], [1, 1]])
     many = np.concatenate([middle + 0.1 * corner + np.zeros((21, 2)) for corner in corners])
-    assert scenes.grade(with_lesions(many, "haemorrhage")) == 3
-    assert scenes.grade(with_lesions(many[:-1], "haemorrhage")) == 2
+    assert scenes.grade(with_lesions(many, "hemorrhage")) == 3
+    assert scenes.grade(with_lesions(many[:-1], "hemorrhage")) == 2
     assert scenes.grade(with_lesions(many, "hard exudate")) == 2
     assert scenes.grade(with_lesions(many, "microaneurysm")) == 1
 
@@ -259,7 +259,7 @@ def test_masks_are_where_the_lesions_were_put(severe):
         places = severe.shapes[severe.kinds == kind, :2]
         assert (name in masks) == bool(len(places) or kind in severe.marked)
         for x, y in places:
-            if abs(y) > half - 0.02 or name == "preretinal haemorrhage":
+            if abs(y) > half - 0.02 or name == "preretinal hemorrhage":
                 continue
             row, column = int((y + half) * 128 / half), int((x + 1) * 128)
             near = masks[name][max(0, row - 2) : row + 3, max(0, column - 2) : column + 3]
@@ -286,7 +286,7 @@ def test_load_gives_a_photograph_with_a_transform_to_the_full_one():
     assert (record.name, photograph.side, photograph.grade) == ("2_right", "right", scene.grade)
     half = scene.patient.half
     rows, columns, radius = synthetic._frame_of_camera(scene.patient.original_rows, half)
-    row, column = photograph.transform.to_original(photograph.centres["optic disc"])
+    row, column = photograph.transform.to_original(photograph.centers["optic disc"])
     assert row + 0.5 == pytest.approx(rows / 2 + scene.disc[1] * radius, abs=1e-6)
     assert column + 0.5 == pytest.approx(columns / 2 + scene.disc[0] * radius, abs=1e-6)
     assert photograph.transform.shape == (rows, columns)
@@ -302,13 +302,13 @@ def test_the_one_real_photograph_comes_along():
 
 def test_lesions_have_the_sizes_they_were_drawn_with():
     """The measuring function finds what the drawing function drew."""
-    scene = with_lesions([[0.3, 0.3], [-0.4, -0.2]], "haemorrhage")
+    scene = with_lesions([[0.3, 0.3], [-0.4, -0.2]], "hemorrhage")
     scene.shapes[:, 2] = 0.03
-    scene.colours[:] = (-0.1, -0.3, -0.1)
+    scene.colors[:] = (-0.1, -0.3, -0.1)
     quiet = dataclasses.replace(scene.patient, grain=0.0, tint=np.zeros(3))
     scene = dataclasses.replace(scene, patient=quiet, segments=scene.segments[:0], haze=np.zeros(4))
     picture, masks = synthetic.photograph(scene, 1200)
-    rows = lesion_statistics.lesions(picture, {"HE": masks["haemorrhage"] > 0.5})
+    rows = lesion_statistics.lesions(picture, {"HE": masks["hemorrhage"] > 0.5})
     assert [row["kind"] for row in rows] == ["HE", "HE"]
     for row in rows:
         assert row["diameter"] == pytest.approx(0.03, rel=0.05)

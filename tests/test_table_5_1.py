@@ -76,7 +76,7 @@ def test_separated_text_compares_the_errors(table):
 def test_text_numbers_of_the_data():
     a, b, label = die360.angles()
     numbers = text_chapter_5.data_numbers(a, b, label, np.empty((1, 1, 32, 32)), 128, range(39360))
-    assert numbers["one_degree_neighbours"] == 4
+    assert numbers["one_degree_neighbors"] == 4
     assert numbers["sequence_step"] == 140
     assert numbers["training_share"] == 0.8
     assert numbers["samples"] == 49200

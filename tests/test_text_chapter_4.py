@@ -23,7 +23,7 @@ REPORTED = paths.REPORTED_TABLES / "text_chapter_4.csv"
 TABLES = paths.recorded(paths.TABLES)
 NEED_LABELS = {
     "photographs",
-    "labelled_photographs",
+    "labeled_photographs",
     "test_photographs",
     "other_eye_kappa",
     "parameters_per_photograph",
@@ -93,13 +93,13 @@ def test_numbers_of_labels():
     numbers = text_chapter_4.label_numbers(GRADES, test, 64)
     assert set(numbers) == NEED_LABELS
     assert (
-        numbers["labelled_photographs"],
+        numbers["labeled_photographs"],
         numbers["test_photographs"],
         numbers["photographs"],
         numbers["parameters_per_photograph"],
     ) == (6, 2, 8, 8)
     assert set(text_chapter_4.label_numbers(GRADES, None, 64)) == {
-        "labelled_photographs",
+        "labeled_photographs",
         "other_eye_kappa",
     }
     assert set(text_chapter_4.label_numbers(None, test, 64)) == {"test_photographs"}
@@ -248,7 +248,7 @@ def test_with_a_mirror_all_numbers_are_there(tmp_path, quick, small_mirror):
 def test_an_incomplete_mirror_gives_what_it_can(tmp_path, quick, small_mirror):
     (small_mirror / "eyepacs/testLabels.csv").unlink()
     found = run(tmp_path, "--mirror", small_mirror)
-    assert {"labelled_photographs", "other_eye_kappa"} <= set(found.index)
+    assert {"labeled_photographs", "other_eye_kappa"} <= set(found.index)
     assert not {"test_photographs", "photographs"} & set(found.index)
 
 

@@ -111,7 +111,7 @@ def channel_softmax(values):
     return raised / raised.sum(axis=1, keepdims=True)
 
 
-def centred(values):
+def centered(values):
     return values - values.mean(axis=(2, 3), keepdims=True)
 
 
@@ -148,7 +148,7 @@ ODD = {
     "lacks attributes": (lambda: convolution(Bare), False, False),
     "softmax over channels": (lambda: convolution(nonlinearity=channel_softmax), False, True),
     "normalizes over channels": (lambda: convolution(nonlinearity=normalized), False, True),
-    "mean over places": (lambda: convolution(nonlinearity=centred), False, False),
+    "mean over places": (lambda: convolution(nonlinearity=centered), False, False),
     "log-sum-exp": (lambda: pooled(LogSumExp), False, True),
     "twice the maximum": (lambda: pooled(Doubling), False, True),
     "maximum without a mode": (lambda: pooled(Modeless), True, True),
@@ -434,8 +434,8 @@ def test_fields_are_what_neurons_depend_on(build, size, stride, start):
 @pytest.mark.parametrize(
     "build",
     [
-        lambda: convolution(nonlinearity=centred),
-        lambda: L.NonlinearityLayer(convolution(), centred, name="odd"),
+        lambda: convolution(nonlinearity=centered),
+        lambda: L.NonlinearityLayer(convolution(), centered, name="odd"),
     ],
 )
 def test_a_layer_that_sees_everything_has_no_field(build):

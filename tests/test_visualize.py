@@ -58,10 +58,10 @@ class Own:
         ]
         lasagne.layers.set_all_param_values(self.network, self.values)
         np.savez(self.weights, *self.values)
-        self.grey = rng.randint(0, 256, (12, 14)).astype(np.uint8)
-        io.imsave(self.image, self.grey, check_contrast=False)
+        self.gray = rng.randint(0, 256, (12, 14)).astype(np.uint8)
+        io.imsave(self.image, self.gray, check_contrast=False)
         self.layer = layers.find_layer(self.network, "pool")
-        self.input = ((self.grey / 255 - MEAN) / STD)[None, None].astype(np.float32)
+        self.input = ((self.gray / 255 - MEAN) / STD)[None, None].astype(np.float32)
 
     def __call__(self, *extra, **changed):
         options = {
@@ -207,7 +207,7 @@ def limits(figure):
     ]
 
 
-def test_colours_are_symmetric_and_common_on_request():
+def test_colors_are_symmetric_and_common_on_request():
     maps = np.zeros((2, 8, 8))
     maps[0, 1, 1], maps[1, 2, 2] = 2, -5
     assert limits(drawn(maps)) == [(-2, 2), (-5, 5)]
@@ -343,12 +343,12 @@ def test_random_parameters_are_the_same_in_every_run(own):
     assert not np.array_equal(first, own.values[0])
 
 
-def test_neighbours_of_the_file_can_be_imported(tmp_path):
-    (tmp_path / "neighbour_of_own.py").write_text("FILTERS = 4")
+def test_neighbors_of_the_file_can_be_imported(tmp_path):
+    (tmp_path / "neighbor_of_own.py").write_text("FILTERS = 4")
     own = Own(tmp_path)
     own.path.write_text(
         own.path.read_text().replace(
-            "    network", "    from neighbour_of_own import FILTERS\n    network", 1
+            "    network", "    from neighbor_of_own import FILTERS\n    network", 1
         )
     )
     assert own_network.build(own.path).output_shape == (None, 2)
@@ -775,7 +775,7 @@ def test_units_and_features_are_told_apart(own, capsys, words, changed, message)
         ([], {"feature": "top0"}, "'top0' is neither"),
         ([], {"feature": "best"}, "is neither"),
         (["--fill", "nan"], {}, "'nan' is no finite number"),
-        (["--fill", "grey"], {}, "blur"),
+        (["--fill", "gray"], {}, "blur"),
     ],
 )
 def test_arguments_that_make_no_sense_are_refused_by_the_parser(

@@ -157,7 +157,7 @@ def test_every_output_is_there(finished):
         paths.TABLE_4_1,
         paths.EXEMPLARS_BESIDE_DATA,
         paths.MAP_QUALITY_TABLE,
-        paths.LABELLER_TABLE,
+        paths.LABELER_TABLE,
     ):
         assert (finished / path).stat().st_size > 0
 
@@ -333,7 +333,7 @@ def test_a_failing_step_names_its_log_and_leaves_no_output(tmp_path):
     assert not (tmp_path / target).exists()
 
 
-def test_a_misspelt_key_stops_the_run_with_one_line(tmp_path):
+def test_a_misspelled_key_stops_the_run_with_one_line(tmp_path):
     run = snakemake(tmp_path, "--dry-run", config={**SMALL, "fold": 3})
     assert run.returncode != 0
     assert "top level: unknown key 'fold'; did you mean 'folds'?" in run.stdout
@@ -362,7 +362,7 @@ def test_a_mirror_keeps_the_record_of_a_run_without_it(tmp_path):
 
 
 def test_the_thesis_s_photographs_and_weights_get_all_figures(tmp_path):
-    """Features are labelled on drawn photographs, and shown on the competition's."""
+    """Features are labeled on drawn photographs, and shown on the competition's."""
     (tmp_path / "train").mkdir()
     weights = tmp_path / paths.DEFAUW_WEIGHTS
     weights.parent.mkdir(parents=True)

@@ -1,12 +1,12 @@
-"""Neighbouring views, posteriors, exemplars and animations (thesis sections 5.3, 5.4)."""
+"""Neighboring views, posteriors, exemplars and animations (thesis sections 5.3, 5.4)."""
 
-rule neighbours:
+rule neighbors:
     input:
         images=rules.render_die360.output.images,
         weights=lambda wildcards: paths.weight_file(
             plan.weights_folder(), "random", wildcards.network, 0),
     output:
-        changes=paths.NEIGHBOURS / "{network}.npz",
+        changes=paths.NEIGHBORS / "{network}.npz",
     params:
         every=config["die360"]["every"],
         folder=plan.weights_folder(),
@@ -17,11 +17,11 @@ rule neighbours:
     conda:
         ENVIRONMENT
     log:
-        "results/logs/neighbours/{network}.log",
+        "results/logs/neighbors/{network}.log",
     benchmark:
-        "results/benchmarks/neighbours/{network}.tsv"
+        "results/benchmarks/neighbors/{network}.tsv"
     shell:
-        "{params.threads} cnnviz neighbours --images {input.images} "
+        "{params.threads} cnnviz neighbors --images {input.images} "
         "--every {params.every} --weights {params.folder:q} "
         "--network {wildcards.network} {params.engine} --output {output.changes} "
         "> {log} 2>&1"
@@ -29,11 +29,11 @@ rule neighbours:
 
 rule figure_5_2:
     input:
-        changes=expand(paths.NEIGHBOURS / "{network}.npz", network=plan.convolutional()),
+        changes=expand(paths.NEIGHBORS / "{network}.npz", network=plan.convolutional()),
     output:
         reported_figure("figure_5_2"),
-        table=report(paths.NEIGHBOURS_TABLE, category="Chapter 5",
-                     caption="../report/neighbouring_views.rst"),
+        table=report(paths.NEIGHBORS_TABLE, category="Chapter 5",
+                     caption="../report/neighboring_views.rst"),
     params:
         stem=paths.FIGURES / "figure_5_2",
     conda:
@@ -43,7 +43,7 @@ rule figure_5_2:
     benchmark:
         "results/benchmarks/figure_5_2.tsv"
     shell:
-        "cnnviz figure 5.2 --neighbours {input.changes} --table {output.table} "
+        "cnnviz figure 5.2 --neighbors {input.changes} --table {output.table} "
         "--output {params.stem} > {log} 2>&1"
 
 

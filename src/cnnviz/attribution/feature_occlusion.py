@@ -7,7 +7,7 @@ import numpy as np
 from tqdm import tqdm
 
 from cnnviz.attribution.activations import maximal_neurons
-from cnnviz.attribution.occluder import Occluder, centres, centres_on, values_under
+from cnnviz.attribution.occluder import Occluder, centers, centers_on, values_under
 from cnnviz.attribution.occlusion_passes import WholePasses, of_images, passes, releasing
 from cnnviz.attribution.receptive_field import receptive_field
 from cnnviz.attribution.windowed.forward import multiply_adds
@@ -49,7 +49,7 @@ class FeatureOcclusion:
         """Losses of the maximum or sum of whole maps, ``(n, features, 1, rows, columns)``."""
         source, occluder = arrays[wrt], self.occluder
         values = values_under(occluder.baseline, source)
-        places = centres(source.shape[2:], occluder.stride)
+        places = centers(source.shape[2:], occluder.stride)
         out = np.full((len(source), len(features), *source.shape[2:]), np.nan, source.dtype)
         total = len(places) * len(source)
         with (
@@ -69,12 +69,12 @@ class FeatureOcclusion:
         shape, neurons = out.shape[1:], maximal_neurons(maps)
         boxes = _boxes(self.layer, neurons, shape)
         stride = self.occluder.stride
-        places = [centres_on(shape, stride, box) for box in boxes]
+        places = [centers_on(shape, stride, box) for box in boxes]
         before = maps[(np.arange(len(maps)), *neurons.T)]
         count = sum(map(len, places))
         hull = (*boxes[:, :2].min(axis=0), *boxes[:, 2:].max(axis=0))
         # And middles of fields that the stride has missed.
-        together = np.unique(np.concatenate([centres(shape, stride, hull), *places]), axis=0)
+        together = np.unique(np.concatenate([centers(shape, stride, hull), *places]), axis=0)
         if self._share_positions(count, len(together)):
             bar.total = (bar.total or 0) + len(together)
             after = self._together(together, features, neurons, before, bar)

@@ -18,7 +18,7 @@ def interpolated(maps: np.ndarray, outside: float = 0.0) -> np.ndarray:
     Parameters
     ----------
     maps : array, ``(..., rows, columns)``
-        NaN where no occluder was centred; visited ones lie on a grid.
+        NaN where no occluder was centered; visited ones lie on a grid.
     outside : float
         For pixels farther from every visited one.
 

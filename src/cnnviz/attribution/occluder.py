@@ -1,4 +1,4 @@
-"""The occluder: a square of given values, and where it is centred (thesis section 3.2.2)."""
+"""The occluder: a square of given values, and where it is centered (thesis section 3.2.2)."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +8,7 @@ import numpy as np
 from cnnviz.networks.inputs import check_whole
 from cnnviz.runtime.errors import UserError
 
-__all__ = ["Occluder", "centres", "centres_on", "values_under"]
+__all__ = ["Occluder", "centers", "centers_on", "values_under"]
 
 
 @dataclass(frozen=True)
@@ -18,9 +18,9 @@ class Occluder:
     Parameters
     ----------
     window : int
-        Its rows and columns, odd, so that it has a centre; 11 in chapter 4.
+        Its rows and columns, odd, so that it has a center; 11 in chapter 4.
     stride : int
-        Pixels between neighbouring positions.
+        Pixels between neighboring positions.
     baseline : float, or array
         Its values; 0 in standardized images.  Of shape ``(channels,)``, or as a picture that
         shows through the occluder, a mean or blurred image for example:
@@ -40,7 +40,7 @@ class Occluder:
         window = check_whole("the occluder's window", self.window, None)
         if window % 2 == 0 or window < 1:
             raise UserError(
-                f"the occluder's window must be odd, so that it has a centre, not {self.window}"
+                f"the occluder's window must be odd, so that it has a center, not {self.window}"
             )
         check_whole("stride", self.stride)
 
@@ -50,7 +50,7 @@ class Occluder:
         return self.window, self.window
 
     def first(self, places: np.ndarray) -> np.ndarray:
-        """First rows and columns ``(n, 2)`` of occluders with these centres."""
+        """First rows and columns ``(n, 2)`` of occluders with these centers."""
         return places - self.window // 2
 
     def check_stride(self, shape: tuple[int, ...]) -> None:
@@ -63,15 +63,15 @@ class Occluder:
             )
 
 
-def centres(shape: tuple[int, ...], stride: int = 1, box: Any = None) -> np.ndarray:
-    """Pixels on which occluders are centred (thesis Figure 3.1).
+def centers(shape: tuple[int, ...], stride: int = 1, box: Any = None) -> np.ndarray:
+    """Pixels on which occluders are centered (thesis Figure 3.1).
 
     Parameters
     ----------
     shape : (rows, columns)
         Of the image.
     stride : int
-        Pixels between neighbouring centres; the first is on pixel (0, 0).
+        Pixels between neighboring centers; the first is on pixel (0, 0).
     box : (first row, first column, end row, end column), optional
         Only those in it.
 
@@ -94,12 +94,12 @@ def centres(shape: tuple[int, ...], stride: int = 1, box: Any = None) -> np.ndar
     return np.stack(np.meshgrid(rows, columns, indexing="ij"), -1).reshape(-1, 2)
 
 
-def centres_on(shape: tuple[int, ...], stride: int, box: Any) -> np.ndarray:
-    """Centres on what a neuron sees of the image; its middle if a stride misses it all.
+def centers_on(shape: tuple[int, ...], stride: int, box: Any) -> np.ndarray:
+    """Centers on what a neuron sees of the image; its middle if a stride misses it all.
 
     As it may where the border leaves less of a receptive field than a stride.
     """
-    found = centres(shape, stride, box)
+    found = centers(shape, stride, box)
     if len(found):
         return found
     first, end = np.maximum(box[:2], 0), np.minimum(box[2:], shape)

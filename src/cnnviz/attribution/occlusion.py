@@ -1,7 +1,7 @@
 """Occlusion (thesis section 3.2.2, after Zeiler and Fergus 2013).
 
-A square of constant value slides over the image; the saliency of the pixel at its centre is what
-the network's output loses by it.  Occluders are centred on pixels, the first one included, and
+A square of constant value slides over the image; the saliency of the pixel at its center is what
+the network's output loses by it.  Occluders are centered on pixels, the first one included, and
 reach over the border: 111 x 111 pixels and a stride of 17 give 7 x 7 positions.
 
 Only what an occluder can change, and of that only what the asked neuron can see, is computed
@@ -16,7 +16,7 @@ from tqdm import tqdm
 from cnnviz.attribution.choices import EVALUATIONS, check_choice
 from cnnviz.attribution.feature_occlusion import FeatureOcclusion, check_stride_of_field
 from cnnviz.attribution.interpolation import interpolated
-from cnnviz.attribution.occluder import Occluder, centres, values_under
+from cnnviz.attribution.occluder import Occluder, centers, values_under
 from cnnviz.attribution.occlusion_passes import evaluator, of_images, releasing
 from cnnviz.attribution.output_occlusion import OccludedOutputs
 from cnnviz.networks.channel_axes import check_pictures
@@ -126,7 +126,7 @@ class Occlusion:
         -------
         array, ``(n, features, 1, rows, columns)``
             Activation on the original image minus that on the occluded one.  NaN where no
-            occluder was centred; see :func:`interpolated`.
+            occluder was centered; see :func:`interpolated`.
 
         Raises
         ------
@@ -184,7 +184,7 @@ class Occlusion:
             ("outputs", self.wrt, group, self.evaluation, shape),
             lambda: OccludedOutputs(self.layer, self.wrt, group, self.evaluation, shape),
         )
-        places = centres(shape, occluder.stride)
+        places = centers(shape, occluder.stride)
         out = np.full((len(source), len(units), 1, *shape), np.nan, source.dtype)
         total = len(source) * len(places)
         with tqdm(total=total, unit=" occluders", disable=not progress) as bar, releasing(evaluate):

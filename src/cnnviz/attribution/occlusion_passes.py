@@ -107,7 +107,7 @@ def warn(reason):
 
 
 def tiles(places, count):
-    """Order in which so many neighbours come together.
+    """Order in which so many neighbors come together.
 
     Their windows are of much the same size, also where the border cuts them.
     """

@@ -77,7 +77,7 @@ def important(saliency, low=0.2, high=0.5, peak=None):
 
 
 def limit(*maps):
-    """Where colours of values of both signs end: the same for all maps.
+    """Where colors of values of both signs end: the same for all maps.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def brighten(image, mask, amount=0.5):
     Parameters
     ----------
     image : array, ``(rows, columns)`` or ``(rows, columns, 3)``
-        Grey values or colours in [0, 1].
+        Gray values or colors in [0, 1].
     mask : bool array, ``(rows, columns)``
     amount : float
         Share of the way to white.
@@ -123,7 +123,7 @@ def outlines(mask):
     Returns
     -------
     list of arrays, each ``(points, 2)``
-        Row and column coordinates; pixel centres are whole numbers.
+        Row and column coordinates; pixel centers are whole numbers.
     """
     # At eight times the size, contours follow pixel edges to 1/16 pixel; in large
     # pictures, where pixels are not seen, to a quarter.

@@ -14,7 +14,7 @@ class ReceptiveField(NamedTuple):
     """Part of the input that one neuron sees, along rows and columns."""
 
     size: tuple  #: rows, columns of input pixels
-    stride: tuple  #: input pixels between neighbouring neurons
+    stride: tuple  #: input pixels between neighboring neurons
     start: tuple  #: first input pixel of neuron (0, 0); negative in padding
 
     def box(self, row, column, shape=None):

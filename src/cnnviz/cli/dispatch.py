@@ -21,7 +21,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "render": "render the Die360 images",
         "die360-facts": "measure the data set and write its data statement",
         "prepare-photographs": "prepare fundus photographs for De Fauw's network",
-        "mark-concepts": "mark lesions, vessels, disc and artefacts on prepared photographs",
+        "mark-concepts": "mark lesions, vessels, disc and artifacts on prepared photographs",
         "drawn-lesions": "synthetic lesions compared with real ones",
     },
     "Networks and weights": {
@@ -42,13 +42,13 @@ GROUPS: dict[str, dict[str, str]] = {
     },
     "Chapter 5: the die": {
         "saliency": "saliency maps of every feature of every pooling layer",
-        "neighbours": "how much saliency changes between views one degree apart",
-        "disagreement": "the view whose posteriors differ most from its neighbours'",
+        "neighbors": "how much saliency changes between views one degree apart",
+        "disagreement": "the view whose posteriors differ most from its neighbors'",
         "animate": "saliency along a sequence of views one degree apart, as GIF",
         "die-exemplars": "exemplars of every feature of a network of the die",
     },
     "Beyond the thesis": {
-        "label-die360": "validate the labelling of features where the truth is known",
+        "label-die360": "validate the labeling of features where the truth is known",
         "map-quality": "evaluate the attribution maps of every method",
         "exemplar-statistics": "how far exemplars of a network's layers are from data",
     },

@@ -1,6 +1,6 @@
 """What a feature of De Fauw's network may look at: concepts on photographs.
 
-The columns of thesis Table 4.1, and what else its section 4.3 names: artefacts and
+The columns of thesis Table 4.1, and what else its section 4.3 names: artifacts and
 the edge of the field of view.  Of drawn photographs everything is known exactly; of
 real ones as much as was outlined.
 """
@@ -32,9 +32,9 @@ __all__ = [
     "masks",
 ]
 
-#: Signs of the disease.  Preretinal haemorrhages count as haemorrhages; new
+#: Signs of the disease.  Preretinal hemorrhages count as hemorrhages; new
 #: vessels, venous beading and loops are abnormal vessels.
-LESIONS = ("microaneurysm", "haemorrhage", "hard exudate", "soft exudate", "abnormal vessel")
+LESIONS = ("microaneurysm", "hemorrhage", "hard exudate", "soft exudate", "abnormal vessel")
 #: All concepts.  A pixel belongs to the first one that is there.
 CONCEPTS = (
     *LESIONS,
@@ -51,13 +51,13 @@ CONCEPTS = (
 NOTHING = 255  #: in an index map
 
 _SAME = {
-    "preretinal haemorrhage": "haemorrhage",
+    "preretinal hemorrhage": "hemorrhage",
     "neovascularization": "abnormal vessel",
     "venous beading": "abnormal vessel",
     "venous loop": "abnormal vessel",
 }
 _COVERED = 0.25  # of a pixel; the smallest lesions never cover a whole one
-_DARK = 26  # grey level of 8 bits that the field of view exceeds somewhere
+_DARK = 26  # gray level of 8 bits that the field of view exceeds somewhere
 _EDGE = 6  # pixels on either side of the field's border
 _GLOW = 0.15  # strength of an overexposed rim that counts
 # A fovea of 1.5 mm and a disc of 1.8 mm lie 4.8 mm apart; half of each, in shares
@@ -118,14 +118,14 @@ def edge(field, width=_EDGE):
 
 
 def _grid(window):
-    """x and y of the centres of prepared pixels."""
+    """x and y of the centers of prepared pixels."""
     left, top, along_x, along_y = window
     place = np.arange(SIZE) + 0.5
     return left + place / along_x, (top + place / along_y)[:, np.newaxis]
 
 
 def _disc(scene, x, y):
-    """Share of the disc's colour; see ``raster.compose``."""
+    """Share of the disc's color; see ``raster.compose``."""
     cx, cy, radius, elongation, angle = scene.disc[:5]
     dx, dy = x - cx, y - cy
     u = (np.cos(angle) * dx + np.sin(angle) * dy) / radius
@@ -191,10 +191,10 @@ def of_scene(scene, field):
 # --- Real ones ---------------------------------------------------------------
 
 
-def _circle(transform, centre, radius):
+def _circle(transform, center, radius):
     """Prepared pixels around a point, within so many pixels of the original."""
     rows, columns = (
-        scale * (np.arange(SIZE) - place) for scale, place in zip(transform.scale, centre)
+        scale * (np.arange(SIZE) - place) for scale, place in zip(transform.scale, center)
     )
     return np.hypot(rows[:, np.newaxis], columns) < radius
 
@@ -203,7 +203,7 @@ def of_photograph(photograph, field):
     """What is known of a real photograph.
 
     Fovea and optic disc, where nobody outlined it, are circles about their
-    centres; their size follows from how far these are apart.  A photograph of
+    centers; their size follows from how far these are apart.  A photograph of
     grade 0 has no lesions.
 
     Parameters
@@ -217,9 +217,9 @@ def of_photograph(photograph, field):
     Marked
     """
     masks, known = {"field edge": edge(field)}, {"field edge"}
-    if len(photograph.centres) == 2:
+    if len(photograph.centers) == 2:
         transform = photograph.transform
-        disc, fovea = (photograph.centres[name] for name in ("optic disc", "fovea"))
+        disc, fovea = (photograph.centers[name] for name in ("optic disc", "fovea"))
         between = np.hypot(*(np.subtract(disc, fovea) * transform.scale))
         masks["fovea"] = _circle(transform, fovea, _FOVEA_RADIUS * between)
         masks["optic disc"] = _circle(transform, disc, _DISC_RADIUS * between)

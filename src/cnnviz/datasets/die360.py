@@ -1,4 +1,4 @@
-"""Die360: 49,200 views of a die, labelled with one face's number of pips.
+"""Die360: 49,200 views of a die, labeled with one face's number of pips.
 
 The author's renders are not published; this module makes them anew from the
 measured scene (thesis section 5.1; jkalmeij/cnn-vizlib, commit 06b0b8a).
@@ -60,7 +60,7 @@ CELLS = (
 
 
 def cells():
-    """The 40 labelled cells as rows (first a, first b, label)."""
+    """The 40 labeled cells as rows (first a, first b, label)."""
     return [
         (start_a, start_b, label)
         for start_a, row in zip(STARTS_A, CELLS)
@@ -152,7 +152,7 @@ def render(a, b, size=SIZE, batch_size=128, progress=False):
     Returns
     -------
     float32 array, ``(n, size, size)``
-        Grey values in [0, 1] after the sRGB transfer.
+        Gray values in [0, 1] after the sRGB transfer.
 
     Raises
     ------
@@ -209,7 +209,7 @@ def regions(a, b, size=SIZE):
     _check_size(size)
     frames = _frames(a, b)
     if size == SIZE:
-        # Corner-aligned sampling: first and last places are pixel centres.
+        # Corner-aligned sampling: first and last places are pixel centers.
         places = np.linspace(0.5, NATIVE_SIZE - 0.5, SIZE)
         return die_scene.regions(frames, places, NATIVE_SIZE)
     return die_scene.regions(frames, np.arange(size) + 0.5, size)
@@ -276,8 +276,8 @@ class Die360(NamedTuple):
     labels: np.ndarray  #: int32 ``(n,)``, 0 to 5
     a: np.ndarray  #: degrees, ``(n,)``
     b: np.ndarray  #: degrees, ``(n,)``
-    mean: float  #: of the grey values before standardization
-    std: float  #: of the grey values before standardization
+    mean: float  #: of the gray values before standardization
+    std: float  #: of the gray values before standardization
 
 
 def standardize(images):
@@ -294,7 +294,7 @@ def standardize(images):
     # In float64: a float32 sum over 50 million pixels loses three digits.
     mean, std = images.mean(dtype=np.float64), images.std(dtype=np.float64)
     if std == 0:
-        raise UserError("all grey values are equal; nothing to standardize by")
+        raise UserError("all gray values are equal; nothing to standardize by")
     scaled = images - np.float32(mean)
     scaled /= np.float32(std)
     return scaled[:, np.newaxis], float(mean), float(std)
@@ -327,7 +327,7 @@ def load(path, every=1):
     images = files.load_array(path, shape=(len(a), SIZE, SIZE), dtype=np.float32, remedy=remedy)
     if images.min() < 0 or images.max() > 1:
         raise UserError(
-            f"{path}: grey values outside [0, 1]; delete the file and run '{remedy}' again"
+            f"{path}: gray values outside [0, 1]; delete the file and run '{remedy}' again"
         )
     images, mean, std = standardize(images)
     return Die360(images, (label - 1).astype(np.int32), a, b, mean, std)

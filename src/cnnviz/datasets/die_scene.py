@@ -2,7 +2,7 @@
 
 The scene is the thesis author's (``die/die.blend`` and ``die/rotator.py`` of
 jkalmeij/cnn-vizlib, commit 06b0b8a): a rounded cube with dents for pips, one
-lamp behind the camera, one grey background.  Only arithmetic lives here; which
+lamp behind the camera, one gray background.  Only arithmetic lives here; which
 views make the data set is the business of :mod:`cnnviz.datasets.die360`.
 
 A view is traced in two steps.  Rays are first intersected with the smooth
@@ -56,12 +56,12 @@ HIT_TOLERANCE = 0.005
 EDGE_COSINE = math.cos(math.radians(15.0))
 
 # --- Pips -------------------------------------------------------------------
-PITCH = 0.4  # distance of neighbouring pips on a face
+PITCH = 0.4  # distance of neighboring pips on a face
 _CORNERS = [(-1, -1), (-1, 1), (1, -1), (1, 1)]
 _DIAGONAL = [(-1, -1), (1, 1)]
 _SIDES = [(-1, -1), (-1, 0), (-1, 1), (1, -1), (1, 0), (1, 1)]
 
-#: For every outward normal: the number of the face and its pip centres, in
+#: For every outward normal: the number of the face and its pip centers, in
 #: units of PITCH, in the other two axes in ascending order.
 PIPS = {
     "+x": (2, _DIAGONAL),
@@ -73,11 +73,11 @@ PIPS = {
 }
 FACE_NUMBER = np.array([number for number, _ in PIPS.values()], np.int32)
 _HAS_PIP = np.zeros(6 * 3 * 3, np.int32)
-for _face, (_, _centres) in enumerate(PIPS.values()):
-    for _first, _second in _centres:
+for _face, (_, _centers) in enumerate(PIPS.values()):
+    for _first, _second in _centers:
         _HAS_PIP[9 * _face + 3 * _first + _second + 4] = 1
 
-# Depth of a pip by distance from its centre, mean over azimuth.
+# Depth of a pip by distance from its center, mean over azimuth.
 PIP_DISTANCE = np.array(
     [
         0,
@@ -348,7 +348,7 @@ def _locate(x, y, z):
 
 @_inline
 def _from_pip(v, w, i, j):
-    """Vector from the centre of the pip at grid place (i, j)."""
+    """Vector from the center of the pip at grid place (i, j)."""
     pitch = np.float32(PITCH)
     return v - pitch * np.float32(i), w - pitch * np.float32(j)
 
@@ -370,7 +370,7 @@ def _find_pips(ox, oy, oz, rx, ry, rz, t, within):
 
 @_inline
 def _dent(v, w):
-    """Depth of a pip at (v, w) from its centre, and its two derivatives."""
+    """Depth of a pip at (v, w) from its center, and its two derivatives."""
     rho = np.sqrt(v * v + w * w)
     place = min(rho * _TABLE_SCALE, np.float32(_DEPTH_TABLE.size - 2))
     k = int(place)
@@ -577,7 +577,7 @@ def render(frames, size):
     Returns
     -------
     float32 array, ``(n, size, size)``
-        Grey values in [0, 1] after the sRGB transfer; row 0 is on top.
+        Gray values in [0, 1] after the sRGB transfer; row 0 is on top.
     """
     border = FILTER_RADIUS - 0.5
     count = OVERSAMPLING * size + 2 * int(OVERSAMPLING * border)
@@ -588,14 +588,14 @@ def render(frames, size):
     return srgb(linear).astype(np.float32)
 
 
-def regions(frames, pixel_centres, size):
+def regions(frames, pixel_centers, size):
     """What is seen at chosen places of a view.
 
     Parameters
     ----------
     frames : array, ``(n, 3, 3)``
         One :func:`camera_frame` per view.
-    pixel_centres : array, ``(m,)``
+    pixel_centers : array, ``(m,)``
         Places along either side, in pixels of an image of ``size`` pixels;
         the first pixel spans 0 to 1.
     size : int
@@ -606,7 +606,7 @@ def regions(frames, pixel_centres, size):
         ``BACKGROUND``, 1 to 6 (a face, by number), ``EDGE`` or ``PIP`` plus
         the number of the face.
     """
-    positions = (2 * np.asarray(pixel_centres) / size - 1).astype(np.float32)
+    positions = (2 * np.asarray(pixel_centers) / size - 1).astype(np.float32)
     out = np.empty((len(frames), len(positions), len(positions)), np.uint8)
     _each_view(_regions_all, frames, positions, out)
     return out

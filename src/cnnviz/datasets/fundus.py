@@ -56,7 +56,7 @@ _BLOCKS = 256  # of the smaller side, of which the field of view is made up
 _OPEN = 5  # blocks that are narrower parts of the field, such as text
 _CORNER = 0.05  # of a side; corners tell how bright the background is
 _FILLED = 0.4  # of the field's brightness, in a corner that belongs to it
-_ABOVE, _LEAST = 0.1, 6  # brightness above the background: of the field's, and grey values
+_ABOVE, _LEAST = 0.1, 6  # brightness above the background: of the field's, and gray values
 _IMPLAUSIBLE = 0.03  # of the field's own sides
 
 
@@ -90,7 +90,7 @@ def _interpolation(place):
     """Linear interpolation between prepared pixels along one axis.
 
     Sparse ``(len(place), SIZE)``; places outside the prepared photograph get
-    an empty row, those between its edge and the first pixel's centre its value.
+    an empty row, those between its edge and the first pixel's center its value.
     """
     inside = np.flatnonzero((place >= -0.5) & (place < SIZE - 0.5))
     clipped = np.clip(place[inside], 0, SIZE - 1)
@@ -109,7 +109,7 @@ def _interpolation(place):
 class Transform:
     """Map between prepared pixels and the original photograph, axis by axis.
 
-    Points are (row, column), and **whole numbers are centres of pixels**: pixel
+    Points are (row, column), and **whole numbers are centers of pixels**: pixel
     0 reaches from -0.5 to 0.5.  Prepared pixel p covers the original from
     ``offset + scale * p`` to ``offset + scale * (p + 1)``, counted from the
     photograph's edge.
@@ -211,7 +211,7 @@ class Photograph:
     #: from a name to the share of every pixel covered, float32 ``(512, 512)``
     masks: dict = field(default_factory=dict)
     #: from "optic disc" and "fovea" to (row, column) in prepared pixels
-    centres: dict = field(default_factory=dict)
+    centers: dict = field(default_factory=dict)
 
 
 def read_image(path):
@@ -228,7 +228,7 @@ def read_image(path):
     Returns
     -------
     uint8 array, ``(rows, columns, 3)``
-        Grey photographs have three equal channels.
+        Gray photographs have three equal channels.
 
     Raises
     ------
@@ -242,12 +242,12 @@ def read_image(path):
 
 
 def read_mask(path):
-    """Decode a mask: a picture of black and one other colour.
+    """Decode a mask: a picture of black and one other color.
 
     Parameters
     ----------
     path : path
-        File without loss, such as PNG or TIFF, of one bit to a pixel, of grey values
+        File without loss, such as PNG or TIFF, of one bit to a pixel, of gray values
         or of a palette.
 
     Returns
@@ -258,13 +258,13 @@ def read_mask(path):
     Raises
     ------
     FileNotFoundError, ValueError
-        For a missing, truncated or foreign file, or one with more colours.
+        For a missing, truncated or foreign file, or one with more colors.
     """
     mask = picture_files.read(path, one_channel=True)
-    colours = np.unique(mask)
-    if len(colours) > 2 or len(colours) == 2 and colours[0]:
+    colors = np.unique(mask)
+    if len(colors) > 2 or len(colors) == 2 and colors[0]:
         raise UserError(
-            f"{path}: {len(colours)} grey values; a mask is black, and one other "
+            f"{path}: {len(colors)} gray values; a mask is black, and one other "
             "where it marks something"
         )
     return mask > 0
@@ -297,7 +297,7 @@ def _check(image, scale):
 def _remedy(image):
     """What to do about an array of another shape."""
     if image.ndim == 2:
-        return "; numpy.stack([image] * 3, axis=-1) makes one of a grey photograph"
+        return "; numpy.stack([image] * 3, axis=-1) makes one of a gray photograph"
     if image.ndim == 3 and image.shape[2] == 4:
         return "; leave out transparency: image[..., :3]"
     if image.ndim == 3 and image.shape[0] == 3:
@@ -329,7 +329,7 @@ def _bounds(brightest, threshold=_BRIGHT):
 def _cut(brightest, bounds, span):
     """Bounds after columns are cut once more, where De Fauw's rule does so.
 
-    ``span`` original pixels lie between neighbours of ``brightest``.
+    ``span`` original pixels lie between neighbors of ``brightest``.
     """
     top, bottom, left, right = bounds
     if (right - left) / (bottom - top) >= _WIDE:
@@ -493,7 +493,7 @@ def prepare(image, scale=1, crop="published", name="photograph"):
     return standardize(pixels), dimensions, transform
 
 
-def photograph(name, image, scale=1, masks=None, centres=None, crop="published", **known):
+def photograph(name, image, scale=1, masks=None, centers=None, crop="published", **known):
     """Prepare a photograph together with what is marked on it.
 
     Parameters
@@ -504,7 +504,7 @@ def photograph(name, image, scale=1, masks=None, centres=None, crop="published",
     masks : dict, optional
         From a name to a mask on the original's pixels: bool, whole numbers, any of
         which but 0 marks a pixel, or shares of pixels in [0, 1].
-    centres : dict, optional
+    centers : dict, optional
         From a name to (row, column) in the original.
     known
         ``grade``, ``patient``, ``side``.
@@ -532,9 +532,9 @@ def photograph(name, image, scale=1, masks=None, centres=None, crop="published",
                 )
                 for key, mask in (masks or {}).items()
             },
-            centres={
+            centers={
                 key: tuple(map(float, transform.to_prepared(place)))
-                for key, place in (centres or {}).items()
+                for key, place in (centers or {}).items()
             },
             **known,
         )

@@ -39,7 +39,7 @@ SPLITS = ("train", "test")
 #: Classes of outlined areas, by the names of their files.
 CLASSES = {
     "MA": "microaneurysm",
-    "HE": "haemorrhage",
+    "HE": "hemorrhage",
     "EX": "hard exudate",
     "SE": "soft exudate",
     "OD": "optic disc",
@@ -53,8 +53,8 @@ _MASKS = (
     "0f78cdab101dc95615f2088f1a6e7030c555296f",
     "projects/TensorFlowFlexUNet/Tiled-IDRiD/mini_test/masks",
 )
-# Colours in which the five masks were painted before they were added.
-_COLOURS = {"MA": (1, 1, 1), "HE": (1, 0, 0), "EX": (0, 0, 1), "SE": (0, 1, 0), "OD": (1, 1, 0)}
+# Colors in which the five masks were painted before they were added.
+_COLORS = {"MA": (1, 1, 1), "HE": (1, 0, 0), "EX": (0, 0, 1), "SE": (0, 1, 0), "OD": (1, 1, 0)}
 _DOWNLOADS = paths.DOWNLOADS / "idrid"
 _RETRIES = 3
 
@@ -65,7 +65,7 @@ class Record(NamedTuple):
     name: str  #: e.g. ``IDRiD_145_train``, or ``IDRiD_01`` with masks
     split: str  #: "train", "test", or nothing where it is not known
     grade: int | None  #: 0 to 4; None for 3 of those with masks
-    centres: dict  #: from "optic disc" and "fovea" to (row, column)
+    centers: dict  #: from "optic disc" and "fovea" to (row, column)
     suspect: bool  #: grade found by a mapping that could not be confirmed
     duplicate_of: str  #: name of the byte-identical photograph
     grading: str  #: its name among the graded ones
@@ -78,9 +78,9 @@ class Record(NamedTuple):
     @property
     def side(self):
         """Which eye: the optic disc lies on the side of the nose."""
-        if not self.centres:
+        if not self.centers:
             return None
-        is_right = self.centres["optic disc"][1] > self.centres["fovea"][1]
+        is_right = self.centers["optic disc"][1] > self.centers["fovea"][1]
         return "right" if is_right else "left"
 
 
@@ -191,11 +191,11 @@ def labels(found):
 
 @functools.cache
 def _classes_of_sums():
-    """Which classes a sum of colours consists of, the fewest possible, by its code."""
+    """Which classes a sum of colors consists of, the fewest possible, by its code."""
     table = {}
-    for count in range(len(_COLOURS) + 1):
-        for classes in itertools.combinations(_COLOURS, count):
-            sums = [sum(_COLOURS[name][channel] for name in classes) for channel in range(3)]
+    for count in range(len(_COLORS) + 1):
+        for classes in itertools.combinations(_COLORS, count):
+            sums = [sum(_COLORS[name][channel] for name in classes) for channel in range(3)]
             table.setdefault(_code(*sums), classes)
     return table
 
@@ -208,10 +208,10 @@ def _code(red, green, blue):
 def split_mask(image):
     """Undo the sum of IDRiD's five masks.
 
-    Each mask was painted in one colour (microaneurysms white, haemorrhages
+    Each mask was painted in one color (microaneurysms white, hemorrhages
     red, hard exudates blue, soft exudates green, optic disc yellow), and the
     five pictures were added modulo 256.  So 255 counts as -1, and every
-    channel holds how many masks with that colour cover a pixel.
+    channel holds how many masks with that color cover a pixel.
 
     Parameters
     ----------
@@ -225,12 +225,12 @@ def split_mask(image):
     Raises
     ------
     ValueError
-        For values that are no sum of the five colours.
+        For values that are no sum of the five colors.
 
     Notes
     -----
     Where a sum has several explanations, the one with the fewest masks holds.
-    Yellow is either the disc or haemorrhage and soft exudate; since there is
+    Yellow is either the disc or hemorrhage and soft exudate; since there is
     one disc, only yellow that touches the largest yellow area is the disc.
     """
     counts = np.negative(image)  # modulo 256
@@ -243,7 +243,7 @@ def split_mask(image):
         row, column = np.argwhere(strange)[0]
         raise UserError(
             f"row {row}, column {column}: {tuple(image[row, column])} "
-            "is no sum of the masks' colours"
+            "is no sum of the masks' colors"
         )
     masks = {name: np.zeros(codes.shape, bool) for name in CLASSES}
     for code in np.flatnonzero(np.bincount(codes.ravel(), minlength=64)):
@@ -362,7 +362,7 @@ def load(record, mirror=None, downloads=_DOWNLOADS, crop="published"):
         image,
         scale,
         {CLASSES[name]: mask for name, mask in masks.items()},
-        record.centres,
+        record.centers,
         crop,
         grade=record.grade,
         patient=record.name,

@@ -28,7 +28,7 @@ __all__ = [
     "read_labels",
     "check_labels",
     "records",
-    "unlabelled",
+    "unlabeled",
     "load",
     "stream",
     "training_labels",
@@ -158,7 +158,7 @@ def records(folder, grades):
     return sorted(found, key=lambda record: (int(record.patient), record.side))
 
 
-def unlabelled(folder, grades):
+def unlabeled(folder, grades):
     """Names of the photographs in a folder that have no grade, in alphabetical order.
 
     Parameters as in :func:`records`.

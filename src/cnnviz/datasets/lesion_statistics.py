@@ -44,7 +44,7 @@ def field_of_view(image):
 
 
 def _contrast(patch, spot, background):
-    """Logarithm of the ratio of colours, a channel at a time."""
+    """Logarithm of the ratio of colors, a channel at a time."""
     inside = patch[spot].astype(float).mean(axis=0)
     around = np.median(patch[background].astype(float), axis=0)
     return np.log((inside + 1) / (around + 1))

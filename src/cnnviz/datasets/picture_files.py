@@ -1,8 +1,8 @@
 """Picture files, decoded: one reader for fundus photographs and for other pictures.
 
-Pillow reads most files; what it does with their pixels is right for 8-bit grey and
-colours, and here for everything else: inks, deep and floating point values,
-transparency, orientation.  Colour profiles are followed where numbers alone mean
+Pillow reads most files; what it does with their pixels is right for 8-bit gray and
+colors, and here for everything else: inks, deep and floating point values,
+transparency, orientation.  Color profiles are followed where numbers alone mean
 little, for inks (CMYK), and not in pictures of red, green and blue, whose numbers
 networks are trained on as they are.
 """
@@ -44,7 +44,7 @@ _KNOWN = "JPEG or PNG, nor a TIFF, BMP, GIF, WebP or other picture"
 _BITS, _COMPRESSION, _PHOTOMETRIC, _ORIENTATION, _PLANES = 258, 259, 262, 274, 284
 _SIGN, _SUBSAMPLING = 339, 530
 _NO_COMPRESSION, _WHITE_IS_ZERO, _SEPARATE, _SIGNED = 1, 0, 2, 2
-# What a step of PNG's transparent grey is, by the bits of a pixel.
+# What a step of PNG's transparent gray is, by the bits of a pixel.
 _STEPS = {"1": 255, "L;2": 85, "L;4": 17}
 
 
@@ -54,9 +54,9 @@ def read(path, one_channel=False):
     Parameters
     ----------
     path : path
-        One picture, of a format of :data:`FORMATS`, of whatever colours and depth.
+        One picture, of a format of :data:`FORMATS`, of whatever colors and depth.
     one_channel : bool
-        Refuse colours; of a palette, take the brightest channel of its colours.
+        Refuse colors; of a palette, take the brightest channel of its colors.
 
     Returns
     -------
@@ -141,7 +141,7 @@ def _misread(image):
     deep = max(tags.get(_BITS, (1,))) > 8
     if image.mode == "YCbCr" and tuple(tags.get(_SUBSAMPLING, (2, 2))) != (1, 1):
         raise UserError(
-            "colours at a lower resolution than brightness, without compression; save it as RGB"
+            "colors at a lower resolution than brightness, without compression; save it as RGB"
         )
     swapped = (
         image.mode == "F"
@@ -156,7 +156,7 @@ def _misread(image):
     )
 
 
-# --- Colours ------------------------------------------------------------------
+# --- Colors ------------------------------------------------------------------
 
 
 def _values(image, raw):
@@ -212,7 +212,7 @@ def _no_white(kind):
 
 
 def _in_srgb(image):
-    """Inks, or colours of CIE 1976 L*a*b* under daylight D50, as a screen shows them."""
+    """Inks, or colors of CIE 1976 L*a*b* under daylight D50, as a screen shows them."""
     screen = ImageCms.createProfile("sRGB")
     if image.mode == "LAB":
         return ImageCms.profileToProfile(
@@ -222,36 +222,36 @@ def _in_srgb(image):
     try:
         if profile:
             return ImageCms.profileToProfile(image, io.BytesIO(profile), screen, outputMode="RGB")
-    except ImageCms.PyCMSError:  # damaged, or of other colours
+    except ImageCms.PyCMSError:  # damaged, or of other colors
         pass
     return image.convert("RGB")
 
 
 def _with_alpha(image, raw):
-    """Colours, and how opaque they are, both in [0, 255]; already multiplied or not."""
+    """Colors, and how opaque they are, both in [0, 255]; already multiplied or not."""
     if image.mode in ("RGBa", "La"):
         values = np.asarray(image)
         return values[..., :-1], values[..., -1:], True
     transparent = image.info.get("transparency")
     if image.mode in ("1", "L") and isinstance(transparent, int):
         values = np.asarray(image.convert("L"))[..., np.newaxis]
-        # Pillow stretches grey values of few bits, but not which one is transparent.
+        # Pillow stretches gray values of few bits, but not which one is transparent.
         step = _STEPS.get(raw, 1) if image.format == "PNG" else 1
         return values, np.where(values == step * transparent, 0, 255), False
     if raw == "RGB;16B" and transparent is not None:
         raise UserError(
-            "16 bits and one transparent colour; save it with 8 bits, or without transparency"
+            "16 bits and one transparent color; save it with 8 bits, or without transparency"
         )
     values = np.asarray(image.convert("LA" if image.mode == "LA" else "RGBA"))
     return values[..., :-1], values[..., -1:], False
 
 
-def _on_white(colours, alpha, multiplied):
+def _on_white(colors, alpha, multiplied):
     if (alpha == 255).all():
-        values = colours
+        values = colors
     else:
         alpha = alpha / 255.0
-        values = np.clip((1 if multiplied else alpha) * (colours / 255.0) + 1 - alpha, 0, 1)
+        values = np.clip((1 if multiplied else alpha) * (colors / 255.0) + 1 - alpha, 0, 1)
     return values[..., 0] if values.shape[-1] == 1 else values
 
 
@@ -259,7 +259,7 @@ def _on_white(colours, alpha, multiplied):
 
 
 def _unusual_tiff(path):
-    """Floating point colours, and deep values in planes or with white as 0."""
+    """Floating point colors, and deep values in planes or with white as 0."""
     with tifffile.TiffFile(path) as file:
         _check_count(len(file.pages))
         page = file.pages[0]
@@ -275,8 +275,8 @@ def _unusual_tiff(path):
             values = np.moveaxis(values, 0, -1)
         if values.ndim not in (2, 3) or values.shape[2:] not in ((), (3,)):
             raise UserError(
-                f"holds an array of shape {values.shape}, which is neither a grey "
-                "nor a colour picture"
+                f"holds an array of shape {values.shape}, which is neither a gray "
+                "nor a color picture"
             )
         orientation = page.tags.valueof(_ORIENTATION, 1)
         if values.dtype.kind == "u" and values.dtype.itemsize <= 2:

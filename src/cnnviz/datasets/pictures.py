@@ -169,7 +169,7 @@ def fitted(picture, shape):
     if channels not in (1, 3):
         raise UserError(
             f"the network's input has {channels} channels; --image gives "
-            "one (grey) or three (red, green, blue)"
+            "one (gray) or three (red, green, blue)"
         )
     if channels == 1 and picture.ndim == 3:
         picture = color.rgb2gray(picture)

@@ -1,7 +1,7 @@
-"""Die360's views in order: neighbours one degree apart, closed paths through a class.
+"""Die360's views in order: neighbors one degree apart, closed paths through a class.
 
 Thesis section 5.4.  Views of a class differ by one degree in one angle from their
-neighbours within a block: the cells of a class that touch.
+neighbors within a block: the cells of a class that touch.
 """
 
 from typing import NamedTuple
@@ -10,7 +10,7 @@ import numpy as np
 
 from cnnviz.datasets import die360
 
-__all__ = ["ANGLES", "Block", "blocks", "round_trip", "neighbours", "along", "images"]
+__all__ = ["ANGLES", "Block", "blocks", "round_trip", "neighbors", "along", "images"]
 
 ANGLES = ("a", "b")
 
@@ -84,7 +84,7 @@ def _places(a, b):
     return places
 
 
-def neighbours(a, b, steps=(-1, 1)):
+def neighbors(a, b, steps=(-1, 1)):
     """Views that differ by a few degrees in one angle.
 
     Parameters

@@ -29,7 +29,7 @@ BAD = "bad.csv"  #: photographs that could not be prepared, and why
 _UNFINISHED = ".unfinished-"
 _ROW_BYTES = SIZE * SIZE * 3
 _TOGETHER = 16  # photographs that are safe on disk before the table names them
-_CENTRES = ("optic disc", "fovea")
+_CENTERS = ("optic disc", "fovea")
 _NUMBERS = (
     "dimension_1",
     "dimension_2",
@@ -47,7 +47,7 @@ _COLUMNS = (
     "patient",
     "side",
     *_NUMBERS,
-    *(f"{name.replace(' ', '_')}_{axis}" for name in _CENTRES for axis in ("row", "column")),
+    *(f"{name.replace(' ', '_')}_{axis}" for name in _CENTERS for axis in ("row", "column")),
 )
 
 
@@ -63,7 +63,7 @@ class Store:
     patients: tuple
     sides: tuple  #: "left", "right" or None
     transforms: tuple
-    centres: tuple
+    centers: tuple
 
     def __len__(self):
         return len(self.names)
@@ -79,7 +79,7 @@ class Store:
             None if grade < 0 else grade,
             self.patients[index],
             self.sides[index],
-            centres=self.centres[index],
+            centers=self.centers[index],
         )
 
     def pairs(self):
@@ -117,15 +117,15 @@ def _row(photograph, split):
         *transform.scale,
         *transform.shape,
     )
-    centres = [photograph.centres.get(name, ("", "")) for name in _CENTRES]
+    centers = [photograph.centers.get(name, ("", "")) for name in _CENTERS]
     known = (photograph.grade, photograph.patient, photograph.side)
     return (
         photograph.name,
         split,
         *("" if value is None else value for value in known),
         *numbers,
-        *centres[0],
-        *centres[1],
+        *centers[0],
+        *centers[1],
     )
 
 
@@ -145,10 +145,10 @@ def _rows(path):
     return [dict(zip(_COLUMNS, row)) for row in rows]
 
 
-def _centres_of(row):
+def _centers_of(row):
     pairs = {
         name: tuple(row[f"{name.replace(' ', '_')}_{axis}"] for axis in ("row", "column"))
-        for name in _CENTRES
+        for name in _CENTERS
     }
     return {name: tuple(map(float, pair)) for name, pair in pairs.items() if all(pair)}
 
@@ -349,7 +349,7 @@ def read(folder, remedy="cnnviz prepare-photographs"):
         rows = _rows(folder / RECORDS)
         numbers = [[float(row[name]) for name in _NUMBERS[:2]] for row in rows]
         transforms = tuple(map(_transform_of, rows))
-        centres = tuple(map(_centres_of, rows))
+        centers = tuple(map(_centers_of, rows))
         grades = np.array([int(row["grade"] or -1) for row in rows], dtype=int)
     except ValueError as error:
         raise UserError(f"{folder / RECORDS}: damaged ({error}); {again}") from None
@@ -360,7 +360,7 @@ def read(folder, remedy="cnnviz prepare-photographs"):
         np.array([row["split"] for row in rows], dtype=object),
         *(tuple(row[name] or None for row in rows) for name in ("name", "patient", "side")),
         transforms,
-        centres,
+        centers,
     )
 
 

@@ -162,17 +162,17 @@ def draw(scene, shape, window, with_masks=True):
     count = len(scenes.LESIONS) if with_masks else 0
     masks = np.zeros((count, *shape), np.float32)
     kinds = scene.kinds if with_masks else np.full(len(scene.kinds), -1)
-    raster.blobs(lesions, masks, scene.shapes, scene.colours, kinds, window)
+    raster.blobs(lesions, masks, scene.shapes, scene.colors, kinds, window)
     picture = raster.compose(
         _texture(rng, scene, shape, window),
         *(_density(scene, kind, shape, window) for kind in (ARTERY, VEIN, NEW_VESSEL)),
         lesions,
-        scene.patient.colour,
+        scene.patient.color,
         scene.patient.absorption,
         scene.patient.tint,
         scene.light,
         scene.disc,
-        scene.disc_colours,
+        scene.disc_colors,
         np.concatenate([scene.fovea, scene.macula]),
         window,
     )
@@ -238,7 +238,7 @@ def prepared_window(scene, size=fundus.SIZE):
 
 
 def blob_masks(scene, shape, window):
-    """Lesions and artefacts of a scene, without drawing it.
+    """Lesions and artifacts of a scene, without drawing it.
 
     Parameters
     ----------
@@ -250,14 +250,14 @@ def blob_masks(scene, shape, window):
     dict of float32 arrays, ``(rows, columns)``
         For every kind that is there, the share of each pixel that it covers.
     """
-    names = {**dict(enumerate(scenes.LESIONS)), **scenes.ARTEFACTS}
+    names = {**dict(enumerate(scenes.LESIONS)), **scenes.ARTIFACTS}
     numbers = {kind: index for index, kind in enumerate(names)}
     masks = np.zeros((len(names), *shape), np.float32)
     raster.blobs(
         np.zeros((*shape, 3), np.float32),
         masks,
         scene.shapes,
-        scene.colours,
+        scene.colors,
         np.array([numbers[kind] for kind in scene.kinds.tolist()], int),
         window,
     )
@@ -267,7 +267,7 @@ def blob_masks(scene, shape, window):
 
 
 def text_mask(scene, shape):
-    """Where text is burnt into the picture, bool ``(rows, columns)``."""
+    """Where text is burned into the picture, bool ``(rows, columns)``."""
     black = np.zeros((*shape, 3), np.uint8)
     return (_write(black, scene.text) if scene.text else black).any(axis=2)
 
@@ -373,7 +373,7 @@ def narrow(scene, rng, size=256, scale=fundus.SIZE):
     half = scene.patient.half
     along = np.array([scale / 2, scale / (2 * half)])
     extent = size / along
-    centre = rng.uniform(-0.6, 0.6, 2) * [1, half]
+    center = rng.uniform(-0.6, 0.6, 2) * [1, half]
     lesions = np.concatenate(
         [
             scene.shapes[scene.kinds >= 0, :2],
@@ -381,8 +381,8 @@ def narrow(scene, rng, size=256, scale=fundus.SIZE):
         ]
     )
     if len(lesions) and rng.random() < 0.8:
-        centre = rng.choice(lesions) + rng.uniform(-0.35, 0.35, 2) * extent
+        center = rng.choice(lesions) + rng.uniform(-0.35, 0.35, 2) * extent
     limit = np.array([1.0, half]) - extent / 2
-    corner = np.clip(centre, -limit, limit) - extent / 2
+    corner = np.clip(center, -limit, limit) - extent / 2
     picture, _ = draw(scene, (size, size), (*corner, *along), with_masks=False)
     return picture, scenes.grade(scene, (*corner, *(corner + extent)))

@@ -85,7 +85,7 @@ def _coverage(shape, x, y):
 
 
 @_entry
-def blobs(layer, masks, shapes, colours, kinds, window):
+def blobs(layer, masks, shapes, colors, kinds, window):
     """Draw blobs: into a layer of logarithmic contrasts, and into masks.
 
     Where blobs overlap, the stronger one counts.
@@ -96,7 +96,7 @@ def blobs(layer, masks, shapes, colours, kinds, window):
     masks : float32 array, ``(kinds, rows, columns)``; changed
         The share of each pixel that lies inside the outlines.
     shapes : float array, ``(n, 13)``
-    colours : float array, ``(n, 3)``
+    colors : float array, ``(n, 3)``
         Logarithm of the ratio to the background.
     kinds : int array, ``(n,)``
         Mask of each blob; negative for none.
@@ -124,7 +124,7 @@ def blobs(layer, masks, shapes, colours, kinds, window):
                 if share <= 0:
                     continue
                 for channel in range(3):
-                    value = share * colours[index, channel]
+                    value = share * colors[index, channel]
                     if abs(value) > abs(layer[row, column, channel]):
                         layer[row, column, channel] = value
                 kind = kinds[index]
@@ -181,12 +181,12 @@ def compose(
     veins,
     new_vessels,
     lesions,
-    colour,
+    color,
     absorption,
     tint,
     light,
     disc,
-    disc_colours,
+    disc_colors,
     macula,
     window,
 ):
@@ -196,8 +196,8 @@ def compose(
     ----------
     texture, arteries, veins, new_vessels : float32 arrays, ``(rows, columns)``
     lesions : float32 array, ``(rows, columns, 3)``
-    colour : float array, ``(3,)``
-        Of the background at the centre, 0 to 1.
+    color : float array, ``(3,)``
+        Of the background at the center, 0 to 1.
     absorption : float array, ``(3, 3)``
         Of arteries, veins, new vessels, in each channel.
     tint : float array, ``(3,)``
@@ -207,7 +207,7 @@ def compose(
         fourth power of the radius, and its part in blue.
     disc : float array, ``(7,)``
         x, y, radius, elongation, angle, and radius and offset of the cup.
-    disc_colours : float array, ``(2, 3)``
+    disc_colors : float array, ``(2, 3)``
         Logarithmic contrasts of rim and cup.
     macula : float array, ``(6,)``
         x, y, radius, darkening of macula, radius and darkening of fovea.
@@ -220,7 +220,7 @@ def compose(
     left, top, along_x, along_y = window
     rows, columns = texture.shape
     picture = np.empty((rows, columns, 3), np.float32)
-    logs = np.log(colour)
+    logs = np.log(color)
     for row in range(rows):
         y = top + (row + 0.5) / along_y
         for column in range(columns):
@@ -247,9 +247,9 @@ def compose(
                 cup = min(max((disc[5] - inner) / 0.25 + 0.5, 0.0), 1.0)
             for channel in range(3):
                 bright = (
-                    rim * disc_colours[0, channel]
-                    + cup * disc_colours[1, channel]
-                    + (1 - rim) * halo * disc_colours[0, channel]
+                    rim * disc_colors[0, channel]
+                    + cup * disc_colors[1, channel]
+                    + (1 - rim) * halo * disc_colors[0, channel]
                 )
                 value = (
                     logs[channel]
@@ -313,13 +313,13 @@ def finish(picture, rim, haze, notch, cut, edge, grain, window):
     picture : float32 array, ``(rows, columns, 3)``, 0 to 1; changed
     rim : float array, ``(7,)``
         Overexposed crescent at the edge: direction, width, depth, strength,
-        and its three colours.
+        and its three colors.
     haze : float array, ``(4,)``
-        Share of white light, and its colours.
+        Share of white light, and its colors.
     notch : float array, ``(2,)``
         Direction and size of the mark at the edge; size 0 for none.
     cut : float
-        Rows beyond this distance from the centre are not seen.
+        Rows beyond this distance from the center are not seen.
     edge : float
         Width of the soft edge.
     grain : float32 array, ``(rows, columns, 3)``

@@ -27,23 +27,23 @@ __all__ = [
     "grade",
     "other_grade",
     "NATURAL_SHARES",
-    "ARTEFACTS",
+    "ARTIFACTS",
 ]
 
 #: Kinds of lesions, in the order of their masks.
 LESIONS = (
     "microaneurysm",
-    "haemorrhage",
+    "hemorrhage",
     "hard exudate",
     "soft exudate",
-    "preretinal haemorrhage",
+    "preretinal hemorrhage",
     "neovascularization",
     "venous beading",
     "venous loop",
 )
 (
     _MICROANEURYSM,
-    _HAEMORRHAGE,
+    _HEMORRHAGE,
     _HARD_EXUDATE,
     _SOFT_EXUDATE,
     _PRERETINAL,
@@ -52,8 +52,8 @@ LESIONS = (
     _LOOP,
 ) = range(len(LESIONS))
 #: Blobs that are no lesions, by their kinds.
-ARTEFACTS = {-1: "glare spot", -2: "dust", -3: "lens flare"}
-_GLARE, _DUST, _FLARE = ARTEFACTS
+ARTIFACTS = {-1: "glare spot", -2: "dust", -3: "lens flare"}
+_GLARE, _DUST, _FLARE = ARTIFACTS
 
 #: Shares of the grades 0 to 4 among the competition's training labels.
 NATURAL_SHARES = np.array([25810, 2443, 5292, 873, 708]) / 35126
@@ -62,7 +62,7 @@ NATURAL_SHARES = np.array([25810, 2443, 5292, 873, 708]) / 35126
 # (quadratic weighted kappa 0.8545).
 _SAME_GRADE = 0.775
 
-# Severe by the 4-2-1 rule: more than this many haemorrhages in each quadrant,
+# Severe by the 4-2-1 rule: more than this many hemorrhages in each quadrant,
 # or venous beading in two.
 _MANY = 20
 
@@ -70,7 +70,7 @@ _MANY = 20
 # IDRiD's photographs, in radii of the field of view.
 _DIAMETER = {
     _MICROANEURYSM: (0.0104, 0.34),
-    _HAEMORRHAGE: (0.0244, 0.55),
+    _HEMORRHAGE: (0.0244, 0.55),
     _HARD_EXUDATE: (0.0100, 0.58),
     _SOFT_EXUDATE: (0.060, 0.35),
 }
@@ -78,7 +78,7 @@ _DIAMETER = {
 # Before the blur of optics and sensor, which takes some from the small ones.
 _CONTRAST = {
     _MICROANEURYSM: ((-0.040, -0.175, -0.10), 0.38),
-    _HAEMORRHAGE: ((-0.040, -0.150, -0.05), 0.38),
+    _HEMORRHAGE: ((-0.040, -0.150, -0.05), 0.38),
     _HARD_EXUDATE: ((0.078, 0.245, 0.38), 0.48),
     _SOFT_EXUDATE: ((0.058, 0.270, 0.30), 0.40),
     _PRERETINAL: ((-0.30, -0.80, -0.40), 0.20),
@@ -89,21 +89,21 @@ _CONTRAST = {
 class Patient:
     """What both eyes of a patient share."""
 
-    colour: np.ndarray  #: of the background, ``(3,)``, 0 to 1
+    color: np.ndarray  #: of the background, ``(3,)``, 0 to 1
     tint: np.ndarray  #: how the choroid's texture changes each channel
     tessellation: float  #: how strongly the choroid's vessels shine through
     absorption: np.ndarray  #: of arteries, veins, new vessels, ``(3, 3)``
     vein: float  #: half width of the thickest vein
     tortuosity: float
     cut: float  #: rows of the field beyond are not photographed
-    centred: str  #: "macula", "disc" or "between"
+    centered: str  #: "macula", "disc" or "between"
     grain: float  #: noise of the camera
     notch: float  #: size of the mark at the edge, 0 for none
     original_rows: int  #: of the camera's photographs
 
     @property
     def half(self):
-        """How far from the centre rows are seen, in radii."""
+        """How far from the center rows are seen, in radii."""
         return min(self.cut, 1.0)
 
 
@@ -115,52 +115,52 @@ class Scene:
     side: str  #: "left" or "right"
     patient: Patient
     disc: np.ndarray  #: x, y, radius, elongation, angle, cup, offset
-    disc_colours: np.ndarray  #: of rim and cup, ``(2, 3)``
+    disc_colors: np.ndarray  #: of rim and cup, ``(2, 3)``
     fovea: np.ndarray  #: x, y
     macula: np.ndarray  #: radius, darkening; of the fovea likewise
     segments: np.ndarray  #: vessels, ``(n, 7)``
     marked: dict  #: kind of lesion -> indices of segments
     shapes: np.ndarray  #: blobs, ``(m, 13)``
-    colours: np.ndarray  #: their contrasts, ``(m, 3)``
-    kinds: np.ndarray  #: their kinds; below 0 for artefacts
+    colors: np.ndarray  #: their contrasts, ``(m, 3)``
+    kinds: np.ndarray  #: their kinds; below 0 for artifacts
     light: np.ndarray  #: gradients and falloff
     rim: np.ndarray  #: overexposed crescent
     haze: np.ndarray
     sharpness: float  #: standard deviation of the blur
     notch: float  #: direction of the mark at the edge
-    text: str  #: burnt into the picture; mostly empty
-    artefacts: tuple = field(default=())  #: names of those that are there
+    text: str  #: burned into the picture; mostly empty
+    artifacts: tuple = field(default=())  #: names of those that are there
     grade: int = 0
 
 
 def patient(rng):
     """A patient and the camera that photographs both eyes.
 
-    The distribution of colours is wider than IDRiD's, whose photographs come
+    The distribution of colors is wider than IDRiD's, whose photographs come
     from a single camera.
     """
     # Logarithms of red, green, blue correlate as they do in IDRiD.
     common, yellow, cold = rng.normal(size=3)
-    colour = np.exp(
+    color = np.exp(
         [
             np.log(0.68) + 0.17 * common,
             np.log(0.345) + 0.21 * common + 0.11 * yellow,
             np.log(0.115) + 0.20 * common + 0.10 * yellow + 0.55 * cold,
         ]
     )
-    colour = np.clip(colour, [0.25, 0.10, 0.01], [0.92, 0.62, 0.45])
-    colour[2] = min(colour[2], 0.7 * colour[1])  # the fundus is never blue
+    color = np.clip(color, [0.25, 0.10, 0.01], [0.92, 0.62, 0.45])
+    color[2] = min(color[2], 0.7 * color[1])  # the fundus is never blue
     blood = np.exp(rng.normal(0, 0.15))
     absorption = blood * np.array([[0.09, 0.32, 0.22], [0.19, 0.52, 0.30], [0.14, 0.42, 0.26]])
     return Patient(
-        colour=colour,
+        color=color,
         tint=np.array([0.55, 1.0, 0.8]) * np.exp(rng.normal(0, 0.2)),
         tessellation=max(0.0, rng.normal(-0.01, 0.045)),
         absorption=absorption,
         vein=0.0135 * np.exp(rng.normal(0, 0.12)),
         tortuosity=0.045 * np.exp(rng.normal(0, 0.3)),
         cut=rng.choice([1.05, rng.uniform(0.8, 0.9), rng.uniform(0.9, 1.0)]),
-        centred=rng.choice(["macula", "disc", "between"], p=[0.6, 0.12, 0.28]),
+        centered=rng.choice(["macula", "disc", "between"], p=[0.6, 0.12, 0.28]),
         grain=rng.uniform(0.004, 0.014),
         notch=rng.choice([0.0, rng.uniform(0.02, 0.05)]),
         original_rows=int(rng.choice([1944, 2336, 2848, 3168])),
@@ -182,15 +182,15 @@ def _anatomy(rng, who, mirror):
         "macula": rng.normal(0.05, 0.10),
         "disc": rng.normal(0.78, 0.06),
         "between": rng.normal(0.33, 0.06),
-    }[who.centred]
+    }[who.centered]
     fovea = np.array([-shift, rng.normal(0.06, 0.06)])
     tilt = rng.normal(-0.11, 0.09)
-    centre = fovea + distance * np.array([np.cos(tilt), np.sin(tilt)])
+    center = fovea + distance * np.array([np.cos(tilt), np.sin(tilt)])
     size = 0.155 * np.exp(rng.normal(0, 0.06))
     disc = np.array(
         [
-            mirror * centre[0],
-            centre[1],
+            mirror * center[0],
+            center[1],
             size,
             rng.normal(1.1, 0.06),
             rng.normal(0, 0.15),
@@ -223,7 +223,7 @@ class Blob(NamedTuple):
     edge: float = 0.5  #: width of the soft edge, in half diameters
     boat: float = 0.0  #: share that a level upper surface cuts off
     ragged: float = 0.1  #: of the outline
-    colour: np.ndarray | None = None  #: contrast; a random one of its kind when None
+    color: np.ndarray | None = None  #: contrast; a random one of its kind when None
 
 
 class _Lesions:
@@ -231,7 +231,7 @@ class _Lesions:
 
     def __init__(self, rng, who, disc, fovea):
         self.rng, self.who, self.disc, self.fovea = rng, who, disc, fovea
-        self.shapes, self.colours, self.kinds = [], [], []
+        self.shapes, self.colors, self.kinds = [], [], []
         # All lesions of an eye share part of their contrast: age, light.
         self.shared = {kind: rng.normal(0, spread * 0.6) for kind, (_, spread) in _CONTRAST.items()}
 
@@ -260,7 +260,7 @@ class _Lesions:
         median, spread = _DIAMETER[kind]
         return median * np.exp(np.clip(self.rng.normal(0, spread), -1.6, 2.2))
 
-    def colour(self, kind):
+    def color(self, kind):
         """A random contrast."""
         median, spread = _CONTRAST[kind]
         strength = np.exp(self.shared[kind] + self.rng.normal(0, 0.8 * spread))
@@ -281,17 +281,17 @@ class _Lesions:
                 *np.column_stack([amplitudes, phases]).ravel(),
             ]
         )
-        self.colours.append(self.colour(blob.kind) if blob.colour is None else blob.colour)
+        self.colors.append(self.color(blob.kind) if blob.color is None else blob.color)
         self.kinds.append(blob.kind)
 
-    def fibres(self, place):
-        """Direction of the nerve fibres: away from the disc."""
+    def fibers(self, place):
+        """Direction of the nerve fibers: away from the disc."""
         return np.arctan2(place[1] - self.disc[1], place[0] - self.disc[0])
 
-    def microaneurysms(self, count, centres=()):
+    def microaneurysms(self, count, centers=()):
         """Small red dots, often in groups."""
         for _ in range(count):
-            place = self.near(centres, 0.15)
+            place = self.near(centers, 0.15)
             self.add(
                 Blob(
                     _MICROANEURYSM,
@@ -304,23 +304,23 @@ class _Lesions:
                 )
             )
 
-    def near(self, centres, spread):
-        """A place, near one of the centres more often than not."""
-        if len(centres) and self.rng.random() < 0.65:
+    def near(self, centers, spread):
+        """A place, near one of the centers more often than not."""
+        if len(centers) and self.rng.random() < 0.65:
             for _ in range(20):
-                place = centres[self.rng.integers(len(centres))] + self.rng.normal(0, spread, 2)
+                place = centers[self.rng.integers(len(centers))] + self.rng.normal(0, spread, 2)
                 if self.inside(place):
                     return place
         return self.place()
 
-    def haemorrhage(self, place):
-        """A dot, blot or flame haemorrhage."""
+    def hemorrhage(self, place):
+        """A dot, blot or flame hemorrhage."""
         kind = self.rng.choice(["dot", "blot", "flame"], p=[0.4, 0.4, 0.2])
-        diameter = self.diameter(_HAEMORRHAGE)
+        diameter = self.diameter(_HEMORRHAGE)
         if kind == "dot":
             self.add(
                 Blob(
-                    _HAEMORRHAGE,
+                    _HEMORRHAGE,
                     place,
                     max(0.65 * diameter, 0.012),
                     self.rng.uniform(1, 1.5),
@@ -332,7 +332,7 @@ class _Lesions:
         elif kind == "blot":
             self.add(
                 Blob(
-                    _HAEMORRHAGE,
+                    _HEMORRHAGE,
                     place,
                     1.3 * diameter,
                     self.rng.uniform(1.1, 2.7),
@@ -344,11 +344,11 @@ class _Lesions:
         else:
             self.add(
                 Blob(
-                    _HAEMORRHAGE,
+                    _HEMORRHAGE,
                     place,
                     diameter,
                     self.rng.uniform(2.5, 4.5),
-                    self.fibres(place) + self.rng.normal(0, 0.15),
+                    self.fibers(place) + self.rng.normal(0, 0.15),
                     0.5,
                     ragged=0.3,
                 )
@@ -358,17 +358,17 @@ class _Lesions:
         """Hard exudates: clusters, and circinate rings around a leak."""
         for _ in range(groups):
             # The macula is where they gather.
-            centre = self.near([self.fovea], 0.3)
+            center = self.near([self.fovea], 0.3)
             ring = self.rng.random() < 0.35
             radius = self.rng.uniform(0.05, 0.16)
             for _ in range(int(np.exp(self.rng.normal(3.0, 0.8))) + 2):
                 if ring:
                     angle = self.rng.uniform(0, 2 * np.pi)
-                    place = centre + radius * np.exp(self.rng.normal(0, 0.12)) * np.array(
+                    place = center + radius * np.exp(self.rng.normal(0, 0.12)) * np.array(
                         [np.cos(angle), np.sin(angle)]
                     )
                 else:
-                    place = centre + self.rng.normal(0, 0.5 * radius, 2)
+                    place = center + self.rng.normal(0, 0.5 * radius, 2)
                 if self.inside(place):
                     self.add(
                         Blob(
@@ -383,7 +383,7 @@ class _Lesions:
                     )
 
     def soft_exudates(self, count):
-        """Cotton-wool spots: pale, with feathery edges, along the fibres."""
+        """Cotton-wool spots: pale, with feathery edges, along the fibers."""
         for _ in range(count):
             place = self.near([self.disc[:2]], 0.4)
             self.add(
@@ -392,7 +392,7 @@ class _Lesions:
                     place,
                     self.diameter(_SOFT_EXUDATE),
                     self.rng.uniform(1.1, 2.2),
-                    self.fibres(place) + np.pi / 2 + self.rng.normal(0, 0.4),
+                    self.fibers(place) + np.pi / 2 + self.rng.normal(0, 0.4),
                     1.1,
                     ragged=0.15,
                 )
@@ -424,8 +424,8 @@ def _quadrant(place, disc, fovea):
     return 2 * int(place[1] > middle[1]) + int(place[0] > middle[0])
 
 
-def _many_haemorrhages(lesions):
-    """More than twenty haemorrhages in every quadrant that is in view."""
+def _many_hemorrhages(lesions):
+    """More than twenty hemorrhages in every quadrant that is in view."""
     counts = np.zeros(4, int)
     wanted = lesions.rng.integers(_MANY + 1, _MANY + 13, 4)
     for _ in range(20000):
@@ -434,7 +434,7 @@ def _many_haemorrhages(lesions):
         place = lesions.place()
         quadrant = lesions.quadrant(place)
         if counts[quadrant] < wanted[quadrant]:
-            lesions.haemorrhage(place)
+            lesions.hemorrhage(place)
             counts[quadrant] += 1
     raise AssertionError("a quadrant is out of view")
 
@@ -451,23 +451,23 @@ def _draw_lesions(lesions, wanted, segments):
     rng, marked = lesions.rng, {}
     if wanted == 0:
         return segments, marked
-    centres = [lesions.place() for _ in range(rng.integers(1, 4))]
+    centers = [lesions.place() for _ in range(rng.integers(1, 4))]
     if wanted == 1:
-        lesions.microaneurysms(1 + min(int(rng.exponential(4)), 14), centres)
+        lesions.microaneurysms(1 + min(int(rng.exponential(4)), 14), centers)
         return segments, marked
     severe = wanted >= 3
-    lesions.microaneurysms(int(np.exp(rng.normal(2.9 + 0.6 * severe, 0.7))), centres)
+    lesions.microaneurysms(int(np.exp(rng.normal(2.9 + 0.6 * severe, 0.7))), centers)
     beaded = rng.choice(4, 1 if rng.random() < 0.1 else 0, replace=False)
     if wanted == 3:
         beading = rng.random() < 0.35
         if beading:
             beaded = rng.choice(4, rng.integers(2, 5), replace=False)
         if not beading or rng.random() < 0.3:
-            _many_haemorrhages(lesions)
+            _many_hemorrhages(lesions)
     count = int(np.exp(rng.normal(1.7 + 0.9 * severe, 0.9)))
     # Below the severe grade a quadrant never has many.
     for _ in range(min(count, _MANY if wanted == 2 else 60)):
-        lesions.haemorrhage(lesions.near(centres, 0.25))
+        lesions.hemorrhage(lesions.near(centers, 0.25))
     if rng.random() < 0.65:
         lesions.exudates(1 + min(int(rng.exponential(4.5)), 18))
     if rng.random() < 0.25 + 0.25 * severe:
@@ -478,7 +478,7 @@ def _draw_lesions(lesions, wanted, segments):
     if wanted == 4:
         segments = _proliferation(lesions, segments, marked)
     if not lesions.kinds and not marked:
-        lesions.haemorrhage(lesions.place())
+        lesions.hemorrhage(lesions.place())
     return segments, marked
 
 
@@ -520,12 +520,12 @@ def _proliferation(lesions, segments, marked):
         for _ in range(rng.integers(1, 4)):
             if rng.random() < 0.4:
                 angle = rng.uniform(0, 2 * np.pi)
-                centre = lesions.disc[:2] + 0.7 * lesions.disc[2] * np.array(
+                center = lesions.disc[:2] + 0.7 * lesions.disc[2] * np.array(
                     [np.cos(angle), np.sin(angle)]
                 )
             else:
-                centre = lesions.place(0.8)
-            new = vessels.tangle(rng, centre, rng.uniform(0.06, 0.2), int(rng.integers(7, 18)))
+                center = lesions.place(0.8)
+            new = vessels.tangle(rng, center, rng.uniform(0.06, 0.2), int(rng.integers(7, 18)))
             segments = _append(segments, new, _NEOVASCULARIZATION, marked)
     if both > 0.55:
         for _ in range(rng.integers(1, 3)):
@@ -537,9 +537,9 @@ def grade(what, window=None):
     """Grade 0 to 4 by the International Clinical Disease Severity Scale.
 
     None: no lesion.  Mild: microaneurysms only.  Severe: more than twenty
-    haemorrhages in each of four quadrants, or venous beading in two (the
+    hemorrhages in each of four quadrants, or venous beading in two (the
     scale's third criterion, intraretinal microvascular abnormalities, is not
-    drawn).  Proliferative: new vessels or preretinal haemorrhage.  Moderate:
+    drawn).  Proliferative: new vessels or preretinal hemorrhage.  Moderate:
     everything in between.
 
     Parameters
@@ -575,7 +575,7 @@ def grade(what, window=None):
         return 1
     if present & {_NEOVASCULARIZATION, _PRERETINAL}:
         return 4
-    places = what.shapes[seen & (what.kinds == _HAEMORRHAGE), :2]
+    places = what.shapes[seen & (what.kinds == _HEMORRHAGE), :2]
     counts = np.bincount([_quadrant(place, what.disc, what.fovea) for place in places], minlength=4)
     beaded = {
         _quadrant(what.segments[index, :2], what.disc, what.fovea)
@@ -586,7 +586,7 @@ def grade(what, window=None):
     return 3 if (counts > _MANY).all() or len(beaded) >= 2 else 2
 
 
-def _artefacts(rng, lesions):
+def _artifacts(rng, lesions):
     """Glare, dust, flare: what the thesis found features for."""
     names = []
     if rng.random() < 0.12:
@@ -601,7 +601,7 @@ def _artefacts(rng, lesions):
                     0.0,
                     rng.uniform(0.3, 1.2),
                     ragged=0.05,
-                    colour=rng.uniform(0.25, 0.7) * np.array([0.5, 1.0, 1.3]),
+                    color=rng.uniform(0.25, 0.7) * np.array([0.5, 1.0, 1.3]),
                 )
             )
     if rng.random() < 0.20:
@@ -615,7 +615,7 @@ def _artefacts(rng, lesions):
                     1.0,
                     0.0,
                     1.3,
-                    colour=rng.choice([-1, 1], p=[0.35, 0.65])
+                    color=rng.choice([-1, 1], p=[0.35, 0.65])
                     * rng.uniform(0.03, 0.09)
                     * np.array([0.8, 0.9, 1.0]),
                 )
@@ -633,7 +633,7 @@ def _artefacts(rng, lesions):
                     0.0,
                     0.25,
                     ragged=0.0,
-                    colour=rng.uniform(0.06, 0.18) * np.array([0.6, 1.2, 1.0]),
+                    color=rng.uniform(0.06, 0.18) * np.array([0.6, 1.2, 1.0]),
                 )
             )
     return names
@@ -667,12 +667,12 @@ def scene(seed, side, who, wanted):
 
 
 def _scene(rng, seed, side, mirror, who, wanted):
-    disc, disc_colours, fovea, macula = _anatomy(rng, who, mirror)
+    disc, disc_colors, fovea, macula = _anatomy(rng, who, mirror)
     starts = vessels.trunks(rng, disc[:2], fovea, who.vein)
     segments = vessels.grow(rng, starts, disc[:2], fovea, who.tortuosity)
     lesions = _Lesions(rng, who, disc, fovea)
     segments, marked = _draw_lesions(lesions, wanted, segments)
-    names = _artefacts(rng, lesions)
+    names = _artifacts(rng, lesions)
     rim = np.zeros(7)
     if rng.random() < 0.22:
         names.append("overexposed rim")
@@ -688,7 +688,7 @@ def _scene(rng, seed, side, mirror, who, wanted):
         names.append("text")
         text = f"{'OD' if side == 'right' else 'OS'} {rng.integers(100, 99999)}"
     haze = np.array(
-        [0.35 * max(0.0, rng.normal(0, 0.3)) ** 1.5, *(0.6 * who.colour + rng.uniform(0.1, 0.3))]
+        [0.35 * max(0.0, rng.normal(0, 0.3)) ** 1.5, *(0.6 * who.color + rng.uniform(0.1, 0.3))]
     )
     light = np.array(
         [
@@ -703,13 +703,13 @@ def _scene(rng, seed, side, mirror, who, wanted):
         side=side,
         patient=who,
         disc=disc,
-        disc_colours=disc_colours,
+        disc_colors=disc_colors,
         fovea=fovea,
         macula=macula,
         segments=segments,
         marked=marked,
         shapes=np.array(lesions.shapes).reshape(-1, 13),
-        colours=np.array(lesions.colours).reshape(-1, 3),
+        colors=np.array(lesions.colors).reshape(-1, 3),
         kinds=np.array(lesions.kinds, int),
         light=light,
         rim=rim,
@@ -717,5 +717,5 @@ def _scene(rng, seed, side, mirror, who, wanted):
         sharpness=0.0021 * np.exp(abs(rng.normal(0, 0.45))),
         notch=rng.uniform(-0.9, -0.5),
         text=text,
-        artefacts=tuple(names),
+        artifacts=tuple(names),
     )

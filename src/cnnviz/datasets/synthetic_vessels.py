@@ -210,13 +210,13 @@ def loop(rng, segments):
     return _joined(points, 0.8 * half, VEIN)
 
 
-def tangle(rng, centre, radius, threads):
+def tangle(rng, center, radius, threads):
     """Neovascularization: a fan of fine, winding vessels.
 
     Parameters
     ----------
     rng : numpy.random.Generator
-    centre : (x, y)
+    center : (x, y)
     radius : float
         How far the fan reaches.
     threads : int
@@ -231,7 +231,7 @@ def tangle(rng, centre, radius, threads):
         turns = np.cumsum(rng.normal(0, 0.55, steps))
         headings = heading + turns
         length = radius * rng.uniform(0.9, 2.0) / steps
-        points = np.asarray(centre) + np.vstack(
+        points = np.asarray(center) + np.vstack(
             [
                 np.zeros((1, 2)),
                 np.cumsum(length * np.column_stack([np.cos(headings), np.sin(headings)]), axis=0),

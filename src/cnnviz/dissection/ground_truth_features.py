@@ -2,7 +2,7 @@
 
 Built like the first layers of De Fauw's (7x7 filters, pooling over 3 with stride 2,
 rectifiers), with filters that are set, not learned, and shown synthetic fundus photographs.  On
-it the labeller of features is validated: the names that it should give are known.
+it the labeler of features is validated: the names that it should give are known.
 """
 
 import itertools
@@ -47,7 +47,7 @@ _FEW = 5  # of each that a photograph has at least
 
 @dataclass(frozen=True, eq=False)
 class GroundTruthPhotograph:
-    """A synthetic photograph with everything that a labeller needs."""
+    """A synthetic photograph with everything that a labeler needs."""
 
     pixels: np.ndarray  #: float32 ``(4, 512, 512)``; the fourth channel is white noise
     index: np.ndarray  #: concept of every pixel; see :mod:`cnnviz.datasets.concepts`
@@ -98,7 +98,7 @@ def _strengthened(scene: scenes.Scene) -> scenes.Scene:
         factor[scene.kinds == scenes.LESIONS.index(name)] = times
     return replace(
         scene,
-        colours=scene.colours * factor,
+        colors=scene.colors * factor,
         text="",
         rim=np.zeros_like(scene.rim),
         patient=replace(scene.patient, notch=0.0),

@@ -1,4 +1,4 @@
-"""Images with marked concepts, as the labeller of features reads them."""
+"""Images with marked concepts, as the labeler of features reads them."""
 
 from typing import Any, Protocol
 

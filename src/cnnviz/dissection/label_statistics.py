@@ -1,4 +1,4 @@
-"""How often features get a label, which concepts they confuse, and how two labellings agree."""
+"""How often features get a label, which concepts they confuse, and how two labelings agree."""
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
@@ -54,7 +54,7 @@ def label_frequencies(
     layers : dict
         From a layer's name to the labels of all its features, ``(features,)``.
     columns : sequence of str
-        Labels with a column of their own; all others are "other", as mixtures and artefacts are
+        Labels with a column of their own; all others are "other", as mixtures and artifacts are
         in the thesis.
     sampled : int
         Features that the thesis looked at, or all where there are fewer.

@@ -1,4 +1,4 @@
-"""Fundus photographs with marked concepts, as :class:`cnnviz.dissection.labeller.Images`."""
+"""Fundus photographs with marked concepts, as :class:`cnnviz.dissection.labeler.Images`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -127,16 +127,16 @@ def _between(
     length: int, count: int, size: int, stride: int, start: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Neurons before and behind every pixel, and how far it is from one to the other."""
-    centre = start + (size - 1) / 2
-    place = np.clip((np.arange(length) - centre) / stride, 0, count - 1)
+    center = start + (size - 1) / 2
+    place = np.clip((np.arange(length) - center) / stride, 0, count - 1)
     low = place.astype(int)
     return low, np.minimum(low + 1, count - 1), (place - low).astype(np.float32)
 
 
 def upsample(maps: np.ndarray, field: ReceptiveField, shape: tuple[int, ...]) -> np.ndarray:
-    """Bring maps to image size, every neuron to the centre of its receptive field.
+    """Bring maps to image size, every neuron to the center of its receptive field.
 
-    Bilinear; beyond the outermost centres the map continues with its border's values (Bau et
+    Bilinear; beyond the outermost centers the map continues with its border's values (Bau et
     al. 2017, section 2.2).  What is constant stays so to the last digit.
 
     Parameters

@@ -1,8 +1,8 @@
-"""Validation of the labeller where the truth is known: on fundus photographs.
+"""Validation of the labeler where the truth is known: on fundus photographs.
 
 On ground-truth features (:mod:`cnnviz.dissection.ground_truth_features`), and on random filters,
 which know nothing.  What is validated is what makes Table 4.1:
-:class:`cnnviz.dissection.labeller.Labeller`.
+:class:`cnnviz.dissection.labeler.Labeler`.
 """
 
 from collections.abc import Sequence
@@ -14,8 +14,8 @@ from cnnviz.attribution.receptive_field import ReceptiveField, receptive_field
 from cnnviz.datasets import concepts as fundus_concepts
 from cnnviz.dissection import ground_truth_features, network_dissection
 from cnnviz.dissection.ground_truth_features import Feature, GroundTruthPhotograph
-from cnnviz.dissection.judgement import Judged, judge
-from cnnviz.dissection.labeller import DissectedLayer, Labeller, LocalizedLayer
+from cnnviz.dissection.judgment import Judged, judge
+from cnnviz.dissection.labeler import DissectedLayer, Labeler, LocalizedLayer
 from cnnviz.dissection.localization import Chance
 from cnnviz.dissection.marked_photographs import BLOCK, MarkedPhotographs
 from cnnviz.networks import layers
@@ -31,7 +31,7 @@ _BATCH = 8  # photographs of a forward pass
 def images_of(
     photographs: Sequence[GroundTruthPhotograph], *markings: Sequence[np.ndarray]
 ) -> MarkedPhotographs:
-    """Photographs of which everything is known, for the labeller.
+    """Photographs of which everything is known, for the labeler.
 
     Parameters
     ----------
@@ -124,13 +124,13 @@ def on_ground_truth(
     list of Row
     """
     network, names = ground_truth_features.network(), ground_truth_features.FEATURES
-    labeller = Labeller(
+    labeler = Labeler(
         [layers.find_layer(network, name) for name in names],
         features=[len(each) for each in names.values()],
     )
     images = images_of(photographs)
-    dissected = labeller.dissect(images, measured=np.arange(len(images)), progress=progress)
-    localized = labeller.localize(
+    dissected = labeler.dissect(images, measured=np.arange(len(images)), progress=progress)
+    localized = labeler.localize(
         images,
         [each.all for each in dissected],
         Chance(permutations, block=BLOCK),
@@ -138,7 +138,7 @@ def on_ground_truth(
     )
     masks = [images.concepts(k).masks for k in range(len(images))]
     rows = []
-    found = zip(labeller.layers, dissected, localized, judge(localized))
+    found = zip(labeler.layers, dissected, localized, judge(localized))
     for layer, strongest, lies, judged in found:
         rows += _rows(layer, masks, strongest, lies, judged)
     return rows
@@ -187,8 +187,8 @@ def _on(masks: np.ndarray, field: ReceptiveField, place: np.ndarray, parts: Sequ
         for start, stride, size, k in zip(field.start, field.stride, field.size, place)
     ]
     near = tuple(
-        slice(max(int(np.ceil(centre - stride)), 0), int(centre + stride) + 1)
-        for centre, stride in zip(middle, field.stride)
+        slice(max(int(np.ceil(center - stride)), 0), int(center + stride) + 1)
+        for center, stride in zip(middle, field.stride)
     )
     return any(masks[_CONCEPTS.index(name)][near].any() for name in parts)
 
@@ -197,7 +197,7 @@ def _on(masks: np.ndarray, field: ReceptiveField, place: np.ndarray, parts: Sequ
 
 
 class RandomFilters(NamedTuple):
-    """What random filters were labelled."""
+    """What random filters were labeled."""
 
     labels: np.ndarray  #: ``(filters,)``
     p: np.ndarray  #: ``(filters, concepts)``, NaN where nothing was tested
@@ -229,10 +229,10 @@ def on_random_filters(
     -------
     list of RandomFilters
     """
-    labeller = Labeller([ground_truth_features.random_network(count, channels)])
+    labeler = Labeler([ground_truth_features.random_network(count, channels)])
     images = images_of(photographs, *markings)
-    (dissected,) = labeller.dissect(images)
-    (localized,) = labeller.localize(
+    (dissected,) = labeler.dissect(images)
+    (localized,) = labeler.localize(
         images, [dissected.all], Chance(permutations, block=BLOCK), progress=progress
     )
     found = []

@@ -1,4 +1,4 @@
-"""Validation of the labeller on the die, where masks are exact and another measure exists."""
+"""Validation of the labeler on the die, where masks are exact and another measure exists."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ from cnnviz.attribution import overlay
 from cnnviz.datasets import die360
 from cnnviz.dissection import labels, network_dissection
 from cnnviz.dissection.images import ImagesInMemory
-from cnnviz.dissection.judgement import Judged, judge
-from cnnviz.dissection.labeller import Labeller, LocalizedLayer
+from cnnviz.dissection.judgment import Judged, judge
+from cnnviz.dissection.labeler import Labeler, LocalizedLayer
 from cnnviz.dissection.localization import Chance
 from cnnviz.dissection.top_images import TopImages
 from cnnviz.evaluation.die_concepts import CONCEPTS, concept_lift, concept_masks
@@ -118,7 +118,7 @@ def views(data: die360.Die360, every: int = 1) -> ImagesInMemory:
 
 @dataclass(frozen=True)
 class Networks:
-    """Which networks of the die are labelled."""
+    """Which networks of the die are labeled."""
 
     names: Sequence[str]
     folder: Path  #: of the weight files
@@ -152,16 +152,16 @@ def on_die(
         mininterval=1,
         disable=not progress,
     ) as bar:
-        for kind, network, fold, labeller in _trained_and_random(networks):
+        for kind, network, fold, labeler in _trained_and_random(networks):
             first = (kind, fold) == ("trained", 0)
-            dissected = labeller.dissect(images, measured=np.arange(len(images)) if first else None)
+            dissected = labeler.dissect(images, measured=np.arange(len(images)) if first else None)
             top = [each.all for each in dissected]
-            localized = labeller.localize(images, top, Chance(permutations), SIGMA)
-            names = [layer.name for layer in labeller.layers]
+            localized = labeler.localize(images, top, Chance(permutations), SIGMA)
+            names = [layer.name for layer in labeler.layers]
             runs.append(((kind, network, fold), names, localized))
             if first:
                 overlaps = [each.iou for each in dissected if each.iou is not None]
-                steps |= _steps(network, labeller, images, top, overlaps)
+                steps |= _steps(network, labeler, images, top, overlaps)
             bar.update()
     judged = iter(judge([each for *_, localized in runs for each in localized]))
     return [
@@ -172,15 +172,15 @@ def on_die(
     ], steps
 
 
-def _trained_and_random(networks: Networks) -> Iterator[tuple[str, str, int, Labeller]]:
+def _trained_and_random(networks: Networks) -> Iterator[tuple[str, str, int, Labeler]]:
     """Every network with the weights of every fold, then with random ones."""
     for network in networks.names:
         built = die.build(network)
-        labeller = Labeller(layers.pooling_layers(built), windows=False)
+        labeler = Labeler(layers.pooling_layers(built), windows=False)
         for kind in ("trained", "random"):
             for fold in range(networks.folds):
                 _set_weights(built, network, kind, fold, networks.folder)
-                yield kind, network, fold, labeller
+                yield kind, network, fold, labeler
 
 
 def _set_weights(built: Any, network: str, kind: str, fold: int, folder: Path) -> None:
@@ -220,7 +220,7 @@ def _largest(values: np.ndarray) -> str:
 
 def _steps(
     network: str,
-    labeller: Labeller,
+    labeler: Labeler,
     images: ImagesInMemory,
     top: Sequence[TopImages],
     overlaps: Sequence[np.ndarray],
@@ -229,10 +229,10 @@ def _steps(
     pairs: dict[tuple[int, int], list[tuple[int, np.ndarray]]] = {
         (layer, feature): [] for layer, each in enumerate(top) for feature in range(len(each.index))
     }
-    for each in labeller.saliency_maps(images, top):
+    for each in labeler.saliency_maps(images, top):
         pairs[each.layer, each.feature].append((each.image, each.gradient[0]))
     return {
-        (network, labeller.layers[layer].name, feature): Steps(
+        (network, labeler.layers[layer].name, feature): Steps(
             _most_saliency(found, images, np.asarray),
             _most_saliency(found, images, np.abs),
             network_dissection.detectors(overlaps[layer], CONCEPTS)[feature],

@@ -3,7 +3,7 @@
 The thesis has no method to say whether one visualization is better than another.
 Here the maps of one feature on one image, by every method, are held against
 
-* masks of what the feature is about: :func:`localisation`;
+* masks of what the feature is about: :func:`localization`;
 * the network: what the feature's maximal neuron loses when the pixels go that a map
   calls important: :func:`curves`;
 * each other: :func:`agreement`; and how much of the picture they mark:
@@ -30,7 +30,7 @@ from cnnviz.evaluation.feature_neurons import Neuron, maximal_neurons, part
 from cnnviz.evaluation.layer_methods import METHODS, THESIS, magnitude, signed
 
 __all__ = [
-    "CENTRE",
+    "CENTER",
     "COLUMNS",
     "RANDOM",
     "SIGMA",
@@ -38,11 +38,11 @@ __all__ = [
     "Target",
     "agreement",
     "blurred",
-    "centred",
+    "centered",
     "curves",
     "evaluate",
     "half_share",
-    "localisation",
+    "localization",
     "score_rows",
     "separate_areas",
     "visited_pixels",
@@ -50,19 +50,19 @@ __all__ = [
 ]
 
 #: What a map must beat: the middle of what the neuron sees, and pixels in any order.
-CENTRE, RANDOM = "centre", "random"
+CENTER, RANDOM = "center", "random"
 COLUMNS = ("data", "layer", "concept", "feature", "image", "measure", "method", "other", "value")
 
 SIGMA = 1.0  # pixels, as in the overlay
 
 _LATTICE = 64  # pixels along a side, enough to compare whole pictures
 
-_EVERYWHERE = np.ones((3, 3), bool)  # neighbours of a pixel
+_EVERYWHERE = np.ones((3, 3), bool)  # neighbors of a pixel
 
-_WIDTH = 4  # standard deviations of the Gaussian at the centre, across what is seen
+_WIDTH = 4  # standard deviations of the Gaussian at the center, across what is seen
 
 
-def localisation(maps, mask, field):
+def localization(maps, mask, field):
     """Whether maps lie on a mask.
 
     Parameters
@@ -146,7 +146,7 @@ def separate_areas(values):
     return float(ndimage.label(overlay.important(values[near]), _EVERYWHERE)[1])
 
 
-def centred(shape):
+def centered(shape):
     """A map that knows nothing but the middle: a Gaussian, ``(rows, columns)``.
 
     Neurons depend most on the middle of what they see, whatever there is (Luo et al.
@@ -288,7 +288,7 @@ def _curve_rows(occluded, image, case, settings):
     found = curves(occluded, image, case.neuron, case.candidates(), settings.blur, settings.steps)
     if not _depends(found):
         return
-    for k, method in enumerate((*METHODS, CENTRE, RANDOM)):
+    for k, method in enumerate((*METHODS, CENTER, RANDOM)):
         yield row("deletion", found.deletion_area[k], method)
         yield row("insertion", found.insertion_area[k], method)
 
@@ -312,17 +312,17 @@ class _Case(NamedTuple):
         return (self.mask & self.field)[part(self.neuron.box)].any()
 
     def candidates(self):
-        """Maps of what the neuron sees: of the methods, and the one of the centre."""
+        """Maps of what the neuron sees: of the methods, and the one of the center."""
         seen = self.magnitude[(slice(None), *part(self.neuron.box))]
-        return np.concatenate([seen, centred(seen.shape[1:])[np.newaxis]])
+        return np.concatenate([seen, centered(seen.shape[1:])[np.newaxis]])
 
     def rows(self, stride):
         """Everything that needs no network."""
         mask, field = (each[part(self.neuron.box)] for each in (self.mask, self.field))
         yield row("chance", localization.area_share(mask[np.newaxis], field)[0])
-        yield from _localisation_rows(self.candidates(), mask, field)
+        yield from _localization_rows(self.candidates(), mask, field)
         seen = self.signed[(slice(None), *part(self.neuron.box))]
-        yield from _localisation_rows(seen, mask, field, ", signed")
+        yield from _localization_rows(seen, mask, field, ", signed")
         visited = visited_pixels(self.field, stride)
         coarse = visited_pixels(
             self.field, stride * max(1, round(max(self.field.shape) / _LATTICE / stride))
@@ -331,14 +331,14 @@ class _Case(NamedTuple):
             yield row("agreement, picture", value, METHODS[a], METHODS[b])
         seen = visited[part(self.neuron.box)]
         for (a, b), value in agreement(self.candidates(), seen).items():
-            yield row("agreement", value, *((*METHODS, CENTRE)[k] for k in (a, b)))
+            yield row("agreement", value, *((*METHODS, CENTER)[k] for k in (a, b)))
         for method, sign, size in zip(THESIS, self.signed, self.magnitude):
             yield row("half", half_share(size, self.field), method)
             yield row("areas", separate_areas(sign), method)
 
 
-def _localisation_rows(maps, mask, field, suffix="", methods=(*METHODS, CENTRE)):
-    for method, pointing, mass in zip(methods, *localisation(maps, mask, field)):
+def _localization_rows(maps, mask, field, suffix="", methods=(*METHODS, CENTER)):
+    for method, pointing, mass in zip(methods, *localization(maps, mask, field)):
         yield row("pointing" + suffix, pointing, method)
         yield row("mass" + suffix, mass, method)
 
@@ -361,7 +361,7 @@ def score_rows(methods, maps, mask, image):
     """
     found = [
         row("chance", localization.area_share(mask[np.newaxis])[0]),
-        *_localisation_rows(maps, mask, np.ones(mask.shape, bool), methods=methods),
+        *_localization_rows(maps, mask, np.ones(mask.shape, bool), methods=methods),
     ]
     return [
         {"layer": "class score", "concept": "pip", "image": image, "feature": -1, **row}
@@ -370,7 +370,7 @@ def score_rows(methods, maps, mask, image):
 
 
 def visited_pixels(field, stride):
-    """Pixels on which occluders are centred, so that nothing compared is interpolated."""
+    """Pixels on which occluders are centered, so that nothing compared is interpolated."""
     visited = np.zeros_like(field)
     visited[::stride, ::stride] = True
     return visited & field

@@ -6,7 +6,7 @@ from cnnviz.attribution import overlay
 from cnnviz.attribution.deconvnet import Deconvnet, GuidedBackprop
 from cnnviz.attribution.gradient import Gradient
 from cnnviz.attribution.interpolation import interpolated
-from cnnviz.attribution.occluder import centres
+from cnnviz.attribution.occluder import centers
 from cnnviz.evaluation.benchmark import SIGMA, row, visited_pixels, within_box
 from cnnviz.evaluation.feature_neurons import maximal_neurons
 from cnnviz.evaluation.layer_methods import METHODS, magnitude, signed
@@ -64,7 +64,7 @@ class FixedNeuron:
     def _occlusion(self, image, neuron):
         shape, size = image.shape[2:], self._occluder.size
         before = self._occluded.keep([image], 0)[(0, neuron.feature, *neuron.place)]
-        places = centres(shape, self._occluder.stride, neuron.box)
+        places = centers(shape, self._occluder.stride, neuron.box)
         lost = np.full(shape, np.nan, image.dtype)
         count = self._occluded.batch_size(size, True)
         for few in np.split(places, range(count, len(places), count)):

@@ -130,24 +130,24 @@ def total_variation(first, second):
     return np.abs(first - second).sum(axis=-1) / 2
 
 
-def disagreement(posteriors, neighbours):
-    """How much an image's posteriors differ from those of its neighbours.
+def disagreement(posteriors, neighbors):
+    """How much an image's posteriors differ from those of its neighbors.
 
     Parameters
     ----------
     posteriors : array, ``(networks, n, classes)``
-    neighbours : int array, ``(..., directions, m)``
-        For each of the first ``m`` images, indices of its neighbours, -1 for none.
+    neighbors : int array, ``(..., directions, m)``
+        For each of the first ``m`` images, indices of its neighbors, -1 for none.
 
     Returns
     -------
     array, ``(..., m)``
-        Total variation distance, mean over the networks and the neighbours of all
+        Total variation distance, mean over the networks and the neighbors of all
         directions; NaN where one is missing.
     """
-    images = np.arange(neighbours.shape[-1])
-    distance = np.zeros(neighbours.shape)
+    images = np.arange(neighbors.shape[-1])
+    distance = np.zeros(neighbors.shape)
     for each in posteriors:
-        distance += total_variation(each[images], each[neighbours])
-    distance[neighbours < 0] = np.nan
+        distance += total_variation(each[images], each[neighbors])
+    distance[neighbors < 0] = np.nan
     return distance.mean(axis=-2) / len(posteriors)

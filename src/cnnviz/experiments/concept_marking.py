@@ -1,4 +1,4 @@
-"""What is known on prepared photographs: lesions, disc, vessels, artefacts.
+"""What is known on prepared photographs: lesions, disc, vessels, artifacts.
 
 The concepts of thesis Table 4.1.  Of synthetic photographs everything is known; of IDRiD's the
 outlined lesions of 21 photographs, and disc, fovea and the edge of the field of view of all.

@@ -84,5 +84,5 @@ def features_first(maps: np.ndarray) -> np.ndarray:
 
 
 def pixels_of(images: np.ndarray, data: die360.Die360) -> np.ndarray:
-    """Grey values ``(n, rows, columns)`` in [0, 1] of standardized images."""
+    """Gray values ``(n, rows, columns)`` in [0, 1] of standardized images."""
     return images[:, 0] * np.float32(data.std) + np.float32(data.mean)

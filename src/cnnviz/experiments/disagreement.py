@@ -1,6 +1,6 @@
-"""The view of the die whose posteriors differ most from those of its neighbours.
+"""The view of the die whose posteriors differ most from those of its neighbors.
 
-Thesis section 5.4 and Figure 5.5.  A view's disagreement with its neighbours along an angle: total
+Thesis section 5.4 and Figure 5.5.  A view's disagreement with its neighbors along an angle: total
 variation distance between its posteriors and those of the views one degree before and after it,
 mean over both and over the networks.  The largest one is searched over all views of the data set
 and both angles, where three views come before and three after.  The same trained networks, those
@@ -31,7 +31,7 @@ REACH = 3  #: views shown before and after
 
 @dataclass(frozen=True)
 class Disagreement(Record):
-    """The view that the networks disagree on most, its neighbours, and the posteriors of all."""
+    """The view that the networks disagree on most, its neighbors, and the posteriors of all."""
 
     command: ClassVar[str] = "cnnviz disagreement"
 
@@ -63,7 +63,7 @@ class Networks:
 
 
 def candidates(every: int) -> tuple[np.ndarray, np.ndarray]:
-    """Views to search, with their neighbours.
+    """Views to search, with their neighbors.
 
     Parameters
     ----------
@@ -74,13 +74,13 @@ def candidates(every: int) -> tuple[np.ndarray, np.ndarray]:
     -------
     views : int array, ``(n,)``
         Indices in the data set; those to search come first.
-    neighbours : int array, ``(2, 2, m)``
-        Places in ``views`` of the neighbours of the ``m`` views to search, by the angle
+    neighbors : int array, ``(2, 2, m)``
+        Places in ``views`` of the neighbors of the ``m`` views to search, by the angle
         and the direction; -1 where a view has fewer than :data:`REACH` on a side.
     """
     a, b, _ = die360.angles()
     searched = np.arange(0, len(a), every)
-    around = sequences.neighbours(a, b, [-REACH, -1, 1, REACH])[:, :, searched]
+    around = sequences.neighbors(a, b, [-REACH, -1, 1, REACH])[:, :, searched]
     complete = (around >= 0).all(axis=1, keepdims=True)
     near = np.where(complete, around[:, 1:3], -1)
     views = np.concatenate([searched, np.setdiff1d(near[near >= 0], searched)])

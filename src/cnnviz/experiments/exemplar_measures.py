@@ -45,9 +45,9 @@ def border_share(patch: np.ndarray, width: float = 0.25) -> tuple[float, float]:
 
 
 def spread(patch: np.ndarray, share: float = 0.9) -> float:
-    """Half side of the smallest centred square that holds a share of the energy.
+    """Half side of the smallest centered square that holds a share of the energy.
 
-    Centred on the patch.
+    Centered on the patch.
 
     Parameters
     ----------

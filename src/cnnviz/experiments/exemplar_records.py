@@ -45,7 +45,7 @@ class Role(NamedTuple):
 #: layer it says that the former detects microaneurysms.
 ROLES = (
     Role("microaneurysm", "4.15", "pool5", "microaneurysm"),
-    Role("haemorrhage", "4.17", "pool5", "haemorrhage"),
+    Role("hemorrhage", "4.17", "pool5", "hemorrhage"),
     Role("vessel", "4.20", "pool5", "vessel"),
     Role("fourth layer", "4.8", "pool4", "microaneurysm"),
     Role("third layer", "4.7", "pool3", "microaneurysm"),

@@ -8,13 +8,13 @@ import pandas as pd
 
 from cnnviz.datasets.concepts import CONCEPTS
 from cnnviz.dissection import labels, network_dissection
-from cnnviz.dissection.judgement import Judged, judge
-from cnnviz.dissection.labeller import LocalizedLayer
+from cnnviz.dissection.judgment import Judged, judge
+from cnnviz.dissection.labeler import LocalizedLayer
 
 __all__ = ["MEASURES", "column", "table", "values", "is_significant", "csv"]
 
 MEASURES = ("share", "lift", "q", "iou")
-#: Measured of a feature: over how many haemorrhages its saliency spreads, and the mean grade of
+#: Measured of a feature: over how many hemorrhages its saliency spreads, and the mean grade of
 #: the photographs that activate it most.
 OTHERS = ("spread", "disease")
 

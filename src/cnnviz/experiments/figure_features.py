@@ -40,9 +40,9 @@ def _lifts(rows: pd.DataFrame, concepts: Sequence[str]) -> np.ndarray:
 
 def _single(rows: pd.DataFrame, concepts: Sequence[str]) -> np.ndarray:
     """Of the features with that label, the one that exceeds chance by most; of all, if none."""
-    labelled = rows["label"].to_numpy() == concepts[0]
+    labeled = rows["label"].to_numpy() == concepts[0]
     score = _lifts(rows, concepts)[:, 0]
-    return np.where(labelled, score, score - 1e6)
+    return np.where(labeled, score, score - 1e6)
 
 
 def _pair(rows: pd.DataFrame, concepts: Sequence[str]) -> np.ndarray:
@@ -59,8 +59,8 @@ def _several(rows: pd.DataFrame, concepts: Sequence[str]) -> np.ndarray:
 
 def _any(rows: pd.DataFrame, concepts: Sequence[str]) -> np.ndarray:
     """With that label; of those, the one that exceeds chance by most."""
-    labelled = rows["label"].isin(concepts).to_numpy()
-    return np.where(labelled, 1e6, 0) + _lifts(rows, concepts).max(axis=1)
+    labeled = rows["label"].isin(concepts).to_numpy()
+    return np.where(labeled, 1e6, 0) + _lifts(rows, concepts).max(axis=1)
 
 
 def _cluster(rows: pd.DataFrame, concepts: Sequence[str]) -> np.ndarray:
@@ -76,8 +76,8 @@ def _unclear(rows: pd.DataFrame, concepts: Sequence[str]) -> np.ndarray:
 
 def _disease(rows: pd.DataFrame, concepts: Sequence[str]) -> np.ndarray:
     """Of those without a label, the one whose strongest photographs have the highest grades."""
-    unlabelled = (rows["label"] == labels.OTHER).to_numpy()
-    return _finite(rows["disease"].to_numpy(float)) - np.where(unlabelled, 0, 1e6)
+    unlabeled = (rows["label"] == labels.OTHER).to_numpy()
+    return _finite(rows["disease"].to_numpy(float)) - np.where(unlabeled, 0, 1e6)
 
 
 RULES: dict[str, Callable[[pd.DataFrame, Sequence[str]], np.ndarray]] = {

@@ -12,7 +12,7 @@ __all__ = ["LAYERS", "Part", "PARTS"]
 
 #: Pooling layers of De Fauw's network.
 LAYERS = ("pool1", "pool2", "pool3", "pool4", "pool5")
-_ARTEFACTS = ("text", "glare spot", "dust", "lens flare", "overexposed rim")
+_ARTIFACTS = ("text", "glare spot", "dust", "lens flare", "overexposed rim")
 
 
 class Part(NamedTuple):
@@ -39,15 +39,15 @@ PARTS = (
     Part("4.7", "pool3", "single", ("field edge",), "random"),
     Part("4.8", "pool4", "single", ("microaneurysm",)),
     Part("4.9", "pool4", "pair", ("hard exudate", "optic disc")),
-    Part("4.10", "pool4", "pair", ("fovea", "haemorrhage")),
+    Part("4.10", "pool4", "pair", ("fovea", "hemorrhage")),
     Part("4.11", "pool4", "single", ("glare spot",)),
     Part("4.12", "pool4", "several", LESIONS),
-    Part("4.13", "pool4", "any", _ARTEFACTS),
+    Part("4.13", "pool4", "any", _ARTIFACTS),
     Part("4.14", "pool4", "single", ("optic disc",)),
     Part("4.15", "pool5", "single", ("microaneurysm",)),
     Part("4.16", "pool5", "single", ("hard exudate",)),
-    Part("4.17", "pool5", "single", ("haemorrhage",)),
-    Part("4.18", "pool5", "cluster", ("haemorrhage",)),
+    Part("4.17", "pool5", "single", ("hemorrhage",)),
+    Part("4.18", "pool5", "cluster", ("hemorrhage",)),
     Part("4.19", "pool5", "unclear"),
     Part("4.20", "pool5", "single", ("vessel",)),
     Part("4.21", "pool5", "disease"),

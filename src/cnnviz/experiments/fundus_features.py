@@ -3,7 +3,7 @@
 Two steps, each with its file: :func:`dissect` finds the nine photographs that activate each
 feature most, of all and of those whose lesions are marked, and the overlap of its maps with
 concepts; :func:`localize` measures what their saliency lies on, against chance.  Both use
-:class:`cnnviz.dissection.labeller.Labeller`, as the validation of labels does.
+:class:`cnnviz.dissection.labeler.Labeler`, as the validation of labels does.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ import numpy as np
 from scipy import ndimage
 
 from cnnviz.datasets import concepts, store
-from cnnviz.dissection.labeller import DissectedLayer, Labeller, LocalizedLayer, Measure
+from cnnviz.dissection.labeler import DissectedLayer, Labeler, LocalizedLayer, Measure
 from cnnviz.dissection.localization import Chance
 from cnnviz.dissection.marked_photographs import BLOCK, REACH, MarkedPhotographs
 from cnnviz.experiments import defauw_network, photograph_sources
@@ -35,7 +35,7 @@ __all__ = [
     "effective_number",
 ]
 
-_HAEMORRHAGE = concepts.CONCEPTS.index("haemorrhage")
+_HEMORRHAGE = concepts.CONCEPTS.index("hemorrhage")
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Dissected(Record):
 class Localized(Record):
     """What the saliency of features lies on, layer by layer.
 
-    ``measures`` of a layer are "spread", over how many haemorrhages the saliency spreads, and
+    ``measures`` of a layer are "spread", over how many hemorrhages the saliency spreads, and
     "disease", the mean grade of the feature's photographs.
     """
 
@@ -64,7 +64,7 @@ class Localized(Record):
 def images_of(
     photographs: store.Store, marked: MarkedConcepts | None, keys: np.ndarray | None = None
 ) -> MarkedPhotographs:
-    """Prepared photographs for the labeller.
+    """Prepared photographs for the labeler.
 
     Parameters
     ----------
@@ -117,9 +117,9 @@ def dissect(photographs: Path, concepts_file: Path | None, wanted: Wanted, outpu
         measured = np.flatnonzero(has_lesions)[: wanted.overlap]
     network, weights = defauw_network.built(wanted.weights)
     pooling = defauw_network.pooling_layers(network, wanted.layers)
-    labeller = Labeller(pooling, features=wanted.features)
+    labeler = Labeler(pooling, features=wanted.features)
     images = images_of(shown, marked, photograph_sources.identities(shown.pixels))
-    found = labeller.dissect(images, has_lesions, measured, progress=True)
+    found = labeler.dissect(images, has_lesions, measured, progress=True)
     names = [layer.name for layer in pooling]
     Dissected(dict(zip(names, found)), np.array(shown.names)).save(
         output,
@@ -159,7 +159,7 @@ def localize(
     network, weights = defauw_network.again(origin, dissected_file)
     images, chance = images_of(shown, marked), Chance(permutations, block=BLOCK)
     top = [layer.shown for layer in dissected.layers.values()]
-    found = Labeller(defauw_network.pooling_layers(network, dissected.layers)).localize(
+    found = Labeler(defauw_network.pooling_layers(network, dissected.layers)).localize(
         images, top, chance, measures={"spread": _spread(images)}, progress=True
     )
     Localized(
@@ -192,13 +192,13 @@ def localize(
 
 
 def _spread(images: MarkedPhotographs) -> Measure:
-    """Over how many haemorrhages of a photograph its saliency spreads."""
+    """Over how many hemorrhages of a photograph its saliency spreads."""
     last: dict[int, np.ndarray] = {}  # of the photograph that is being looked at
 
     def measure(values: np.ndarray, k: int) -> float:
         if k not in last:
             last.clear()
-            last[k] = ndimage.label(images.concepts(k).masks[_HAEMORRHAGE])[0]
+            last[k] = ndimage.label(images.concepts(k).masks[_HEMORRHAGE])[0]
         return effective_number(values, last[k])
 
     return measure

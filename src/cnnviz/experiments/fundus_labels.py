@@ -15,11 +15,11 @@ from cnnviz.runtime import files
 from cnnviz.runtime.errors import UserError
 from cnnviz.runtime.records import read_origin
 
-__all__ = ["Labelled", "label", "label_networks"]
+__all__ = ["Labeled", "label", "label_networks"]
 
 
 @dataclass(frozen=True)
-class Labelled:
+class Labeled:
     """What the features of the networks detect."""
 
     features: pd.DataFrame  #: from :func:`.feature_table.table`
@@ -29,7 +29,7 @@ class Labelled:
     origin: dict[str, Any]  #: of the trained network's files, or of the only ones
 
 
-def label(dissected: Sequence[Path], localized: Sequence[Path]) -> Labelled:
+def label(dissected: Sequence[Path], localized: Sequence[Path]) -> Labeled:
     """Label the features of one network or several, from their files.
 
     Parameters
@@ -66,7 +66,7 @@ def label(dissected: Sequence[Path], localized: Sequence[Path]) -> Labelled:
 
 def label_networks(
     networks: dict[str, tuple[Dissected, Localized]], origin: dict[str, Any]
-) -> Labelled:
+) -> Labeled:
     """Label the features of the networks "trained" and "random".
 
     Parameters
@@ -87,7 +87,7 @@ def label_networks(
     parts = [
         part for part in figure_parts.PARTS if part.weights in networks and part.layer in shown
     ]
-    return Labelled(
+    return Labeled(
         features,
         figure_features.choose(features, parts),
         figure_features.every(features),

@@ -44,8 +44,8 @@ class FeatureSheet(Record):
     layer: str
     feature: int
     stride: int  #: of the occluder
-    pictures: np.ndarray = axes("photograph", "row", "column", "colour")  #: reduced
-    close: np.ndarray = axes("photograph", "part's row", "part's column", "colour")
+    pictures: np.ndarray = axes("photograph", "row", "column", "color")  #: reduced
+    close: np.ndarray = axes("photograph", "part's row", "part's column", "color")
     maps: np.ndarray = axes("method", "photograph", "part's row", "part's column")
     boxes: np.ndarray = axes("photograph", "side of a box")  #: receptive fields, not clipped
     parts: np.ndarray = axes("photograph", "side of a box")  #: what close-ups show

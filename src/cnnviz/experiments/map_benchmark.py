@@ -48,7 +48,7 @@ __all__ = [
     "write",
 ]
 
-LESIONS = ("microaneurysm", "haemorrhage", "hard exudate", "soft exudate")
+LESIONS = ("microaneurysm", "hemorrhage", "hard exudate", "soft exudate")
 SELECTION_SEED, TEST_SEED = 501, 502  # patients of neither training nor test sets
 SHARES = np.array([0, 0, 0, 1, 1]) / 2  # grades with lesions of all kinds
 COVERED = 0.25  # of a pixel, that counts as the lesion; many are small

@@ -80,11 +80,11 @@ def _kaggle(wanted: Sources) -> _Found:
             kaggle.check_labels(grades)
         except ValueError as error:
             raise UserError(f"{path}: {error}; --partial accepts them") from None
-    unlabelled = kaggle.unlabelled(wanted.folder, grades)
-    if unlabelled:
+    unlabeled = kaggle.unlabeled(wanted.folder, grades)
+    if unlabeled:
         print(
-            f"{len(unlabelled):,} photographs have no label in {path} and are left out, "
-            f"the first of them {unlabelled[0]}"
+            f"{len(unlabeled):,} photographs have no label in {path} and are left out, "
+            f"the first of them {unlabeled[0]}"
         )
     return (kaggle.records(wanted.folder, grades), functools.partial(kaggle.load, crop=wanted.crop))
 

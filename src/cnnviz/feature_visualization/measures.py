@@ -166,12 +166,12 @@ def likeness(patches: np.ndarray, others: np.ndarray) -> np.ndarray:
     array, ``(n,)``
         NaN where a row is constant, or not finite.
     """
-    first, second = (_centred(each) for each in (patches, others))
+    first, second = (_centered(each) for each in (patches, others))
     lengths = np.sqrt((first**2).sum(axis=1) * (second**2).sum(axis=1))
     return (first * second).sum(axis=1) / np.where(lengths > 0, lengths, np.nan)
 
 
-def _centred(patches):
+def _centered(patches):
     flat = np.asarray(patches, np.float64).reshape(len(patches), -1)
     return flat - flat.mean(axis=1, keepdims=True)
 

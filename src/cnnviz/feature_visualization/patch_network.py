@@ -21,7 +21,7 @@ class PatchNetwork(NamedTuple):
     neuron: tuple  #: row and column in the feature map
     box: tuple  #: pixels seen: first row, first column, end row, end column
     field: tuple  #: rows, columns of the receptive field, not clipped
-    stride: tuple  #: pixels between the boxes of neighbouring neurons
+    stride: tuple  #: pixels between the boxes of neighboring neurons
     shape: tuple  #: of a patch: channels, rows, columns
     maps: Callable  #: images to linear activations ``(n, features, rows, columns)``
     evaluate: Callable  #: patches ``(n, *shape)``, features ``(n,)`` to (activations,

@@ -2,7 +2,7 @@
 
 The thesis found its exemplars hard to interpret.  Work since then keeps them readable by what
 the ascent may change: random shifts, rotations and scales that the exemplar has to survive,
-coefficients that favour low frequencies, and a penalty on variation (Olah et al. 2017, "Feature
+coefficients that favor low frequencies, and a penalty on variation (Olah et al. 2017, "Feature
 visualization"; Mahendran and Vedaldi 2016).  :mod:`.analysis` measures what that gains.
 
 The ascent runs on a canvas, which surrounds the patch of :class:`.PatchNetwork` by a margin, so
@@ -90,7 +90,7 @@ def total_variation(images: np.ndarray, beta: float = 2.0) -> tuple[np.ndarray, 
     .. math:: \\sum_{ij} \\left((x_{i,j+1} - x_{ij})^2
               + (x_{i+1,j} - x_{ij})^2\\right)^{\\beta / 2}
 
-    over pixels with both neighbours (Mahendran and Vedaldi 2016, their
+    over pixels with both neighbors (Mahendran and Vedaldi 2016, their
     equation 6).
 
     Parameters
@@ -125,7 +125,7 @@ class _Canvas(NamedTuple):
     size: tuple[int, int]  # rows, columns
     margin: int
 
-    def centre(self, coefficients):
+    def center(self, coefficients):
         """The patch itself, untransformed."""
         _, rows, columns = self.network.shape
         canvas = self.parameterization.to_canvas(coefficients)
@@ -135,7 +135,7 @@ class _Canvas(NamedTuple):
         """Scale to a norm of the patch, which is linear in the coefficients."""
         if norm is None:
             return coefficients
-        patches = self.centre(coefficients)
+        patches = self.center(coefficients)
         return rescaled(coefficients, norm, np.sqrt((patches**2).sum(axis=(1, 2, 3))))
 
     def draw(self, transforms, rng):
@@ -252,7 +252,7 @@ def _noise(canvas, features, seed):
 def _in_pixels(canvas, found, last, batch_size):
     """The result with patches in the place of coefficients."""
     network = canvas.network
-    patches = canvas.centre(last).astype(precision(network.layer))
+    patches = canvas.center(last).astype(precision(network.layer))
     reached = np.concatenate(
         [
             network.evaluate(patches[part], found.features[part])[0]
@@ -261,5 +261,5 @@ def _in_pixels(canvas, found, last, batch_size):
     )
     iterates = np.empty((*found.iterates.shape[:2], *network.shape), patches.dtype)
     for k in range(len(found.kept)):
-        iterates[:, k] = canvas.centre(found.iterates[:, k])
+        iterates[:, k] = canvas.center(found.iterates[:, k])
     return found._replace(patches=patches, reached=reached, iterates=iterates)

@@ -21,7 +21,7 @@ __all__ = [
 ]
 
 #: From a random state to a matrix ``(3, 3)`` that takes (row, column, 1) in the patch to the
-#: canvas, both from their centres.
+#: canvas, both from their centers.
 Transform = Callable[[np.random.RandomState], np.ndarray]
 
 
@@ -101,7 +101,7 @@ def jitter(reach: int) -> Transform:
     -------
     function
         From a ``numpy.random.RandomState`` to a matrix ``(3, 3)``, which takes
-        (row, column, 1) in the patch to the canvas, both from their centres;
+        (row, column, 1) in the patch to the canvas, both from their centers;
         that of every transform.
     """
 
@@ -147,7 +147,7 @@ def resampling(matrix: np.ndarray, canvas: Any, patch: Any) -> Any:
     ----------
     matrix : array, ``(3, 3)``
         From (row, column, 1) in the patch to the canvas, both from their
-        centres.
+        centers.
     canvas, patch : (rows, columns)
 
     Returns
@@ -157,11 +157,11 @@ def resampling(matrix: np.ndarray, canvas: Any, patch: Any) -> Any:
         border.
     """
     rows, columns = np.indices(patch).reshape(2, -1)
-    centred = np.stack(
+    centered = np.stack(
         [rows - (patch[0] - 1) / 2, columns - (patch[1] - 1) / 2, np.ones(rows.size)]
     )
-    places = (np.asarray(matrix) @ centred)[:2]
-    down, right = (_neighbours(place + (size - 1) / 2, size) for place, size in zip(places, canvas))
+    places = (np.asarray(matrix) @ centered)[:2]
+    down, right = (_neighbors(place + (size - 1) / 2, size) for place, size in zip(places, canvas))
     corners = [
         (row * canvas[1] + column, weight * other)
         for row, weight in down
@@ -173,7 +173,7 @@ def resampling(matrix: np.ndarray, canvas: Any, patch: Any) -> Any:
     )
 
 
-def _neighbours(place, size):
+def _neighbors(place, size):
     """Both whole numbers around a place, and their weights."""
     place = np.clip(place, 0, size - 1)
     first = np.minimum(place.astype(int), max(size - 2, 0))

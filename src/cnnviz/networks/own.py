@@ -143,7 +143,7 @@ def _first_odd(content):
 
 def _run(path):
     """What ``build()`` of a file returns."""
-    # As in 'python FILE.py', neighbours can be imported, and no arguments are left.
+    # As in 'python FILE.py', neighbors can be imported, and no arguments are left.
     folder, words = str(path.resolve().parent), sys.argv
     sys.path.insert(0, folder)
     sys.argv = [str(path)]

@@ -380,7 +380,7 @@ def _find_reason(name, reasons):
 
 
 def _check_known(reported, reproduced, reasons):
-    """Guard against misspelt ids and other units."""
+    """Guard against misspelled ids and other units."""
     units = dict(zip(reported["id"], reported["unit"]))
     for row in reproduced.itertuples():
         if row.id not in units:

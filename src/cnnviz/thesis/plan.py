@@ -173,7 +173,7 @@ class Plan:
         return ["random"] if self.config["fundus"]["weights"] == "random" else ["trained", "random"]
 
     def label_source(self) -> str:
-        """Photographs that features are labelled on: the configured ones, if concepts are known.
+        """Photographs that features are labeled on: the configured ones, if concepts are known.
 
         Nobody outlined what is on the competition's.
         """
@@ -303,7 +303,7 @@ class Plan:
         if self.config["die360"]["every"] == 1:
             made += [paths.DIE360_STATEMENT, paths.DIE360_FACTS]
         if self.convolutional():
-            made += [paths.NEIGHBOURS_TABLE, paths.EXEMPLARS_TABLE, paths.LABELLER_TABLE]
+            made += [paths.NEIGHBORS_TABLE, paths.EXEMPLARS_TABLE, paths.LABELER_TABLE]
         return made
 
     def everything(self) -> list[Path]:

@@ -49,14 +49,14 @@ TOLERANCES = (
     ),
     Tolerance("*/comparison.*", 0.001, 0.001, 0, "accuracies are among them"),
     Tolerance(
-        "*/labeller_validation.md",
+        "*/labeler_validation.md",
         0.1,
         0.05,
         2,
         "features that are near-ties between two labels, and the p-values of their counts",
     ),
     Tolerance(
-        "*/neighbouring_views.md",
+        "*/neighboring_views.md",
         0,
         0.05,
         1,

@@ -9,12 +9,12 @@ __all__ = ["augment"]
 
 _ZOOM = 0.05  # largest magnification
 _CROP = 0.04  # largest shift, in sides of the picture
-_COLOUR = 0.3  # largest change of contrast, brightness, colour
+_COLOR = 0.3  # largest change of contrast, brightness, color
 
 
 @numba.njit(nogil=True)
 def _warp(picture, matrix, gain, offset, result):
-    """Resample a picture and change its colours; see :func:`augment`."""
+    """Resample a picture and change its colors; see :func:`augment`."""
     size = picture.shape[0]
     middle = (size - 1) / 2
     for row in range(size):
@@ -43,7 +43,7 @@ def augment(rng, picture):
     """A prepared picture, changed at random and standardized.
 
     Rotation by any angle, reflection, magnification up to 5 %, shift up to
-    4 %, contrast, brightness and colour up to 30 %.
+    4 %, contrast, brightness and color up to 30 %.
 
     Parameters
     ----------
@@ -60,9 +60,9 @@ def augment(rng, picture):
     shift = rng.uniform(-_CROP, _CROP, 2) * len(picture) / 2
     cosine, sine = zoom * np.cos(angle), zoom * np.sin(angle)
     matrix = np.array([[flip * cosine, -sine, shift[0]], [flip * sine, cosine, shift[1]]])
-    contrast = 1 + rng.uniform(-_COLOUR, _COLOUR) / 2
-    brightness = rng.uniform(-_COLOUR, _COLOUR) / 3
-    gain = contrast * (1 + rng.uniform(-_COLOUR, _COLOUR, 3) / 2)
+    contrast = 1 + rng.uniform(-_COLOR, _COLOR) / 2
+    brightness = rng.uniform(-_COLOR, _COLOR) / 3
+    gain = contrast * (1 + rng.uniform(-_COLOR, _COLOR, 3) / 2)
     offset = brightness * 0.3 + 0.35 * (1 - contrast)
     result = np.empty((3, *picture.shape[:2]), np.float32)
     _warp(picture, matrix, gain, offset, result)

@@ -137,7 +137,7 @@ def _silent_layer(network, images):
 
 def _judge_start(network, images, training_accuracy, settings, epoch):
     """Raise DeadStart when training cannot get anywhere from here."""
-    # Neighbouring images are nearly equal, so the probe strides over them all.
+    # Neighboring images are nearly equal, so the probe strides over them all.
     probe = images[:: max(1, len(images) // EVALUATION_BATCH)]
     silent = _silent_layer(network, probe)
     if silent is not None:

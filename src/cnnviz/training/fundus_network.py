@@ -106,8 +106,8 @@ def plainness(step, steps, first):
 def _plain(scene, rng, most):
     """The scene with lesions up to ``most`` times as strong."""
     strength = np.exp(rng.uniform(0, np.log(most)))
-    colours = np.where(scene.kinds[:, None] >= 0, strength, 1) * scene.colours
-    return dataclasses.replace(scene, colours=colours)
+    colors = np.where(scene.kinds[:, None] >= 0, strength, 1) * scene.colors
+    return dataclasses.replace(scene, colors=colors)
 
 
 def pairs_stream(seed, batch_size, shares, plain=lambda step: 1.0):

@@ -65,7 +65,7 @@ class Gradients:
     def _prepare(self, above):
         stack = self.stack
         last = stack.blocks[-1]
-        # Neighbouring pooling windows often share their maximum; from the layer
+        # Neighboring pooling windows often share their maximum; from the layer
         # below, where it is one neuron, its gradient is taken once.
         self._level = len(stack.blocks) - (
             last.pooling and not last.after and len(stack.blocks) > 1

@@ -113,7 +113,7 @@ class Sweep:
 
     def _by_neurons(self, found, features, batch_size):
         """Single neurons; where several share a maximum, their gradients add up."""
-        # Neighbours together: their windows are of much the same size.
+        # Neighbors together: their windows are of much the same size.
         single = sorted(
             (each for each in found if len(each[2]) == 1), key=lambda each: tuple(each[2][0])
         )

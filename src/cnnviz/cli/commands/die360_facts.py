@@ -75,8 +75,8 @@ def measure(images):
     """All facts, by name: value and unit."""
     a, b, label = die360.angles()
     cosine = die360.prominence(a, b)
-    labelled = cosine[np.arange(len(label)), label - 1]
-    wrong = cosine.max(axis=1) > labelled + 1e-9
+    labeled = cosine[np.arange(len(label)), label - 1]
+    wrong = cosine.max(axis=1) > labeled + 1e-9
     region = die360.regions(a[::REDUCTION_STRIDE], b[::REDUCTION_STRIDE])
     counts = np.bincount(label, minlength=7)[1:]
     sample = slice(None, None, REDUCTION_STRIDE)
@@ -86,16 +86,16 @@ def measure(images):
         "samples": (len(label), "1"),
         "image_side": (images.shape[1], "pixel"),
         **{f"samples_of_face_{k}": (int(counts[k - 1]), "1") for k in range(1, 7)},
-        "mean": (float(images.mean(dtype=np.float64)), "grey value"),
-        "standard_deviation": (float(images.std(dtype=np.float64)), "grey value"),
-        "labelled_face_not_most_prominent": (int(wrong.sum()), "1"),
-        "labelled_face_not_most_prominent_from": (int(b[wrong].min()), "deg"),
-        "labelled_face_not_most_prominent_to": (int(b[wrong].max()), "deg"),
+        "mean": (float(images.mean(dtype=np.float64)), "gray value"),
+        "standard_deviation": (float(images.std(dtype=np.float64)), "gray value"),
+        "labeled_face_not_most_prominent": (int(wrong.sum()), "1"),
+        "labeled_face_not_most_prominent_from": (int(b[wrong].min()), "deg"),
+        "labeled_face_not_most_prominent_to": (int(b[wrong].max()), "deg"),
         "share_with_twin_on_average": (twins[0], "1"),
         "share_with_twin_everywhere": (twins[1], "1"),
-        "reduction_zoom_against_blocks": (reduction_difference(a[sample], b[sample]), "grey value"),
-        "nearest_training_picture_random": (nearest[0], "grey value"),
-        "nearest_training_picture_separated": (nearest[1], "grey value"),
+        "reduction_zoom_against_blocks": (reduction_difference(a[sample], b[sample]), "gray value"),
+        "nearest_training_picture_random": (nearest[0], "gray value"),
+        "nearest_training_picture_separated": (nearest[1], "gray value"),
         "share_background": (float(np.mean(region == die360.BACKGROUND)), "1"),
         "share_edge": (float(np.mean(region == die360.EDGE)), "1"),
         "share_pip": (float(np.mean(region > die360.PIP)), "1"),
@@ -123,10 +123,10 @@ def run(args):
         samples=f"{value['samples']:,}",
         mean=f"{value['mean']:.4f}",
         std=f"{value['standard_deviation']:.4f}",
-        wrong=f"{value['labelled_face_not_most_prominent']:,}",
-        wrong_share=f"{value['labelled_face_not_most_prominent'] / len(a):.1%}",
+        wrong=f"{value['labeled_face_not_most_prominent']:,}",
+        wrong_share=f"{value['labeled_face_not_most_prominent'] / len(a):.1%}",
         wrong_b="{}–{}".format(
-            *(value[f"labelled_face_not_most_prominent_{end}"] for end in ("from", "to"))
+            *(value[f"labeled_face_not_most_prominent_{end}"] for end in ("from", "to"))
         ),
         twins=f"{value['share_with_twin_on_average']:.0%}",
         twins_everywhere=f"{value['share_with_twin_everywhere']:.0%}",

@@ -1,4 +1,4 @@
-"""The view of the die whose posteriors differ most from those of its neighbours.
+"""The view of the die whose posteriors differ most from those of its neighbors.
 
 Thesis section 5.4 and Figure 5.5: searched over all views of the data set and both angles, by the
 networks of one fold.

@@ -1,4 +1,4 @@
-"""Validation of the automatic labeller of features, where the truth is known.
+"""Validation of the automatic labeler of features, where the truth is known.
 
 On ground-truth features in synthetic fundus photographs, on random filters, and on the
 features of the die's networks, where masks are exact: compared with the measure of Figures
@@ -39,15 +39,15 @@ def add_arguments(parser):
 
 def run(args):
     from cnnviz.datasets import die360
-    from cnnviz.experiments import labeller_validation
-    from cnnviz.thesis.tables import labeller_validation as table
+    from cnnviz.experiments import labeler_validation
+    from cnnviz.thesis.tables import labeler_validation as table
 
-    labeller_validation.check_networks(args.networks)
+    labeler_validation.check_networks(args.networks)
     arguments.select_engine(args)
-    validation = labeller_validation.validate(
+    validation = labeler_validation.validate(
         die360.load(args.images, args.every),
         args.every,
-        labeller_validation.Networks(args.networks, args.weights, args.folds),
-        labeller_validation.Wanted(args.count, args.filters, args.permutations),
+        labeler_validation.Networks(args.networks, args.weights, args.folds),
+        labeler_validation.Wanted(args.count, args.filters, args.permutations),
     )
     table.write(validation, args.saliency, args.output)

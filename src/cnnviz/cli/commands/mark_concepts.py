@@ -1,4 +1,4 @@
-"""Mark what is known on prepared photographs: lesions, disc, vessels, artefacts.
+"""Mark what is known on prepared photographs: lesions, disc, vessels, artifacts.
 
 The concepts of thesis Table 4.1, for 'cnnviz dissect' and 'cnnviz localize'. Of synthetic
 photographs everything is known; of IDRiD's the outlined lesions of 21 photographs, and

@@ -2,7 +2,7 @@
 
 For the networks of this package and for your own. The figure shows, for every
 feature asked for, the image with the receptive field of the most active neuron
-(blue), the saliency map with its colour bar (red: raises the activation), and
+(blue), the saliency map with its color bar (red: raises the activation), and
 the map laid over the image, important areas brightened and outlined in green
 (thesis section 4.3). For exemplars it shows the image, what the neuron sees of
 it, and the input that the neuron prefers. Class scores and other output units
@@ -38,7 +38,7 @@ examples:
   The same of your photograph, by occlusion, every 4th position:
     cnnviz visualize --network defauw --layer pool3 --feature 5 \\
         --method occlusion --stride 4 --image eye.jpeg -o out.png
-  Three features of a die network, in one colour scale:
+  Three features of a die network, in one color scale:
     cnnviz visualize --network c9 --layer pool1 --feature 0 1 2 --same-scale \\
         --image die:15,100 -o out.png
   Your own network, the three features that respond most to a picture:
@@ -109,7 +109,7 @@ def add_arguments(parser):
         parser,
         "--raw-output",
         help=".npz file for the numbers, a row for each feature: 'maps', not smoothed, NaN "
-        "where no occluder was centred, 'place' and 'activation' of the neuron, or 'output' "
+        "where no occluder was centered, 'place' and 'activation' of the neuron, or 'output' "
         "of the unit; or 'start' and 'patch' of exemplars, their activations 'before' and "
         "'reached'; and 'image', the network's input. They are written before the figure is "
         "drawn; where that fails, also without this option, beside it",
@@ -161,7 +161,7 @@ def _add_image(parser):
         "--mean",
         type=float,
         nargs="+",
-        help="your own network: subtracted from grey values in [0, 1], or "
+        help="your own network: subtracted from gray values in [0, 1], or "
         "from an array; one number or one for each channel; if not given, "
         "that of a .pkl file (for pictures), else 0",
     )
@@ -214,7 +214,7 @@ def _add_method_options(parser):
     parser.add_argument(
         "--same-scale",
         action="store_true",
-        help="several features: one colour scale and one threshold of "
+        help="several features: one color scale and one threshold of "
         "importance, so that rows can be compared",
     )
 
@@ -356,7 +356,7 @@ def _standardization(args, channels, stored):
     array = args.image is not None and network_inputs.is_array(args.image)
     if stored is None or args.mean or array:
         return pictures.standardization(args.network, args.mean, args.std, channels)
-    # Values beyond 1 are of pictures whose grey values reach 255.
+    # Values beyond 1 are of pictures whose gray values reach 255.
     most = 255.0 if stored.max() > 1 else 1.0
     _, std = pictures.standardization(args.network, None, args.std or [1 / most], channels)
     if stored.ndim and len(stored) != channels:
@@ -365,7 +365,7 @@ def _standardization(args, channels, stored):
             f"network's input has {channels} channels; give --mean"
         )
     print(
-        f"{args.weights}: its mean image is subtracted, of grey values up to {most:g}, "
+        f"{args.weights}: its mean image is subtracted, of gray values up to {most:g}, "
         "since there is no --mean; the channels of pictures are red, green and blue (for "
         "another order, give --image a .npy array)",
         flush=True,
@@ -399,8 +399,8 @@ def _picture(args, shape, scale):
             )
             mean = mean.mean(axis=(1, 2))
         else:
-            grey = pictures.read_image(args.image, args.network, shape, [0.0], [1.0])
-            pixels = (grey - mean) / np.reshape(std, (-1, 1, 1))
+            gray = pictures.read_image(args.image, args.network, shape, [0.0], [1.0])
+            pixels = (gray - mean) / np.reshape(std, (-1, 1, 1))
             return visualize.Picture(pixels.astype(np.float32), mean, std)
     return visualize.Picture(
         pictures.read_image(args.image, args.network, shape, mean, std), mean, std
@@ -414,7 +414,7 @@ def _own_size(image, shape):
     if shape[0] not in (1, 3):
         raise UserError(
             f"the network's input has {shape[0]} channels; --image gives one "
-            "(grey) or three (red, green, blue) of a picture, and any number of "
+            "(gray) or three (red, green, blue) of a picture, and any number of "
             "a .npy array (channels, rows, columns)"
         )
     if None not in shape:
@@ -618,7 +618,7 @@ def _maps(args, layer, wanted, picture, _, copies):
         arrays = {"maps": maps, **_columns(rows, "place", "activation")}
     silent = visualize.silence(layer, pixels, rows, maps)
     notes = _silent(args, layer, pixels, silent)
-    colours = ATTRIBUTIONS[args.method].shows.replace(
+    colors = ATTRIBUTIONS[args.method].shows.replace(
         "activation", "output" if args.unit else "activation"
     )
 
@@ -628,7 +628,7 @@ def _maps(args, layer, wanted, picture, _, copies):
             picture,
             rows,
             maps,
-            colours,
+            colors,
             visualize.Look(args.sigma, args.same_scale, silent),
         )
 

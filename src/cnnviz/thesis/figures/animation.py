@@ -1,4 +1,4 @@
-"""Animations of saliency overlays, frame by frame in the colours of a small palette."""
+"""Animations of saliency overlays, frame by frame in the colors of a small palette."""
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -10,27 +10,27 @@ from cnnviz.thesis.figures import style
 
 __all__ = ["enlarge", "with_area", "with_box", "frame", "save"]
 
-GREYS = 32  # few, so that files are small; the colours of marks come after them
-AREA, BOX = GREYS, GREYS + 1
+GRAYS = 32  # few, so that files are small; the colors of marks come after them
+AREA, BOX = GRAYS, GRAYS + 1
 SCALE = 4  # pixels of a frame to a pixel of an image
 GAP, LINE = 8, 16  # pixels of a frame: between panels, of text
 DURATION = 90  # milliseconds a frame
-SUPPORTED = 256  # colours of a palette
+SUPPORTED = 256  # colors of a palette
 
 
 def _palette():
-    """Red, green and blue of every colour, ``(256, 3)``."""
-    colours = np.zeros((SUPPORTED, 3), np.uint8)
-    colours[:GREYS] = np.linspace(0, 255, GREYS).round()[:, np.newaxis]
-    for place, colour in ((AREA, style.OUTLINE), (BOX, style.RECEPTIVE_FIELD)):
-        colours[place] = [int(colour[k : k + 2], 16) for k in (1, 3, 5)]
-    return colours
+    """Red, green and blue of every color, ``(256, 3)``."""
+    colors = np.zeros((SUPPORTED, 3), np.uint8)
+    colors[:GRAYS] = np.linspace(0, 255, GRAYS).round()[:, np.newaxis]
+    for place, color in ((AREA, style.OUTLINE), (BOX, style.RECEPTIVE_FIELD)):
+        colors[place] = [int(color[k : k + 2], 16) for k in (1, 3, 5)]
+    return colors
 
 
 def enlarge(image, scale=SCALE):
-    """Indices of greys of an enlarged image with values in [0, 1]."""
-    greys = np.rint(np.clip(image, 0, 1) * (GREYS - 1)).astype(np.uint8)
-    return np.kron(greys, np.ones((scale, scale), np.uint8))
+    """Indices of grays of an enlarged image with values in [0, 1]."""
+    grays = np.rint(np.clip(image, 0, 1) * (GRAYS - 1)).astype(np.uint8)
+    return np.kron(grays, np.ones((scale, scale), np.uint8))
 
 
 def with_area(image, mask, scale=SCALE):
@@ -45,7 +45,7 @@ def with_area(image, mask, scale=SCALE):
     Returns
     -------
     uint8 array, ``(scale * rows, scale * columns)``
-        Indices of colours.
+        Indices of colors.
     """
     picture = enlarge(overlay.brighten(image, mask), scale)
     large = np.kron(mask, np.ones((scale, scale), bool))
@@ -94,14 +94,14 @@ def frame(panels, titles, above, below):
     for panel, left in zip(panels, lefts):
         canvas[2 * LINE : 2 * LINE + rows, left : left + columns] = panel
     image = Image.fromarray(canvas)
-    # On black, whatever lies between it and the colour of the text is a grey, too.
+    # On black, whatever lies between it and the color of the text is a gray, too.
     draw, font = ImageDraw.Draw(image), ImageFont.load_default(LINE - 4)
     for text, left, top in (
         (above, GAP, 1),
         (below, GAP, 2 * LINE + rows + 3),
         *((title, left, LINE) for title, left in zip(titles, lefts)),
     ):
-        draw.text((left, top), text, fill=GREYS - 1, font=font)
+        draw.text((left, top), text, fill=GRAYS - 1, font=font)
     image.putpalette(_palette().ravel().tolist())
     return image
 

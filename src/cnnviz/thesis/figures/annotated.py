@@ -1,6 +1,6 @@
 """Photographs with arrows: what Figures 4.1 to 4.3 share.
 
-Places are (x, y) in radii of the field of view, from its centre; x points to the
+Places are (x, y) in radii of the field of view, from its center; x points to the
 right, y down.  A drawn and a real eye are looked at alike: any part of it, at any
 size, with the masks of what is there.  Where an arrow comes from is computed from
 these masks, so that it covers nothing that the picture is about.
@@ -107,7 +107,7 @@ class Drawn:
 
     @property
     def half(self):
-        """How far from the centre rows are seen, in radii."""
+        """How far from the center rows are seen, in radii."""
         return self.scene.patient.half
 
     def spots(self):
@@ -119,10 +119,10 @@ class Drawn:
                 *shape[:2],
                 2 * shape[2],
                 shape[3],
-                colour[1],
+                color[1],
                 off_vessels(scene.segments, shape[:2], shape[2]),
             )
-            for kind, shape, colour in zip(scene.kinds, scene.shapes, scene.colours)
+            for kind, shape, color in zip(scene.kinds, scene.shapes, scene.colors)
             if kind >= 0
         ]
 
@@ -174,8 +174,8 @@ class Real:
         return lesion_statistics.field_of_view(self.image)[1] / 2
 
     @functools.cached_property
-    def centre(self):
-        """Column and row of the field of view's centre, from the photograph's edge."""
+    def center(self):
+        """Column and row of the field of view's center, from the photograph's edge."""
         inside = self.image.max(axis=2) > _DARK
         middles = []
         for axis in (0, 1):
@@ -185,12 +185,12 @@ class Real:
 
     @property
     def half(self):
-        """How far from the centre rows are seen, in radii."""
+        """How far from the center rows are seen, in radii."""
         return min(1.0, self.image.shape[0] / 2 / self.radius)
 
     def place(self, row, column):
         """x and y, in radii, of a pixel."""
-        return (np.array([column, row]) + 0.5 - self.centre) / self.radius
+        return (np.array([column, row]) + 0.5 - self.center) / self.radius
 
     def spots(self):
         """Every connected part of a mask but the optic disc: list of Spot."""
@@ -209,7 +209,7 @@ class Real:
     def view(self, window, density):
         """Resample a part of it, so many pixels to a radius: View."""
         rows, columns = _size(window, density)
-        corners = self.centre + self.radius * np.reshape(window, (2, 2))
+        corners = self.center + self.radius * np.reshape(window, (2, 2))
 
         def part(array):
             # Averages where it reduces, and black beyond the photograph.
@@ -233,7 +233,7 @@ def whole(eye, density):
 
 
 def _moved_in(place, side, half):
-    """The nearest centre of a square that does not leave the field's rows and columns."""
+    """The nearest center of a square that does not leave the field's rows and columns."""
     limits = np.maximum(np.array([1.0, half]) - side / 2, 0)
     return np.clip(place, -limits, limits)
 
@@ -300,7 +300,7 @@ def conspicuous(spots, kind, half, criteria, count=1, chosen=()):
         All of an eye.
     kind : str
     half : float
-        How far from the centre rows are seen.
+        How far from the center rows are seen.
     criteria : Criteria
     count : int
     chosen : sequence of Spot
@@ -337,7 +337,7 @@ def conspicuous(spots, kind, half, criteria, count=1, chosen=()):
 def first(seed, grades, patients, choose):
     """The first drawn eye of a data set that shows what is wanted.
 
-    Patients in their order, the left eye first; eyes with artefacts do not count.
+    Patients in their order, the left eye first; eyes with artifacts do not count.
 
     Parameters
     ----------
@@ -369,7 +369,7 @@ def first(seed, grades, patients, choose):
             if grade not in grades:
                 continue
             eye = Drawn(synthetic.eye([seed, patient], side))
-            chosen = None if eye.scene.artefacts else choose(eye)
+            chosen = None if eye.scene.artifacts else choose(eye)
             if chosen:
                 return f"{patient}_{side}", eye, chosen
     raise UserError(
@@ -413,9 +413,9 @@ class Pointer(NamedTuple):
     tail: np.ndarray
 
 
-def _reach(places, centre, direction):
-    """How far a region extends from its centre in a direction; None: it misses it."""
-    away = places - centre
+def _reach(places, center, direction):
+    """How far a region extends from its center in a direction; None: it misses it."""
+    away = places - center
     along = away @ direction
     across = away @ (-direction[1], direction[0])
     hit = along[(np.abs(across) <= 0.75) & (along >= 0)]
@@ -438,7 +438,7 @@ def _room(pointer, free):
 def pointer(region, obstacles, length, gap=0.0):
     """An arrow that ends at a region's border, from the side with most room.
 
-    Of directions all around the region's centre the one is taken in which what the
+    Of directions all around the region's center the one is taken in which what the
     arrow must not cover stays farthest away from it; where it has to cover some,
     the one in which it is farthest away on average.
 
@@ -462,16 +462,16 @@ def pointer(region, obstacles, length, gap=0.0):
         Where no arrow of that length stays within the picture.
     """
     places = np.argwhere(region)
-    centre = places.mean(axis=0)
+    center = places.mean(axis=0)
     blocked = np.pad(obstacles & ~region, 1, constant_values=True)
     free = ndimage.distance_transform_edt(~blocked)[1:-1, 1:-1]
     best, most = None, (-1.0, -1.0)
     for angle in 2 * np.pi * np.arange(_DIRECTIONS) / _DIRECTIONS:
         direction = np.array([np.sin(angle), np.cos(angle)])
-        reach = _reach(places, centre, direction)
+        reach = _reach(places, center, direction)
         if reach is None:
             continue
-        tip = centre + (reach + gap) * direction
+        tip = center + (reach + gap) * direction
         found = Pointer(tip, tip + length * direction)
         room = _room(found, free)
         if room is not None and room > most:
@@ -550,7 +550,7 @@ class Part(NamedTuple):
     """A close-up; its marks are on the whole photograph too."""
 
     title: str
-    place: tuple  #: x and y of its centre
+    place: tuple  #: x and y of its center
     side: float  #: in radii
     marks: list  #: of Mark
 

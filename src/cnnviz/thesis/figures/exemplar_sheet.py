@@ -1,7 +1,7 @@
 """Exemplars of De Fauw's network: what Figures 4.22 to 4.26 share.
 
 A patch is shown twice: destandardized as in the thesis, where what leaves the range of
-photographs becomes black or white, and in its own range, where grey is zero.
+photographs becomes black or white, and in its own range, where gray is zero.
 """
 
 import textwrap
@@ -32,7 +32,7 @@ _LIMIT = 99.8  # percentile of magnitudes that becomes black or white
 
 
 def own_range(patch):
-    """A patch with grey for zero, and equal colours for equal magnitudes.
+    """A patch with gray for zero, and equal colors for equal magnitudes.
 
     Parameters
     ----------

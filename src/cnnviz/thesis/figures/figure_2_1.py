@@ -19,7 +19,7 @@ THRESHOLD = 0.5
 
 
 def region_side():
-    """Pixels between neighbouring pips of a face that is seen head-on."""
+    """Pixels between neighboring pips of a face that is seen head-on."""
     distance = die_scene.CAMERA_DISTANCE - 1
     return round(SIZE / 2 * die_scene.PITCH / (die_scene.TAN_HALF_FIELD * distance))
 
@@ -67,9 +67,9 @@ def areas(matches):
 def _draw_regions(axes, image):
     style.show(axes, image)
     side = region_side()
-    for colour, (row, column) in zip(style.PALETTE, np.ndindex(REGIONS, REGIONS)):
+    for color, (row, column) in zip(style.PALETTE, np.ndindex(REGIONS, REGIONS)):
         top, left = region_starts()[[row, column]]
-        style.rectangle(axes, (top, left, top + side, left + side), colour, False, 1)
+        style.rectangle(axes, (top, left, top + side, left + side), color, False, 1)
 
 
 def _draw_binary(axes, found):
@@ -80,8 +80,8 @@ def _draw_binary(axes, found):
     style.matrix(axes, np.array(texts))
     style.cells(axes, *matches.shape)
     axes.set_title(f"(c) disjoint regions:\n{matches.sum()} ones")
-    for colour, (row, column) in zip(style.PALETTE, np.ndindex(matches.shape)):
-        style.rectangle(axes, (row, column, row + 1, column + 1), colour, inset=0.06)
+    for color, (row, column) in zip(style.PALETTE, np.ndindex(matches.shape)):
+        style.rectangle(axes, (row, column, row + 1, column + 1), color, inset=0.06)
     style.note(axes, "1: match, 0: none\nbelow it: correlation\nwith the template")
 
 
@@ -96,7 +96,7 @@ def draw(image, template):
 
     Parameters
     ----------
-    image, template : arrays, grey values in [0, 1]
+    image, template : arrays, gray values in [0, 1]
 
     Returns
     -------

@@ -56,7 +56,7 @@ def draw(image, maps):
 
     Parameters
     ----------
-    image : array, ``(rows, columns)``, grey values in [0, 1]
+    image : array, ``(rows, columns)``, gray values in [0, 1]
     maps : array, ``(4, rows, columns)``
         From :func:`responses`.
 

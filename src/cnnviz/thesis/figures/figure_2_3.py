@@ -20,8 +20,8 @@ INPUT = np.array(
 )
 KERNEL = np.arange(1, 10).reshape(3, 3)
 PRINTED = np.array([[159, 204, 209, 230], [234, 279, 244, 278], [159, 204, 209, 274]])
-#: Places of the result whose regions are coloured, as in the thesis.
-COLOURED = ((0, 0), (0, 3), (1, 2), (2, 1))
+#: Places of the result whose regions are colored, as in the thesis.
+COLORED = ((0, 0), (0, 3), (1, 2), (2, 1))
 GAP = 1.5  # between matrices, in cells
 
 
@@ -51,7 +51,7 @@ def beside_printed(values, printed):
 
 
 def terms(place):
-    """One number of the result, spelt out: every input times its weight."""
+    """One number of the result, spelled out: every input times its weight."""
     rows, columns = map(slice, place, np.add(place, KERNEL.shape))
     inputs, weights = INPUT[rows, columns], KERNEL[::-1, ::-1]
     products = [f"{one}·{other}" for one, other in zip(inputs.flat, weights.flat)]
@@ -87,20 +87,20 @@ def draw(result):
     for corner, operator, (title, texts) in zip(corners, " ∗=", matrices.items()):
         style.matrix(axes, texts, corner, f"{title} ({'×'.join(map(str, texts.shape))})")
         axes.text(corner[1] - (GAP + 1) / 2, middle, operator, ha="center", va="center", size=10)
-    for number, place in enumerate(COLOURED):
-        _colour(axes, number, np.array(place), corners[-1])
-    axes.text(-0.5, len(INPUT) - 0.2, f"for example, {terms(COLOURED[0])}", va="top")
+    for number, place in enumerate(COLORED):
+        _color(axes, number, np.array(place), corners[-1])
+    axes.text(-0.5, len(INPUT) - 0.2, f"for example, {terms(COLORED[0])}", va="top")
     style.cells(axes, len(INPUT), corners[-1][1] + result.shape[1])
     axes.set_ylim(len(INPUT) + 0.3, -1.3)
     return figure
 
 
-def _colour(axes, number, place, corner):
-    """Colour a place of the result, and the region of the input it is made from."""
-    colour = style.PALETTE[number]
-    style.rectangle(axes, (*place, *(place + KERNEL.shape)), colour, False, 0.06 + 0.04 * number)
+def _color(axes, number, place, corner):
+    """Color a place of the result, and the region of the input it is made from."""
+    color = style.PALETTE[number]
+    style.rectangle(axes, (*place, *(place + KERNEL.shape)), color, False, 0.06 + 0.04 * number)
     place = place + corner
-    style.rectangle(axes, (*place, *(place + 1)), colour, inset=0.06)
+    style.rectangle(axes, (*place, *(place + 1)), color, inset=0.06)
 
 
 def make(output):

@@ -59,12 +59,12 @@ def beside_printed(value, printed):
     return text if text == printed else f"{text}\n({printed})"
 
 
-def _colour(axes, corner, side):
-    """Colour the quarters of a square matrix."""
+def _color(axes, corner, side):
+    """Color the quarters of a square matrix."""
     step = side // SIZE
-    for colour, place in zip(style.PALETTE, np.ndindex(SIZE, SIZE)):
+    for color, place in zip(style.PALETTE, np.ndindex(SIZE, SIZE)):
         first = np.add(corner, np.multiply(place, step))
-        style.rectangle(axes, (*first, *(first + step)), colour, inset=0.05)
+        style.rectangle(axes, (*first, *(first + step)), color, inset=0.05)
 
 
 def draw(results):
@@ -82,14 +82,14 @@ def draw(results):
     figure = style.new(1.95)
     axes = figure.add_axes([0.01, 0.02, 0.98, 0.96])
     style.matrix(axes, INPUT.astype(str), title="input")
-    _colour(axes, (0, 0), len(INPUT))
+    _color(axes, (0, 0), len(INPUT))
     for column, (kind, values) in enumerate(results.items()):
         texts = [
             [beside_printed(*pair) for pair in zip(*rows)] for rows in zip(values, PRINTED[kind])
         ]
         corner = 1, len(INPUT) + GAP + column * (len(texts) + GAP)
         style.matrix(axes, np.array(texts), corner, kind)
-        _colour(axes, corner, len(texts))
+        _color(axes, corner, len(texts))
     style.cells(axes, len(INPUT), corner[1] + len(texts))
     axes.set_ylim(len(INPUT) - 0.45, -1.1)
     return figure

@@ -87,7 +87,7 @@ def labels(layers, boxes):
 
 
 def _corners(box, layer, height):
-    """Corners ``(4, 2)`` of a box of a layer's plane, centred above the origin."""
+    """Corners ``(4, 2)`` of a box of a layer's plane, centered above the origin."""
     top, left, bottom, right = box
     places = np.array([(top, left), (top, right), (bottom, right), (bottom, left)])
     rows, columns = (places - np.array(layer.output_shape[2:]) / 2).T
@@ -101,12 +101,12 @@ def _draw_plane(axes, layer, height):
 
 
 def _draw_marked(axes, layer, height, box, parts):
-    """Colour a box in so many parts along each side, every part on its own."""
+    """Color a box in so many parts along each side, every part on its own."""
     step = side(box) // parts
-    colours = style.PALETTE if parts > 1 else [style.MARK]
-    for colour, place in zip(colours, np.ndindex(parts, parts)):
+    colors = style.PALETTE if parts > 1 else [style.MARK]
+    for color, place in zip(colors, np.ndindex(parts, parts)):
         first = np.add(box[:2], np.multiply(place, step))
-        style.polygon(axes, _corners((*first, *(first + step)), layer, height), colour)
+        style.polygon(axes, _corners((*first, *(first + step)), layer, height), color)
 
 
 def draw(layers, boxes):

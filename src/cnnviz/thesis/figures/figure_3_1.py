@@ -15,16 +15,16 @@ EVERY = 3, 2  # rows and columns of positions that are shown
 
 
 def positions():
-    """Row and column of every centre, ``(7, 7, 2)``."""
-    from cnnviz.attribution.occluder import centres
+    """Row and column of every center, ``(7, 7, 2)``."""
+    from cnnviz.attribution.occluder import centers
 
     count = -(-SIDE // STRIDE)
-    return centres((SIDE, SIDE), STRIDE).reshape(count, count, 2)
+    return centers((SIDE, SIDE), STRIDE).reshape(count, count, 2)
 
 
-def box(centre, clip=True):
+def box(center, clip=True):
     """Pixels under the occluder: first row, first column, end row, end column."""
-    first = np.subtract(centre, OCCLUDER // 2)
+    first = np.subtract(center, OCCLUDER // 2)
     corners = np.concatenate([first, first + OCCLUDER])
     return tuple((np.clip(corners, 0, SIDE) if clip else corners).tolist())
 
@@ -37,8 +37,8 @@ def shown():
 def _draw_all(axes, image):
     places = positions()
     style.show(axes, image)
-    for centre in (places[0, 0], places[-1, -1]):
-        style.rectangle(axes, box(centre, clip=False), style.MARK)
+    for center in (places[0, 0], places[-1, -1]):
+        style.rectangle(axes, box(center, clip=False), style.MARK)
     chosen = shown().reshape(-1, 2)
     for points, options in ((places.reshape(-1, 2), style.POINT), (chosen, style.CHOSEN_POINT)):
         axes.plot(points[:, 1], points[:, 0], **options)
@@ -55,10 +55,10 @@ def _draw_all(axes, image):
 
 
 def _draw_shown(panels, image):
-    for axes, centre in zip(panels.flat, shown().reshape(-1, 2)):
+    for axes, center in zip(panels.flat, shown().reshape(-1, 2)):
         style.show(axes, image)
-        style.cover(axes, box(centre))
-        axes.set_title("row {}, column {}".format(*centre), pad=2, size=style.SMALL)
+        style.cover(axes, box(center))
+        axes.set_title("row {}, column {}".format(*center), pad=2, size=style.SMALL)
 
 
 def draw(image):
@@ -66,7 +66,7 @@ def draw(image):
 
     Parameters
     ----------
-    image : array, ``(111, 111)``, grey values in [0, 1]
+    image : array, ``(111, 111)``, gray values in [0, 1]
 
     Returns
     -------
@@ -79,8 +79,8 @@ def draw(image):
     _draw_shown(right.subplots(*shown().shape[:2]), image)
     right.subplots_adjust(left=0.01, right=0.99, top=0.89, bottom=0.01, wspace=0.05, hspace=0.16)
     for part, places, text in (
-        (left, positions(), "(a) centres of all {} positions"),
-        (right, shown(), "(b) {} positions, by their centre"),
+        (left, positions(), "(a) centers of all {} positions"),
+        (right, shown(), "(b) {} positions, by their center"),
     ):
         part.suptitle(text.format(places[..., 0].size), y=0.99, size="medium")
     return figure

@@ -1,6 +1,6 @@
 """Figure 4.1: macula, fovea and optic disc of healthy eyes.
 
-Rule, not choice: the first drawn eye of grade 0 of the data set, without artefacts,
+Rule, not choice: the first drawn eye of grade 0 of the data set, without artifacts,
 all three well inside; M. Häggström's photograph, which scikit-image ships; and,
 where there is a mirror, the first healthy photograph of IDRiD's test split.
 Circles have the usual sizes, in distances between disc and fovea; that of a drawn
@@ -18,7 +18,7 @@ from cnnviz.thesis.figures import annotated, style
 SEARCHED = 200  # patients
 MARGIN = 0.05  # of circles within the field of view, in radii
 #: Usual diameters of macula and fovea, and usual distance from the middle of the optic
-#: disc to the fovea, in millimetres.
+#: disc to the fovea, in millimeters.
 MACULA, FOVEA, DISTANCE = 5.5, 1.5, 4.76
 #: That distance is so many diameters of the disc (Jonas et al. 2015, PLoS ONE 10 (9),
 #: e0138701; the distance, too).
@@ -68,11 +68,11 @@ def drawn(seed):
     return found._replace(title=f"drawn photograph {name}")
 
 
-def real(title, image, centres):
-    """A photograph with known centres, in its pixels: Anatomy."""
+def real(title, image, centers):
+    """A photograph with known centers, in its pixels: Anatomy."""
     eye = annotated.Real(image)
     return Anatomy(
-        title, eye, *(tuple(eye.place(*centres[name])) for name in ("optic disc", "fovea"))
+        title, eye, *(tuple(eye.place(*centers[name])) for name in ("optic disc", "fovea"))
     )
 
 
@@ -84,7 +84,7 @@ def from_idrid(mirror):
     return real(
         record.name,
         image,
-        {name: (np.array(place) + 0.5) / reduced - 0.5 for name, place in record.centres.items()},
+        {name: (np.array(place) + 0.5) / reduced - 0.5 for name, place in record.centers.items()},
     )
 
 
@@ -93,11 +93,11 @@ def _annotate(axes, view, found):
     for name, above, (place, radius) in zip(
         ("macula", "fovea", "optic disc"), (True, False, False), circles(found)
     ):
-        centre, radius = view.pixel(*place), radius * view.density
-        style.circle(axes, centre, radius)
+        center, radius = view.pixel(*place), radius * view.density
+        style.circle(axes, center, radius)
         edge = (radius + 2 * point) * (-1 if above else 1)
         style.on_picture(
-            axes, centre + (edge, 0), name, ha="center", va="bottom" if above else "top"
+            axes, center + (edge, 0), name, ha="center", va="bottom" if above else "top"
         )
 
 

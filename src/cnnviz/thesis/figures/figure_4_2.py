@@ -1,7 +1,7 @@
 """Figure 4.2: non-proliferative retinopathy, annotated.
 
 Rule, not choice: the first eye of the data set, left before right, of grade 2 or 3
-and without artefacts, that shows two hard exudates, a blot haemorrhage and a
+and without artifacts, that shows two hard exudates, a blot hemorrhage and a
 microaneurysm clearly; and, of the most conspicuous ones, those.
 """
 
@@ -16,15 +16,15 @@ SEARCHED = 2000  # patients
 #: nothing, and is not elongated as flames are.
 WANTED = {
     "microaneurysm": (1, annotated.Criteria((0.015, 0.2), alone=1.0)),
-    "haemorrhage": (1, annotated.Criteria((0.035, 0.15), longest=2.0, alone=0.0)),
+    "hemorrhage": (1, annotated.Criteria((0.035, 0.15), longest=2.0, alone=0.0)),
     "hard exudate": (2, annotated.Criteria((0.02, 0.3))),
 }
 NAMES = {
     "hard exudate": "hard exudate",
-    "haemorrhage": "blot haemorrhage",
+    "hemorrhage": "blot hemorrhage",
     "microaneurysm": "microaneurysm",
 }
-ARROWS = {"hard exudate": "thin arrow", "haemorrhage": "thick arrow", "microaneurysm": "triangle"}
+ARROWS = {"hard exudate": "thin arrow", "hemorrhage": "thick arrow", "microaneurysm": "triangle"}
 
 
 def choose(spots, half):
@@ -34,12 +34,12 @@ def choose(spots, half):
     ----------
     spots : list of annotated.Spot
     half : float
-        How far from the centre rows are seen.
+        How far from the center rows are seen.
 
     Returns
     -------
     list of annotated.Spot
-        A microaneurysm, a haemorrhage and two hard exudates, whose close-ups do not
+        A microaneurysm, a hemorrhage and two hard exudates, whose close-ups do not
         overlap.
     """
     found = []

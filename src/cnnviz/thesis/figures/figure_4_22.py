@@ -1,4 +1,4 @@
-"""Figure 4.22: exemplars of features for microaneurysms, haemorrhages and vessels.
+"""Figure 4.22: exemplars of features for microaneurysms, hemorrhages and vessels.
 
 Of the three starts, the exemplar that activates its feature most.
 """
@@ -8,7 +8,7 @@ from cnnviz.experiments import exemplar_records
 from cnnviz.thesis.figures import exemplar_sheet as sheet
 from cnnviz.thesis.figures import style
 
-ROLES = ("microaneurysm", "haemorrhage", "vessel")
+ROLES = ("microaneurysm", "hemorrhage", "vessel")
 LABEL = 1.5  # inches
 HEADINGS = (
     "what activates it most",

@@ -1,9 +1,9 @@
 """Figure 4.3: proliferative retinopathy, annotated.
 
 Rule, not choice: the first eye of the data set, left before right, of grade 4 and
-without artefacts, that shows venous beading, new vessels and a preretinal
-haemorrhage clearly; of several, the widest bead, the farthest-reaching new
-vessels, and the largest haemorrhage.
+without artifacts, that shows venous beading, new vessels and a preretinal
+hemorrhage clearly; of several, the widest bead, the farthest-reaching new
+vessels, and the largest hemorrhage.
 """
 
 from typing import NamedTuple
@@ -15,12 +15,8 @@ from cnnviz.thesis.figures import annotated, style
 
 GRADES = (4,)
 SEARCHED = 5000  # patients
-BEADING, NEW_VESSELS, PRERETINAL = (
-    "venous beading",
-    "neovascularization",
-    "preretinal haemorrhage",
-)
-#: Half width of a bead, reach of new vessels, diameter of a haemorrhage; in radii.
+BEADING, NEW_VESSELS, PRERETINAL = ("venous beading", "neovascularization", "preretinal hemorrhage")
+#: Half width of a bead, reach of new vessels, diameter of a hemorrhage; in radii.
 LEAST_BEAD, LEAST_REACH, LEAST_BLOOD = 0.012, 0.1, 0.15
 
 BEAD_SIDE, FAN_SIDE = 0.36, 2.4  # of close-ups: in radii, and in reaches
@@ -28,7 +24,7 @@ LEGEND = (
     ("white arrow", "venous beading"),
     ("blue arrow", "where the new vessels leave (the thesis's stalk)"),
     ("black arrow", "end of their fan"),
-    ("green arrow", "preretinal haemorrhage"),
+    ("green arrow", "preretinal hemorrhage"),
 )
 
 

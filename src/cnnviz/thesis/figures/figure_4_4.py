@@ -23,7 +23,7 @@ COLUMNS = {
     "biases": 7.05,
 }
 NUMBERS = ("depth", "receptive\nfield", "weights", "biases")  # right-aligned
-#: By Lasagne's class: the thesis's name, what stands in brackets, and a colour.
+#: By Lasagne's class: the thesis's name, what stands in brackets, and a color.
 KINDS = {
     "Conv2DLayer": ("ConvLayer", ("filter_size", "stride"), 0),
     "Pool2DLayer": ("PoolLayer", ("pool_size", "stride"), 1),

@@ -1,6 +1,6 @@
 """Figure 5.1: an accepted projection and two discarded ones.
 
-The views are found by rule.  (a) is the middle of the first cell labelled two.
+The views are found by rule.  (a) is the middle of the first cell labeled two.
 Among the discarded views of whole degrees, (b) is the one nearest to (a) in
 which the two most prominent faces look equally directly at the camera, and (c)
 the one nearest to (a) whose most prominent face, by a clear margin, is not the

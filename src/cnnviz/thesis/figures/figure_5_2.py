@@ -1,10 +1,10 @@
 """Figure 5.2: saliency of one feature on two views of the die one degree apart.
 
-The pair is found by rule: of all features of all pooling layers, and of all neighbours
+The pair is found by rule: of all features of all pooling layers, and of all neighbors
 that were measured, the one whose important areas have least in common; of equal ones,
 that of the most similar images.  Maps whose largest saliency is less than half of their
 largest magnitude, and so nearly all negative, are not shown.  Below it, how much is
-usual: the change of all neighbours, by layer.
+usual: the change of all neighbors, by layer.
 """
 
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cnnviz.attribution import overlay
-from cnnviz.experiments.neighbouring_views import NeighbouringViews
+from cnnviz.experiments.neighboring_views import NeighboringViews
 from cnnviz.runtime import files
 from cnnviz.thesis.figures import style
 
@@ -27,9 +27,9 @@ class Layer(NamedTuple):
 
     network: str
     name: str
-    changes: dict  #: of neighbours, ``(features, pairs)``
+    changes: dict  #: of neighbors, ``(features, pairs)``
     random: dict  #: of random views of a class, ``(features, views)``
-    correlation: dict  #: of neighbours' smoothed maps, ``(features, pairs)``
+    correlation: dict  #: of neighbors' smoothed maps, ``(features, pairs)``
 
 
 class Example(NamedTuple):
@@ -39,9 +39,9 @@ class Example(NamedTuple):
     layer: str
     feature: int
     change: float
-    difference: float  #: of the images, root mean square, grey values in [0, 1]
+    difference: float  #: of the images, root mean square, gray values in [0, 1]
     views: np.ndarray  #: ``(2, 2)``: a and b of both, degrees
-    pixels: np.ndarray  #: ``(2, rows, columns)``, grey values in [0, 1]
+    pixels: np.ndarray  #: ``(2, rows, columns)``, gray values in [0, 1]
     maps: np.ndarray  #: ``(2, rows, columns)``
     boxes: np.ndarray  #: ``(2, 4)``: receptive fields of the maximal neurons
     activations: np.ndarray  #: of these
@@ -56,7 +56,7 @@ def read(path):
     Parameters
     ----------
     path : pathlib.Path
-        File of ``cnnviz neighbours``.
+        File of ``cnnviz neighbors``.
 
     Returns
     -------
@@ -64,14 +64,14 @@ def read(path):
     dict
         From an aggregate to a list of Example.
     """
-    record = NeighbouringViews.load(path)
+    record = NeighboringViews.load(path)
     found = [
         Layer(
             record.network,
             name,
             *(
                 {target: getattr(each, kind) for target, each in layer.by_target.items()}
-                for kind in ("neighbours", "random", "correlation")
+                for kind in ("neighbors", "random", "correlation")
             ),
         )
         for name, layer in record.layers.items()
@@ -111,16 +111,16 @@ def strongest(examples):
 # --- Table ------------------------------------------------------------------------
 
 _CAPTION = """\
-# Saliency of neighbouring views (beyond the thesis)
+# Saliency of neighboring views (beyond the thesis)
 
 How much the important areas of a saliency map change between two views of the die that
 differ by one degree in one angle: one minus intersection over union, so 0 for the same
 area and 1 for nothing in common. Quarter, **median** and three quarters over the layer's
-features and over {pairs} pairs of neighbours (views of a regular sample of the data set
+features and over {pairs} pairs of neighbors (views of a regular sample of the data set
 with the next one in either angle); *apart*: share of pairs with nothing in common;
 *random*: median for two views of the same class at random; *correlation*: median of that
-of the neighbours' smoothed maps, which needs no threshold. Fold 0. The images of
-neighbours differ by {difference:.1f}/255 (root mean square, median).
+of the neighbors' smoothed maps, which needs no threshold. Fold 0. The images of
+neighbors differ by {difference:.1f}/255 (root mean square, median).
 
 | layer | max(F) | apart | random | correlation | sum(F) | apart | random | correlation |
 |---|---|---|---|---|---|---|---|---|
@@ -157,7 +157,7 @@ def changes_table(found, differences):
     ----------
     found : list of Layer
     differences : array, ``(pairs,)``
-        Of the images, grey values in [0, 1].
+        Of the images, gray values in [0, 1].
     """
     rows = [
         f"| {layer.network}, {layer.name} | {_cells(layer, 'max')} | {_cells(layer, 'sum')} |\n"
@@ -219,17 +219,13 @@ def _draw_example(figure, letter, aggregate, example, top):
 def _draw_strip(axes, found):
     """Boxes of the changes of every layer."""
     places = np.arange(len(found))
-    for shift, aggregate, colour in zip((-0.2, 0.2), AGGREGATES, style.PALETTE):
+    for shift, aggregate, color in zip((-0.2, 0.2), AGGREGATES, style.PALETTE):
         style.boxes(
-            axes,
-            [layer.changes[aggregate].ravel() for layer in found],
-            places + shift,
-            0.32,
-            colour,
+            axes, [layer.changes[aggregate].ravel() for layer in found], places + shift, 0.32, color
         )
         random = [_quartiles(layer.random[aggregate])[1] for layer in found]
-        axes.plot(places + shift, random, **{**style.POINT, "color": colour})
-        axes.plot([], [], color=colour, linewidth=4, alpha=0.5, label=f"{aggregate}(F), neighbours")
+        axes.plot(places + shift, random, **{**style.POINT, "color": color})
+        axes.plot([], [], color=color, linewidth=4, alpha=0.5, label=f"{aggregate}(F), neighbors")
     axes.plot(
         [], [], **{**style.POINT, "color": "0.3"}, label="two random views of a class, median"
     )
@@ -279,22 +275,22 @@ def draw(found, examples):
     figure.text(
         0.02 / style.PAGE_WIDTH,
         1 - (top - 0.2) / height,
-        f"({'abc'[len(shown)]}) change between neighbours, by layer",
+        f"({'abc'[len(shown)]}) change between neighbors, by layer",
         va="bottom",
         weight="bold",
     )
     return figure
 
 
-def make(output, *, neighbours, table):
+def make(output, *, neighbors, table):
     found, examples = [], {each: [] for each in AGGREGATES}
-    for path in neighbours:
+    for path in neighbors:
         layers, more = read(path)
         found += layers
         for aggregate in AGGREGATES:
             examples[aggregate] += more[aggregate]
     if table:
-        differences = NeighbouringViews.load(neighbours[0]).differences
+        differences = NeighboringViews.load(neighbors[0]).differences
         files.write_text(table, changes_table(found, differences))
     style.save(
         draw(found, {aggregate: strongest(each) for aggregate, each in examples.items() if each}),

@@ -1,4 +1,4 @@
-"""Figure 5.5: the view whose posteriors differ most from those of its neighbours.
+"""Figure 5.5: the view whose posteriors differ most from those of its neighbors.
 
 In the middle row the view that 'cnnviz disagreement' found, above and below it the views
 before and after it in one-degree steps, and beside each the posteriors of all networks.
@@ -26,8 +26,8 @@ def _axes(figure, left, top, width):
 def _draw_bars(axes, networks, posteriors):
     """Stacked bars, one for each network, of posteriors ``(networks, classes)``."""
     places, below = np.arange(len(networks)), np.zeros(len(networks))
-    for face, (share, colour) in enumerate(zip(posteriors.T, style.FACES), 1):
-        axes.bar(places, share, 0.86, bottom=below, color=colour)
+    for face, (share, color) in enumerate(zip(posteriors.T, style.FACES), 1):
+        axes.bar(places, share, 0.86, bottom=below, color=color)
         for place in places[share >= WRITTEN]:
             axes.text(
                 place,
@@ -35,14 +35,14 @@ def _draw_bars(axes, networks, posteriors):
                 str(face),
                 ha="center",
                 va="center",
-                color=style.ink(colour),
+                color=style.ink(color),
             )
         below = below + share
     axes.set_xlim(-0.55, len(networks) - 0.45)
     axes.set_ylim(0, 1)
     axes.set_xticks(places, networks)
     axes.set_yticks([0, 0.5, 1], ["0", "", "1"])
-    # Within the bars' height, so that neighbouring rows' numbers stay apart.
+    # Within the bars' height, so that neighboring rows' numbers stay apart.
     for tick, side in zip(axes.get_yticklabels(), ("bottom", "center", "top")):
         tick.set_verticalalignment(side)
     axes.tick_params(axis="x", length=0)
@@ -64,7 +64,7 @@ def _steps(posteriors):
 
 
 def _legend(figure, label):
-    handles = [style.swatch(colour, str(face)) for face, colour in enumerate(style.FACES, 1)]
+    handles = [style.swatch(color, str(face)) for face, color in enumerate(style.FACES, 1)]
     figure.legend(
         handles=handles,
         loc="upper center",
@@ -108,7 +108,7 @@ def draw(pixels, a, b, known, label, networks, posteriors):
     Parameters
     ----------
     pixels : array, ``(views, rows, columns)``
-        Grey values in [0, 1]; the view in question is the one in the middle.
+        Gray values in [0, 1]; the view in question is the one in the middle.
     a, b : int arrays, ``(views,)``, degrees
     known : bool array, ``(views,)``
         Whether the networks were trained on it.

@@ -1,7 +1,7 @@
 """Exemplars of rectifiers and of sigmoid units, plain and regularized, side by side.
 
 The thesis supposes (section 6) that exemplars of rectifiers cannot be read because
-nothing bounds what they answer. Each picture has its own range of grey, and below it
+nothing bounds what they answer. Each picture has its own range of gray, and below it
 the activation over the largest one on data.
 """
 

@@ -17,11 +17,11 @@ GRADES = ("no retinopathy", "mild", "moderate", "severe", "proliferative")
 #: diameter of the field of view.
 KINDS = {
     "microaneurysm": 60,
-    "haemorrhage": 120,
+    "hemorrhage": 120,
     "hard exudate": 120,
     "soft exudate": 120,
     "neovascularization": 250,
-    "preretinal haemorrhage": 400,
+    "preretinal hemorrhage": 400,
 }
 
 

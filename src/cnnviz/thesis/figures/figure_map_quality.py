@@ -13,7 +13,7 @@ METHODS = {
     "deconvnet": "deconvnet",
     "guided": "guided",
 }
-CENTRE, RANDOM, ALL, SCORE = "centre", "random", "all layers", "class score"
+CENTER, RANDOM, ALL, SCORE = "center", "random", "all layers", "class score"
 DATA = {"die360": "Die360", "drawn": "drawn photographs", "IDRiD": "IDRiD"}
 ABOUT = {"die360": "pips", "drawn": "lesions", "IDRiD": "lesions"}
 HEIGHTS = (1.25, 1.25, 1.25, 1.6, 1.45)  # of the rows of panels, as ratios
@@ -53,7 +53,7 @@ def _draw_places(axes, means, data, measure):
     names = layers_of(means, data)
     for place, layer in enumerate(names):
         found = rows(means, data, measure, layer)
-        for k, method in enumerate((*METHODS, CENTRE)):
+        for k, method in enumerate((*METHODS, CENTER)):
             if (method, "") in found:
                 _point(
                     axes,
@@ -71,7 +71,7 @@ def _draw_curves(axes, means, data):
     """Areas of deletion and insertion, method by method."""
     for place, measure in enumerate(("deletion", "insertion")):
         found = rows(means, data, measure)
-        for k, method in enumerate((*METHODS, CENTRE)):
+        for k, method in enumerate((*METHODS, CENTER)):
             if (method, "") in found:
                 _point(
                     axes,
@@ -87,7 +87,7 @@ def _draw_curves(axes, means, data):
 
 def _draw_matrix(axes, means, data):
     """Rank correlations between methods."""
-    names = (*METHODS, CENTRE)
+    names = (*METHODS, CENTER)
     found = rows(means, data, "agreement")
     values = np.full((len(names),) * 2, np.nan)
     for (first, second), row in found.items():
@@ -150,12 +150,12 @@ _LONG = {
     "gradient sum": "gradient of sum(F)",
     "deconvnet": "deconvolutional network",
     "guided": "guided back-propagation",
-    CENTRE: "middle of what the neuron sees",
+    CENTER: "middle of what the neuron sees",
 }
 
 
 def _legend(figure):
-    """What colours and lines mean, below all panels."""
+    """What colors and lines mean, below all panels."""
     handles = [
         Line2D(
             [],
@@ -167,7 +167,7 @@ def _legend(figure):
                 if key not in ("elinewidth", "capsize", "capthick")
             },
         )
-        for method in (*METHODS, CENTRE)
+        for method in (*METHODS, CENTER)
     ]
     handles.append(Line2D([], [], label="chance; random order", **style.REFERENCE))
     figure.legend(handles=handles, loc="lower center", ncols=3, frameon=False)

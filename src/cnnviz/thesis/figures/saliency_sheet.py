@@ -136,7 +136,7 @@ def draw(features, pixels):
     ----------
     features : list of Feature
     pixels : array, ``(6, rows, columns)``
-        The shown views, grey values in [0, 1].
+        The shown views, gray values in [0, 1].
 
     Returns
     -------

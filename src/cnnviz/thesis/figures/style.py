@@ -1,4 +1,4 @@
-"""The one place for sizes, fonts, colours and line widths of figures."""
+"""The one place for sizes, fonts, colors and line widths of figures."""
 
 import warnings
 from pathlib import Path
@@ -61,14 +61,14 @@ __all__ = [
 ]
 
 PAGE_WIDTH = 7.1  # inches; a journal's two columns
-# Colours of the thesis's markers (section 4.3).
+# Colors of the thesis's markers (section 4.3).
 OUTLINE = "#00d13b"
 RECEPTIVE_FIELD = "#2f6bff"
 LINE_WIDTH = 0.8
 REFERENCE = {"color": "0.4", "linestyle": ":", "linewidth": LINE_WIDTH}
 SHADE = {"color": "0.92", "linewidth": 0, "zorder": 0}
 # Networks: convolutional ones from light to dark blue, dense ones in orange.
-# The marker tells them apart without colour.
+# The marker tells them apart without color.
 _LINES = {
     "c1": ("#9ecae1", "o"),
     "c2": ("#6baed6", "s"),
@@ -80,14 +80,14 @@ _LINES = {
     "d20": ("#8c2d04", "^"),
 }
 # Methods: gradients in blue, occlusion in orange, those that go down layer by layer in
-# green; what they are compared with in grey.
+# green; what they are compared with in gray.
 _METHODS = {
     "gradient max": ("#08519c", "o"),
     "gradient sum": ("#6baed6", "s"),
     "occlusion": ("#e6550d", "D"),
     "deconvnet": ("#74c476", "^"),
     "guided": ("#006d2c", "v"),
-    "centre": ("0.45", "P"),
+    "center": ("0.45", "P"),
 }
 # Parts of a drawing that belong together, for example a region and its result.
 PALETTE = (
@@ -101,7 +101,7 @@ PALETTE = (
     "#bcbd22",
     "#17becf",
 )
-# Faces 1 to 6 of the die; distinct for the colour-blind, and in grey (Okabe and Ito).
+# Faces 1 to 6 of the die; distinct for the color-blind, and in gray (Okabe and Ito).
 FACES = ("#56b4e9", "#e69f00", "#009e73", "#f0e442", "#0072b2", "#cc79a7")
 MARK = "#e3120b"  # what a drawing is about; the thesis's occluder is red
 POINT = {
@@ -116,14 +116,14 @@ CHOSEN_POINT = {**POINT, "markerfacecolor": MARK}
 SMALL = 6  # points, the least that is printed
 FLOW = {"color": "0.3", "linewidth": LINE_WIDTH}  # what leads to what
 _FILL, _GRID = 0.3, "0.75"  # opacity of filled areas; lines of a matrix
-_SIGNED = "RdBu_r"  # colours of values of both signs, zero is white
+_SIGNED = "RdBu_r"  # colors of values of both signs, zero is white
 RESOLUTION = 300  # dots per inch of PNG files
 
 
 class _Pointer(NamedTuple):
     """An arrow on a photograph; lengths in points."""
 
-    colour: str
+    color: str
     edge: str  # a thin line around it, so that it shows on any ground
     width: float  # of the shaft
     head: float  # width of the head
@@ -160,16 +160,16 @@ _SETTINGS = {
 
 
 def line(network):
-    """Colour, marker and width of a network's line."""
-    colour, marker = _LINES[network]
-    return {"color": colour, "marker": marker, "markersize": 2.5, "linewidth": LINE_WIDTH}
+    """Color, marker and width of a network's line."""
+    color, marker = _LINES[network]
+    return {"color": color, "marker": marker, "markersize": 2.5, "linewidth": LINE_WIDTH}
 
 
 def method(name):
-    """Colour and marker of a visualization method's points, with error bars."""
-    colour, marker = _METHODS[name]
+    """Color and marker of a visualization method's points, with error bars."""
+    color, marker = _METHODS[name]
     return {
-        "color": colour,
+        "color": color,
         "marker": marker,
         "markersize": 3,
         "linestyle": "none",
@@ -194,7 +194,7 @@ def new(height):
 
 
 def show(axes, image):
-    """Show a picture with grey values or colours in [0, 1], without ticks."""
+    """Show a picture with gray values or colors in [0, 1], without ticks."""
     axes.imshow(image, cmap="gray", vmin=0, vmax=1)
     axes.set_xticks([])
     axes.set_yticks([])
@@ -244,16 +244,16 @@ def keep_limits(axes, image):
 
 
 def show_values(axes, values, limit, label):
-    """Show a map of values of both signs, with a colour bar below it.
+    """Show a map of values of both signs, with a color bar below it.
 
     Parameters
     ----------
     axes : matplotlib axes
     values : array, ``(rows, columns)``
     limit : float
-        Colours reach from its negative to it; zero is white.
+        Colors reach from its negative to it; zero is white.
     label : str
-        Of the colour bar.
+        Of the color bar.
     """
     drawn = axes.imshow(values, vmin=-limit, vmax=limit, cmap=_SIGNED)
     axes.set_xticks([])
@@ -267,26 +267,26 @@ def show_values(axes, values, limit, label):
     # Three digits, and no power of ten apart from the numbers, so that labels of
     # small panels stay apart.
     bar.set_xticklabels([f"{each:.3g}".replace("-", "−") for each in ticks])
-    # Within the bar's ends, so that neighbouring bars' numbers stay apart.
+    # Within the bar's ends, so that neighboring bars' numbers stay apart.
     for tick, side in zip(bar.get_xticklabels(), ("left", "center", "right")):
         tick.set_horizontalalignment(side)
 
 
 def show_patch(axes, patch, limit):
-    """Show an exemplar in greys from ``-limit`` to ``limit``; gives what was drawn."""
+    """Show an exemplar in grays from ``-limit`` to ``limit``; gives what was drawn."""
     axes.set_xticks([])
     axes.set_yticks([])
     return axes.imshow(patch, cmap="gray", vmin=-limit, vmax=limit)
 
 
-def rectangle(axes, box, colour, fill=True, inset=0.0):
+def rectangle(axes, box, color, fill=True, inset=0.0):
     """Outline, and fill lightly, a box of cells.
 
     Parameters
     ----------
     axes : matplotlib axes
     box : (first row, first column, end row, end column)
-    colour : colour
+    color : color
     fill : bool
     inset : float
         How far the outline lies within the box, in cells.
@@ -295,9 +295,9 @@ def rectangle(axes, box, colour, fill=True, inset=0.0):
     corner = left - 0.5 + inset, top - 0.5 + inset
     size = right - left - 2 * inset, bottom - top - 2 * inset
     if fill:
-        axes.add_patch(patches.Rectangle(corner, *size, facecolor=colour, alpha=_FILL, linewidth=0))
+        axes.add_patch(patches.Rectangle(corner, *size, facecolor=color, alpha=_FILL, linewidth=0))
     axes.add_patch(
-        patches.Rectangle(corner, *size, fill=False, edgecolor=colour, linewidth=1.5 * LINE_WIDTH)
+        patches.Rectangle(corner, *size, fill=False, edgecolor=color, linewidth=1.5 * LINE_WIDTH)
     )
 
 
@@ -311,19 +311,19 @@ def cover(axes, box):
     )
 
 
-def block(axes, left, bottom, width, height, colour):
+def block(axes, left, bottom, width, height, color):
     """A block of a diagram."""
     axes.add_patch(
-        patches.Rectangle((left, bottom), width, height, facecolor=colour, linewidth=0, zorder=3)
+        patches.Rectangle((left, bottom), width, height, facecolor=color, linewidth=0, zorder=3)
     )
 
 
-def polygon(axes, corners, colour=None):
-    """Draw a polygon: filled with a colour, or as an empty cell of a grid."""
-    if colour is None:
+def polygon(axes, corners, color=None):
+    """Draw a polygon: filled with a color, or as an empty cell of a grid."""
+    if color is None:
         options = {"fill": False, "edgecolor": _GRID, "linewidth": 0.5 * LINE_WIDTH}
     else:
-        options = {"facecolor": colour, "edgecolor": "white", "linewidth": LINE_WIDTH}
+        options = {"facecolor": color, "edgecolor": "white", "linewidth": LINE_WIDTH}
     axes.add_patch(patches.Polygon(corners, closed=True, **options))
 
 
@@ -363,7 +363,7 @@ def matrix(axes, texts, corner=(0, 0), title=None):
 
 
 def show_matrix(axes, values, shown):
-    """Show correlations as colours with their numbers, from -1 to 1; zero is white.
+    """Show correlations as colors with their numbers, from -1 to 1; zero is white.
 
     Parameters
     ----------
@@ -427,7 +427,7 @@ def arrow(axes, tip, tail, kind, point):
         patches.Polygon(
             [corner[::-1] for corner in corners],
             closed=True,
-            facecolor=look.colour,
+            facecolor=look.color,
             edgecolor=look.edge,
             linewidth=_EDGE,
             joinstyle="miter",
@@ -479,14 +479,14 @@ def frame(axes, box):
     )
 
 
-def circle(axes, centre, radius, colour="white"):
-    """Draw a circle on a photograph; centre (row, column) and radius in pixels."""
+def circle(axes, center, radius, color="white"):
+    """Draw a circle on a photograph; center (row, column) and radius in pixels."""
     axes.add_patch(
         patches.Circle(
-            centre[::-1],
+            center[::-1],
             radius,
             fill=False,
-            edgecolor=colour,
+            edgecolor=color,
             linewidth=LINE_WIDTH,
             path_effects=_halo(LINE_WIDTH),
         )
@@ -510,7 +510,7 @@ def on_picture(axes, place, text, **options):
     axes.text(place[1], place[0], text, color="white", path_effects=_halo(0), **options)
 
 
-def boxes(axes, values, places, width, colour):
+def boxes(axes, values, places, width, color):
     """Boxes of the quartiles of samples, with whiskers from 5 to 95 %.
 
     Parameters
@@ -521,7 +521,7 @@ def boxes(axes, values, places, width, colour):
     places : sequence of float
         Along the x axis.
     width : float
-    colour : colour
+    color : color
     """
     filled = [
         (each[~np.isnan(each)], place)
@@ -531,7 +531,7 @@ def boxes(axes, values, places, width, colour):
     if not filled:
         return
     samples, places = zip(*filled)
-    thin = {"color": colour, "linewidth": LINE_WIDTH}
+    thin = {"color": color, "linewidth": LINE_WIDTH}
     axes.boxplot(
         list(samples),
         positions=places,
@@ -540,28 +540,23 @@ def boxes(axes, values, places, width, colour):
         showfliers=False,
         patch_artist=True,
         manage_ticks=False,
-        boxprops={
-            "facecolor": colour,
-            "edgecolor": colour,
-            "alpha": _FILL,
-            "linewidth": LINE_WIDTH,
-        },
-        medianprops={"color": colour, "linewidth": 2 * LINE_WIDTH},
+        boxprops={"facecolor": color, "edgecolor": color, "alpha": _FILL, "linewidth": LINE_WIDTH},
+        medianprops={"color": color, "linewidth": 2 * LINE_WIDTH},
         whiskerprops=thin,
         capprops={"linewidth": 0},
     )
 
 
-def ink(colour):
-    """Black or white, whichever can be read on a colour."""
-    red, green, blue = matplotlib.colors.to_rgb(colour)
+def ink(color):
+    """Black or white, whichever can be read on a color."""
+    red, green, blue = matplotlib.colors.to_rgb(color)
     # Brightness as the eye weighs it (ITU-R BT.601).
     return "black" if 0.299 * red + 0.587 * green + 0.114 * blue > 0.45 else "white"
 
 
-def swatch(colour, label):
+def swatch(color, label):
     """A legend's entry of a filled area."""
-    return patches.Patch(facecolor=colour, label=label)
+    return patches.Patch(facecolor=color, label=label)
 
 
 def emphasize(axes):

@@ -32,7 +32,7 @@ def _write(figure, text, left, top, **options):
     figure.text(left / width, 1 - top / height, text, **options)
 
 
-def _centre(axes):
+def _center(axes):
     """Inches from the left border to the middle of axes."""
     box = axes.get_position()
     return (box.x0 + box.x1) / 2 * style.PAGE_WIDTH
@@ -44,7 +44,7 @@ def _draw_layer(figure, place, top, title, patches, notes):
     for each, patch, note in zip(axes, patches, notes):
         drawn = style.show_patch(each, patch, LIMIT)
         style.note(each, note)
-    _write(figure, title, _centre(axes[len(axes) // 2]), top - 0.03, ha="center", va="bottom")
+    _write(figure, title, _center(axes[len(axes) // 2]), top - 0.03, ha="center", va="bottom")
     return drawn
 
 
@@ -136,7 +136,7 @@ def _draw_bar(figure, drawn):
     bar.ax.text(
         -0.08,
         0.5,
-        "grey values, in standard\ndeviations of the data set",
+        "gray values, in standard\ndeviations of the data set",
         transform=bar.ax.transAxes,
         ha="right",
         va="center",

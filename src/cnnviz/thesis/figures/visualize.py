@@ -1,7 +1,7 @@
 """Figure of 'cnnviz visualize': what features of a layer look for in a photograph.
 
 A row for every feature.  Saliency: the image with the receptive field of the most
-active neuron, the map in one colour scale, and its overlay (thesis section 4.3).
+active neuron, the map in one color scale, and its overlay (thesis section 4.3).
 Exemplars: the image, what that neuron sees of it, and what it would rather see.
 Output units, such as class scores, have rows of saliency, too.
 """
@@ -146,7 +146,7 @@ def silence(layer, pixels, rows, maps):
     pixels : array, ``(1, channels, rows, columns)``
     rows : list of Neuron or Unit
     maps : array, ``(features, rows, columns)``
-        Saliency; NaN where no occluder was centred.
+        Saliency; NaN where no occluder was centered.
 
     Returns
     -------
@@ -254,7 +254,7 @@ def attribution_maps(layer, pixels, wanted, method, occluder=None, copies=1):
     Returns
     -------
     array, ``(features, rows, columns)``
-        NaN where no occluder was centred.
+        NaN where no occluder was centered.
     """
     attribution = METHODS[method].make(layer, occluder or Occluder())
     if method != "occlusion":  # which takes care of a network's number of images itself
@@ -466,7 +466,7 @@ class Look(NamedTuple):
     """How maps are shown."""
 
     sigma: float | None = None  #: of the smoothing; :func:`usual_sigma` when None
-    #: One colour scale, and one threshold of importance, for all features.
+    #: One color scale, and one threshold of importance, for all features.
     same_scale: bool = False
     silent: Collection[int] = ()  #: features that show nothing
 
@@ -481,7 +481,7 @@ def draw_maps(title, picture, neurons, maps, unit, look=Look()):  # noqa: B008 (
     picture : Picture
     neurons : list of Neuron or Unit
     maps : array, ``(features, rows, columns)``
-        NaN where no occluder was centred: filled in for the figure.
+        NaN where no occluder was centered: filled in for the figure.
     unit : str
         Of the maps.
     look : Look

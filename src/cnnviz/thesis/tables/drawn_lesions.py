@@ -13,7 +13,7 @@ from cnnviz.runtime import files
 __all__ = ["LEVELS", "measure", "summary", "text", "write"]
 
 LEVELS = (0.1, 0.5, 0.9)
-_KINDS = ("microaneurysm", "haemorrhage", "hard exudate", "soft exudate")
+_KINDS = ("microaneurysm", "hemorrhage", "hard exudate", "soft exudate")
 _MEASURES = {
     "diameter": "diameter, 1/1000 of the field",
     "elongation": "elongation",

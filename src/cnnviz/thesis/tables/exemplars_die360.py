@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 SIDE = 8  # of windows; what a neuron of c9's first pooling layer sees
-OFF_CENTRE = 1  # pixels between a window's centre and a pip's, at most
+OFF_CENTER = 1  # pixels between a window's center and a pip's, at most
 SMALLEST = 8  # pixels of a pip, or it is seen too obliquely
 SPOT_LIKE = 0.5  # least correlation; halfway to equality, as in Figure 2.1
 EMPTY = 0.05  # share of the energy in a quarter that has a fifth of its due
@@ -52,12 +52,12 @@ class Layer(NamedTuple):
 class Windows(NamedTuple):
     """Parts of the data set's images, ``(n, side, side)``."""
 
-    pip: np.ndarray  #: around the centre of a pip
+    pip: np.ndarray  #: around the center of a pip
     other: np.ndarray  #: without any pixel of one
 
 
 def pips(mask):
-    """Centres of the pips in a mask, ``(n, 2)``: row and column."""
+    """Centers of the pips in a mask, ``(n, 2)``: row and column."""
     labels, count = ndimage.label(mask)
     large = [k for k in range(1, count + 1) if (labels == k).sum() >= SMALLEST]
     return np.array(ndimage.center_of_mass(mask, labels, large)).reshape(-1, 2)
@@ -87,7 +87,7 @@ def spot_windows(images, masks, side, count=COUNT, seed=0):
         windows = view(image, (side, side))
         middles = np.indices(windows.shape[:2]) + (side - 1) / 2
         apart = np.abs(middles[..., np.newaxis] - pips(mask).T[:, np.newaxis, np.newaxis])
-        found["pip"].append(windows[(apart <= OFF_CENTRE).all(axis=0).any(axis=-1)])
+        found["pip"].append(windows[(apart <= OFF_CENTER).all(axis=0).any(axis=-1)])
         found["other"].append(windows[~view(mask, (side, side)).any(axis=(2, 3))])
     rng = np.random.RandomState(seed)
     kinds = (np.concatenate(found[kind]) for kind in Windows._fields)

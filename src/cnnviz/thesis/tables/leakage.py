@@ -74,7 +74,7 @@ views whose *b* differ by more than 5 degrees are rotated against each other by
 more than 5 degrees. Rotated twins, views that show the same picture after a turn
 of the die about the axis of the visible face, stand at the same place of their
 blocks and so on the same side. Training settings are those of the random split;
-as there, mean and standard deviation of the grey values are those of the whole
+as there, mean and standard deviation of the gray values are those of the whole
 set.
 """
 

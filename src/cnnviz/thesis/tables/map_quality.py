@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from cnnviz.evaluation import intervals
-from cnnviz.evaluation.benchmark import CENTRE, RANDOM
+from cnnviz.evaluation.benchmark import CENTER, RANDOM
 from cnnviz.evaluation.layer_methods import METHODS
 
 __all__ = [
@@ -41,7 +41,7 @@ _NAMES = {
     "occlusion": "occlusion",
     "deconvnet": "deconvolutional network",
     "guided": "guided back-propagation",
-    CENTRE: "*middle of what the neuron sees*",
+    CENTER: "*middle of what the neuron sees*",
     RANDOM: "*chance*",
 }
 _DATA = {"die360": "Die360", "drawn": "drawn photographs", "IDRiD": "IDRiD's photographs"}
@@ -132,8 +132,8 @@ def _differences(table):
         if measure in _PLACES and method in METHODS:
             found = table[measure, method, other]
             yield (f"{measure} − chance", method, ""), found - table["chance", "", ""]
-            if (measure, CENTRE, "") in table:
-                yield (f"{measure} − {CENTRE}", method, ""), found - table[measure, CENTRE, ""]
+            if (measure, CENTER, "") in table:
+                yield (f"{measure} − {CENTER}", method, ""), found - table[measure, CENTER, ""]
         if measure in _CURVES and method in METHODS:
             better = table[measure, method, other] - table[measure, RANDOM, ""]
             sign = -1 if measure == "deletion" else 1
@@ -304,7 +304,7 @@ _SENTENCES = {
     "pointing − chance": "The map's maximum lies on what the feature is about more often "
     "than by chance",
     "mass − chance": "More of the map lies on it than by chance",
-    f"mass − {CENTRE}": "More than of a map that knows nothing but the middle of what the "
+    f"mass − {CENTER}": "More than of a map that knows nothing but the middle of what the "
     "neuron sees",
     f"deletion − {RANDOM}": "Taking away what the map marks takes the activation sooner "
     "than taking pixels at random",
@@ -433,7 +433,7 @@ def _main_rows(frame):
         chance = cells.get(("chance", ""))
         if chance is None:
             continue
-        for method in (*METHODS, CENTRE, RANDOM):
+        for method in (*METHODS, CENTER, RANDOM):
             found = [cells.get((measure, method)) for measure in _SHOWN]
             if method == RANDOM:
                 found[:2] = [chance] * 2
@@ -457,7 +457,7 @@ def _claim_rows(claims):
 
 def _matrix_lines(frame, data):
     """Rank correlations of one data set, above the diagonal."""
-    names = (*METHODS, CENTRE)
+    names = (*METHODS, CENTER)
     rows = {
         (row["method"], row["other"]): row
         for row in frame[

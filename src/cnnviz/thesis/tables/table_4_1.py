@@ -13,7 +13,7 @@ from cnnviz.dissection.labels import LEAST_SHARE, MARGIN, MIXTURE, OTHER, RATE
 from cnnviz.dissection.network_dissection import LEAST_OVERLAP
 from cnnviz.experiments import feature_table, fundus_labels
 from cnnviz.experiments.figure_parts import LAYERS
-from cnnviz.experiments.fundus_labels import Labelled
+from cnnviz.experiments.fundus_labels import Labeled
 from cnnviz.runtime import files
 from cnnviz.thesis import comparison
 from cnnviz.thesis.comparison import Reproduced
@@ -27,7 +27,7 @@ Geometry = Mapping[str, tuple[int, int]]  # from a layer to its depth and side o
 COLUMNS = {
     "hard exudate": "Hard exudates",
     "microaneurysm": "Micro-aneurysms",
-    "haemorrhage": "Hemorrhages",
+    "hemorrhage": "Hemorrhages",
     "optic disc": "Optic disk",
     "vessel": "Blood vessels",
     OTHER: "Other",
@@ -46,14 +46,14 @@ _SAMPLED = 50
 
 _CAPTION = """\
 What the features of the pooling layers detect. The thesis looked at up to 50 features of
-a layer, each on nine photographs. Here every feature is labelled by measurement: the
+a layer, each on nine photographs. Here every feature is labeled by measurement: the
 gradient of its map's maximum, in magnitude, on the nine photographs that activate it
 most (of those whose lesions are marked); a concept counts if its share of that is at
 least {margin:g} times the mean share at all other places of the same photographs and at
 least {least:.0%}, with fewer than {rate:.0%} false discoveries among all features and
 concepts (permutation test, Benjamini and Hochberg 1995). One concept gives the label;
 with two or more it is a mixture, with none it is unclear, and both are "other", as is
-everything that has no column (fovea, edge of the field of view, artefacts, soft exudates,
+everything that has no column (fovea, edge of the field of view, artifacts, soft exudates,
 abnormal vessels).
 
 Photographs: {photographs}. Weights: {weights}.
@@ -168,15 +168,15 @@ def write(
         The thesis's numbers.
     outputs : Outputs
     """
-    labelled = fundus_labels.label(dissected, localized)
+    labeled = fundus_labels.label(dissected, localized)
     thesis = comparison.read_reported([reported])
-    files.write_text(outputs.features, feature_table.csv(labelled.features))
-    files.write_text(outputs.roles, labelled.roles.to_csv(index=False))
+    files.write_text(outputs.features, feature_table.csv(labeled.features))
+    files.write_text(outputs.roles, labeled.roles.to_csv(index=False))
     if outputs.every:
-        files.write_text(outputs.every, labelled.every.to_csv(index=False))
-    measured = numbers(labelled.features, labelled.geometry)
+        files.write_text(outputs.every, labeled.every.to_csv(index=False))
+    measured = numbers(labeled.features, labeled.geometry)
     comparison.write_reproduced(outputs.reproduced, reproduced(measured, thesis, "make reproduce"))
-    files.write_text(outputs.table, text(labelled, thesis))
+    files.write_text(outputs.table, text(labeled, thesis))
 
 
 # --- Text -------------------------------------------------------------------------
@@ -237,18 +237,18 @@ def _confusions(found: pd.DataFrame) -> Iterator[str]:
         yield f"* {first} and {second}: {len(index)} features ({listed})"
 
 
-def text(labelled: Labelled, reported: pd.DataFrame) -> str:
+def text(labeled: Labeled, reported: pd.DataFrame) -> str:
     """The table as Markdown.
 
     Parameters
     ----------
-    labelled : cnnviz.experiments.fundus_labels.Labelled
+    labeled : cnnviz.experiments.fundus_labels.Labeled
     reported : pandas.DataFrame
         The thesis's numbers.
     """
-    found, geometry = labelled.features, labelled.geometry
+    found, geometry = labeled.features, labeled.geometry
     thesis = dict(zip(reported["id"], reported["value"].astype(float)))
-    photographs, weights = words(labelled.origin)
+    photographs, weights = words(labeled.origin)
     caption = _CAPTION.format(
         photographs=photographs, weights=weights, margin=MARGIN, least=LEAST_SHARE, rate=RATE
     )
@@ -259,7 +259,7 @@ def text(labelled: Labelled, reported: pd.DataFrame) -> str:
     ]
     if (found["weights"] == "random").any():
         lines += _network_lines("Randomly initialized network", "random", found, geometry, None)
-    lines += [*_label_lines(found), *_claim_lines(found), *_role_lines(labelled.roles)]
+    lines += [*_label_lines(found), *_claim_lines(found), *_role_lines(labeled.roles)]
     return "\n".join(lines) + "\n"
 
 
@@ -282,7 +282,7 @@ def _network_lines(
 
 def _label_lines(found: pd.DataFrame) -> list[str]:
     return [
-        "## All labels, by localisation",
+        "## All labels, by localization",
         "",
         *_all_labels(found, "label"),
         "",

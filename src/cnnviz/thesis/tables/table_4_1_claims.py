@@ -73,7 +73,7 @@ def _lesion_claims(found: pd.DataFrame) -> list[Claim]:
         (
             "Their share grows with depth",
             bool(np.all(np.diff(deep) > 0)),
-            "labelled: "
+            "labeled: "
             + _shares(trained)
             + "; beyond chance for a lesion, mixtures included: "
             + _shares(mixed["trained"]),

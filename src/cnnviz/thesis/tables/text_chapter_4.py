@@ -138,7 +138,7 @@ def label_numbers(
     numbers: dict[str, float] = {}
     if training is not None:
         numbers |= {
-            "labelled_photographs": len(training),
+            "labeled_photographs": len(training),
             "other_eye_kappa": other_eye_kappa(training),
         }
     if test is not None:

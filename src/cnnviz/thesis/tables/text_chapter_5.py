@@ -14,7 +14,7 @@ from cnnviz.thesis.tables import table_5_1
 __all__ = ["data_numbers", "network_numbers", "accuracy_numbers", "reproduced"]
 
 
-def one_degree_neighbours(a, b):
+def one_degree_neighbors(a, b):
     """Most common number of views that differ by one degree in one angle."""
     present = np.zeros((360, 360), bool)
     present[a, b] = True
@@ -72,7 +72,7 @@ def data_numbers(a, b, label, images, figure_side, training_indices):
         "figure_5_1_image_side": figure_side,
         "training_share": len(training_indices) / len(label),
         "sequence_step": largest_step(die360.cells()),
-        "one_degree_neighbours": one_degree_neighbours(a, b),
+        "one_degree_neighbors": one_degree_neighbors(a, b),
     }
 
 

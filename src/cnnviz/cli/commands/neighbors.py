@@ -1,6 +1,6 @@
 """How much saliency changes between views of the die that are one degree apart.
 
-Thesis section 5.4 and Figure 5.2: every n-th view with its neighbours in either angle, and, to
+Thesis section 5.4 and Figure 5.2: every n-th view with its neighbors in either angle, and, to
 compare with, two views of the same class at random.
 """
 
@@ -9,14 +9,14 @@ from cnnviz.cli.commands import arguments
 
 def add_arguments(parser):
     parser.add_argument(
-        "--stride", type=int, default=400, help="compare every n-th view with its neighbours"
+        "--stride", type=int, default=400, help="compare every n-th view with its neighbors"
     )
     arguments.add_die_pooling(parser)
     arguments.add_output(parser, ".npz file to write")
 
 
 def run(args):
-    from cnnviz.experiments import neighbouring_views
+    from cnnviz.experiments import neighboring_views
 
     arguments.select_engine(args)
-    neighbouring_views.write(arguments.die_pooling(args), args.stride, args.output)
+    neighboring_views.write(arguments.die_pooling(args), args.stride, args.output)

@@ -1,4 +1,4 @@
-"""The labeller of features on known truth: ground-truth features, random filters, the die."""
+"""The labeler of features on known truth: ground-truth features, random filters, the die."""
 
 import attributions
 import numpy as np
@@ -19,14 +19,14 @@ from cnnviz.dissection import (
     validation_die,
 )
 from cnnviz.dissection.images import ImagesInMemory
-from cnnviz.dissection.judgement import judge
-from cnnviz.dissection.labeller import Labeller, LocalizedLayer, magnitude
+from cnnviz.dissection.judgment import judge
+from cnnviz.dissection.labeler import Labeler, LocalizedLayer, magnitude
 from cnnviz.dissection.localization import Chance, Evidence, localization
 from cnnviz.dissection.placements import ConceptMasks
-from cnnviz.experiments.labeller_validation import Null, Validation, Wanted
+from cnnviz.experiments.labeler_validation import Null, Validation, Wanted
 from cnnviz.networks import die, layers
 from cnnviz.runtime.backend import lasagne
-from cnnviz.thesis.tables import labeller_validation, labeller_validation_die
+from cnnviz.thesis.tables import labeler_validation, labeler_validation_die
 
 seeds = st.integers(0, 10**6)
 
@@ -58,7 +58,7 @@ def test_ground_truth_features_get_their_names(rows):
 
 
 def test_ground_truth_features_find_what_they_look_for(rows):
-    """The premise: known from where the maximal neurons are, without a labeller."""
+    """The premise: known from where the maximal neurons are, without a labeler."""
     assert all(row.on_target >= 7 for row in rows if row.feature.parts)
 
 
@@ -124,12 +124,12 @@ def small():
 
 
 @pytest.mark.parametrize("windows", [True, False])
-def test_what_the_labeller_finds_is_localization(small, windows):
+def test_what_the_labeler_finds_is_localization(small, windows):
     pooling, pixels, masks = small
     images = ImagesInMemory(pixels, masks)
-    labeller = Labeller(pooling, windows)
-    top = [each.all for each in labeller.dissect(images)]
-    found = labeller.localize(images, top, Chance(499), sigma=1.0)
+    labeler = Labeler(pooling, windows)
+    top = [each.all for each in labeler.dissect(images)]
+    found = labeler.localize(images, top, Chance(499), sigma=1.0)
     for layer, best, each in zip(pooling, top, found):
         maps = activations.feature_maps(layer, pixels).max(axis=(2, 3))
         np.testing.assert_array_equal(best.index, np.argsort(-maps, axis=0)[:9].T)
@@ -149,14 +149,14 @@ def test_what_the_labeller_finds_is_localization(small, windows):
 def test_new_weights_count_without_compiling_again(small):
     pooling, pixels, masks = small
     network, images = die.build("c2", seed=1), ImagesInMemory(pixels, masks)
-    labeller = Labeller(layers.pooling_layers(network), windows=False)
+    labeler = Labeler(layers.pooling_layers(network), windows=False)
     lasagne.layers.set_all_param_values(
         network, lasagne.layers.get_all_param_values(die.build("c2", 3))
     )
-    expected = Labeller(pooling, windows=False)
+    expected = Labeler(pooling, windows=False)
     top = [each.all for each in expected.dissect(images)]
     for first, second in zip(
-        labeller.saliency_maps(images, top), expected.saliency_maps(images, top), strict=True
+        labeler.saliency_maps(images, top), expected.saliency_maps(images, top), strict=True
     ):
         assert first[:3] == second[:3]
         np.testing.assert_allclose(first.gradient, second.gradient, atol=1e-6)
@@ -166,7 +166,7 @@ def test_new_weights_count_without_compiling_again(small):
 def test_parts_do_not_change_what_is_found(small, batch_size):
     pooling, pixels, masks = small
     marked, measured = np.arange(14) % 3 > 0, np.arange(1, 14, 2)
-    found = Labeller(pooling, windows=False, features=2).dissect(
+    found = Labeler(pooling, windows=False, features=2).dissect(
         ImagesInMemory(pixels, masks, batch_size=batch_size), marked, measured
     )
     for layer, each in zip(pooling, found):
@@ -202,10 +202,10 @@ def test_a_map_that_is_the_same_everywhere_points_nowhere():
     convolution.W.set_value(weights)
     pixels = np.random.RandomState(0).randn(3, 1, 32, 32).astype(np.float32)
     images = ImagesInMemory(pixels, np.ones((3, 1, 32, 32), bool))
-    labeller = Labeller(layers.pooling_layers(network))
-    (dissected,) = labeller.dissect(images)
+    labeler = Labeler(layers.pooling_layers(network))
+    (dissected,) = labeler.dissect(images)
     assert dissected.all.varies.all(axis=1).tolist() == [True, False, True]
-    (found,) = labeller.localize(images, [dissected.all], Chance(9))
+    (found,) = labeler.localize(images, [dissected.all], Chance(9))
     assert np.isnan(found.share[1]).all() and np.isfinite(found.share[[0, 2]]).all()
     assert found.gradient[1] == 0 and (found.gradient[[0, 2]] > 0).all()
     (judged,) = judge([found])
@@ -402,7 +402,7 @@ def die_rows(*folds):
 
 def test_statements_are_answered_from_names():
     as_said = names(c4=[("pool2", 0)], c9=[("pool1", 1)])
-    found = labeller_validation_die.statements(die_rows(as_said, names()), names())
+    found = labeler_validation_die.statements(die_rows(as_said, names()), names())
     assert [each[1][0] for each in found] == [True, True, True, True]
     assert [each[2][0] for each in found] == [False, False, True, True]
     assert [each[3:] for each in found] == [(1, 2), (1, 2), (2, 2), (2, 2)]
@@ -413,14 +413,14 @@ def test_a_mixture_of_background_and_edge_is_nothing_else():
     rows = die_rows(names())
     points = [("background", "edge"), ("edge",), ("edge", "pip")]
     rows = [each._replace(points=points[each.feature]) for each in rows]
-    found = labeller_validation_die.statements(rows, names())
+    found = labeler_validation_die.statements(rows, names())
     assert found[2][1] == (True, "4 of 6") and found[2][2] == (True, "6 of 6")
     assert found[0][1] == (False, "c4: 0, c9: 0")
 
 
 def test_statements_about_missing_networks_have_no_answer():
     only = {place: name for place, name in names().items() if place[0] == "c4"}
-    found = labeller_validation_die.statements(die_rows(only), only)
+    found = labeler_validation_die.statements(die_rows(only), only)
     assert found[0][1] is None and found[1][1] is None and found[2][1][0]
 
 
@@ -440,7 +440,7 @@ def test_verdicts_follow_from_numbers():
         ]
         steps = {place: validation_die.Steps(*["edge"] * 4) for place in found}
         filters = validation.RandomFilters(np.array(nulls), np.ones((2, 1)))
-        return labeller_validation.text(
+        return labeler_validation.text(
             Validation(
                 Wanted(14, 2),
                 [row],

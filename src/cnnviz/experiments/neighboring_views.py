@@ -1,9 +1,9 @@
 """How much saliency changes between views of the die that are one degree apart.
 
 Thesis section 5.4 and Figure 5.2.  For every feature of every pooling layer of a network: one
-minus intersection over union of the important areas of two views, for neighbours in either angle
+minus intersection over union of the important areas of two views, for neighbors in either angle
 and, to compare with, for two views of the same class taken at random; and the correlation of the
-smoothed maps of neighbours.  Of each target, the pair of neighbours that changes most is kept, of
+smoothed maps of neighbors.  Of each target, the pair of neighbors that changes most is kept, of
 those whose saliency is not nearly all negative.
 """
 
@@ -29,7 +29,7 @@ __all__ = [
     "SEED",
     "Changes",
     "LargestChange",
-    "NeighbouringViews",
+    "NeighboringViews",
     "choose_pairs",
     "differences",
     "measure",
@@ -41,7 +41,7 @@ SEED = 52  #: of the random pairs
 
 @dataclass(frozen=True)
 class LargestChange(Record):
-    """The pair of neighbours on which a feature's saliency changes most."""
+    """The pair of neighbors on which a feature's saliency changes most."""
 
     pair: int  #: which of the pairs
     feature: int
@@ -56,7 +56,7 @@ class LargestChange(Record):
 class Changes(Record):
     """Of the features of one layer, by one target: see :mod:`cnnviz.evaluation.stability`."""
 
-    neighbours: np.ndarray = axes("feature", "pair")
+    neighbors: np.ndarray = axes("feature", "pair")
     random: np.ndarray = axes("feature", "random pair")
     correlation: np.ndarray = axes("feature", "pair")
     #: None where no pair has positive saliency.
@@ -71,16 +71,16 @@ class LayerChanges(Record):
 
 
 @dataclass(frozen=True)
-class NeighbouringViews(Record):
-    """Changes of saliency between neighbouring views, layer by layer."""
+class NeighboringViews(Record):
+    """Changes of saliency between neighboring views, layer by layer."""
 
-    command: ClassVar[str] = "cnnviz neighbours"
+    command: ClassVar[str] = "cnnviz neighbors"
 
     network: str
     layers: dict[str, LayerChanges]
     views: np.ndarray = axes("view", "angle")  #: degrees
     pairs: np.ndarray = axes("pair", "one of two")  #: of the views
-    #: Root mean square difference of a pair's images, grey values in [0, 1].
+    #: Root mean square difference of a pair's images, gray values in [0, 1].
     differences: np.ndarray = axes("pair")
     pixels: np.ndarray = axes("view", "row", "column")
 
@@ -97,8 +97,8 @@ def choose_pairs(stride: int, seed: int = SEED) -> tuple[np.ndarray, np.ndarray]
 
     Returns
     -------
-    neighbours, others : int arrays, ``(pairs, 2)``, ``(views, 2)``
-        Indices of neighbours, and of views of the same class.
+    neighbors, others : int arrays, ``(pairs, 2)``, ``(views, 2)``
+        Indices of neighbors, and of views of the same class.
 
     Raises
     ------
@@ -111,7 +111,7 @@ def choose_pairs(stride: int, seed: int = SEED) -> tuple[np.ndarray, np.ndarray]
         raise UserError(
             f"every {stride}-th view leaves fewer than two of a class; choose a smaller --stride"
         )
-    after = sequences.neighbours(a, b, [1])[:, 0, chosen]
+    after = sequences.neighbors(a, b, [1])[:, 0, chosen]
     pairs = np.concatenate([np.stack([chosen, each], axis=1) for each in after])
     rng = np.random.RandomState(seed)
     others = [
@@ -134,17 +134,17 @@ def measure(
     target: str,
     apart: np.ndarray,
 ) -> Changes:
-    """Changes of a layer's features, and the strongest example of neighbours.
+    """Changes of a layer's features, and the strongest example of neighbors.
 
     Parameters
     ----------
     layer : lasagne.layers.Layer
     images : array, ``(n, 1, rows, columns)``
     pairs, others : int arrays, ``(pairs, 2)``
-        Of neighbours, and of random views.
+        Of neighbors, and of random views.
     target : {"max", "sum"}
     apart : array, ``(pairs,)``
-        How far the neighbours' images differ.
+        How far the neighbors' images differ.
 
     Returns
     -------
@@ -191,7 +191,7 @@ def _example(
 
 
 def write(which: Trained, stride: int, output: Path) -> None:
-    """Measure every n-th view with its neighbours and save, for ``cnnviz neighbours``."""
+    """Measure every n-th view with its neighbors and save, for ``cnnviz neighbors``."""
     pooling, data = trained_pooling(which)
     pairs, others = choose_pairs(stride)
     views, index = np.unique(np.concatenate([pairs, others]), return_inverse=True)
@@ -205,7 +205,7 @@ def write(which: Trained, stride: int, output: Path) -> None:
         )
         for layer in tqdm(pooling, unit=" layers")
     }
-    record = NeighbouringViews(
+    record = NeighboringViews(
         which.network, layers, np.stack([a, b], axis=1), pairs, apart, pixels_of(images, data)
     )
     record.save(output, made_from(**which.origin(), stride=stride, seed=SEED))

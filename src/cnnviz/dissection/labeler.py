@@ -4,7 +4,7 @@ As in thesis section 4.3, with masks in place of the eye: the nine images that a
 feature most, and where the magnitude of the gradient of its maximum lies on them.  Table 4.1,
 the labels of the die's features, and the validation on ground-truth features all go through
 
-:class:`Labeller` and :func:`cnnviz.dissection.judgement.judge`.  Images come in parts, so that a
+:class:`Labeler` and :func:`cnnviz.dissection.judgment.judge`.  Images come in parts, so that a
 data set need not fit into memory.
 """
 
@@ -28,7 +28,7 @@ from cnnviz.networks.inputs import input_variables
 from cnnviz.runtime.backend import function, lasagne
 from cnnviz.runtime.records import Record, axes
 
-__all__ = ["DissectedLayer", "LocalizedLayer", "SaliencyMap", "Labeller", "magnitude"]
+__all__ = ["DissectedLayer", "LocalizedLayer", "SaliencyMap", "Labeler", "magnitude"]
 
 #: A number that the saliency ``(rows, columns)`` of a feature on an image has.
 Measure = Callable[[np.ndarray, int], float]
@@ -102,7 +102,7 @@ def magnitude(gradient: np.ndarray, place: tuple[slice, ...], shape: tuple[int, 
 # --- The pipeline -----------------------------------------------------------------
 
 
-class Labeller:
+class Labeler:
     """What features look at, compiled once, whatever the network's weights become.
 
     Parameters

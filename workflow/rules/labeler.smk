@@ -1,4 +1,4 @@
-"""Trials of the automatic labeller of features, where the truth is known."""
+"""Trials of the automatic labeler of features, where the truth is known."""
 
 rule label_die360:
     input:
@@ -7,8 +7,8 @@ rule label_die360:
                  for network in plan.convolutional() for fold in range(config["folds"])],
         saliency=[paths.SALIENCY / f"{network}.npz" for network in plan.convolutional()],
     output:
-        text=report(paths.LABELLER_TABLE, category="Chapter 5",
-                    caption="../report/labeller_validation.rst"),
+        text=report(paths.LABELER_TABLE, category="Chapter 5",
+                    caption="../report/labeler_validation.rst"),
     params:
         every=config["die360"]["every"],
         networks=plan.convolutional(),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cnnviz.dissection import labels
-from cnnviz.dissection.labeller import LocalizedLayer
+from cnnviz.dissection.labeler import LocalizedLayer
 
 __all__ = ["Judged", "judge"]
 

@@ -1,4 +1,4 @@
-"""Whether the automatic labeller of features can be trusted: trials on known truth."""
+"""Whether the automatic labeler of features can be trusted: trials on known truth."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -12,17 +12,17 @@ from cnnviz.dissection.ground_truth_features import CONTRAST
 from cnnviz.dissection.labels import LEAST_SHARE, MARGIN, MIXTURE, OTHER, RATE
 from cnnviz.dissection.network_dissection import LEAST_OVERLAP
 from cnnviz.dissection.validation import RandomFilters, Row
-from cnnviz.experiments.labeller_validation import Null, Validation
+from cnnviz.experiments.labeler_validation import Null, Validation
 from cnnviz.networks import die, layers
 from cnnviz.runtime import files
 from cnnviz.thesis.figures import saliency_sheet
-from cnnviz.thesis.tables import labeller_validation_die
-from cnnviz.thesis.tables.labeller_validation_die import Names, number, yes
+from cnnviz.thesis.tables import labeler_validation_die
+from cnnviz.thesis.tables.labeler_validation_die import Names, number, yes
 
 __all__ = ["names_by_figures", "text", "write"]
 
 _CAPTION = """\
-Thesis Table 4.1 was made by looking. Here features are labelled by measurement: of the
+Thesis Table 4.1 was made by looking. Here features are labeled by measurement: of the
 nine pictures that excite a feature most, the magnitude of the gradient of its maximum
 must lie on a concept more than the same saliency moved to all other places of the same
 pictures ({rate:.0%} false discoveries over everything that is looked at together), at
@@ -40,9 +40,9 @@ on means of every 8 pixels; nothing is learned. It looks at {count} drawn photog
 vessels, lesions, disc and fovea (moderate and severe retinopathy with hard exudates and
 microaneurysms; contrast of {contrast};
 no text, notch or overexposed rim) and at a channel of white noise. Concepts are all
-{concepts} of Table 4.1's labeller. *On target*: strongest photographs in which what was
+{concepts} of Table 4.1's labeler. *On target*: strongest photographs in which what was
 planted lies within a neuron's spacing (2 pixels in pool1, 16 in pool2) of the middle of
-the maximal neuron's receptive field, which needs no labeller. Largest shares of the
+the maximal neuron's receptive field, which needs no labeler. Largest shares of the
 saliency, with their lift over chance and p-value.
 
 | layer | looks for | should be | label | right | overlap (IoU) | on target | saliency on |
@@ -70,7 +70,7 @@ def write(validation: Validation, saliency: Sequence[Path], output: Path) -> Non
 
     Parameters
     ----------
-    validation : cnnviz.experiments.labeller_validation.Validation
+    validation : cnnviz.experiments.labeler_validation.Validation
     saliency : list of path
         Files of ``cnnviz saliency``, one for each network of the die.
     output : path
@@ -100,13 +100,13 @@ def text(validation: Validation, figures: Names) -> str:
 
     Parameters
     ----------
-    validation : cnnviz.experiments.labeller_validation.Validation
+    validation : cnnviz.experiments.labeler_validation.Validation
     figures : dict
         From :func:`names_by_figures`.
     """
     rows, nulls = validation.ground_truth, validation.random_filters
     parts = [
-        "# Trials of the automatic labeller\n\n",
+        "# Trials of the automatic labeler\n\n",
         _CAPTION.format(rate=RATE, margin=MARGIN, least=LEAST_SHARE, overlap=LEAST_OVERLAP),
         "\n",
         _GROUND_TRUTH.format(
@@ -119,7 +119,7 @@ def text(validation: Validation, figures: Names) -> str:
         _NULL.format(filters=validation.wanted.filters),
         *map(_null_line, nulls),
     ]
-    return "".join(parts) + _null_verdict(nulls) + labeller_validation_die.text(validation, figures)
+    return "".join(parts) + _null_verdict(nulls) + labeler_validation_die.text(validation, figures)
 
 
 def _ground_truth_line(row: Row) -> str:
@@ -141,7 +141,7 @@ def _ground_truth_verdict(rows: Sequence[Row]) -> str:
     single = [row for row in rows if row.feature.name != MIXTURE]
     overlap = sum(row.overlap == row.feature.name for row in single)
     return (
-        f"\n**{right} of {len(rows)} features get their name by localisation.** Overlap, "
+        f"\n**{right} of {len(rows)} features get their name by localization.** Overlap, "
         f"which has no mixtures, names {overlap} of the other {len(single)} as "
         "planted.\n"
     )

@@ -1,4 +1,4 @@
-"""The part of :mod:`.labeller_validation` that is on the die."""
+"""The part of :mod:`.labeler_validation` that is on the die."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,7 +11,7 @@ from cnnviz.dissection.labels import MARGIN, MIXTURE, OTHER
 from cnnviz.dissection.network_dissection import LEAST_OVERLAP, TOP_SHARE
 from cnnviz.dissection.validation_die import SPACING, DieFeature, Steps
 from cnnviz.evaluation.die_concepts import CONCEPTS as DIE_CONCEPTS
-from cnnviz.experiments.labeller_validation import Validation
+from cnnviz.experiments.labeler_validation import Validation
 
 __all__ = ["text", "statements", "yes", "number"]
 
@@ -97,7 +97,7 @@ def text(validation: Validation, figures: Names) -> str:
 
     Parameters
     ----------
-    validation : cnnviz.experiments.labeller_validation.Validation
+    validation : cnnviz.experiments.labeler_validation.Validation
     figures : dict
         From (network, layer, feature) to the concept that Figures 5.3 and 5.4 name.
     """

@@ -1,4 +1,4 @@
-"""Validation of the labeller of features, where the truth is known.
+"""Validation of the labeler of features, where the truth is known.
 
 On ground-truth features in synthetic fundus photographs, on random filters, and on the features
 of the die's networks, where masks are exact.
@@ -42,7 +42,7 @@ class Null(NamedTuple):
 
 @dataclass(frozen=True)
 class Validation:
-    """What the labeller said where the truth is known."""
+    """What the labeler said where the truth is known."""
 
     wanted: Wanted
     ground_truth: list[Row]
@@ -104,7 +104,7 @@ def validate(data: die360.Die360, every: int, networks: Networks, wanted: Wanted
 
 def _random_filters(photographs: Sequence[GroundTruthPhotograph], wanted: Wanted) -> list[Null]:
     own = [each.index for each in photographs]
-    colours = slice(0, ground_truth_features.NOISE)
+    colors = slice(0, ground_truth_features.NOISE)
     noise = slice(ground_truth_features.NOISE, None)
     (in_noise,), (with_own, with_others) = (
         validation.on_random_filters(
@@ -112,7 +112,7 @@ def _random_filters(photographs: Sequence[GroundTruthPhotograph], wanted: Wanted
         )
         for markings, channels in (
             ([own], noise),
-            ([own, validation.of_others(photographs)], colours),
+            ([own, validation.of_others(photographs)], colors),
         )
     )
     return [
