@@ -31,15 +31,15 @@ _ROWS = 356  # of a reduced photograph, an eighth of IDRiD's
 
 
 def _photograph(scene, rows):
-    """A drawn eye as a photograph of IDRiD's form, and its masks."""
+    """A synthetic eye as a photograph of IDRiD's form, and its masks."""
     density = 0.49 * rows / scene.patient.half
     half = np.array([rows * idrid.SHAPE[1] / idrid.SHAPE[0], rows]) / (2 * density)
-    view = annotated.Drawn(scene).view((*-half, *half), density)
+    view = annotated.Synthetic(scene).view((*-half, *half), density)
     return view.picture, view.masks
 
 
 def _scenes(grades):
-    """The first drawn eye of every grade."""
+    """The first synthetic eye of every grade."""
     found = {}
     for patient in itertools.count():
         for side, grade in zip(fundus.SIDES, synthetic.grades([0, patient])):
@@ -108,7 +108,7 @@ def idrid_mirror(mirror, tables):
             mirror / "idrid/grading/images" / f"{row['idrid_id']}.jpg", quality=95
         )
     # Lesions are outlined on photographs of the full size; drawn at half of it.
-    _, eye, _ = figure_4_2.first_drawn(0)
+    _, eye, _ = figure_4_2.first_synthetic(0)
     picture, masks = _photograph(eye.scene, idrid.SHAPE[0] // 2)
     # That eye has every lesion but soft exudates.
     masks.setdefault(idrid.CLASSES["SE"], np.zeros_like(masks[idrid.CLASSES["OD"]]))[

@@ -167,7 +167,7 @@ def test_a_failure_of_the_backend_itself_leaves_the_environment_alone():
     assert lines[-1].startswith("TheanoFirst True an earlier import of theano failed")
 
 
-def test_only_absent_names_are_put_back(monkeypatch):
+def test_only_absent_names_are_restored(monkeypatch):
     product, float_ = np.product, np.float_
     monkeypatch.delattr(np, "in1d")
     monkeypatch.delattr(np, "sctype2char")

@@ -1,4 +1,4 @@
-"""Concepts on drawn and real photographs."""
+"""Concepts on synthetic and real photographs."""
 
 import numpy as np
 import pytest

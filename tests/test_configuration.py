@@ -72,7 +72,7 @@ def test_the_schema_knows_every_network():
         ),
         (
             lambda c: c["fundus"].update(weights="trained"),
-            "fundus.weights: 'trained' is not one of standin, defauw, random",
+            "fundus.weights: 'trained' is not one of surrogate, defauw, random",
         ),
         (
             lambda c: c["fundus"].update(source="kaggle"),

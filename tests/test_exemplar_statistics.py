@@ -509,6 +509,6 @@ def test_the_record_is_made_from_its_rows_and_stands_in_the_docs():
     for each in table.verdicts(frame):
         assert f"| **{each.verdict}** | {each.evidence} |" in text
     docs = (paths.REPOSITORY / "docs" / "methods.md").read_text(encoding="utf-8")
-    standin = frame[(frame["network"] == "defauw standin") & (frame["method"] != "sphere")]
-    for line in (*table.TRANSFER_HEAD, *table.transfer_rows(standin)):
+    surrogate = frame[(frame["network"] == "defauw surrogate") & (frame["method"] != "sphere")]
+    for line in (*table.TRANSFER_HEAD, *table.transfer_rows(surrogate)):
         assert line in text and line in docs

@@ -297,7 +297,7 @@ def test_networks_and_neurons_that_are_refused(build, neuron, message):
 # Starting points.
 
 
-def test_start_maximum_finds_a_planted_patch():
+def test_start_maximum_finds_a_hidden_patch():
     kernel = np.float32([[[[1, -2], [3, 4]]]])
     network = patch_network.patch_network(linear_layer(kernel, side=6))
     images = np.random.RandomState(0).uniform(-1, 1, (7, 1, 6, 6)).astype(np.float32)

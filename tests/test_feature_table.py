@@ -180,7 +180,7 @@ def test_the_text_has_both_numbers_side_by_side(found):
     text = table_4_1.text(labeled, reported())
     assert "| pool4 | 4 | 44×44 | 5 | 0 (0.0; 0 to 0) **T 0** | 1 (1.0; 0 to 3) **T 17**" in text
     assert (
-        "Photographs: 12 drawn eye pairs. Weights: De Fauw's own." in text
+        "Photographs: 12 synthetic eye pairs. Weights: De Fauw's own." in text
         and "* hard exudate and optic disc: 1 features (pool4 1)" in text
     )
 

@@ -101,7 +101,7 @@ def test_overlay_and_box_keep_the_picture_s_limits():
     assert len(axes.lines) == 1
 
 
-def test_silent_features_are_drawn_too():
+def test_silent_features_are_synthetic_too():
     silent = saliency_sheet.Feature(
         "c1",
         0,

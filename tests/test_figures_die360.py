@@ -16,6 +16,7 @@ from cnnviz.attribution.activations import feature_maps
 from cnnviz.attribution.gradient import Gradient
 from cnnviz.cli import dispatch
 from cnnviz.datasets import die360, sequences
+from cnnviz.dissection import labels
 from cnnviz.evaluation import stability
 from cnnviz.experiments import die_animation, die_exemplars, disagreement
 from cnnviz.experiments import neighboring_views as neighbors
@@ -23,8 +24,15 @@ from cnnviz.experiments.die_saliency import DieSaliency, FeatureSaliency
 from cnnviz.networks import die, layers
 from cnnviz.runtime import files
 from cnnviz.runtime.records import made_from
-from cnnviz.thesis.figures import animation, figure_5_2, figure_5_5, style, table_5_2
-from cnnviz.thesis.tables import exemplars_die360
+from cnnviz.thesis.figures import (
+    animation,
+    figure_5_2,
+    figure_5_5,
+    saliency_sheet,
+    style,
+    table_5_2,
+)
+from cnnviz.thesis.tables import exemplars_die360, labeler_validation
 
 MASKS = hnp.arrays(bool, (3, 4, 5))
 
@@ -308,23 +316,46 @@ def test_neuron_0_0_sees_the_top_left_of_a_padded_patch(network):
     assert framed.shape == (1, 10, 10) and not framed[0, 7:].any()
 
 
+def saliency(**lifts):
+    """Saliency of c2's layers with this lift of max(F), and nothing else."""
+    return DieSaliency(
+        "c2",
+        {
+            name: FeatureSaliency(
+                np.zeros((1, len(each), 2), int),
+                {"max": np.zeros((len(each), 1, 2, 2))},
+                {"max": each},
+            )
+            for name, each in lifts.items()
+        },
+        np.zeros((1, 2, 2)),
+    )
+
+
+def test_every_feature_has_the_name_that_the_figures_give_it(network, tmp_path):
+    lifts = {
+        layer.name: np.ones((layer.output_shape[1], len(saliency_sheet.CONCEPTS)))
+        for layer in layers.pooling_layers(network)
+    }
+    lifts["pool1"][0, 3] = 2
+    lifts["pool2"][1] = np.nan
+    path = tmp_path / "c2.npz"
+    saliency(**lifts).save(path, made_from())
+
+    names = labeler_validation.names_by_figures([path])
+
+    assert set(names) == {
+        ("c2", name, feature) for name, each in lifts.items() for feature in range(len(each))
+    }
+    assert names["c2", "pool1", 0] == saliency_sheet.CONCEPTS[3]
+    assert names["c2", "pool2", 1] == labels.OTHER
+
+
 def test_the_animated_feature_is_most_about_pips(network):
     lift = np.full((3, 4), 9.0)
     lift[:, 3] = 1, np.nan, 2
     other = lift.copy()
     other[:, 3] = 1.5, 2.5, 0
-
-    def saliency(**lifts):
-        return DieSaliency(
-            "c2",
-            {
-                name: FeatureSaliency(
-                    np.zeros((1, 3, 2), int), {"max": np.zeros((3, 1, 2, 2))}, {"max": each}
-                )
-                for name, each in lifts.items()
-            },
-            np.zeros((1, 2, 2)),
-        )
 
     both = saliency(pool1=lift, pool2=other)
     assert die_animation.most_about(both, ["pool1", "pool2"]) == ("pool2", 1)
@@ -434,7 +465,7 @@ def test_figure_5_2_shows_the_largest_change_of_all_networks(tmp_path, rng):
     )
 
 
-def test_silent_layers_are_drawn_without_examples():
+def test_silent_layers_are_synthetic_without_examples():
     nothing = np.full((3, 4), np.nan)
     silent = dict.fromkeys(("max", "sum"), nothing)
     layer = figure_5_2.Layer("c1", "pool1", silent, silent, silent)

@@ -122,7 +122,7 @@ def test_one_eye_of_a_pair_is_that_of_the_pair():
 
 
 def test_close_ups_show_what_the_whole_shows_there(scene):
-    eye = annotated.Drawn(scene)
+    eye = annotated.Synthetic(scene)
     whole = annotated.whole(eye, 150)
     close = annotated.around(eye, (0.1, -0.2), 0.4, 60)
     assert whole.picture.shape[:2] == (300, 300) and close.density == 150
@@ -135,8 +135,8 @@ def test_close_ups_show_what_the_whole_shows_there(scene):
     ).all()
 
 
-def test_a_real_eye_is_seen_as_a_drawn_one(scene):
-    drawn = annotated.Drawn(scene)
+def test_a_real_eye_is_seen_as_a_synthetic_one(scene):
+    drawn = annotated.Synthetic(scene)
     view = annotated.whole(drawn, 200)
     lesions = {
         name: mask
@@ -301,7 +301,7 @@ def test_the_first_eye_without_artifacts_is_taken(monkeypatch):
     monkeypatch.setattr(synthetic, "eye", lambda seed, side: eyes[seed[1], side])
     name, eye, chosen = annotated.first(0, (3,), 2, lambda each: each.scene.name == "c")
     assert name == "1_right" and eye.scene.name == "c" and chosen
-    with pytest.raises(ValueError, match="none of 1 drawn patients"):
+    with pytest.raises(ValueError, match="none of 1 synthetic patients"):
         annotated.first(0, (3,), 1, lambda each: each.scene.name in "ac")
 
 
@@ -309,7 +309,7 @@ def test_the_first_eye_without_artifacts_is_taken(monkeypatch):
 
 
 def test_figure_4_1_shows_all_names(scene):
-    eye = annotated.Drawn(scene)
+    eye = annotated.Synthetic(scene)
     found = figure_4_1.Anatomy("an eye", eye, (0.3, 0), (-0.4, 0.1), 0.15)
     macula, fovea, disc = figure_4_1.circles(found)
     assert disc == ((0.3, 0), 0.15)
@@ -330,14 +330,14 @@ def test_a_photograph_s_centers_become_places():
 
 
 def test_sheets_fit_the_page_and_have_letters_and_arrows(scene, tmp_path):
-    eye = annotated.Drawn(scene)
+    eye = annotated.Synthetic(scene)
     place = tuple(scene.disc[:2])
     mark = annotated.Mark("green arrow", place, annotated.DISC)
     part = annotated.Part("disc", place, 0.6, [mark])
-    row = annotated.Row("drawn", eye, [part], (mark,), figure_4_3.LEGEND)
+    row = annotated.Row("synthetic", eye, [part], (mark,), figure_4_3.LEGEND)
     figure = annotated.sheet([row])
     written = assert_fits(figure)
-    assert {"a", "drawn", "venous beading"} <= set(written)
+    assert {"a", "synthetic", "venous beading"} <= set(written)
     assert any(text.startswith("a  disc, × ") for text in written)
     arrows = [
         patch

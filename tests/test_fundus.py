@@ -121,7 +121,7 @@ def test_a_single_original_pixel_leaves_its_trace(transform, place):
 
 @small
 @given(transforms, st.tuples(*[st.floats(40, 470)] * 2), st.booleans())
-def test_a_disc_drawn_in_the_prepared_photograph_lands_in_its_place(transform, center, binary):
+def test_a_disc_synthetic_in_the_prepared_photograph_lands_in_its_place(transform, center, binary):
     drawn = disc((SIZE, SIZE), center, 20.3)
     there = transform.map_to_original(drawn if binary else drawn * np.float32(0.5))
     assert there.shape == transform.shape

@@ -19,7 +19,7 @@ from cnnviz.runtime.records import read_origin
 from cnnviz.thesis.figures import fundus_sheet
 
 LAYERS, FEATURES, OVERLAP, PERMUTATIONS = ("pool1", "pool2"), 3, 4, 99
-NETWORKS = {"trained": "standin", "random": "random"}
+NETWORKS = {"trained": "surrogate", "random": "random"}
 
 
 def run(command, **options):
@@ -151,7 +151,7 @@ def test_files_say_what_they_were_made_from(made):
     assert random["weights_seed"] == 0 and "weights_file" not in random
     assert random["overlap_photographs"] == OVERLAP
     text = (made / "table_4_1.md").read_text()
-    assert "Photographs: 4 drawn eye pairs. Weights: the stand-in weights" in text
+    assert "Photographs: 4 synthetic eye pairs. Weights: the surrogate weights" in text
 
 
 def test_files_that_do_not_belong_together_are_one_line(made, tmp_path, capsys):

@@ -1,4 +1,4 @@
-"""Tables and figure of the drawn photographs and of the network on them."""
+"""Tables and figure of the synthetic photographs and of the network on them."""
 
 import csv
 
@@ -11,7 +11,7 @@ from cnnviz.experiments.fundus_evaluation import FundusEvaluation, Posteriors
 from cnnviz.runtime import paths
 from cnnviz.runtime.records import made_from
 from cnnviz.thesis.figures import figure_fundus
-from cnnviz.thesis.tables import drawn_lesions, fundus_network
+from cnnviz.thesis.tables import fundus_network, synthetic_lesions
 from cnnviz.training.grading import quadratic_weighted_kappa
 
 
@@ -34,10 +34,10 @@ def evaluation(grades, **posteriors):
 def test_a_perfect_reading_has_kappa_one_and_a_constant_one_none():
     grades = np.array([0, 1, 2, 3, 4, 0])
     rows = fundus_network.measured(
-        evaluation(grades, standin=posteriors_of(grades), random=posteriors_of(np.zeros(6, int)))
+        evaluation(grades, surrogate=posteriors_of(grades), random=posteriors_of(np.zeros(6, int)))
     )
     assert [(row["weights"], row["reading"], row["eyes"]) for row in rows] == [
-        ("standin", "one_eye", 6),
+        ("surrogate", "one_eye", 6),
         ("random", "one_eye", 6),
     ]
     assert rows[0]["kappa"] == rows[0]["accuracy"] == rows[0]["low"] == 1
@@ -50,7 +50,7 @@ def test_eyes_that_were_not_read_do_not_count():
     posteriors[2:] = np.nan
     grades = np.array([0, 1, 0, 0])
     found = FundusEvaluation(
-        {"standin": Posteriors(posteriors_of(grades), posteriors)}, grades, np.arange(4)
+        {"surrogate": Posteriors(posteriors_of(grades), posteriors)}, grades, np.arange(4)
     )
     one, both = fundus_network.measured(found)
     assert (one["reading"], one["eyes"]) == ("one_eye", 4)
@@ -90,7 +90,7 @@ def test_the_text_names_weights_reading_and_confusion():
         evaluation(
             np.array([0, 4, 4]),
             random=posteriors_of(np.array([4, 4, 0])),
-            standin=posteriors_of(np.array([0, 4, 4])),
+            surrogate=posteriors_of(np.array([0, 4, 4])),
         )
     )
     text = fundus_network.text({"IDRiD, test split": rows})
@@ -141,7 +141,7 @@ def test_summary_gives_the_quantiles_of_each_kind():
         }
         for value in np.linspace(0, 1, 11)
     ]
-    found = {(row["kind"], row["measure"]): row for row in drawn_lesions.summary(rows)}
+    found = {(row["kind"], row["measure"]): row for row in synthetic_lesions.summary(rows)}
     assert found["hemorrhage", "diameter"] == {
         "kind": "hemorrhage",
         "measure": "diameter",
@@ -168,8 +168,8 @@ def test_the_record_of_real_lesions_is_whole():
         "hard exudate": 4269,
         "soft exudate": 43,
     }
-    text = drawn_lesions.text(rows, drawn_lesions.summary([]), 0, 100)
-    assert "| microaneurysm (1,069 real, 0 drawn) | diameter" in text
+    text = synthetic_lesions.text(rows, synthetic_lesions.summary([]), 0, 100)
+    assert "| microaneurysm (1,069 real, 0 synthetic) | diameter" in text
 
 
 # --- The figure --------------------------------------------------------------
@@ -177,7 +177,7 @@ def test_the_record_of_real_lesions_is_whole():
 
 @pytest.fixture(scope="module")
 def photographs(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("drawn")
+    folder = tmp_path_factory.mktemp("synthetic")
     store.write(folder, synthetic.records(6, seed=1), synthetic.load)
     return store.read(folder)
 

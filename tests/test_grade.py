@@ -51,7 +51,7 @@ def test_the_command_prints_a_line_for_each_photograph_and_a_caution(eyes, capsy
             re.escape(path.name) + r": grade \d \([a-z ]+\); posteriors( \d\.\d{3}){5}", line
         )
     assert caution == "Random weights: these grades mean nothing."
-    assert "not for diagnosis" in eye_grades.caution("standin")
+    assert "not for diagnosis" in eye_grades.caution("surrogate")
 
 
 @pytest.mark.parametrize(

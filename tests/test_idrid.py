@@ -417,7 +417,7 @@ def server(tmp_path):
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory):
     """Folder with a reduced photograph and a picture of masks; the masks."""
-    folder = tmp_path_factory.mktemp("drawn")
+    folder = tmp_path_factory.mktemp("synthetic")
     image = np.random.RandomState(1).randint(50, 250, (178, 268, 3)).astype(np.uint8)
     masks = empty(*idrid.SHAPE)
     masks["OD"][1000:1300, 2000:2300] = True

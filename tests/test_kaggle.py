@@ -431,7 +431,7 @@ def test_the_strongest_photographs_are_found_without_marked_concepts(folder, tmp
     layer = found.layers["pool1"]
     assert list(found.layers) == ["pool1"] and layer.marked is None and layer.iou is None
     network = defauw.build()
-    defauw.load("standin", network)
+    defauw.load("surrogate", network)
     images = T.tensor4("images")
     pixels = store.read(tmp_path / "store").pixels
     maps = function(
@@ -477,7 +477,7 @@ def graded(splits, grades):
 
 @pytest.mark.parametrize("splits", [["", "", ""], ["train"] * 3, ["train", "test", "test"]])
 def test_without_a_split_all_graded_photographs_are_evaluated(splits):
-    """Drawn photographs are in no split, the competition's in one, IDRiD's in two."""
+    """Synthetic photographs are in no split, the competition's in one, IDRiD's in two."""
     photographs = graded(splits, [0, -1, 3])
     assert fundus_evaluation.chosen_photographs(photographs, None, "there").tolist() == [0, 2]
 
@@ -538,7 +538,7 @@ def test_the_command_keeps_to_the_eye(folder, tmp_path, capsys):
     np.testing.assert_array_equal(robust.dimensions[0], expected)
     assert published.dimensions[0, 0] > expected[0]
     np.testing.assert_array_equal(robust.dimensions[1:], published.dimensions[1:])
-    assert run("--source", "synthetic", "--crop", "robust", "-o", tmp_path / "drawn") == 1
+    assert run("--source", "synthetic", "--crop", "robust", "-o", tmp_path / "synthetic") == 1
     assert "the option is for --source idrid and kaggle" in capsys.readouterr().err
 
 

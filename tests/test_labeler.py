@@ -455,8 +455,8 @@ def test_verdicts_follow_from_numbers():
 
     good, bad = said("hard exudate", ["other"] * 2, 12), said("mixture", ["other", "pip"], 0)
     assert "**1 of 1 features get their name" in good and "**0 of 1" in bad
-    assert "False labels: 0 of 2; at most 5% in each trial: yes" in good
-    assert "False labels: 1 of 2; at most 5% in each trial: **no**" in bad
+    assert "False labels: 0 of 2; at most 5% in each test: yes" in good
+    assert "False labels: 1 of 2; at most 5% in each test: **no**" in bad
     assert "point at something: yes (0, trained 12" in good
     assert "point at something: no (12, trained 12" in bad
     assert "face 100%" in good and "edge 100%" not in good  # out of the margin's reach

@@ -386,7 +386,7 @@ def few_samples(monkeypatch):
     monkeypatch.setattr(tables, "_RESAMPLES", 100)
 
 
-def row(measure, value, method="", other="", image="a", data="drawn", layer="pool3"):
+def row(measure, value, method="", other="", image="a", data="synthetic", layer="pool3"):
     return {
         "data": data,
         "layer": layer,
@@ -400,7 +400,7 @@ def row(measure, value, method="", other="", image="a", data="drawn", layer="poo
     }
 
 
-def measured(good, data="drawn", images=6):
+def measured(good, data="synthetic", images=6):
     """Made-up measurements: how far the gradient of the maximum is from chance."""
     found = []
     for k in range(images):
@@ -498,7 +498,7 @@ def test_claims_follow_the_numbers():
         assert (
             verdicts[
                 "Max and occlusion agree more with each other than with sum",
-                "rank correlation, where the neuron sees",
+                "rank correlation, in the receptive field",
             ]
             == alike
         )
@@ -520,7 +520,7 @@ def test_claims_follow_the_numbers():
 
 def test_sentences_follow_the_numbers():
     for good, first, last in ((0.3, "gradient of max(F)", "open"), (-0.1, "no method", "no")):
-        found = tables.findings(tables.summary(tables.wide(measured(good))))["drawn"]
+        found = tables.findings(tables.summary(tables.wide(measured(good))))["synthetic"]
         sentence = next(each for each in found if "more often than by chance" in each)
         assert sentence.startswith(
             "The map's maximum lies on what the feature is about more "
@@ -546,7 +546,7 @@ def test_the_text_has_every_part():
     )
     table = tables.wide(frame)
     text = tables.text(frame, table, tables.summary(table))
-    assert "| drawn photographs | pool3 | 6 of 6 images | gradient of max(F) | 0.50" in text
+    assert "| synthetic photographs | pool3 | 6 of 6 images | gradient of max(F) | 0.50" in text
     assert "|  |  |  | *chance* | 0.20 (0.20 to 0.20) | 0.20" in text
     assert "**yes**" in text and "| pool3 | 1 | 2.50 |" in text
     assert "nan" not in text
@@ -604,7 +604,7 @@ def test_files_of_something_else_are_refused(tmp_path, capsys):
 # --- Table and figure from files --------------------------------------------------
 
 
-@pytest.mark.parametrize("sources", [("drawn",), ("die360", "drawn", "IDRiD")])
+@pytest.mark.parametrize("sources", [("synthetic",), ("die360", "synthetic", "IDRiD")])
 def test_table_and_figure_are_made_from_files(sources, tmp_path):
     paths = []
     for data in sources:
@@ -622,7 +622,7 @@ def test_table_and_figure_are_made_from_files(sources, tmp_path):
         )
         == 0
     )
-    assert text.read_text().startswith("# Are the maps right?")
+    assert text.read_text().startswith("# Evaluation of attribution maps")
     assert (
         dispatch.main(
             ["figure", "map-quality", "--summary", str(summary), "-o", str(tmp_path / "figure")]

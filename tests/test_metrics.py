@@ -565,7 +565,7 @@ def randomized(network, names=None, seed=0):
         return list(steps), parameters(network)
 
 
-def test_a_seed_decides_and_no_other_generator_is_drawn_from():
+def test_a_seed_decides_and_no_other_generator_is_synthetic_from():
     network = small_network()
     lasagne.random.set_rng(np.random.RandomState(5))
     np.random.seed(6)

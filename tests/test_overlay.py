@@ -152,7 +152,7 @@ def test_receptive_fields_are_clipped_at_the_border(box, bounds):
     assert axes.patches[0].get_bbox().bounds == bounds
 
 
-def test_panels_are_drawn_with_a_common_peak():
+def test_panels_are_synthetic_with_a_common_peak():
     from cnnviz.thesis.figures import style
 
     weak = disc((8, 8), 4, side=20).astype(float)

@@ -224,16 +224,12 @@ def test_the_manifest_lists_exactly_the_shipped_files():
 
 
 def test_the_stand_in_is_safe_small_and_described():
-    assert paths.STANDIN_WEIGHTS.stat().st_size < 30e6
+    assert paths.SURROGATE_WEIGHTS.stat().st_size < 30e6
     network = defauw.build()
-    defauw.load("standin", network)  # names, shapes, values
-    assert [stage["stage"] for stage in weights.read_metadata(paths.STANDIN_WEIGHTS)["stages"]] == [
-        "narrow",
-        "pairs",
-        "pairs",
-        "photographs",
-        "more_photographs",
-    ]  # see the model card
+    defauw.load("surrogate", network)  # names, shapes, values
+    assert [
+        stage["stage"] for stage in weights.read_metadata(paths.SURROGATE_WEIGHTS)["stages"]
+    ] == ["narrow", "pairs", "pairs", "photographs", "more_photographs"]  # see the model card
 
 
 def test_readme_and_model_card_give_the_recorded_kappas():

@@ -1,4 +1,4 @@
-"""Drawn fundus photographs."""
+"""Synthetic fundus photographs."""
 
 import dataclasses
 
@@ -268,7 +268,7 @@ def test_masks_are_where_the_lesions_were_put(severe):
 
 def test_drawing_straight_to_512_is_preparing_the_whole_photograph(severe):
     whole, whole_masks = synthetic.photograph(severe, 1424)
-    made = fundus.photograph("drawn", whole, scale=severe.patient.original_rows / 1424)
+    made = fundus.photograph("synthetic", whole, scale=severe.patient.original_rows / 1424)
     picture, masks = synthetic.prepared(severe, with_masks=True)
     shown = fundus.destandardize(made.pixels) * 255
     assert np.abs(shown - picture).mean() < 6
@@ -300,7 +300,7 @@ def test_the_one_real_photograph_comes_along():
     assert shown[200:300, 200:300, 0].mean() > 100 and shown[0, 0].max() < 30
 
 
-def test_lesions_have_the_sizes_they_were_drawn_with():
+def test_lesions_have_the_sizes_they_were_synthetic_with():
     """The measuring function finds what the drawing function drew."""
     scene = with_lesions([[0.3, 0.3], [-0.4, -0.2]], "hemorrhage")
     scene.shapes[:, 2] = 0.03

@@ -196,10 +196,10 @@ def test_compression_refuses_what_float16_cannot_hold():
 def test_compressed_weights_load_as_any_others(tmp_path):
     network, other = small(3), small(4)
     weights.save(tmp_path / "w.npz", network, {"network": "defauw"}, defauw.EIGHT_BIT)
-    defauw.load("standin", other, tmp_path / "w.npz")
+    defauw.load("surrogate", other, tmp_path / "w.npz")
     for first, second in zip(parameters(network), parameters(other)):
         np.testing.assert_allclose(first, second, atol=1e-2)
-    with pytest.raises(ValueError, match="choose one of standin, defauw, random"):
+    with pytest.raises(ValueError, match="choose one of surrogate, defauw, random"):
         defauw.load("mine", other)
 
 
@@ -379,7 +379,7 @@ def test_photographs_of_one_grade_make_a_pair():
     assert both.pixels.shape == (16, 3, 32, 32)
 
 
-def test_lesions_are_drawn_stronger_in_the_first_half_only():
+def test_lesions_are_synthetic_stronger_in_the_first_half_only():
     assert training.plainness(0, 100, 3.0) == 3.0
     assert training.plainness(25, 100, 3.0) == 2.0
     assert training.plainness(50, 100, 3.0) == training.plainness(99, 100, 3.0) == 1.0
@@ -455,7 +455,7 @@ def test_augmentation_turns_the_picture_around_its_middle():
 def test_shipped_weights_stand_for_the_stages_behind_them(tmp_path):
     """Trained further, a network keeps the description and curves of all its stages."""
     network = tiny()
-    shipped, further = tmp_path / "shipped" / "standin.npz", tmp_path / "further.npz"
+    shipped, further = tmp_path / "shipped" / "surrogate.npz", tmp_path / "further.npz"
     weights.save(shipped, network, {"stages": [{"stage": "narrow"}, {"stage": "pairs"}]})
     weights.save(further, network, {"stage": "more_photographs"})
     shipped.with_name(fundus_shipping.LEARNING_CURVES).write_text(

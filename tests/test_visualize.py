@@ -379,7 +379,7 @@ def test_photographs_are_prepared_as_defauw_expects_them(tmp_path):
     np.testing.assert_allclose(picture.shown(), fundus.destandardize(found[0]), atol=1e-6)
 
 
-def test_drawn_photographs_have_names():
+def test_synthetic_photographs_have_names():
     scale = pictures.standardization("defauw", None, None, 3)
     found = pictures.read_image("synthetic:3_right", "defauw", (3, 512, 512), *scale)
     expected = synthetic.load(synthetic.records(4)[7])

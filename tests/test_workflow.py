@@ -362,7 +362,7 @@ def test_a_mirror_keeps_the_record_of_a_run_without_it(tmp_path):
 
 
 def test_the_thesis_s_photographs_and_weights_get_all_figures(tmp_path):
-    """Features are labeled on drawn photographs, and shown on the competition's."""
+    """Features are labeled on synthetic photographs, and shown on the competition's."""
     (tmp_path / "train").mkdir()
     weights = tmp_path / paths.DEFAUW_WEIGHTS
     weights.parent.mkdir(parents=True)

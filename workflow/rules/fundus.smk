@@ -54,34 +54,34 @@ rule prepare_synthetic:
         "--pairs {params.pairs} --output {params.folder} > {log} 2>&1"
 
 
-rule drawn_lesions:
+rule synthetic_lesions:
     input:
         real=shipped(paths.IDRID_LESIONS),
     output:
         text=report(paths.LESIONS_TABLE, category="Chapter 4",
-                    caption="../report/drawn_lesions.rst"),
+                    caption="../report/synthetic_lesions.rst"),
     params:
         photographs=min(48, config["fundus"]["pairs"]),
         threads=ONE_THREAD,
     conda:
         ENVIRONMENT
     log:
-        "results/logs/drawn_lesions.log",
+        "results/logs/synthetic_lesions.log",
     benchmark:
-        "results/benchmarks/drawn_lesions.tsv"
+        "results/benchmarks/synthetic_lesions.tsv"
     shell:
-        "{params.threads} cnnviz drawn-lesions --real {input.real:q} "
+        "{params.threads} cnnviz synthetic-lesions --real {input.real:q} "
         "--count {params.photographs} --output {output.text} > {log} 2>&1"
 
 
 rule figure_fundus:
     input:
-        drawn=photographs_of("synthetic"),
+        synthetic=photographs_of("synthetic"),
         real=photographs_of("idrid") if plan.mirror else [],
     output:
         reported_figure("figure_fundus", "Chapter 4"),
     params:
-        drawn=paths.PHOTOGRAPHS / "synthetic",
+        synthetic=paths.PHOTOGRAPHS / "synthetic",
         real=f"--real {paths.PHOTOGRAPHS / 'idrid'}" if plan.mirror else "",
         mirror=plan.mirror_argument(),
         stem=paths.FIGURES / "figure_fundus",
@@ -92,7 +92,7 @@ rule figure_fundus:
     benchmark:
         "results/benchmarks/figure_fundus.tsv"
     shell:
-        "cnnviz figure fundus --drawn {params.drawn} {params.real} {params.mirror} "
+        "cnnviz figure fundus --synthetic {params.synthetic} {params.real} {params.mirror} "
         "--output {params.stem} > {log} 2>&1"
 
 

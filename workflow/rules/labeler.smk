@@ -1,4 +1,4 @@
-"""Trials of the automatic labeler of features, where the truth is known."""
+"""Validation of the automatic labeler of features, where the truth is known."""
 
 rule label_die360:
     input:

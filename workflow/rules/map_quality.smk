@@ -1,4 +1,4 @@
-"""Are the maps right? Every method measured (thesis section 6.1 asks for it)."""
+"""Evaluation of attribution maps (thesis section 6.1 asks for it)."""
 
 rule map_quality_die360:
     input:

@@ -3,7 +3,7 @@
 rule figure_methods:
     input:
         die=paths.weight_file(plan.weights_folder(), "random", "c9", 0),
-        fundus=shipped(paths.STANDIN_WEIGHTS),
+        fundus=shipped(paths.SURROGATE_WEIGHTS),
     output:
         reported_figure("figure_methods", "Methods"),
     params:

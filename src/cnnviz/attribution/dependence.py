@@ -10,7 +10,7 @@ from cnnviz.networks.inputs import label, precision
 from cnnviz.runtime.backend import T, convolution, function, lasagne
 from cnnviz.runtime.errors import UserError
 
-__all__ = ["is_known", "geometry"]
+__all__ = ["geometry", "is_known"]
 
 _OWN = ("lasagne", "cnnviz")  # packages whose layers compute what their classes say
 _TRIALS = 3

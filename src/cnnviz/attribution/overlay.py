@@ -12,7 +12,7 @@ from skimage import filters, measure, segmentation
 
 from cnnviz.runtime.errors import UserError
 
-__all__ = ["smooth", "important", "limit", "brighten", "outlines"]
+__all__ = ["brighten", "important", "limit", "outlines", "smooth"]
 
 
 def smooth(saliency, sigma=1.0):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-__all__ = ["TOLERANCE", "noise", "differs", "is_affine", "is_homogeneous"]
+__all__ = ["TOLERANCE", "differs", "is_affine", "is_homogeneous", "noise"]
 
 #: Of the largest value; sums of some thousand terms in another order.
 TOLERANCE = {"float32": 1e-4, "float64": 1e-9}

@@ -7,7 +7,7 @@ from cnnviz.networks.inputs import label
 from cnnviz.runtime.backend import lasagne
 from cnnviz.runtime.errors import UserError
 
-__all__ = ["ReceptiveField", "receptive_field", "depth", "window_geometry", "declared_geometry"]
+__all__ = ["ReceptiveField", "declared_geometry", "depth", "receptive_field", "window_geometry"]
 
 
 class ReceptiveField(NamedTuple):

@@ -22,7 +22,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "die360-facts": "measure the data set and write its data statement",
         "prepare-photographs": "prepare fundus photographs for De Fauw's network",
         "mark-concepts": "mark lesions, vessels, disc and artifacts on prepared photographs",
-        "drawn-lesions": "synthetic lesions compared with real ones",
+        "synthetic-lesions": "synthetic lesions compared with real ones",
     },
     "Networks and weights": {
         "train": "train one network on one fold",

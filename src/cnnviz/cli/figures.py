@@ -156,7 +156,7 @@ FIGURES: dict[str, Figure] = {
         "synthetic fundus photographs beside real ones",
         "figure_fundus",
         (
-            _path("drawn", "folder of prepared synthetic photographs"),
+            _path("synthetic", "folder of prepared synthetic photographs"),
             _path("real", "folder of IDRiD's prepared photographs", required=False),
             *_EYES,
         ),

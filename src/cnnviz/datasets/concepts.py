@@ -1,7 +1,7 @@
 """What a feature of De Fauw's network may look at: concepts on photographs.
 
 The columns of thesis Table 4.1, and what else its section 4.3 names: artifacts and
-the edge of the field of view.  Of drawn photographs everything is known exactly; of
+the edge of the field of view.  Of synthetic photographs everything is known exactly; of
 real ones as much as was outlined.
 """
 
@@ -18,18 +18,18 @@ from cnnviz.datasets.synthetic_vessels import ARTERY, VEIN
 from cnnviz.runtime.errors import UserError
 
 __all__ = [
-    "LESIONS",
     "CONCEPTS",
+    "LESIONS",
     "NOTHING",
     "Marked",
-    "field_of_view",
-    "edge",
-    "of_scene",
-    "of_photograph",
-    "index_map",
     "dilate",
+    "edge",
+    "field_of_view",
+    "index_map",
     "lesions_known",
     "masks",
+    "of_photograph",
+    "of_scene",
 ]
 
 #: Signs of the disease.  Preretinal hemorrhages count as hemorrhages; new
@@ -114,7 +114,7 @@ def edge(field, width=_EDGE):
     return near[width:-width, width:-width]
 
 
-# --- Drawn photographs -------------------------------------------------------
+# --- Synthetic photographs -------------------------------------------------------
 
 
 def _grid(window):

@@ -17,21 +17,21 @@ from cnnviz.runtime.errors import UserError
 
 __all__ = [
     "BACKGROUND",
+    "CLASSES",
     "EDGE",
     "PIP",
-    "CLASSES",
+    "SHOWN",
     "SIZE",
+    "Die360",
     "angles",
     "cells",
-    "typical_view",
-    "SHOWN",
-    "render",
-    "regions",
-    "prominence",
-    "twins",
-    "Die360",
     "load",
+    "prominence",
+    "regions",
+    "render",
     "standardize",
+    "twins",
+    "typical_view",
 ]
 
 CLASSES = 6  #: labels 1 to 6

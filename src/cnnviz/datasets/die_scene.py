@@ -24,10 +24,10 @@ __all__ = [
     "PIP",
     "PIPS",
     "camera_frame",
-    "trace",
-    "srgb",
-    "render",
     "regions",
+    "render",
+    "srgb",
+    "trace",
 ]
 
 # --- Regions of a pixel -----------------------------------------------------

@@ -8,7 +8,7 @@ from urllib.parse import quote
 from cnnviz.runtime import files
 from cnnviz.runtime.errors import MissingFileError, StorageError, UserError
 
-__all__ = ["MIRROR_VARIABLE", "Unavailable", "mirror", "in_mirror", "address", "download"]
+__all__ = ["MIRROR_VARIABLE", "Unavailable", "address", "download", "in_mirror", "mirror"]
 
 MIRROR_VARIABLE = "CNNVIZ_MIRROR"
 _CHECKSUMS = "SHA256SUMS"

@@ -20,21 +20,21 @@ from cnnviz.runtime import arrays
 from cnnviz.runtime.errors import UserError
 
 __all__ = [
-    "SIZE",
-    "MEAN",
-    "STD",
-    "SIDES",
     "CROPS",
+    "MEAN",
+    "SIDES",
+    "SIZE",
+    "STD",
     "ImplausibleCrop",
-    "Transform",
     "Photograph",
+    "Transform",
+    "crop_and_resize",
+    "destandardize",
+    "photograph",
+    "prepare",
     "read_image",
     "read_mask",
-    "crop_and_resize",
-    "prepare",
-    "photograph",
     "standardize",
-    "destandardize",
     "to_bytes",
 ]
 

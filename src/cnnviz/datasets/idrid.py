@@ -20,18 +20,18 @@ from cnnviz.runtime import files, paths
 from cnnviz.runtime.errors import UserError
 
 __all__ = [
-    "SHAPE",
     "CLASSES",
     "MASKS",
+    "SHAPE",
     "SPLITS",
     "Record",
-    "records",
-    "labels",
     "fetch",
+    "labels",
     "load",
     "outlined",
-    "training_arrays",
+    "records",
     "split_mask",
+    "training_arrays",
 ]
 
 SHAPE = (2848, 4288)  #: rows and columns of the originals

@@ -19,22 +19,22 @@ from cnnviz.runtime import files
 from cnnviz.runtime.errors import MissingFileError, StorageError, UserError
 
 __all__ = [
-    "TRAINING",
-    "TEST",
     "CLASS_COUNTS",
     "LABELS_SHA256",
+    "TEST",
+    "TRAINING",
     "Record",
-    "split_name",
-    "read_labels",
     "check_labels",
-    "records",
-    "unlabeled",
     "load",
-    "stream",
-    "training_labels",
-    "test_labels",
-    "validation_outputs",
+    "read_labels",
     "read_outputs",
+    "records",
+    "split_name",
+    "stream",
+    "test_labels",
+    "training_labels",
+    "unlabeled",
+    "validation_outputs",
 ]
 
 TRAINING = 35126  #: graded photographs

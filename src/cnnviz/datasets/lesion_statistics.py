@@ -1,4 +1,4 @@
-"""Size, shape and contrast of lesions, measured alike on real and drawn photographs."""
+"""Size, shape and contrast of lesions, measured alike on real and synthetic photographs."""
 
 import numpy as np
 from scipy import ndimage

@@ -1,7 +1,7 @@
-"""Pictures as networks take them: photographs, drawn eyes, views of the die.
+"""Pictures as networks take them: photographs, synthetic eyes, views of the die.
 
 A picture is named as on the command line: a file, ``synthetic:17_left`` (left eye of
-drawn patient 17), ``synthetic:retina`` (a real one) or ``die:A,B`` (the die at these
+synthetic patient 17), ``synthetic:retina`` (a real one) or ``die:A,B`` (the die at these
 angles in degrees).  It is given the shape of a network's input, and standardized.
 Networks are named likewise: ``defauw``, those of the die, or a file of one's own.
 """
@@ -16,7 +16,7 @@ from cnnviz.datasets import die360, fundus, picture_files, synthetic
 from cnnviz.runtime import paths
 from cnnviz.runtime.errors import UserError
 
-__all__ = ["standardization", "read_image", "read_picture", "fitted"]
+__all__ = ["fitted", "read_image", "read_picture", "standardization"]
 
 
 def standardization(name, mean, std, channels):
@@ -84,9 +84,9 @@ def read_image(text, name, shape, mean, std):
     kind, _, what = text.partition(":")
     _check_kind(kind, text, name)
     if name == "defauw":
-        return (_drawn_eye(what) if kind == "synthetic" else _photograph(text))[np.newaxis]
+        return (_synthetic_eye(what) if kind == "synthetic" else _photograph(text))[np.newaxis]
     if kind == "synthetic":
-        picture = fundus.destandardize(_drawn_eye(what))
+        picture = fundus.destandardize(_synthetic_eye(what))
     else:
         picture = _die(what) if kind == "die" else read_picture(text)
     mean, std = (np.reshape(each, (-1, 1, 1)) for each in (mean, std))
@@ -108,8 +108,8 @@ def _photograph(path):
     return fundus.photograph(path, fundus.read_image(path)).pixels
 
 
-def _drawn_eye(what):
-    """Prepared pixels of a drawn photograph, ``(3, 512, 512)``."""
+def _synthetic_eye(what):
+    """Prepared pixels of a synthetic photograph, ``(3, 512, 512)``."""
     if what == "retina":
         return synthetic.load(synthetic.RETINA).pixels
     found = re.fullmatch(r"(\d+)_(left|right)", what)

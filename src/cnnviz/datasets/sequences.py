@@ -10,7 +10,7 @@ import numpy as np
 
 from cnnviz.datasets import die360
 
-__all__ = ["ANGLES", "Block", "blocks", "round_trip", "neighbors", "along", "images"]
+__all__ = ["ANGLES", "Block", "along", "blocks", "images", "neighbors", "round_trip"]
 
 ANGLES = ("a", "b")
 

@@ -8,10 +8,10 @@ from cnnviz.runtime.errors import UserError
 __all__ = [
     "FOLDS",
     "MARGIN",
-    "random_split",
-    "separated_split",
-    "separated_distance",
     "nearest_difference",
+    "random_split",
+    "separated_distance",
+    "separated_split",
 ]
 
 FOLDS = 5

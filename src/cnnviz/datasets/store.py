@@ -20,7 +20,7 @@ from cnnviz.datasets.fundus import SIZE
 from cnnviz.runtime import files
 from cnnviz.runtime.errors import MissingFileError, UserError
 
-__all__ = ["PIXELS", "RECORDS", "BAD", "Store", "write", "read"]
+__all__ = ["BAD", "PIXELS", "RECORDS", "Store", "read", "write"]
 
 PIXELS = "pixels.npy"  #: uint8 ``(n, 512, 512, 3)``
 RECORDS = "records.csv"  #: a row for each of them, in the same order

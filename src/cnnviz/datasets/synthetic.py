@@ -1,4 +1,4 @@
-"""Drawn fundus photographs with exact masks of everything that is drawn on them.
+"""Synthetic fundus photographs with exact masks of everything that is drawn on them.
 
 The embedded data set of chapter 4: it needs no network and no account.  A
 pair of eyes follows from its seed alone; a photograph can be drawn at its
@@ -19,21 +19,21 @@ from cnnviz.datasets import synthetic_scene as scenes
 from cnnviz.datasets.synthetic_vessels import ARTERY, NEW_VESSEL, VEIN
 
 __all__ = [
-    "Record",
     "RETINA",
-    "records",
-    "load",
-    "grades",
-    "eye",
-    "pair",
+    "Record",
+    "blob_masks",
+    "dimensions",
     "draw",
+    "eye",
+    "grades",
+    "load",
+    "narrow",
+    "pair",
     "photograph",
     "prepared",
     "prepared_window",
-    "blob_masks",
+    "records",
     "text_mask",
-    "dimensions",
-    "narrow",
 ]
 
 _MARGIN = 0.03  # black margin around the field of view
@@ -282,7 +282,7 @@ def dimensions(scene):
 
 
 class Record(NamedTuple):
-    """One drawn photograph of the data set."""
+    """One synthetic photograph of the data set."""
 
     name: str  #: "17_left"
     split: str

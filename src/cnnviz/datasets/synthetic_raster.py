@@ -8,7 +8,7 @@ along x and along y, which differ where the aspect ratio is not kept.
 import numba
 import numpy as np
 
-__all__ = ["strokes", "blobs", "noise", "compose", "blur", "finish"]
+__all__ = ["blobs", "blur", "compose", "finish", "noise", "strokes"]
 
 # Only what Python calls is kept compiled on disk, with what it calls inside.
 _entry = numba.njit(nogil=True, cache=True)

@@ -1,4 +1,4 @@
-"""What is on a drawn fundus photograph: anatomy, lesions, camera, grade.
+"""What is on a synthetic fundus photograph: anatomy, lesions, camera, grade.
 
 A scene is a description, in numbers, that can be drawn at any size
 (:mod:`cnnviz.datasets.synthetic`).  Lesions are drawn for a grade of the
@@ -19,15 +19,15 @@ import numpy as np
 from cnnviz.datasets import synthetic_vessels as vessels
 
 __all__ = [
+    "ARTIFACTS",
     "LESIONS",
+    "NATURAL_SHARES",
     "Patient",
     "Scene",
-    "patient",
-    "scene",
     "grade",
     "other_grade",
-    "NATURAL_SHARES",
-    "ARTIFACTS",
+    "patient",
+    "scene",
 ]
 
 #: Kinds of lesions, in the order of their masks.

@@ -1,4 +1,4 @@
-"""Vessel trees of drawn fundus photographs.
+"""Vessel trees of synthetic fundus photographs.
 
 Arteries and veins leave the optic disc in four pairs of trunks.  The temporal
 ones bend around the macula along parabolas, the nasal ones fan out.  Side
@@ -11,7 +11,7 @@ Lengths are in radii of the field of view; x points to the right, y down.
 import numba
 import numpy as np
 
-__all__ = ["ARTERY", "VEIN", "NEW_VESSEL", "SEGMENT", "trunks", "grow", "bead", "loop", "tangle"]
+__all__ = ["ARTERY", "NEW_VESSEL", "SEGMENT", "VEIN", "bead", "grow", "loop", "tangle", "trunks"]
 
 ARTERY, VEIN, NEW_VESSEL = 0, 1, 2
 #: Columns of a table of segments; half widths at both ends.

@@ -19,13 +19,13 @@ from cnnviz.runtime.backend import lasagne
 
 __all__ = [
     "CHANNELS",
-    "NOISE",
     "CONTRAST",
-    "GroundTruthPhotograph",
-    "photographs",
-    "Feature",
     "FEATURES",
+    "NOISE",
+    "Feature",
+    "GroundTruthPhotograph",
     "network",
+    "photographs",
     "random_network",
 ]
 

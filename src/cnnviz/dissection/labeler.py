@@ -28,7 +28,7 @@ from cnnviz.networks.inputs import input_variables
 from cnnviz.runtime.backend import function, lasagne
 from cnnviz.runtime.records import Record, axes
 
-__all__ = ["DissectedLayer", "LocalizedLayer", "SaliencyMap", "Labeler", "magnitude"]
+__all__ = ["DissectedLayer", "Labeler", "LocalizedLayer", "SaliencyMap", "magnitude"]
 
 #: A number that the saliency ``(rows, columns)`` of a feature on an image has.
 Measure = Callable[[np.ndarray, int], float]

@@ -13,16 +13,16 @@ from cnnviz.dissection.checks import check_concepts
 from cnnviz.runtime.errors import UserError
 
 __all__ = [
-    "MARGIN",
-    "LEAST_SHARE",
     "LEAST_GRADIENT",
-    "RATE",
+    "LEAST_SHARE",
+    "MARGIN",
     "MIXTURE",
     "OTHER",
+    "RATE",
     "benjamini_hochberg",
     "is_significant",
-    "responds",
     "labels",
+    "responds",
 ]
 
 MARGIN = 2.0  #: times its share by chance

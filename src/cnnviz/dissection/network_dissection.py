@@ -23,15 +23,15 @@ from cnnviz.dissection.labels import OTHER
 from cnnviz.runtime.errors import UserError
 
 __all__ = [
-    "TOP_SHARE",
     "LEAST_OVERLAP",
-    "highest",
-    "thresholds",
-    "upsample",
+    "TOP_SHARE",
     "Overlap",
-    "overlaps",
     "checked_masks",
     "detectors",
+    "highest",
+    "overlaps",
+    "thresholds",
+    "upsample",
 ]
 
 TOP_SHARE = 0.005  #: of activations above a feature's threshold (Bau et al. 2017)

@@ -21,7 +21,7 @@ from cnnviz.dissection.marked_photographs import BLOCK, MarkedPhotographs
 from cnnviz.networks import layers
 from cnnviz.runtime.errors import UserError
 
-__all__ = ["images_of", "of_others", "Row", "on_ground_truth", "RandomFilters", "on_random_filters"]
+__all__ = ["RandomFilters", "Row", "images_of", "of_others", "on_ground_truth", "on_random_filters"]
 
 _CONCEPTS = fundus_concepts.CONCEPTS
 _EDGE = _CONCEPTS.index("field edge")
@@ -217,7 +217,7 @@ def on_random_filters(
     ----------
     photographs : sequence of GroundTruthPhotograph
     markings : sequence of sequences of uint8 arrays
-        Where the concepts are said to be: a trial for each.
+        Where the concepts are said to be: a test for each.
     count : int
         Of filters.
     channels : slice

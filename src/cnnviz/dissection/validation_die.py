@@ -20,7 +20,7 @@ from cnnviz.evaluation.die_concepts import CONCEPTS, concept_lift, concept_masks
 from cnnviz.networks import die, layers, weights
 from cnnviz.runtime.backend import lasagne
 
-__all__ = ["DieFeature", "Steps", "spaced", "same_pictures", "views", "Networks", "on_die"]
+__all__ = ["DieFeature", "Networks", "Steps", "on_die", "same_pictures", "spaced", "views"]
 
 SIGMA = 1.0  #: of the smoothing, as for the overlays, in pixels
 SPACING = 10  #: degrees between views

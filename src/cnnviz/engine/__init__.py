@@ -17,7 +17,7 @@ from cnnviz.engine import elementwise, indexing, nnet, optimizer, random, reduct
 from cnnviz.engine.linker import TorchLinker, TorchMode
 from cnnviz.engine.registry import UnsupportedOp, implements, supported
 
-__all__ = ["mode", "implements", "supported", "UnsupportedOp"]
+__all__ = ["UnsupportedOp", "implements", "mode", "supported"]
 
 
 def mode(device="auto", tf32=False, check=False, resident=None):

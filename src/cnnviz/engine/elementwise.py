@@ -18,7 +18,7 @@ from theano.tensor.nnet import nnet, sigm
 
 from cnnviz.engine.registry import WIDE_UNSIGNED, UnsupportedOp, implements, torch_dtype
 
-__all__ = ["operand_dtype", "scalar_function", "LeakyRectify", "LeakyRectifySlope"]
+__all__ = ["LeakyRectify", "LeakyRectifySlope", "operand_dtype", "scalar_function"]
 
 
 class LeakyRectify(scalar.UnaryScalarOp):

@@ -18,7 +18,7 @@ from theano.tensor.elemwise import CAReduce, DimShuffle, Elemwise
 from theano.tensor.opt import Assert, MakeVector
 from theano.tensor.subtensor import Subtensor
 
-__all__ = ["is_shape_query", "runs_on_host", "host_function", "as_host", "plain", "is_host_input"]
+__all__ = ["as_host", "host_function", "is_host_input", "is_shape_query", "plain", "runs_on_host"]
 
 _OPS = (
     Elemwise,

@@ -13,7 +13,7 @@ from theano.gof.op import Op
 from cnnviz.engine.program import Program
 from cnnviz.engine.storage import DeviceContainer, InputContainer, adopt
 
-__all__ = ["TorchMode", "TorchLinker"]
+__all__ = ["TorchLinker", "TorchMode"]
 
 
 def _folds_in_python(op, node):

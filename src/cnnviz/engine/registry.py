@@ -7,10 +7,10 @@ from typing import Any
 import torch
 
 __all__ = [
-    "UnsupportedOp",
     "Implementation",
-    "implements",
+    "UnsupportedOp",
     "implementation_of",
+    "implements",
     "supported",
     "torch_dtype",
 ]

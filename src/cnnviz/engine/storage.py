@@ -16,16 +16,16 @@ from theano.tensor import TensorType
 from cnnviz.engine.registry import UnsupportedOp, torch_dtype
 
 __all__ = [
-    "to_tensor",
-    "to_array",
     "DeviceContainer",
-    "adopt",
     "InputContainer",
-    "reader",
+    "adopt",
     "argument_reader",
-    "host_reader",
-    "writer",
     "channels_last_3d",
+    "host_reader",
+    "reader",
+    "to_array",
+    "to_tensor",
+    "writer",
 ]
 
 

@@ -3,7 +3,7 @@
 The thesis has no method to say whether one visualization is better than another.
 Here the maps of one feature on one image, by every method, are held against
 
-* masks of what the feature is about: :func:`localization`;
+* masks of what the feature is about: :func:`pointing_and_mass`;
 * the network: what the feature's maximal neuron loses when the pixels go that a map
   calls important: :func:`curves`;
 * each other: :func:`agreement`; and how much of the picture they mark:
@@ -42,14 +42,14 @@ __all__ = [
     "curves",
     "evaluate",
     "half_share",
-    "localization",
+    "pointing_and_mass",
     "score_rows",
     "separate_areas",
     "visited_pixels",
     "within_box",
 ]
 
-#: What a map must beat: the middle of what the neuron sees, and pixels in any order.
+#: What a map must beat: the center of the receptive field, and pixels in any order.
 CENTER, RANDOM = "center", "random"
 COLUMNS = ("data", "layer", "concept", "feature", "image", "measure", "method", "other", "value")
 
@@ -62,7 +62,7 @@ _EVERYWHERE = np.ones((3, 3), bool)  # neighbors of a pixel
 _WIDTH = 4  # standard deviations of the Gaussian at the center, across what is seen
 
 
-def localization(maps, mask, field):
+def pointing_and_mass(maps, mask, field):
     """Whether maps lie on a mask.
 
     Parameters
@@ -338,7 +338,7 @@ class _Case(NamedTuple):
 
 
 def _localization_rows(maps, mask, field, suffix="", methods=(*METHODS, CENTER)):
-    for method, pointing, mass in zip(methods, *localization(maps, mask, field)):
+    for method, pointing, mass in zip(methods, *pointing_and_mass(maps, mask, field)):
         yield row("pointing" + suffix, pointing, method)
         yield row("mass" + suffix, mass, method)
 

@@ -9,13 +9,13 @@ import numpy as np
 from cnnviz.attribution import overlay
 
 __all__ = [
-    "important_areas",
-    "prominent",
     "change",
     "correlation",
-    "largest",
-    "total_variation",
     "disagreement",
+    "important_areas",
+    "largest",
+    "prominent",
+    "total_variation",
 ]
 
 

@@ -35,7 +35,7 @@ class MarkedConcepts(Record):
     known: np.ndarray = axes("photograph", "concept")  #: whether marked wherever it is
 
 
-def _drawn(seed: int) -> _Marks:
+def _synthetic(seed: int) -> _Marks:
     """What is drawn on a photograph of the store."""
 
     def marked(photograph: Any, field: np.ndarray) -> concepts.Marked:
@@ -82,7 +82,7 @@ def mark(folder: Path, output: Path, mirror: Path | None, downloads: Path) -> No
     """
     photographs, origin = photograph_sources.read(folder)
     if origin["photographs"] == "synthetic":
-        marks = _drawn(origin["photographs_seed"])
+        marks = _synthetic(origin["photographs_seed"])
     elif origin["photographs"] == "idrid":
         marks = _outlined(mirror, downloads)
     else:

@@ -7,7 +7,7 @@ from cnnviz.networks import defauw, layers
 from cnnviz.runtime import files, paths
 from cnnviz.runtime.errors import UserError
 
-__all__ = ["SEED", "built", "again", "pooling_layers", "name_of"]
+__all__ = ["SEED", "again", "built", "name_of", "pooling_layers"]
 
 SEED = 0  #: of random weights
 

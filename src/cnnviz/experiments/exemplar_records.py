@@ -17,15 +17,15 @@ from cnnviz.runtime.errors import UserError
 from cnnviz.runtime.records import Record, axes, made_from, read_origin
 
 __all__ = [
-    "STARTS",
-    "Role",
     "ROLES",
-    "PlayedRole",
-    "read_roles",
+    "STARTS",
     "Exemplar",
     "Exemplars",
-    "save",
+    "PlayedRole",
+    "Role",
     "read",
+    "read_roles",
+    "save",
 ]
 
 STARTS = ("maximum", "mean", "noise")

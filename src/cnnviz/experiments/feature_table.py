@@ -11,7 +11,7 @@ from cnnviz.dissection import labels, network_dissection
 from cnnviz.dissection.judgment import Judged, judge
 from cnnviz.dissection.labeler import LocalizedLayer
 
-__all__ = ["MEASURES", "column", "table", "values", "is_significant", "csv"]
+__all__ = ["MEASURES", "column", "csv", "is_significant", "table", "values"]
 
 MEASURES = ("share", "lift", "q", "iou")
 #: Measured of a feature: over how many hemorrhages its saliency spreads, and the mean grade of

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from cnnviz.datasets.concepts import LESIONS
 
-__all__ = ["LAYERS", "Part", "PARTS"]
+__all__ = ["LAYERS", "PARTS", "Part"]
 
 #: Pooling layers of De Fauw's network.
 LAYERS = ("pool1", "pool2", "pool3", "pool4", "pool5")

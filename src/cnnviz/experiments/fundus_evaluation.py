@@ -17,7 +17,7 @@ from cnnviz.runtime.errors import UserError
 from cnnviz.runtime.records import Record, axes, made_from
 from cnnviz.training import fundus_network
 
-__all__ = ["Posteriors", "FundusEvaluation", "Wanted", "chosen_photographs", "evaluate"]
+__all__ = ["FundusEvaluation", "Posteriors", "Wanted", "chosen_photographs", "evaluate"]
 
 
 @dataclass(frozen=True)

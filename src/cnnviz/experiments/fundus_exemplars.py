@@ -24,7 +24,7 @@ from cnnviz.feature_visualization.patch_network import PatchNetwork, patch_netwo
 from cnnviz.networks import inputs, layers
 from cnnviz.runtime.errors import UserError
 
-__all__ = ["STEPS", "SAMPLE", "Sample", "mean_photograph", "sampled", "of_layer", "write"]
+__all__ = ["SAMPLE", "STEPS", "Sample", "mean_photograph", "of_layer", "sampled", "write"]
 
 STEPS = 60  #: most is gained by then
 SAMPLE = 10  #: photographs of each grade

@@ -29,10 +29,10 @@ __all__ = [
     "Localized",
     "Wanted",
     "dissect",
-    "localize",
-    "images_of",
-    "mean_grade",
     "effective_number",
+    "images_of",
+    "localize",
+    "mean_grade",
 ]
 
 _HEMORRHAGE = concepts.CONCEPTS.index("hemorrhage")

@@ -20,11 +20,11 @@ from cnnviz.runtime.errors import UserError
 from cnnviz.training import fundus_network as training
 from cnnviz.training.grading import quadratic_weighted_kappa
 
-__all__ = ["Stage", "Outputs", "Plan", "plan", "train"]
+__all__ = ["Outputs", "Plan", "Stage", "plan", "train"]
 
 # Settings of the pictures and of the report; all others are of the training.
 _OF_PICTURES = ("shares", "strongest_lesions", "validation_pairs", "every")
-_OF_PHOTOGRAPHS = ("photograph_shares", "drawn_share")
+_OF_PHOTOGRAPHS = ("photograph_shares", "synthetic_share")
 
 
 @dataclass(frozen=True)
@@ -174,14 +174,14 @@ def _stream(stage: Stage, planned: Plan) -> Callable[[int], Any]:
         return training.narrow_stream(seed, count, shares, pictures["size"], plain)
     if stage.name not in WITH_PHOTOGRAPHS:
         return training.pairs_stream(seed, count, shares, plain)
-    drawn = 2 * round(count * pictures["drawn_share"] / 2)
+    synthetic = 2 * round(count * pictures["synthetic_share"] / 2)
     real, dimensions, grades = idrid.training_arrays(stage.photographs)
     return training.mixed_stream(
         [
-            training.pairs_stream(seed, drawn, shares, plain),
+            training.pairs_stream(seed, synthetic, shares, plain),
             training.photographs_stream(
                 seed,
-                count - drawn,
+                count - synthetic,
                 real,
                 dimensions,
                 grades,

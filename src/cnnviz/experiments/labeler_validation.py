@@ -19,7 +19,7 @@ from cnnviz.dissection.validation_die import DieFeature, Networks, Steps
 from cnnviz.networks import die
 from cnnviz.runtime.errors import UserError
 
-__all__ = ["Wanted", "Null", "Validation", "validate", "check_networks"]
+__all__ = ["Null", "Validation", "Wanted", "check_networks", "validate"]
 
 
 @dataclass(frozen=True)
@@ -27,12 +27,12 @@ class Wanted:
     """How large the validation is."""
 
     photographs: int = 20  #: synthetic ones; more than nine
-    filters: int = 80  #: random ones of each trial
+    filters: int = 80  #: random ones of each test
     permutations: int = 9999  #: places by chance for every p-value
 
 
 class Null(NamedTuple):
-    """A trial of random filters."""
+    """A test with random filters."""
 
     sees: str  #: what the filters see
     concepts: str  #: whose concepts are said to be there
@@ -69,7 +69,7 @@ def check_networks(names: Sequence[str]) -> None:
 
 
 def validate(data: die360.Die360, every: int, networks: Networks, wanted: Wanted) -> Validation:
-    """Run all trials.
+    """Run the whole validation.
 
     Parameters
     ----------

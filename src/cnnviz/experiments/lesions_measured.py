@@ -8,14 +8,14 @@ from tqdm import tqdm
 
 from cnnviz.datasets import external, idrid, lesion_statistics, synthetic
 
-__all__ = ["ROWS", "real", "drawn"]
+__all__ = ["ROWS", "real_lesions", "synthetic_lesions"]
 
 ROWS = 1424  #: of a synthetic photograph
 _SEED = 77
 _SHARES = np.array([0, 0, 1, 1, 1]) / 3  # grades with lesions of all kinds
 
 
-def real(mirror: Path | None) -> list[dict[str, Any]]:
+def real_lesions(mirror: Path | None) -> list[dict[str, Any]]:
     """Lesions of IDRiD's outlined photographs; see :func:`.lesion_statistics.lesions`."""
     folder, rows = external.mirror(mirror), []
     for record in tqdm(idrid.records("lesions"), unit=" photographs"):
@@ -23,7 +23,7 @@ def real(mirror: Path | None) -> list[dict[str, Any]]:
     return rows
 
 
-def drawn(count: int) -> list[dict[str, Any]]:
+def synthetic_lesions(count: int) -> list[dict[str, Any]]:
     """Lesions of so many synthetic photographs."""
     rows: list[dict[str, Any]] = []
     for index in tqdm(range(count), unit=" photographs"):

@@ -41,9 +41,9 @@ __all__ = [
     "DieBenchmark",
     "FundusBenchmark",
     "die360_rows",
-    "drawn",
     "fundus_rows",
     "real",
+    "synthetic_photographs",
     "views",
     "write",
 ]
@@ -242,8 +242,8 @@ def _has_all(scene):
     return all((scene.kinds == synthetic_scene.LESIONS.index(name)).any() for name in LESIONS)
 
 
-def drawn(seed, count):
-    """Drawn photographs with every kind of lesion, each of another patient."""
+def synthetic_photographs(seed, count):
+    """Synthetic photographs with every kind of lesion, each of another patient."""
     found, patient = [], 0
     with tqdm(total=count, unit=" photographs", desc="drawing") as bar:
         while len(found) < count:
@@ -262,7 +262,7 @@ def drawn(seed, count):
                 )
             )
             bar.update()
-    return _photographs("drawn", found)
+    return _photographs("synthetic", found)
 
 
 def real(mirror, count):
@@ -315,14 +315,14 @@ def _layer_rows(methods, features, photographs, count):
 
 
 def _randomized_rows(methods, features, photographs):
-    """Randomized networks, on the first drawn photographs."""
-    drawn, size = photographs.chosen(photographs.data == "drawn"), OCCLUDER["fundus"]
-    index = range(min(RANDOMIZED_PHOTOGRAPHS, len(drawn.names)))
-    targets = [(target, index) for target in _targets(features, drawn.masks)]
+    """Randomized networks, on the first synthetic photographs."""
+    shown, size = photographs.chosen(photographs.data == "synthetic"), OCCLUDER["fundus"]
+    index = range(min(RANDOMIZED_PHOTOGRAPHS, len(shown.names)))
+    targets = [(target, index) for target in _targets(features, shown.masks)]
     settings = benchmark.Settings(Occluder(size, CASCADE_STRIDE), STEPS, size)
     return _with(
-        cascade.cascade_rows(methods, drawn.images, drawn.names, targets, drawn.fields, settings),
-        "drawn",
+        cascade.cascade_rows(methods, shown.images, shown.names, targets, shown.fields, settings),
+        "synthetic",
     )
 
 
@@ -330,8 +330,9 @@ def fundus_rows(which: FundusBenchmark) -> list[dict]:
     """Measurements of De Fauw's network."""
     network = defauw.build()
     defauw.load(which.weights, network)
-    selection = drawn(SELECTION_SEED, which.selection)
-    photographs, mirror = drawn(TEST_SEED, which.photographs), external.mirror(which.mirror)
+    selection = synthetic_photographs(SELECTION_SEED, which.selection)
+    photographs = synthetic_photographs(TEST_SEED, which.photographs)
+    mirror = external.mirror(which.mirror)
     if mirror:
         photographs = Photographs(
             *map(np.concatenate, zip(photographs, real(mirror, which.photographs)))

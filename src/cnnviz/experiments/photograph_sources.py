@@ -14,7 +14,7 @@ from cnnviz.datasets import external, fundus, idrid, kaggle, store, synthetic
 from cnnviz.runtime import files
 from cnnviz.runtime.errors import MissingFileError, UserError
 
-__all__ = ["SOURCE", "SOURCES", "Sources", "prepare", "read", "standardized", "identities"]
+__all__ = ["SOURCE", "SOURCES", "Sources", "identities", "prepare", "read", "standardized"]
 
 SOURCE = "source.json"  #: beside the prepared photographs: what they were made from
 _REMEDY = "cnnviz prepare-photographs"
@@ -43,7 +43,7 @@ def _synthetic(wanted: Sources) -> _Found:
     """Eye pairs, and a real eye."""
     if wanted.crop != "published":
         raise UserError(
-            f"--crop {wanted.crop}: where the eye is in a drawn photograph is known; "
+            f"--crop {wanted.crop}: where the eye is in a synthetic photograph is known; "
             "the option is for --source idrid and kaggle"
         )
     return [*synthetic.records(wanted.pairs, wanted.seed), synthetic.RETINA], synthetic.load

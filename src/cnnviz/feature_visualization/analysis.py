@@ -36,25 +36,25 @@ from cnnviz.runtime.backend import T, function, lasagne
 from cnnviz.runtime.errors import UserError
 
 __all__ = [
-    "METHODS",
-    "LEVELS",
     "DISTANCES",
+    "LEVELS",
+    "METHODS",
     "Data",
     "Settings",
-    "stratified",
     "data_of",
-    "kept_steps",
+    "early_measures",
+    "exemplars_of",
     "first_reaching",
+    "kept_steps",
     "likeness",
+    "measures",
+    "of_layer",
     "outside",
+    "positive",
     "root_mean_square",
+    "stratified",
     "transfer_by_distance",
     "unit_output",
-    "exemplars_of",
-    "measures",
-    "early_measures",
-    "of_layer",
-    "positive",
 ]
 
 METHODS = ("plain", "sphere", "regularized")

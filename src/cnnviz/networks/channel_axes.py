@@ -4,7 +4,7 @@ from cnnviz.networks.inputs import input_variables, label
 from cnnviz.runtime.backend import lasagne
 from cnnviz.runtime.errors import UserError
 
-__all__ = ["check_pictures", "channel_axis", "reduced_axis"]
+__all__ = ["channel_axis", "check_pictures", "reduced_axis"]
 
 
 #: Layers that leave every axis where it is.

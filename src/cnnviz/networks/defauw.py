@@ -17,15 +17,15 @@ from cnnviz.runtime.backend import T, function, lasagne
 from cnnviz.runtime.errors import UserError
 
 __all__ = [
-    "SIZE",
+    "EIGHT_BIT",
     "GRADES",
     "LEAKINESS",
+    "SIZE",
     "build",
     "convolutional_stack",
     "fold",
-    "unfold",
     "load",
-    "EIGHT_BIT",
+    "unfold",
 ]
 
 SIZE = 512
@@ -137,7 +137,7 @@ def build(batch_size=2, seed=0, size=SIZE, reduction=1, untie_biases=True, norma
     size : int
         Rows and columns of an image; 512 in De Fauw's, 125 at least.
     reduction : int
-        Divides every number of filters and of hidden units, for trials: 2, 4,
+        Divides every number of filters and of hidden units, for quick tests: 2, 4,
         8, 16 or 32.
     untie_biases, normalize : bool
         As for :func:`convolutional_stack`.
@@ -243,7 +243,7 @@ def load(choice, network, path=None):
     Parameters
     ----------
     choice : str
-        "standin", the weights shipped with this package; "defauw", De Fauw's
+        "surrogate", the weights shipped with this package; "defauw", De Fauw's
         own, converted by ``cnnviz convert-defauw``; or "random", which leaves
         the network as it was built.
     network : lasagne.layers.Layer

@@ -20,7 +20,7 @@ from cnnviz.runtime import files
 from cnnviz.runtime.backend import lasagne
 from cnnviz.runtime.errors import MissingFileError, UserError
 
-__all__ = ["SOURCE", "BLOB", "git_blob_sha1", "read", "load", "convert"]
+__all__ = ["BLOB", "SOURCE", "convert", "git_blob_sha1", "load", "read"]
 
 SOURCE = (
     "https://github.com/JeffreyDF/kaggle_diabetic_retinopathy/raw/77c5781/"

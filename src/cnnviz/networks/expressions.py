@@ -13,14 +13,14 @@ from cnnviz.runtime.backend import T, lasagne, selected
 from cnnviz.runtime.errors import UserError
 
 __all__ = [
-    "output",
-    "result",
     "below",
-    "first_maximum",
-    "is_max_pooling",
-    "pooling_windows",
-    "framed",
     "candidates",
+    "first_maximum",
+    "framed",
+    "is_max_pooling",
+    "output",
+    "pooling_windows",
+    "result",
     "switches",
 ]
 

@@ -14,17 +14,17 @@ from cnnviz.runtime.backend import T, lasagne, theano
 from cnnviz.runtime.errors import UserError
 
 __all__ = [
-    "label",
-    "precision",
-    "input_variables",
     "as_arrays",
+    "batches",
+    "check_features",
     "check_input",
     "check_maps",
     "check_units",
-    "check_features",
     "check_whole",
-    "batches",
+    "input_variables",
+    "label",
     "linear",
+    "precision",
 ]
 
 

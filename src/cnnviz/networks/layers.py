@@ -8,13 +8,13 @@ from cnnviz.runtime.errors import UserError
 from cnnviz.runtime.gpu_layers import check_odd
 
 __all__ = [
-    "SameConv2DLayer",
-    "NormalizedConv2DLayer",
     "NeuronLayer",
-    "outputs",
-    "layers_of_type",
-    "pooling_layers",
+    "NormalizedConv2DLayer",
+    "SameConv2DLayer",
     "find_layer",
+    "layers_of_type",
+    "outputs",
+    "pooling_layers",
 ]
 
 

@@ -26,7 +26,7 @@ from cnnviz.runtime import files
 from cnnviz.runtime.backend import lasagne
 from cnnviz.runtime.errors import MissingFileError, UserError
 
-__all__ = ["read", "read_with_mean", "build", "blaming", "named", "fit", "load"]
+__all__ = ["blaming", "build", "fit", "load", "named", "read", "read_with_mean"]
 
 _SAVED = "numpy.savez(FILE, *lasagne.layers.get_all_param_values(network))"
 _PICKLES = (".pkl", ".pickle", ".p")

@@ -15,7 +15,7 @@ import numpy as np
 from cnnviz.runtime import files
 from cnnviz.runtime.errors import UserError
 
-__all__ = ["Refused", "Unpickler", "ARRAYS", "ALL", "load"]
+__all__ = ["ALL", "ARRAYS", "Refused", "Unpickler", "load"]
 
 _KINDS = "biuf"  # of NumPy's types: truth values, whole numbers, floats
 _DEEPEST = 32  # containers within containers

@@ -11,17 +11,17 @@ from cnnviz.runtime.backend import lasagne
 from cnnviz.runtime.errors import MissingFileError, UserError
 
 __all__ = [
-    "save",
-    "load",
+    "MANIFEST_COLUMNS",
     "compress",
     "expand",
     "fill",
-    "transfer",
-    "read_metadata",
-    "MANIFEST_COLUMNS",
-    "read_manifest",
-    "write_manifest",
+    "load",
     "load_fold",
+    "read_manifest",
+    "read_metadata",
+    "save",
+    "transfer",
+    "write_manifest",
 ]
 
 METADATA = "metadata"

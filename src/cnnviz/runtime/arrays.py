@@ -6,7 +6,7 @@ import numpy as np
 
 from cnnviz.runtime.errors import UserError
 
-__all__ = ["host", "as_array", "numbers"]
+__all__ = ["as_array", "host", "numbers"]
 
 
 def host(array):

@@ -41,15 +41,15 @@ from cnnviz.runtime import compat
 from cnnviz.runtime.errors import UserError
 
 __all__ = [
-    "theano",
-    "T",
-    "lasagne",
     "ENGINES",
+    "T",
+    "cache_folder",
+    "describe",
+    "function",
+    "lasagne",
     "select",
     "selected",
-    "function",
-    "describe",
-    "cache_folder",
+    "theano",
 ]
 
 ENGINES = ("auto", "theano", "torch")

@@ -15,7 +15,7 @@ from importlib import metadata
 
 import numpy as np
 
-__all__ = ["restore_removed_names", "compiles"]
+__all__ = ["compiles", "restore_removed_names"]
 
 
 class _Cast(dict):

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from cnnviz.runtime.backend import lasagne, selected
 from cnnviz.runtime.errors import UserError
 
-__all__ = ["of_layer", "is_kept", "forget"]
+__all__ = ["forget", "is_kept", "of_layer"]
 
 KEPT = 12  #: layers; the one that was used longest ago goes first
 

@@ -8,7 +8,7 @@ import yaml
 
 from cnnviz.runtime import files, paths
 
-__all__ = ["problems", "fundus_source", "differences", "plain"]
+__all__ = ["differences", "fundus_source", "plain", "problems"]
 
 
 def _place(error):

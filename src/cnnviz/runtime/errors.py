@@ -6,7 +6,7 @@ taken for a fault and keeps its traceback.
 
 import errno
 
-__all__ = ["UserError", "MissingFileError", "StorageError", "of_machine"]
+__all__ = ["MissingFileError", "StorageError", "UserError", "of_machine"]
 
 
 class UserError(ValueError):

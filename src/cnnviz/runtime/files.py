@@ -17,24 +17,24 @@ from cnnviz.runtime import errors
 from cnnviz.runtime.errors import MissingFileError, StorageError, UserError
 
 __all__ = [
-    "atomic",
-    "require_writable",
-    "require_space",
     "POINTER",
+    "atomic",
     "is_pointer",
-    "refuse_pointer",
-    "refusals",
-    "reading",
-    "sha256",
     "load_array",
     "load_arrays",
-    "read_text",
-    "read_table",
     "read_rows",
+    "read_table",
+    "read_text",
+    "reading",
+    "refusals",
+    "refuse_pointer",
+    "require_space",
+    "require_writable",
     "save_array",
     "save_arrays",
-    "write_text",
+    "sha256",
     "write_rows",
+    "write_text",
 ]
 
 _UNFINISHED = ".unfinished-"

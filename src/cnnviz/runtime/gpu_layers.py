@@ -1,4 +1,4 @@
-"""Lasagne's layers for GPUs, standing in where Theano has none of its own GPU code.
+"""Lasagne's layers for GPUs, surrogateg in where Theano has none of its own GPU code.
 
 ``lasagne.layers.dnn`` (cuDNN) and ``lasagne.layers.corrmm`` compute what Lasagne's
 plain layers do, by code that only Theano's former GPU back end could run.  Networks
@@ -15,7 +15,7 @@ import types
 from cnnviz.runtime.backend import convolution, lasagne, theano
 from cnnviz.runtime.errors import UserError
 
-__all__ = ["GpuLayerMissing", "check_odd", "Conv2DDNNLayer", "Conv2DMMLayer"]
+__all__ = ["Conv2DDNNLayer", "Conv2DMMLayer", "GpuLayerMissing", "check_odd"]
 
 _layers = lasagne.layers
 

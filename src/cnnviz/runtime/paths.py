@@ -12,7 +12,7 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 
 # --- Shipped ----------------------------------------------------------------
 SHIPPED_WEIGHTS = REPOSITORY / "weights" / "die360"
-STANDIN_WEIGHTS = REPOSITORY / "weights" / "fundus" / "standin.npz"
+SURROGATE_WEIGHTS = REPOSITORY / "weights" / "fundus" / "surrogate.npz"
 EXTERNAL_TABLES = REPOSITORY / "data" / "external"
 IDRID_LESIONS = EXTERNAL_TABLES / "idrid_lesion_statistics.csv"
 REPORTED_TABLES = REPOSITORY / "thesis_tables" / "reported"
@@ -31,7 +31,7 @@ LOGS = RESULTS / "logs"
 DOWNLOADS = Path("data") / "downloads"
 DEFAUW_WEIGHTS = DOWNLOADS / "defauw.npz"  # converted by hand, once
 #: Weights of De Fauw's network by name: shipped, and his own.
-FUNDUS_WEIGHTS = {"standin": STANDIN_WEIGHTS, "defauw": DEFAUW_WEIGHTS}
+FUNDUS_WEIGHTS = {"surrogate": SURROGATE_WEIGHTS, "defauw": DEFAUW_WEIGHTS}
 DIE360_IMAGES = DATA / "die360_32.npy"
 DIE360_FACTS = DATA / "die360_facts.csv"
 DIE360_STATEMENT = DATA / "die360.md"
@@ -54,7 +54,7 @@ REPRODUCED_TABLES = TABLES / "reproduced"
 BEYOND_TABLES = TABLES / "beyond"  # numbers that the thesis does not have
 SEPARATED_TABLE = BEYOND_TABLES / "table_5_1_separated.md"
 BY_DISTANCE = BEYOND_TABLES / "accuracy_by_distance.csv"
-LESIONS_TABLE = BEYOND_TABLES / "drawn_lesions.md"
+LESIONS_TABLE = BEYOND_TABLES / "synthetic_lesions.md"
 LABELER_TABLE = BEYOND_TABLES / "labeler_validation.md"
 FUNDUS_TABLE = BEYOND_TABLES / "fundus_network.md"
 TABLE_4_1 = BEYOND_TABLES / "table_4_1.md"

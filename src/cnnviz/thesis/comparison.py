@@ -19,23 +19,23 @@ from cnnviz.runtime import files
 from cnnviz.runtime.errors import MissingFileError, UserError
 
 __all__ = [
-    "MATCH",
-    "WITHIN",
     "DIFFERS",
+    "MATCH",
     "MISSING",
-    "VERDICTS",
-    "Reproduced",
     "NO_REASON",
-    "verdict",
+    "VERDICTS",
+    "WITHIN",
+    "Reproduced",
+    "compare",
     "lacking_reasons",
+    "parse_printed",
+    "read_reasons",
     "read_reported",
     "read_reproduced",
-    "read_reasons",
-    "write_reproduced",
-    "compare",
-    "to_csv",
-    "parse_printed",
     "round_decimal",
+    "to_csv",
+    "verdict",
+    "write_reproduced",
 ]
 
 MATCH = "match"

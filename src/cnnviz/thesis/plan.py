@@ -159,7 +159,7 @@ class Plan:
     def network_weights(self, wildcards: Any) -> list[Path]:
         """Weight file that the configuration names for De Fauw's network."""
         return {
-            "standin": [shipped(paths.STANDIN_WEIGHTS)],
+            "surrogate": [shipped(paths.SURROGATE_WEIGHTS)],
             "defauw": [paths.DEFAUW_WEIGHTS],
             "random": [],
         }[self.config["fundus"]["weights"]]

@@ -14,7 +14,7 @@ import itertools
 import re
 from typing import NamedTuple
 
-__all__ = ["Tolerance", "TOLERANCES", "Difference", "tolerance", "compare", "in_words"]
+__all__ = ["TOLERANCES", "Difference", "Tolerance", "compare", "in_words", "tolerance"]
 
 
 class Tolerance(NamedTuple):

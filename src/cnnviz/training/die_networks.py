@@ -14,7 +14,7 @@ from cnnviz.networks.layers import layers_of_type
 from cnnviz.runtime.backend import T, function, lasagne, theano
 from cnnviz.runtime.errors import UserError
 
-__all__ = ["Settings", "Outcome", "DeadStart", "train", "predict", "accuracy"]
+__all__ = ["DeadStart", "Outcome", "Settings", "accuracy", "predict", "train"]
 
 EVALUATION_BATCH = 512
 

@@ -27,17 +27,17 @@ from cnnviz.training.grading import quadratic_weighted_kappa
 from cnnviz.training.objectives import kappa_loss
 
 __all__ = [
-    "Settings",
-    "Diverged",
     "Batch",
-    "pairs_stream",
-    "narrow_stream",
-    "photographs_stream",
-    "mixed_stream",
-    "plainness",
-    "train",
-    "predictor",
+    "Diverged",
     "EyeReader",
+    "Settings",
+    "mixed_stream",
+    "narrow_stream",
+    "pairs_stream",
+    "photographs_stream",
+    "plainness",
+    "predictor",
+    "train",
     "validation_pairs",
 ]
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from cnnviz.runtime.backend import T, theano
 
-__all__ = ["quadratic_weights", "kappa_loss"]
+__all__ = ["kappa_loss", "quadratic_weights"]
 
 
 def quadratic_weights(grades):

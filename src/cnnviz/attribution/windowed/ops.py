@@ -16,15 +16,15 @@ from cnnviz.runtime import threads
 from cnnviz.runtime.backend import T, theano
 
 __all__ = [
-    "Cut",
     "Add",
-    "Scale",
+    "Cut",
     "PoolBack",
+    "Scale",
+    "add",
     "cut",
     "cut_around",
-    "add",
-    "scale",
     "pool_back",
+    "scale",
     "switch_type",
     "switches",
 ]

@@ -16,7 +16,7 @@ from cnnviz.networks.inputs import label, precision
 from cnnviz.runtime.backend import T, lasagne
 from cnnviz.runtime.errors import UserError
 
-__all__ = ["NotLocal", "Block", "Stack", "local_prefix", "preparing"]
+__all__ = ["Block", "NotLocal", "Stack", "local_prefix", "preparing"]
 
 _layers = lasagne.layers
 _WINDOWED = (_layers.Conv2DLayer, _layers.Pool2DLayer)

@@ -17,7 +17,7 @@ def add_arguments(parser):
     parser.add_argument(
         "--weights-file",
         type=Path,
-        help=f"weight file; {paths.STANDIN_WEIGHTS.name} or {paths.DEFAUW_WEIGHTS} if not given",
+        help=f"weight file; {paths.SURROGATE_WEIGHTS.name} or {paths.DEFAUW_WEIGHTS} if not given",
     )
     parser.add_argument("--batch-size", type=int, default=16, help="even")
     arguments.add_engine(parser)

@@ -30,8 +30,8 @@ def add_arguments(parser):
     )
     parser.add_argument(
         "--choice",
-        choices=["standin", "defauw", "random"],
-        default="standin",
+        choices=["surrogate", "defauw", "random"],
+        default="surrogate",
         help="for defauw: its weights",
     )
     parser.add_argument(
@@ -49,7 +49,7 @@ def add_arguments(parser):
     parser.add_argument(
         "--max-steps",
         type=int,
-        help="steps of every ascent, for a trial; as many as the table says if not given",
+        help="steps of every ascent, for a quick test; as many as the table says if not given",
     )
     arguments.add_engine(parser)
     arguments.add_output(parser, ".npz file to write")

@@ -27,7 +27,7 @@ def add_arguments(parser):
     parser.add_argument(
         "--count", type=int, default=20, help="synthetic fundus photographs; more than nine"
     )
-    parser.add_argument("--filters", type=int, default=80, help="random filters of each trial")
+    parser.add_argument("--filters", type=int, default=80, help="random filters of each test")
     parser.add_argument(
         "--permutations", type=int, default=9999, help="places by chance for every p-value"
     )

@@ -2,7 +2,7 @@
 
 die360: features about pips, of a network of the die, and the score of the true class.
 fundus: for every kind of lesion and every layer the feature of De Fauw's network that is
-most about it, on drawn photographs, and on IDRiD's outlined ones where there is a mirror.
+most about it, on synthetic photographs, and on IDRiD's outlined ones where there is a mirror.
 """
 
 from cnnviz.cli.commands import arguments
@@ -40,10 +40,10 @@ def add_arguments(parser):
         "--photographs",
         type=int,
         default=8,
-        help="drawn photographs to measure on, and as many real ones; half as many at pool5",
+        help="synthetic photographs to measure on, and as many real ones; half as many at pool5",
     )
     parser.add_argument(
-        "--selection", type=int, default=6, help="drawn photographs to choose features on"
+        "--selection", type=int, default=6, help="synthetic photographs to choose features on"
     )
     arguments.add_mirror(parser)
     arguments.add_engine(parser)

@@ -25,7 +25,7 @@ def add_arguments(parser):
     arguments.add_photographs(parser)
     arguments.add_engine(parser)
     arguments.add_written(
-        parser, "-o", "--output", default=paths.STANDIN_WEIGHTS, help="weight file to write"
+        parser, "-o", "--output", default=paths.SURROGATE_WEIGHTS, help="weight file to write"
     )
 
 

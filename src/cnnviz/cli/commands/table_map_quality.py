@@ -1,4 +1,4 @@
-"""Are the maps right?  Means, intervals and what they say, from all measurements."""
+"""Evaluation of attribution maps: means, intervals and what they say."""
 
 from pathlib import Path
 

@@ -32,7 +32,7 @@ from cnnviz.runtime.errors import StorageError, UserError
 
 EXAMPLES = """\
 examples:
-  De Fauw's network (weights that come with the package), a drawn photograph:
+  De Fauw's network (weights that come with the package), a synthetic photograph:
     cnnviz visualize --network defauw --layer pool4 --feature 17 \\
         --image synthetic:17_left -o out.png
   The same of your photograph, by occlusion, every 4th position:
@@ -78,7 +78,7 @@ def add_arguments(parser):
         "--weights",
         default="shipped",
         help=".npz or .pkl file; 'shipped': those that come with the package "
-        "(for defauw also called 'standin', for dies fold 0); 'random': "
+        "(for defauw also called 'surrogate', for dies fold 0); 'random': "
         "the network as it was built; or 'defauw': De Fauw's own, once "
         "converted",
     )
@@ -148,7 +148,7 @@ def _fill(text):
 def _add_image(parser):
     parser.add_argument(
         "--image",
-        help="photograph; synthetic:17_left (left eye of drawn patient "
+        help="photograph; synthetic:17_left (left eye of synthetic patient "
         "17) or synthetic:retina (a real one); die:A,B (the die at these "
         "angles in degrees); or a .npy or .npz file of the network's own "
         "input, (channels, rows, columns), with any number of channels. "
@@ -230,7 +230,7 @@ def read_network(name, choice):
     name : str
         defauw, c1 to c9, or a Python file.
     choice : str
-        shipped, standin, random or a file.
+        shipped, surrogate, random or a file.
 
     Returns
     -------
@@ -271,8 +271,8 @@ def _defauw(choice):
     if choice in ("random", "defauw"):
         defauw.load(choice, network)
     else:
-        usual = choice in ("shipped", "standin")
-        defauw.load("standin", network, None if usual else choice)
+        usual = choice in ("shipped", "surrogate")
+        defauw.load("surrogate", network, None if usual else choice)
     return network
 
 
@@ -438,7 +438,7 @@ def title(args):
     """Lines that say what the figure shows."""
     weights = Path(args.weights).name
     if weights == "shipped":
-        weights = "stand-in" if args.network == "defauw" else "fold 0"
+        weights = "surrogate" if args.network == "defauw" else "fold 0"
     image = f", {Path(args.image).name}" if args.image else ""
     methods = METHODS if args.unit is None else UNIT_METHODS
     return (

@@ -8,7 +8,7 @@ from cnnviz.attribution import overlay
 from cnnviz.runtime import files
 from cnnviz.thesis.figures import style
 
-__all__ = ["enlarge", "with_area", "with_box", "frame", "save"]
+__all__ = ["enlarge", "frame", "save", "with_area", "with_box"]
 
 GRAYS = 32  # few, so that files are small; the colors of marks come after them
 AREA, BOX = GRAYS, GRAYS + 1

@@ -1,7 +1,7 @@
 """Photographs with arrows: what Figures 4.1 to 4.3 share.
 
 Places are (x, y) in radii of the field of view, from its center; x points to the
-right, y down.  A drawn and a real eye are looked at alike: any part of it, at any
+right, y down.  A synthetic and a real eye are looked at alike: any part of it, at any
 size, with the masks of what is there.  Where an arrow comes from is computed from
 these masks, so that it covers nothing that the picture is about.
 """
@@ -21,30 +21,30 @@ from cnnviz.thesis.figures import style
 __all__ = [
     "DISC",
     "FIELD_OF_VIEW",
-    "Spot",
-    "View",
-    "Drawn",
-    "Real",
-    "whole",
-    "around",
-    "well_inside",
-    "apart",
-    "side",
-    "overlap",
     "Criteria",
+    "Mark",
+    "Part",
+    "Pointer",
+    "Real",
+    "Row",
+    "Spot",
+    "Synthetic",
+    "View",
+    "apart",
+    "around",
+    "axes_at",
     "conspicuous",
     "first",
-    "region_at",
-    "Pointer",
-    "pointer",
     "near",
-    "Mark",
+    "overlap",
     "place",
-    "show",
-    "Part",
-    "Row",
+    "pointer",
+    "region_at",
     "sheet",
-    "axes_at",
+    "show",
+    "side",
+    "well_inside",
+    "whole",
 ]
 
 DISC = "optic disc"
@@ -100,8 +100,8 @@ def _size(window, density):
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """A drawn eye."""
+class Synthetic:
+    """A synthetic eye."""
 
     scene: synthetic_scene.Scene
 
@@ -335,7 +335,7 @@ def conspicuous(spots, kind, half, criteria, count=1, chosen=()):
 
 
 def first(seed, grades, patients, choose):
-    """The first drawn eye of a data set that shows what is wanted.
+    """The first synthetic eye of a data set that shows what is wanted.
 
     Patients in their order, the left eye first; eyes with artifacts do not count.
 
@@ -348,13 +348,13 @@ def first(seed, grades, patients, choose):
     patients : int
         How many to search at most.
     choose : function
-        From a :class:`Drawn` eye to what is shown of it, or None.
+        From a :class:`Synthetic` eye to what is shown of it, or None.
 
     Returns
     -------
     name : str
         For example "17_left".
-    eye : Drawn
+    eye : Synthetic
     chosen
         What ``choose`` gave.
 
@@ -368,12 +368,12 @@ def first(seed, grades, patients, choose):
         for side, grade in zip(fundus.SIDES, wanted):
             if grade not in grades:
                 continue
-            eye = Drawn(synthetic.eye([seed, patient], side))
+            eye = Synthetic(synthetic.eye([seed, patient], side))
             chosen = None if eye.scene.artifacts else choose(eye)
             if chosen:
                 return f"{patient}_{side}", eye, chosen
     raise UserError(
-        f"none of {patients:,} drawn patients with seed {seed} shows what the "
+        f"none of {patients:,} synthetic patients with seed {seed} shows what the "
         "figure is about; try another --seed"
     )
 
@@ -559,7 +559,7 @@ class Row(NamedTuple):
     """One eye with its close-ups."""
 
     title: str
-    eye: object  #: Drawn or Real
+    eye: object  #: Synthetic or Real
     parts: list  #: of Part, four at most
     marks: tuple = ()  #: more of them, on the whole photograph only
     legend: tuple = ()  #: arrows and what they mean, where close-ups leave room

@@ -14,16 +14,16 @@ from cnnviz.experiments import exemplar_measures
 from cnnviz.thesis.figures import style
 
 __all__ = [
-    "own_range",
-    "range_note",
-    "panels",
-    "show",
-    "heading",
-    "lines",
     "describe",
-    "title",
-    "iterates",
     "draw_iterates",
+    "heading",
+    "iterates",
+    "lines",
+    "own_range",
+    "panels",
+    "range_note",
+    "show",
+    "title",
 ]
 
 EDGE, GAP = 0.05, 0.07  # inches, as all below

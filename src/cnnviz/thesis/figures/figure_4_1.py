@@ -1,9 +1,9 @@
 """Figure 4.1: macula, fovea and optic disc of healthy eyes.
 
-Rule, not choice: the first drawn eye of grade 0 of the data set, without artifacts,
+Rule, not choice: the first synthetic eye of grade 0 of the data set, without artifacts,
 all three well inside; M. Häggström's photograph, which scikit-image ships; and,
 where there is a mirror, the first healthy photograph of IDRiD's test split.
-Circles have the usual sizes, in distances between disc and fovea; that of a drawn
+Circles have the usual sizes, in distances between disc and fovea; that of a synthetic
 disc has its own.
 """
 
@@ -31,7 +31,7 @@ class Anatomy(NamedTuple):
     """An eye, and where its disc and fovea are: (x, y) in radii."""
 
     title: str
-    eye: object  #: annotated.Drawn or annotated.Real
+    eye: object  #: annotated.Synthetic or annotated.Real
     disc: tuple
     fovea: tuple
     rim: float | None = None  #: radius of the disc; the usual one if not known
@@ -56,8 +56,8 @@ def inside(found):
     )
 
 
-def drawn(seed):
-    """The first drawn eye: Anatomy."""
+def synthetic(seed):
+    """The first synthetic eye: Anatomy."""
 
     def choose(eye):
         x, y, radius, elongation = eye.scene.disc[:4]
@@ -65,7 +65,7 @@ def drawn(seed):
         return found if inside(found) else None
 
     name, _, found = annotated.first(seed, (0,), SEARCHED, choose)
-    return found._replace(title=f"drawn photograph {name}")
+    return found._replace(title=f"synthetic photograph {name}")
 
 
 def real(title, image, centers):
@@ -129,7 +129,7 @@ def draw(eyes):
 
 
 def make(output, *, mirror, seed):
-    eyes = [drawn(seed), real("photograph by M. Häggström", data.retina(), RETINA)]
+    eyes = [synthetic(seed), real("photograph by M. Häggström", data.retina(), RETINA)]
     mirror = external.mirror(mirror)
     if mirror:
         eyes.append(from_idrid(mirror))

@@ -51,13 +51,13 @@ def choose(spots, half):
     return found
 
 
-def first_drawn(seed):
-    """The first drawn eye that shows everything.
+def first_synthetic(seed):
+    """The first synthetic eye that shows everything.
 
     Returns
     -------
     name : str
-    eye : annotated.Drawn
+    eye : annotated.Synthetic
     spots : list of annotated.Spot
 
     Raises
@@ -69,7 +69,7 @@ def first_drawn(seed):
 
 
 def first_real(mirror):
-    """The first photograph of IDRiD that shows everything; as :func:`first_drawn`."""
+    """The first photograph of IDRiD that shows everything; as :func:`first_synthetic`."""
     for record in idrid.records("lesions"):
         if record.grade in GRADES:
             eye = annotated.Real(*idrid.outlined(record, mirror))
@@ -97,8 +97,8 @@ def row(title, eye, spots):
 
 
 def make(output, *, mirror, seed):
-    name, eye, spots = first_drawn(seed)
-    rows = [row(f"drawn photograph {name}, grade {eye.scene.grade}", eye, spots)]
+    name, eye, spots = first_synthetic(seed)
+    rows = [row(f"synthetic photograph {name}, grade {eye.scene.grade}", eye, spots)]
     mirror = external.mirror(mirror)
     if mirror:
         record, eye, spots = first_real(mirror)

@@ -77,7 +77,7 @@ def choose(eye):
 
     Parameters
     ----------
-    eye : annotated.Drawn
+    eye : annotated.Synthetic
 
     Returns
     -------
@@ -124,4 +124,4 @@ def row(title, eye, found):
 
 def make(output, *, seed):
     name, eye, found = annotated.first(seed, GRADES, SEARCHED, choose)
-    style.save(annotated.sheet([row(f"drawn photograph {name}, grade 4", eye, found)]), output)
+    style.save(annotated.sheet([row(f"synthetic photograph {name}, grade 4", eye, found)]), output)

@@ -1,4 +1,4 @@
-"""Drawn fundus photographs beside real ones, grade by grade and close up.
+"""Synthetic fundus photographs beside real ones, grade by grade and close up.
 
 Rule, not choice: the first photographs of each grade in the order of the data
 sets, and around the lesion of median size of each kind in the first that has one.
@@ -81,28 +81,28 @@ def _close_ups(photographs):
     return found
 
 
-def _drawn_photographs(store, seed):
+def _synthetic_photographs(store, seed):
     for index in np.flatnonzero(store.grades >= 2):
         scene = synthetic.pair([seed, int(store.patients[index])])[store.sides[index] == "right"]
         yield synthetic.photograph(scene)
 
 
-def draw(drawn, real, drawn_close, real_close):
+def draw(synthetic, real, synthetic_close, real_close):
     """Draw the figure.
 
     Parameters
     ----------
-    drawn, real : uint8 arrays, ``(rows, 5, 512, 512, 3)``
+    synthetic, real : uint8 arrays, ``(rows, 5, 512, 512, 3)``
         ``real`` may be None.
-    drawn_close, real_close : dict
+    synthetic_close, real_close : dict
         From a kind of lesion to a close-up and its mask.
 
     Returns
     -------
     matplotlib.figure.Figure
     """
-    blocks = [("drawn", drawn)] + ([("IDRiD", real)] if real is not None else [])
-    closes = [("drawn", drawn_close)] + ([("IDRiD", real_close)] if real_close else [])
+    blocks = [("synthetic", synthetic)] + ([("IDRiD", real)] if real is not None else [])
+    closes = [("synthetic", synthetic_close)] + ([("IDRiD", real_close)] if real_close else [])
     count = sum(len(each) for _, each in blocks)
     above, below = 1.4 * count + 0.2, 1.2 * len(closes) + 0.35  # inches
     figure = style.new(above + below)
@@ -141,8 +141,8 @@ def _show_close_up(axes, image, mask):
     style.keep_limits(axes, image)
 
 
-def make(output, *, drawn, mirror, real, seed):
-    store = stores.read(drawn)
+def make(output, *, synthetic, mirror, real, seed):
+    store = stores.read(synthetic)
     real, real_close = None, {}
     if real is not None:
         mirror = external.mirror(mirror)
@@ -150,5 +150,5 @@ def make(output, *, drawn, mirror, real, seed):
         real_close = _close_ups(
             idrid.outlined(record, mirror) for record in idrid.records("lesions")
         )
-    drawn_close = _close_ups(_drawn_photographs(store, seed))
-    style.save(draw(examples(store, 2), real, drawn_close, real_close), output)
+    synthetic_close = _close_ups(_synthetic_photographs(store, seed))
+    style.save(draw(examples(store, 2), real, synthetic_close, real_close), output)

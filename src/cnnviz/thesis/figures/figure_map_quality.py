@@ -1,4 +1,4 @@
-"""Are the maps right?  Every method measured against what is known (beyond the thesis)."""
+"""Evaluation of attribution maps: every method against what is known (beyond the thesis)."""
 
 import numpy as np
 from matplotlib.lines import Line2D
@@ -14,8 +14,8 @@ METHODS = {
     "guided": "guided",
 }
 CENTER, RANDOM, ALL, SCORE = "center", "random", "all layers", "class score"
-DATA = {"die360": "Die360", "drawn": "drawn photographs", "IDRiD": "IDRiD"}
-ABOUT = {"die360": "pips", "drawn": "lesions", "IDRiD": "lesions"}
+DATA = {"die360": "Die360", "synthetic": "synthetic photographs", "IDRiD": "IDRiD"}
+ABOUT = {"die360": "pips", "synthetic": "lesions", "IDRiD": "lesions"}
 HEIGHTS = (1.25, 1.25, 1.25, 1.6, 1.45)  # of the rows of panels, as ratios
 SPREAD = 0.13  # between methods at one place
 
@@ -150,7 +150,7 @@ _LONG = {
     "gradient sum": "gradient of sum(F)",
     "deconvnet": "deconvolutional network",
     "guided": "guided back-propagation",
-    CENTER: "middle of what the neuron sees",
+    CENTER: "center of the receptive field",
 }
 
 

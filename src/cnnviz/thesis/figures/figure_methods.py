@@ -74,7 +74,7 @@ def strongest(maps, count):
     return [(int(feature), int(peaks[:, feature].argmax())) for feature in order]
 
 
-def outstanding(maps, references, allowed):
+def outsurrogateg(maps, references, allowed):
     """The feature that exceeds its mean by most standard deviations.
 
     Parameters
@@ -198,7 +198,7 @@ def die_block(folder):
 
 
 def first_of_grade(grade, count=CANDIDATES):
-    """Record of the first drawn photograph of a grade."""
+    """Record of the first synthetic photograph of a grade."""
     from cnnviz.datasets import fundus, synthetic
 
     for record in synthetic.records(count):
@@ -214,7 +214,7 @@ def fundus_block():
     from cnnviz.networks import defauw, layers
 
     network = defauw.build()
-    defauw.load("standin", network)
+    defauw.load("surrogate", network)
     record = first_of_grade(GRADE)
     pixels, references = (
         np.stack([synthetic.load(each).pixels for each in chosen])
@@ -225,7 +225,7 @@ def fundus_block():
         for name, stride in FUNDUS_LAYERS.items()
     ]
     return Block(
-        "(b) Retinopathy: De Fauw's network with stand-in weights, drawn "
+        "(b) Retinopathy: De Fauw's network with surrogate weights, synthetic "
         f"photograph of grade {GRADE}",
         f"{FUNDUS_OCCLUDER} × {FUNDUS_OCCLUDER}",
         rows,
@@ -240,7 +240,7 @@ def _fundus_row(layer, pixels, references, stride):
     maps, others = (feature_maps(layer, each, 1) for each in (pixels, references))
     shape = pixels.shape[2:]
     allowed = inside_field(receptive_field(layer), maps.shape[2:], shape)
-    feature, _ = outstanding(maps[0], others, allowed)
+    feature, _ = outsurrogateg(maps[0], others, allowed)
     box, label = _neuron(layer, pixels, feature)
     values = _all_methods(layer, pixels, feature, FUNDUS_OCCLUDER, stride)
     label = f"{layer.name}, {label}" + (f"\noccluder's stride {stride}" if stride > 1 else "")

@@ -22,7 +22,7 @@ from cnnviz.runtime.paths import sheet_name
 from cnnviz.thesis.figures import style
 from cnnviz.thesis.figures.figure_methods import contrasted
 
-__all__ = ["Block", "read_tables", "read", "draw", "make"]
+__all__ = ["Block", "draw", "make", "read", "read_tables"]
 
 EDGE, GAP = 0.04, 0.05  # inches, as all below
 SIDE, LABEL = 0.87, 0.82  # of a page's panels; its first column

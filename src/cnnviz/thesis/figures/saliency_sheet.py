@@ -12,7 +12,7 @@ from cnnviz.evaluation.die_concepts import CONCEPTS
 from cnnviz.experiments.die_saliency import DieSaliency
 from cnnviz.thesis.figures import style
 
-__all__ = ["Feature", "read_features", "draw", "make"]
+__all__ = ["Feature", "draw", "make", "read_features"]
 
 #: Titles of the groups, in the thesis's order, by concept.
 GROUPS = {

@@ -32,24 +32,24 @@ from cnnviz.runtime.errors import UserError
 from cnnviz.thesis.figures import fonts, style
 
 __all__ = [
-    "Picture",
-    "Neuron",
-    "Unit",
     "Exemplar",
+    "Look",
+    "Neuron",
+    "Picture",
+    "Unit",
+    "attribution_maps",
+    "draw_exemplars",
+    "draw_maps",
+    "filled",
+    "find_exemplars",
     "responses",
+    "shown",
+    "silence",
+    "stretched",
     "strongest",
     "strongest_neurons",
     "units",
-    "silence",
-    "filled",
-    "attribution_maps",
-    "find_exemplars",
-    "shown",
-    "stretched",
     "usual_sigma",
-    "Look",
-    "draw_maps",
-    "draw_exemplars",
 ]
 
 LABEL_WIDTH, GAP, MARGIN = 1.1, 0.08, 0.04  # inches

@@ -11,18 +11,18 @@ from cnnviz.feature_visualization.measures import DISTANCES
 from cnnviz.networks.die_architectures import ARCHITECTURES
 
 __all__ = [
-    "TWINS",
     "NETWORKS",
     "SAMPLES",
-    "frame",
-    "words",
-    "local_maxima",
-    "comparisons",
-    "Verdict",
-    "verdicts",
     "TRANSFER_HEAD",
-    "transfer_rows",
+    "TWINS",
+    "Verdict",
+    "comparisons",
+    "frame",
+    "local_maxima",
     "text",
+    "transfer_rows",
+    "verdicts",
+    "words",
 ]
 
 #: The same architecture with rectifiers and with sigmoid units.
@@ -31,11 +31,11 @@ TWINS = ("c4", "c4_sigmoid")
 NETWORKS = {
     "c4": "c4, rectifier",
     "c4_sigmoid": "c4, sigmoid",
-    "defauw standin": "De Fauw's, stand-in weights",
+    "defauw surrogate": "De Fauw's, surrogate weights",
     "defauw defauw": "De Fauw's, his weights",
     "defauw random": "De Fauw's, random weights",
 }
-SAMPLES = {"die": "views of the die", "fundus": "drawn photographs"}
+SAMPLES = {"die": "views of the die", "fundus": "synthetic photographs"}
 STARTS = ("maximum", "mean")  # and the noise of each seed
 _STOPPED = "stopped"
 _FAR, _FACTOR, _MARGIN = 10, 2, 0.1  # what verdicts ask for

@@ -16,14 +16,14 @@ from cnnviz.experiments.die_exemplars import DieExemplars
 __all__ = [
     "Layer",
     "Windows",
-    "pips",
-    "spot_windows",
-    "likeness",
-    "corner_share",
-    "text",
-    "read",
-    "windows",
     "claims",
+    "corner_share",
+    "likeness",
+    "pips",
+    "read",
+    "spot_windows",
+    "text",
+    "windows",
 ]
 
 SIDE = 8  # of windows; what a neuron of c9's first pooling layer sees

@@ -12,11 +12,11 @@ from cnnviz.runtime import files
 from cnnviz.runtime.records import read_origin
 from cnnviz.training.grading import confusion, quadratic_weighted_kappa
 
-__all__ = ["measured", "mean_grade", "lines", "name_of", "text", "write"]
+__all__ = ["lines", "mean_grade", "measured", "name_of", "text", "write"]
 
 _SOURCES = {"synthetic": "synthetic test pairs", "idrid": "IDRiD", "kaggle": "the competition's"}
 _READINGS = {"both_eyes": "both eyes of a patient", "one_eye": "every eye shown twice"}
-_NAMES = {"standin": "shipped weights", "defauw": "De Fauw's weights", "random": "random weights"}
+_NAMES = {"surrogate": "shipped weights", "defauw": "De Fauw's weights", "random": "random weights"}
 
 _CAPTION = """\
 Quadratic weighted kappa and accuracy of De Fauw's network on photographs it was not

@@ -1,4 +1,4 @@
-"""Whether the automatic labeler of features can be trusted: trials on known truth."""
+"""Whether the automatic labeler of features can be trusted: validation where the truth is known."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -33,15 +33,15 @@ et al. 2017): the concept with the largest intersection over union, where it exc
 """
 
 _GROUND_TRUTH = """\
-## 1. Planted features
+## 1. Ground-truth features
 
 A network made by hand: 7×7 filters, pooling over 3 with stride 2, then filters of 13×13
-on means of every 8 pixels; nothing is learned. It looks at {count} drawn photographs with
+on means of every 8 pixels; nothing is learned. It looks at {count} synthetic photographs with
 vessels, lesions, disc and fovea (moderate and severe retinopathy with hard exudates and
 microaneurysms; contrast of {contrast};
 no text, notch or overexposed rim) and at a channel of white noise. Concepts are all
-{concepts} of Table 4.1's labeler. *On target*: strongest photographs in which what was
-planted lies within a neuron's spacing (2 pixels in pool1, 16 in pool2) of the middle of
+{concepts} of Table 4.1's labeler. *On target*: strongest photographs in which what the
+filter looks for lies within a neuron's spacing (2 pixels in pool1, 16 in pool2) of the middle of
 the maximal neuron's receptive field, which needs no labeler. Largest shares of the
 saliency, with their lift over chance and p-value.
 
@@ -51,14 +51,14 @@ saliency, with their lift over chance and p-value.
 
 _NULL = """\
 
-## 2. Filters that know nothing
+## 2. Random filters
 
-{filters} random 7×7 filters in each trial, pooled, on the same photographs. In noise, a
+{filters} random 7×7 filters in each test, pooled, on the same photographs. In noise, a
 filter's strongest places have nothing to do with the photograph. On the photograph,
 random filters do see edges and bright spots, so only with another patient's lesions,
 vessels, fovea and disc is what they are called false (the edge of the field stays where
 it is). *Upper limit*: the largest rate of false labels of which so few would be seen in
-5 % of such trials. *p < 0.05*: among all filters and concepts.
+5 % of such tests. *p < 0.05*: among all filters and concepts.
 
 | filters see | concepts are | labels | false | upper limit | p < 0.05 | p < 0.01 |
 |---|---|---|---|---|---|---|
@@ -88,7 +88,7 @@ def names_by_figures(saliency: Sequence[Path]) -> Names:
         From (network, layer, feature) to a concept.
     """
     return {
-        (path.stem, layer.name, feature.index): feature.strongest("max")[0] or OTHER
+        (path.stem, layer.name, feature.number): feature.strongest("max")[0] or OTHER
         for path in saliency
         for layer in layers.pooling_layers(die.build(path.stem))
         for feature in saliency_sheet.read_features(path, layer.name)[0]
@@ -96,7 +96,7 @@ def names_by_figures(saliency: Sequence[Path]) -> Names:
 
 
 def text(validation: Validation, figures: Names) -> str:
-    """Markdown of all trials.
+    """Markdown of the whole validation.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def text(validation: Validation, figures: Names) -> str:
     """
     rows, nulls = validation.ground_truth, validation.random_filters
     parts = [
-        "# Trials of the automatic labeler\n\n",
+        "# Validation of the automatic labeler\n\n",
         _CAPTION.format(rate=RATE, margin=MARGIN, least=LEAST_SHARE, overlap=LEAST_OVERLAP),
         "\n",
         _GROUND_TRUTH.format(
@@ -142,8 +142,8 @@ def _ground_truth_verdict(rows: Sequence[Row]) -> str:
     overlap = sum(row.overlap == row.feature.name for row in single)
     return (
         f"\n**{right} of {len(rows)} features get their name by localization.** Overlap, "
-        f"which has no mixtures, names {overlap} of the other {len(single)} as "
-        "planted.\n"
+        f"which has no mixtures, names {overlap} of the other {len(single)} "
+        "correctly.\n"
     )
 
 
@@ -152,7 +152,7 @@ def _false(found: RandomFilters, allowed: Sequence[str]) -> int:
 
 
 def _upper(false: int, count: int) -> float:
-    """Largest rate of which at most so many are seen in 5 % of trials."""
+    """Largest rate of which at most so many are seen in 5 % of tests."""
     return float(stats.beta.ppf(0.95, false + 1, count - false)) if false < count else 1.0
 
 
@@ -180,5 +180,5 @@ def _null_verdict(nulls: Sequence[Null]) -> str:
     )
     kept = all(_false(*each) <= RATE * len(each[0].labels) for each in judged)
     return (
-        f"\n**False labels: {false} of {count}; at most {RATE:.0%} in each trial: {yes(kept)}.**\n"
+        f"\n**False labels: {false} of {count}; at most {RATE:.0%} in each test: {yes(kept)}.**\n"
     )

@@ -13,7 +13,7 @@ from cnnviz.dissection.validation_die import SPACING, DieFeature, Steps
 from cnnviz.evaluation.die_concepts import CONCEPTS as DIE_CONCEPTS
 from cnnviz.experiments.labeler_validation import Validation
 
-__all__ = ["text", "statements", "yes", "number"]
+__all__ = ["number", "statements", "text", "yes"]
 
 Place = tuple[str, str, int]  # network, layer, feature
 Names = Mapping[Place, str]  # the concept that features are named after

@@ -1,4 +1,4 @@
-"""Are the maps right? Means, intervals and verdicts: a table beyond the thesis."""
+"""Evaluation of attribution maps: means, intervals and verdicts (beyond the thesis)."""
 
 import itertools
 from typing import NamedTuple
@@ -11,18 +11,18 @@ from cnnviz.evaluation.benchmark import CENTER, RANDOM
 from cnnviz.evaluation.layer_methods import METHODS
 
 __all__ = [
-    "KEYS",
     "ALL",
-    "SCORE",
     "CLAIMS",
+    "KEYS",
+    "SCORE",
     "Claim",
-    "wide",
     "estimate",
-    "summary",
-    "yes_no",
-    "judged",
     "findings",
+    "judged",
+    "summary",
     "text",
+    "wide",
+    "yes_no",
 ]
 
 KEYS = ["data", "layer", "concept", "feature", "image"]
@@ -41,10 +41,10 @@ _NAMES = {
     "occlusion": "occlusion",
     "deconvnet": "deconvolutional network",
     "guided": "guided back-propagation",
-    CENTER: "*middle of what the neuron sees*",
+    CENTER: "*center of the receptive field*",
     RANDOM: "*chance*",
 }
-_DATA = {"die360": "Die360", "drawn": "drawn photographs", "IDRiD": "IDRiD's photographs"}
+_DATA = {"die360": "Die360", "synthetic": "synthetic photographs", "IDRiD": "IDRiD's photographs"}
 
 
 class Claim(NamedTuple):
@@ -76,7 +76,7 @@ def _more(measure, larger, smaller):
 CLAIMS = (
     Claim(
         "Max and occlusion agree more with each other than with sum",
-        "rank correlation, where the neuron sees",
+        "rank correlation, in the receptive field",
         _more_alike("agreement"),
     ),
     Claim("The same", "rank correlation, whole picture", _more_alike("agreement, picture")),
@@ -304,11 +304,10 @@ _SENTENCES = {
     "pointing − chance": "The map's maximum lies on what the feature is about more often "
     "than by chance",
     "mass − chance": "More of the map lies on it than by chance",
-    f"mass − {CENTER}": "More than of a map that knows nothing but the middle of what the "
-    "neuron sees",
-    f"deletion − {RANDOM}": "Taking away what the map marks takes the activation sooner "
-    "than taking pixels at random",
-    f"insertion − {RANDOM}": "Giving back what the map marks gives it back sooner than "
+    f"mass − {CENTER}": "More than of a Gaussian at the center of the neuron's receptive field",
+    f"deletion − {RANDOM}": "Removing what the map marks lowers the activation sooner "
+    "than removing pixels at random",
+    f"insertion − {RANDOM}": "Restoring what the map marks restores it sooner than "
     "pixels at random",
 }
 
@@ -385,7 +384,7 @@ Maps of single features by five methods, measured; definitions in `docs/map_qual
 feature is about, or near it. *Mass*: share of the map there. *Signed*: the same of the
 positive part of the thesis's maps, where the others go by magnitude. *Deletion*,
 *insertion*: area under the curve of the activation, from 1 (the image) to 0 (blurred)
-and back; small and large are good. All are measured where the maximal neuron sees.
+and back; small and large are good. All are measured in the maximal neuron's receptive field.
 Gradients give every tied position the whole gradient, the other methods take the first. In
 brackets: the middle 95 % of 1,000 bootstrap samples of the images.
 """
@@ -554,7 +553,7 @@ def text(frame, table, means):
     -------
     str
     """
-    lines = ["# Are the maps right?", "", _CAPTION, "## What the numbers say", ""]
+    lines = ["# Evaluation of attribution maps", "", _CAPTION, "## What the numbers say", ""]
     for data, found in findings(means).items():
         lines += [
             f"**{_DATA[data][0].upper()}{_DATA[data][1:]}.**",

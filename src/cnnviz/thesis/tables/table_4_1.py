@@ -19,7 +19,7 @@ from cnnviz.thesis import comparison
 from cnnviz.thesis.comparison import Reproduced
 from cnnviz.thesis.tables.table_4_1_claims import claims
 
-__all__ = ["PREFIX", "COLUMNS", "frequencies", "numbers", "reproduced", "text"]
+__all__ = ["COLUMNS", "PREFIX", "frequencies", "numbers", "reproduced", "text"]
 
 PREFIX = "table_4_1."
 Geometry = Mapping[str, tuple[int, int]]  # from a layer to its depth and side of its field
@@ -33,12 +33,12 @@ COLUMNS = {
     OTHER: "Other",
 }
 _PHOTOGRAPHS = {
-    "synthetic": "{pairs} drawn eye pairs",
+    "synthetic": "{pairs} synthetic eye pairs",
     "idrid": "IDRiD, training and test split; labels from the photographs with outlined lesions "
     "and those of grade 0",
 }
 _WEIGHTS = {
-    "standin": "the stand-in weights that come with the package",
+    "surrogate": "the surrogate weights that come with the package",
     "defauw": "De Fauw's own",
     "random": "none; both networks are random",
 }

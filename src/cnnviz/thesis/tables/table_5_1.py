@@ -11,7 +11,7 @@ from cnnviz.runtime import files
 from cnnviz.thesis import comparison
 from cnnviz.thesis.comparison import Reproduced
 
-__all__ = ["Row", "rows", "separated_pairs", "pairs_in_order", "reproduced", "as_frame"]
+__all__ = ["Row", "as_frame", "pairs_in_order", "reproduced", "rows", "separated_pairs"]
 
 
 class Row(NamedTuple):

@@ -17,11 +17,11 @@ from cnnviz.thesis.comparison import Reproduced
 from cnnviz.training.grading import quadratic_weighted_kappa
 
 __all__ = [
-    "other_eye_kappa",
-    "network_numbers",
     "label_numbers",
-    "validation_numbers",
+    "network_numbers",
+    "other_eye_kappa",
     "reproduced",
+    "validation_numbers",
     "write",
 ]
 

@@ -11,7 +11,7 @@ from cnnviz.thesis.comparison import Reproduced
 from cnnviz.thesis.figures import figure_5_1
 from cnnviz.thesis.tables import table_5_1
 
-__all__ = ["data_numbers", "network_numbers", "accuracy_numbers", "reproduced"]
+__all__ = ["accuracy_numbers", "data_numbers", "network_numbers", "reproduced"]
 
 
 def one_degree_neighbors(a, b):

@@ -1,4 +1,4 @@
-"""Lesions of drawn photographs beside those of real ones."""
+"""Lesions of synthetic photographs beside those of real ones."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,18 +23,18 @@ _MEASURES = {
 }
 
 _CAPTION = """\
-Lesions of {drawn} drawn photographs (grades 2 to 4) beside those of IDRiD's 24
+Lesions of {count} synthetic photographs (grades 2 to 4) beside those of IDRiD's 24
 outlined ones (Porwal et al. 2018, doi 10.3390/data3030025), measured alike: 10 %,
 **median** and 90 % of all lesions of a kind. Diameter of the circle of equal area,
 in thousandths of the diameter of the field of view; elongation, long axis over short
 axis; contrast, natural logarithm of the mean inside over the median of the ring
-around. Drawn lesions count where they cover more than half of a pixel of a
+around. Synthetic lesions count where they cover more than half of a pixel of a
 photograph of {rows:,} rows.
 
 Medians and spreads of size and contrast were fitted to IDRiD's 24 photographs, so
 their agreement says that the drawing works, not that it holds for other cameras.
-Blue is noisy in real photographs, where it is nearly black; the drawn ones have no
-such noise. Lesions overlap less often when drawn, so that a cluster of exudates
+Blue is noisy in real photographs, where it is nearly black; the synthetic ones have no
+such noise. Lesions overlap less often on synthetic photographs, so that a cluster of exudates
 counts as more and smaller ones.
 """
 
@@ -49,7 +49,7 @@ def measure(mirror: Path | None, output: Path) -> None:
     output : path
         CSV file.
     """
-    found = summary(lesions_measured.real(mirror))
+    found = summary(lesions_measured.real_lesions(mirror))
     files.write_rows(output, list(found[0]), found)
 
 
@@ -65,9 +65,9 @@ def write(real: Path, count: int, output: Path) -> None:
     output : path
         Markdown file.
     """
-    rows = files.read_rows(real, "cnnviz drawn-lesions --measure")
-    drawn = summary(lesions_measured.drawn(count))
-    files.write_text(output, text(rows, drawn, count, lesions_measured.ROWS))
+    rows = files.read_rows(real, "cnnviz synthetic-lesions --measure")
+    synthetic = summary(lesions_measured.synthetic_lesions(count))
+    files.write_text(output, text(rows, synthetic, count, lesions_measured.ROWS))
 
 
 def summary(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -118,7 +118,7 @@ def _cell(row: Mapping[str, Any]) -> str:
 
 def text(
     real: Sequence[Mapping[str, Any]],
-    drawn: Sequence[Mapping[str, Any]],
+    synthetic: Sequence[Mapping[str, Any]],
     photographs: int,
     rows: int,
 ) -> str:
@@ -126,22 +126,22 @@ def text(
 
     Parameters
     ----------
-    real, drawn : lists of dict
+    real, synthetic : lists of dict
         As :func:`summary` gives them.
     photographs : int
-        How many were drawn.
+        How many were made.
     rows : int
         Their size.
     """
     lines = [
-        "# Drawn lesions beside real ones\n",
-        _CAPTION.format(drawn=photographs, rows=rows),
-        "| lesion | measure | real | drawn |",
+        "# Synthetic lesions beside real ones\n",
+        _CAPTION.format(count=photographs, rows=rows),
+        "| lesion | measure | real | synthetic |",
         "|---|---|---|---|",
     ]
-    for first, second in zip(real, drawn):
+    for first, second in zip(real, synthetic):
         kind = (
-            f"{first['kind']} ({int(first['count']):,} real, {second['count']:,} drawn)"
+            f"{first['kind']} ({int(first['count']):,} real, {second['count']:,} synthetic)"
             if first["measure"] == "diameter"
             else ""
         )

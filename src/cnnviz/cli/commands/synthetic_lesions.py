@@ -1,4 +1,4 @@
-"""Size, shape and contrast of drawn lesions beside those of real ones.
+"""Size, shape and contrast of synthetic lesions beside those of real ones.
 
 The real ones were measured once; --measure measures them again from IDRiD's
 outlined photographs and writes that record.
@@ -21,8 +21,8 @@ def add_arguments(parser):
 
 
 def run(args):
-    from cnnviz.thesis.tables import drawn_lesions
+    from cnnviz.thesis.tables import synthetic_lesions
 
     if args.measure:
-        drawn_lesions.measure(args.mirror, args.real)
-    drawn_lesions.write(args.real, args.count, args.output)
+        synthetic_lesions.measure(args.mirror, args.real)
+    synthetic_lesions.write(args.real, args.count, args.output)
