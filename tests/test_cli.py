@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from cnnviz.cli import dispatch
-from cnnviz.cli.commands import die360_facts
 from cnnviz.cli.commands import train as train_command
 from cnnviz.datasets import die360
 from cnnviz.experiments.die_evaluation import FoldEvaluation
 from cnnviz.networks import weights
 from cnnviz.runtime import errors, files
+from cnnviz.thesis.tables import die360_statement
 
 
 @pytest.mark.parametrize("command", dispatch.COMMANDS)
@@ -49,13 +49,13 @@ def run(*arguments):
 @pytest.fixture(scope="module")
 def images(tmp_path_factory):
     """Every 600th view, rendered by the command."""
-    path = tmp_path_factory.mktemp("die360") / "die360_32.npy"
-    assert run("render", "--every", 600, "-o", path) == 0
+    path = tmp_path_factory.mktemp("die360") / "die360_32.npz"
+    assert run("render", "--sampling-stride", 600, "-o", path) == 0
     return path
 
 
 def test_render_writes_what_load_reads(images):
-    data = die360.load(images, 600)
+    data = die360.load(images)
     assert data.images.shape == (82, 1, 32, 32)
     assert set(data.labels) == set(range(6))
 
@@ -74,8 +74,6 @@ def train(images, tmp_path, *extra):
         "train",
         "--images",
         images,
-        "--every",
-        600,
         "--network",
         "c1",
         "--fold",
@@ -100,11 +98,9 @@ def test_train_then_evaluate(images, tmp_path, capsys):
             "evaluate",
             "--images",
             images,
-            "--every",
-            600,
             "--network",
             "c1",
-            "--weights",
+            "--weights-folder",
             tmp_path,
             "-o",
             tmp_path / "e",
@@ -126,24 +122,30 @@ def test_unknown_network_is_one_line_and_keeps_the_old_result(images, tmp_path, 
 
 
 def test_a_truncated_data_set_is_one_line(images, tmp_path, capsys):
-    short = tmp_path / "short.npy"
+    short = tmp_path / "short.npz"
     short.write_bytes(images.read_bytes()[:5000])
     assert train(short, tmp_path) == 1
     error = capsys.readouterr().err.strip()
-    assert "short.npy: truncated" in error and "cnnviz render" in error
+    assert "short.npz: truncated" in error and "cnnviz render" in error
 
 
 def test_images_of_another_size_are_refused(tmp_path, capsys):
-    files.save_array(tmp_path / "x.npy", np.zeros((82, 28, 28), np.float32))
-    assert train(tmp_path / "x.npy", tmp_path) == 1
+    assert run("render", "--sampling-stride", 600, "--size", 28, "-o", tmp_path / "x.npz") == 0
+    assert train(tmp_path / "x.npz", tmp_path) == 1
     assert "(82, 28, 28) instead of (82, 32, 32)" in capsys.readouterr().err
 
 
-def test_every_must_be_positive(images, tmp_path, capsys):
-    assert run("render", "--every", 0, "-o", tmp_path / "x.npy") == 1
-    assert "--every must be at least 1, not 0" in capsys.readouterr().err
-    assert train(images, tmp_path, "--every", -600) == 1
-    assert "n must be at least 1, not -600" in capsys.readouterr().err
+def test_the_sampling_stride_must_be_positive(tmp_path, capsys):
+    for stride in (0, -600):
+        assert run("render", "--sampling-stride", stride, "-o", tmp_path / "x.npz") == 1
+        assert f"--sampling-stride must be at least 1, not {stride}" in capsys.readouterr().err
+
+
+def test_facts_are_of_all_views(images, tmp_path, capsys):
+    words = ["--images", images, "--statement", tmp_path / "s.md", "-o", tmp_path / "f.csv"]
+    assert run("die360-facts", *words) == 1
+    assert "holds every 600-th view only" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_tuning_fold_can_be_trained(images, tmp_path):
@@ -168,19 +170,19 @@ def test_saliency_of_a_dense_network_is_refused(tmp_path, capsys):
 
 
 def test_facts_are_written_as_numbers_and_as_a_statement(images, tmp_path, monkeypatch):
-    whole = tmp_path / "whole.npy"
     facts = dict.fromkeys(
-        re.findall(r"value\['(\w+)'\]", Path(die360_facts.__file__).read_text()), (3, "1")
+        re.findall(r"value\['(\w+)'\]", Path(die360_statement.__file__).read_text()), (3, "1")
     )
     facts.update({f"samples_of_face_{k}": (k, "1") for k in range(1, 7)})
     facts.update({f"labeled_face_not_most_prominent_{end}": (4, "deg") for end in ("from", "to")})
-    monkeypatch.setattr(die360_facts, "measure", lambda pixels: facts)
-    monkeypatch.setattr(files, "load_array", lambda *_: None)
+    monkeypatch.setattr(die360_statement.die_facts, "measure", lambda pixels: facts)
+    whole = die360.RenderedViews(1, np.zeros((1, 32, 32), np.float32))
+    monkeypatch.setattr(die360, "load_views", lambda path: whole)
     assert (
         run(
             "die360-facts",
             "--images",
-            whole,
+            tmp_path / "whole.npz",
             "--statement",
             tmp_path / "die360.md",
             "-o",

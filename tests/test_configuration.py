@@ -48,7 +48,10 @@ def test_the_schema_knows_every_network():
             lambda c: c["networks"].append("c7"),
             "networks.8: 'c7' is not one of c1, c2, c3, c4, c9, d5, d10, d20",
         ),
-        (lambda c: c["die360"].update(every=0), "die360.every: 0 is less than the minimum of 1"),
+        (
+            lambda c: c["die360"].update(sampling_stride=0),
+            "die360.sampling_stride: 0 is less than the minimum of 1",
+        ),
         (
             lambda c: c["training"]["d5"].update(momentum="high"),
             "training.d5.momentum: 'high' is not of type 'number'",

@@ -412,8 +412,8 @@ def test_the_text_says_what_the_frame_says(measured):
 
 
 def test_the_command_measures_shipped_weights(tmp_path, capsys):
-    images = tmp_path / "die.npy"
-    assert dispatch.main(["render", "--every", "600", "-o", str(images)]) == 0
+    images = tmp_path / "die.npz"
+    assert dispatch.main(["render", "--sampling-stride", "600", "-o", str(images)]) == 0
     output = str(tmp_path / "c4_sigmoid.npz")
     assert (
         dispatch.main(
@@ -423,8 +423,6 @@ def test_the_command_measures_shipped_weights(tmp_path, capsys):
                 "c4_sigmoid",
                 "--images",
                 str(images),
-                "--every",
-                "600",
                 "--layers",
                 "pool2",
                 "pool3",
@@ -454,8 +452,6 @@ def test_the_command_measures_shipped_weights(tmp_path, capsys):
                 "d5",
                 "--images",
                 str(images),
-                "--every",
-                "600",
                 "-o",
                 str(tmp_path / "x.npz"),
             ]

@@ -373,8 +373,8 @@ def test_small_data_sets_are_taken_whole(monkeypatch):
     every = 3000
     monkeypatch.setattr(die360, "regions", lambda a, b: np.zeros((len(a), 32, 32), np.uint8))
     a, b, label = (column[::every] for column in die360.angles())
-    data = die360.Die360(np.zeros((len(a), 1, 32, 32), np.float32), label, a, b, 0, 1)
-    images = validation_die.views(data, every)
+    data = die360.Die360(np.zeros((len(a), 1, 32, 32), np.float32), label, a, b, 0, 1, every)
+    images = validation_die.views(data)
     assert len(images) == len(images.keys) == len(images.known) == len(a)
     assert all((images.masks(k).sum(axis=0) == 1).all() for k in range(len(a)))
 

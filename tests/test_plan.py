@@ -169,7 +169,7 @@ def test_random_weights_detect_nothing_that_is_shown():
 
 
 def test_a_sample_of_the_views_has_no_data_statement():
-    made = planned(die360__every=40).everything()
+    made = planned(die360__sampling_stride=40).everything()
     assert paths.DIE360_STATEMENT not in made
     assert not any(path.suffix == ".gif" for path in made)
 

@@ -76,15 +76,15 @@ def test_a_network_of_the_die_is_one_entry(recipes, monkeypatch, tmp_path):
     plan = Plan(config)
     assert deeper.name in plan.convolutional() and deeper.name in plan.with_second_pool()
     assert any(f"{deeper.name}_fold4" in path.name for path in plan.evaluations("separated"))
-    images = str(tmp_path / "images.npy")
-    assert dispatch.main(["render", "--every", "600", "-o", images]) == 0
-    data = ["--images", images, "--every", "600", "--network", deeper.name]
+    images = str(tmp_path / "images.npz")
+    assert dispatch.main(["render", "--sampling-stride", "600", "-o", images]) == 0
+    data = ["--images", images, "--network", deeper.name]
     train = "train --fold 0 --epochs 1 --alive-accuracy 0 --history"
     weights = str(tmp_path / f"random/{deeper.name}_fold0.npz")
     history = str(tmp_path / "history.csv")
     assert dispatch.main([*train.split(), history, *data, "-o", weights]) == 0
     written = str(tmp_path / "evaluations")
-    assert dispatch.main(["evaluate", *data, "--weights", str(tmp_path), "-o", written]) == 0
+    assert dispatch.main(["evaluate", *data, "--weights-folder", str(tmp_path), "-o", written]) == 0
     assert [layer.name for layer in layers.pooling_layers(die.build(deeper.name))] == [
         "pool1",
         "pool2",

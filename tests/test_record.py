@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cnnviz.cli.commands import die360_facts
 from cnnviz.cli.commands.arguments import SPLITS
 from cnnviz.datasets import die360
 from cnnviz.datasets.splits import indices as split_indices
+from cnnviz.experiments import die_facts
 from cnnviz.networks import defauw, die, weights
 from cnnviz.runtime import paths
 from cnnviz.runtime.backend import lasagne
@@ -63,7 +63,7 @@ def data(pixels):
 )
 def test_facts_of_the_data_set_are_the_recorded_ones(pixels):
     recorded = recorded_facts()
-    for name, (value, _) in die360_facts.measure(pixels).items():
+    for name, (value, _) in die_facts.measure(pixels).items():
         assert value == pytest.approx(recorded[f"die360.{name}"], rel=1e-3), name
 
 

@@ -18,13 +18,22 @@ from cnnviz.experiments import figure_parts
 from cnnviz.runtime import paths
 
 SMALL = {
-    "die360": {"every": 120},
+    "die360": {"sampling_stride": 120},
     "networks": ["c2", "d5"],
     "folds": 1,
     "weights": "trained",
     "exemplars": {"steps": 20},
     "map_quality": {"views": 8, "photographs": 1, "selection": 1},
-    "fundus": {"pairs": 4, "layers": ["pool1"], "features": 3, "overlap": 4, "permutations": 99},
+    "fundus": {
+        "pairs": 4,
+        "layers": ["pool1"],
+        "features": 3,
+        "overlap": 4,
+        "permutations": 99,
+        "exemplar_steps": 4,
+        "lesions": 4,
+    },
+    "labeler_validation": {"photographs": 6, "filters": 4},
     "training": {
         name: {
             "epochs": 2,
@@ -185,7 +194,7 @@ def test_a_run_writes_below_results_and_figures_only(small_run):
 def test_a_run_ends_with_its_agreement_with_the_record(small_run):
     folder, _, output = small_run
     (line,) = (line for line in output.splitlines() if "agree with the record" in line)
-    assert "another configuration than the record's: die360.every, " in line
+    assert "another configuration than the record's: die360.sampling_stride, " in line
     assert f"see {paths.AGREEMENT}" in line
     with open(folder / paths.AGREEMENT, newline="") as stream:
         rows = list(csv.DictReader(stream))
@@ -329,7 +338,7 @@ def test_a_failing_step_names_its_log_and_leaves_no_output(tmp_path):
     assert run.returncode != 0
     assert "results/logs/train_network/random/c2_fold0.log" in run.stdout
     log = (tmp_path / paths.LOGS / "train_network/random/c2_fold0.log").read_text()
-    assert "die360_32.npy: truncated or not an array file" in log
+    assert "die360_32.npz: " in log
     assert not (tmp_path / target).exists()
 
 

@@ -4,7 +4,7 @@ rule render_die360:
     output:
         images=paths.DIE360_IMAGES,
     params:
-        every=config["die360"]["every"],
+        stride=config["die360"]["sampling_stride"],
     threads: workflow.cores
     conda:
         ENVIRONMENT
@@ -13,7 +13,7 @@ rule render_die360:
     benchmark:
         "results/benchmarks/render_die360.tsv"
     shell:
-        "OMP_NUM_THREADS={threads} cnnviz render --every {params.every} "
+        "OMP_NUM_THREADS={threads} cnnviz render --sampling-stride {params.stride} "
         "--output {output.images} 2> {log}"
 
 

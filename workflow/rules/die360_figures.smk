@@ -8,8 +8,8 @@ rule neighbors:
     output:
         changes=paths.NEIGHBORS / "{network}.npz",
     params:
-        every=config["die360"]["every"],
         folder=plan.weights_folder(),
+        stride=config["die360"]["neighbors_stride"],
         engine=plan.engine_arguments(),
         threads=ONE_THREAD,
     resources:
@@ -22,7 +22,7 @@ rule neighbors:
         "results/benchmarks/neighbors/{network}.tsv"
     shell:
         "{params.threads} cnnviz neighbors --images {input.images} "
-        "--every {params.every} --weights {params.folder:q} "
+        "--weights-folder {params.folder:q} --sampling-stride {params.stride} "
         "--network {wildcards.network} {params.engine} --output {output.changes} "
         "> {log} 2>&1"
 
@@ -55,7 +55,6 @@ rule disagreement:
     output:
         found=paths.DISAGREEMENT,
     params:
-        every=config["die360"]["every"],
         folder=plan.weights_folder(),
         networks=config["networks"],
         engine=plan.engine_arguments(),
@@ -70,7 +69,7 @@ rule disagreement:
         "results/benchmarks/disagreement.tsv"
     shell:
         "{params.threads} cnnviz disagreement --images {input.images} "
-        "--every {params.every} --weights {params.folder:q} "
+        "--weights-folder {params.folder:q} "
         "--networks {params.networks} {params.engine} --output {output.found} "
         "> {log} 2>&1"
 
@@ -101,8 +100,9 @@ rule die_exemplars:
     output:
         exemplars=paths.DIE_EXEMPLARS / "{network}.npz",
     params:
-        every=config["die360"]["every"],
         folder=plan.weights_folder(),
+        stride=config["die360"]["maxima_stride"],
+        starts=config["die360"]["starts"],
         engine=plan.engine_arguments(),
         threads=ONE_THREAD,
     resources:
@@ -115,7 +115,8 @@ rule die_exemplars:
         "results/benchmarks/die_exemplars/{network}.tsv"
     shell:
         "{params.threads} cnnviz die-exemplars --images {input.images} "
-        "--every {params.every} --weights {params.folder:q} "
+        "--weights-folder {params.folder:q} --sampling-stride {params.stride} "
+        "--starts {params.starts} "
         "--network {wildcards.network} {params.engine} --output {output.exemplars} "
         "> {log} 2>&1"
 
@@ -149,7 +150,6 @@ rule animations:
     output:
         report(plan.animation_files(), category="Chapter 5", caption="../report/animations.rst"),
     params:
-        every=config["die360"]["every"],
         folder=plan.weights_folder(),
         engine=plan.engine_arguments(),
         threads=ONE_THREAD,
@@ -164,6 +164,6 @@ rule animations:
         "results/benchmarks/animations.tsv"
     shell:
         "{params.threads} cnnviz animate --images {input.images} "
-        "--every {params.every} --saliency {input.saliency} "
-        "--weights {params.folder:q} {params.engine} --output {params.made} "
+        "--saliency {input.saliency} "
+        "--weights-folder {params.folder:q} {params.engine} --output {params.made} "
         "> {log} 2>&1"

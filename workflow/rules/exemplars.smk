@@ -9,7 +9,6 @@ rule exemplar_statistics_die:
     wildcard_constraints:
         network="|".join(TWINS),
     params:
-        every=config["die360"]["every"],
         folder=plan.twins_folder(),
         given=plan.exemplar_steps(),
         # Steps are too small for calls of kernels.
@@ -25,7 +24,7 @@ rule exemplar_statistics_die:
         "results/benchmarks/exemplar_statistics/{network}.tsv"
     shell:
         "{params.threads} cnnviz exemplar-statistics --network {wildcards.network} "
-        "--images {input.images} --every {params.every} --weights {params.folder:q} "
+        "--images {input.images} --weights-folder {params.folder:q} "
         "{params.given} {params.engine} --output {output.statistics} > {log} 2>&1"
 
 
@@ -52,7 +51,7 @@ rule exemplar_statistics_fundus:
         "results/benchmarks/exemplar_statistics/defauw.tsv"
     shell:
         "{params.threads} cnnviz exemplar-statistics --network defauw "
-        "--photographs {params.folder} --choice {params.choice} "
+        "--photographs {params.folder} --weights {params.choice} "
         "--layers {params.layers} {params.given} {params.engine} "
         "--output {output.statistics} > {log} 2>&1"
 

@@ -61,7 +61,7 @@ rule synthetic_lesions:
         text=report(paths.LESIONS_TABLE, category="Chapter 4",
                     caption="../report/synthetic_lesions.rst"),
     params:
-        photographs=min(48, config["fundus"]["pairs"]),
+        photographs=config["fundus"]["lesions"],
         threads=ONE_THREAD,
     conda:
         ENVIRONMENT

@@ -35,8 +35,7 @@ rule fundus_exemplars:
     params:
         folder=lambda wildcards: paths.PHOTOGRAPHS / wildcards.source,
         choice=config["fundus"]["weights"],
-        # A quick run with few photographs takes few steps.
-        steps=min(60, config["fundus"]["pairs"]),
+        steps=config["fundus"]["exemplar_steps"],
         engine=plan.engine_arguments(),
         threads=ONE_THREAD,
     resources:

@@ -10,13 +10,12 @@ rule label_die360:
         text=report(paths.LABELER_TABLE, category="Chapter 5",
                     caption="../report/labeler_validation.rst"),
     params:
-        every=config["die360"]["every"],
         networks=plan.convolutional(),
         folds=config["folds"],
         permutations=config["fundus"]["permutations"],
         folder=plan.weights_folder(),
-        # A run with fewer photographs is a small one.
-        trial="" if config["fundus"]["pairs"] >= 20 else "--count 6 --filters 4",
+        count=config["labeler_validation"]["photographs"],
+        filters=config["labeler_validation"]["filters"],
         engine=plan.engine_arguments(),
         threads=ONE_THREAD,
     conda:
@@ -27,8 +26,9 @@ rule label_die360:
         "results/benchmarks/label_die360.tsv"
     shell:
         "{params.threads} cnnviz label-die360 --images {input.images} "
-        "--every {params.every} --weights {params.folder:q} "
-        "--networks {params.networks} --folds {params.folds} {params.trial} "
+        "--weights-folder {params.folder:q} "
+        "--networks {params.networks} --folds {params.folds} "
+        "--count {params.count} --filters {params.filters} "
         "--permutations {params.permutations} "
         "--saliency {input.saliency} {params.engine} --output {output.text} "
         "> {log} 2>&1"

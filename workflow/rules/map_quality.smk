@@ -7,7 +7,6 @@ rule map_quality_die360:
     output:
         measured=paths.MAP_QUALITY / "die360.csv",
     params:
-        every=config["die360"]["every"],
         views=config["map_quality"]["views"],
         network=plan.deepest_network(),
         folder=plan.weights_folder(),
@@ -21,7 +20,7 @@ rule map_quality_die360:
         "results/benchmarks/map_quality_die360.tsv"
     shell:
         "{params.threads} cnnviz map-quality --experiment die360 --images {input.images} "
-        "--every {params.every} --views {params.views} --weights {params.folder:q} "
+        "--views {params.views} --weights-folder {params.folder:q} "
         "--network {params.network} {params.engine} --output {output.measured} "
         "> {log} 2>&1"
 
@@ -48,9 +47,9 @@ rule map_quality_fundus:
     benchmark:
         "results/benchmarks/map_quality_fundus.tsv"
     shell:
-        "{params.threads} cnnviz map-quality --experiment fundus --choice {params.choice} "
-        "--layers {params.layers} --photographs {params.photographs} "
-        "--selection {params.selection} {params.mirror} {params.engine} "
+        "{params.threads} cnnviz map-quality --experiment fundus --weights {params.choice} "
+        "--layers {params.layers} --count {params.photographs} "
+        "--selection-count {params.selection} {params.mirror} {params.engine} "
         "--output {output.measured} > {log} 2>&1"
 
 

@@ -13,7 +13,6 @@ rule train_network:
         weights=paths.weight_file(paths.TRAINED_WEIGHTS, "{split}", "{network}", "{fold}"),
         history=paths.HISTORIES / "{split}" / "{network}_fold{fold}.csv",
     params:
-        every=config["die360"]["every"],
         epochs=plan.setting("epochs"),
         batch_size=plan.setting("batch_size"),
         learning_rate=plan.setting("learning_rate"),
@@ -31,7 +30,7 @@ rule train_network:
         "results/benchmarks/train_network/{split}/{network}_fold{fold}.tsv"
     shell:
         "{params.threads} cnnviz train --images {input.images} "
-        "--every {params.every} --network {wildcards.network} "
+        "--network {wildcards.network} "
         "--split {wildcards.split} --fold {wildcards.fold} "
         "--epochs {params.epochs} --batch-size {params.batch_size} "
         "--learning-rate {params.learning_rate} --momentum {params.momentum} "
@@ -50,7 +49,6 @@ rule evaluate_network:
     params:
         folds=list(range(config["folds"])),
         evaluations=paths.EVALUATIONS,
-        every=config["die360"]["every"],
         folder=plan.weights_folder(),
         engine=plan.engine_arguments(),
         threads=ONE_THREAD,
@@ -64,7 +62,7 @@ rule evaluate_network:
         "results/benchmarks/evaluate_network/{split}/{network}.tsv"
     shell:
         "{params.threads} cnnviz evaluate --images {input.images} "
-        "--every {params.every} --weights {params.folder:q} "
+        "--weights-folder {params.folder:q} "
         "--network {wildcards.network} --split {wildcards.split} "
         "--folds {params.folds} {params.engine} --output {params.evaluations} "
         "> {log} 2>&1"

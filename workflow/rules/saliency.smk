@@ -8,8 +8,8 @@ rule saliency_of_features:
     output:
         saliency=paths.SALIENCY / "{network}.npz",
     params:
-        every=config["die360"]["every"],
         folder=plan.weights_folder(),
+        stride=config["die360"]["saliency_stride"],
         engine=plan.engine_arguments(),
         threads=ONE_THREAD,
     conda:
@@ -20,6 +20,6 @@ rule saliency_of_features:
         "results/benchmarks/saliency_of_features/{network}.tsv"
     shell:
         "{params.threads} cnnviz saliency --images {input.images} "
-        "--every {params.every} --weights {params.folder:q} "
+        "--weights-folder {params.folder:q} --sampling-stride {params.stride} "
         "--network {wildcards.network} {params.engine} --output {output.saliency} "
         "> {log} 2>&1"

@@ -60,7 +60,6 @@ rule text_chapter_5:
     output:
         reproduced=paths.REPRODUCED_TABLES / "text_chapter_5.csv",
     params:
-        every=config["die360"]["every"],
         folder=paths.EVALUATIONS,
         networks=config["networks"],
         folds=config["folds"],
@@ -71,7 +70,7 @@ rule text_chapter_5:
     benchmark:
         "results/benchmarks/text_chapter_5.tsv"
     shell:
-        "cnnviz text-chapter-5 --images {input.images} --every {params.every} "
+        "cnnviz text-chapter-5 --images {input.images} "
         "--evaluations {params.folder:q} --networks {params.networks} "
         "--folds {params.folds} --reported {input.reported:q} "
         "--output {output.reproduced} > {log} 2>&1"

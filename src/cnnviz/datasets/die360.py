@@ -4,7 +4,9 @@ The author's renders are not published; this module makes them anew from the
 measured scene (thesis section 5.1; jkalmeij/cnn-vizlib, commit 06b0b8a).
 """
 
-from typing import NamedTuple
+import dataclasses
+from pathlib import Path
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from scipy import ndimage
@@ -14,6 +16,7 @@ from cnnviz.datasets import die_scene
 from cnnviz.datasets.die_scene import BACKGROUND, EDGE, PIP
 from cnnviz.runtime import files
 from cnnviz.runtime.errors import UserError
+from cnnviz.runtime.records import Record, axes, made_from
 
 __all__ = [
     "BACKGROUND",
@@ -278,6 +281,17 @@ class Die360(NamedTuple):
     b: np.ndarray  #: degrees, ``(n,)``
     mean: float  #: of the gray values before standardization
     std: float  #: of the gray values before standardization
+    sampling_stride: int = 1  #: every n-th view of :func:`angles`
+
+
+@dataclasses.dataclass(frozen=True)
+class RenderedViews(Record):
+    """Gray values in [0, 1] of every n-th view, in the order of :func:`angles`."""
+
+    command: ClassVar[str] = "cnnviz render"
+
+    sampling_stride: int
+    images: np.ndarray = axes("view", "row", "column")
 
 
 def standardize(images):
@@ -300,16 +314,68 @@ def standardize(images):
     return scaled[:, np.newaxis], float(mean), float(std)
 
 
-def load(path, every=1):
+def write(path, sampling_stride=1, size=SIZE, progress=False):
+    """Render views of the data set into a file, for ``cnnviz render``.
+
+    Parameters
+    ----------
+    path : path
+        ``.npz`` file, a :class:`RenderedViews`.
+    sampling_stride : int
+        Render every n-th view only (small configurations for tests).
+    size : int
+        Pixels along each side.
+    progress : bool
+        Show a progress bar.
+
+    Raises
+    ------
+    UserError, StorageError
+        For impossible numbers, or a full disk, before the work.
+    """
+    if sampling_stride < 1:
+        raise UserError(f"--sampling-stride must be at least 1, not {sampling_stride}")
+    a, b, _ = (column[::sampling_stride] for column in angles())
+    files.require_space(Path(path).parent, 4 * len(a) * size**2)
+    views = RenderedViews(sampling_stride, render(a, b, size, progress=progress))
+    views.save(path, made_from(sampling_stride=sampling_stride, size=size))
+
+
+def load_views(path):
+    """Rendered views of the data set as they are in a file of :func:`write`.
+
+    Returns
+    -------
+    RenderedViews
+        Of 32 by 32 pixels.
+
+    Raises
+    ------
+    MissingFileError, UserError
+        Naming the file and the remedy.
+    """
+    views = RenderedViews.load(path)
+    images, stride = views.images, views.sampling_stride
+    remedy = f"delete the file and run 'cnnviz render --sampling-stride {stride} -o {path}' again"
+    shape = (len(angles()[0][::stride]), SIZE, SIZE)
+    if images.shape != shape:
+        raise UserError(f"{path}: shape {images.shape} instead of {shape}; {remedy}")
+    if images.dtype != np.float32:
+        raise UserError(f"{path}: {images.dtype} instead of float32; {remedy}")
+    if not np.isfinite(images).all():
+        raise UserError(f"{path}: gray values that are not finite; {remedy}")
+    if images.min() < 0 or images.max() > 1:
+        raise UserError(f"{path}: gray values outside [0, 1]; {remedy}")
+    return views
+
+
+def load(path):
     """Load rendered images and standardize them.
 
     Parameters
     ----------
     path : path
-        ``.npy`` file of float32 images ``(49200, 32, 32)`` in the order of
-        :func:`angles`, as ``cnnviz render`` writes it.
-    every : int
-        The file holds every n-th view only (small configurations for tests).
+        File of :func:`write`.
 
     Returns
     -------
@@ -317,17 +383,11 @@ def load(path, every=1):
 
     Raises
     ------
-    FileNotFoundError, ValueError
+    MissingFileError, UserError
         Naming the file and the remedy.
     """
-    if every < 1:
-        raise UserError(f"every n-th view: n must be at least 1, not {every}")
-    a, b, label = (column[::every] for column in angles())
-    remedy = f"cnnviz render --every {every} -o {path}"
-    images = files.load_array(path, shape=(len(a), SIZE, SIZE), dtype=np.float32, remedy=remedy)
-    if images.min() < 0 or images.max() > 1:
-        raise UserError(
-            f"{path}: gray values outside [0, 1]; delete the file and run '{remedy}' again"
-        )
-    images, mean, std = standardize(images)
-    return Die360(images, (label - 1).astype(np.int32), a, b, mean, std)
+    views = load_views(path)
+    a, b, label = (column[:: views.sampling_stride] for column in angles())
+    images, mean, std = standardize(views.images)
+    labels = (label - 1).astype(np.int32)
+    return Die360(images, labels, a, b, mean, std, views.sampling_stride)

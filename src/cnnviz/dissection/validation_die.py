@@ -89,14 +89,13 @@ def same_pictures() -> np.ndarray:
     )
 
 
-def views(data: die360.Die360, every: int = 1) -> ImagesInMemory:
+def views(data: die360.Die360) -> ImagesInMemory:
     """Views to look for the strongest ones among.
 
     Parameters
     ----------
     data : die360.Die360
-    every : int
-        The data set holds every n-th view only; all are taken then.
+        Of a part of the views all are taken.
 
     Returns
     -------
@@ -104,12 +103,13 @@ def views(data: die360.Die360, every: int = 1) -> ImagesInMemory:
         Of ``(n, 1, 32, 32)``, with the concepts of the die; views that show the same have equal
         keys.
     """
-    chosen = spaced(data.a, data.b) if every == 1 else np.arange(len(data.a))
+    is_whole = data.sampling_stride == 1
+    chosen = spaced(data.a, data.b) if is_whole else np.arange(len(data.a))
     regions = die360.regions(data.a[chosen], data.b[chosen])
     return ImagesInMemory(
         data.images[chosen],
         np.moveaxis(concept_masks(regions), 0, 1),
-        keys=same_pictures()[::every][chosen],
+        keys=same_pictures()[:: data.sampling_stride][chosen],
     )
 
 

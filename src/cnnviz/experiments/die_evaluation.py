@@ -56,12 +56,7 @@ def _predictions(network: Any, data: die360.Die360, index: np.ndarray, compute: 
 
 
 def evaluate(
-    name: str,
-    split: str,
-    folds: Sequence[int],
-    images: tuple[Path, int],
-    weights_folder: Path,
-    output: Path,
+    name: str, split: str, folds: Sequence[int], images: Path, weights_folder: Path, output: Path
 ) -> None:
     """Evaluate the folds of a network and save each, for ``cnnviz evaluate``.
 
@@ -71,13 +66,12 @@ def evaluate(
         Of the network.
     split : {"random", "separated"}
     folds : sequence of int
-    images : (path, int)
-        File of ``cnnviz render``, which holds every n-th view.
+    images : path
+        Of ``cnnviz render``.
     weights_folder, output : path
         Of files ``SPLIT/NETWORK_foldK.npz``.
     """
-    path, stride = images
-    network, data = die.build(name), die360.load(path, stride)
+    network, data = die.build(name), die360.load(images)
     compute = die_networks.predictor(network)
     for fold in folds:
         metadata = weights.load_fold(weights_folder, split, name, fold, network)
@@ -87,7 +81,7 @@ def evaluate(
             name,
             split,
             fold,
-            stride,
+            data.sampling_stride,
             int(metadata["starts"]),
             *(_predictions(network, data, index, compute) for index in (validation, dropped)),
         )
@@ -97,7 +91,7 @@ def evaluate(
                 network=name,
                 split=split,
                 fold=fold,
-                views=stride,
+                views=data.sampling_stride,
                 weights=paths.weight_file(weights_folder, split, name, fold),
             ),
         )

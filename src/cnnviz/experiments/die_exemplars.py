@@ -116,5 +116,5 @@ def write(which: Trained, starts: int, stride: int, output: Path) -> None:
             first_reached=corner_reached,
         )
     DieExemplars(which.network, layers).save(
-        output, made_from(**which.origin(), starts=starts, stride=stride, step_size=STEP_SIZE)
+        output, made_from(**which.origin(data), starts=starts, stride=stride, step_size=STEP_SIZE)
     )

@@ -28,24 +28,21 @@ class Trained:
         Of the weight files of all folds.
     images : path
         Of ``cnnviz render``.
-    sampling_stride : int
-        The images are every n-th view only.
     """
 
     network: str
     fold: int
     weights_folder: Path
     images: Path
-    sampling_stride: int = 1
 
-    def origin(self) -> dict[str, Any]:
-        """For :func:`cnnviz.runtime.records.made_from`."""
+    def origin(self, data: die360.Die360) -> dict[str, Any]:
+        """For :func:`cnnviz.runtime.records.made_from`, with what the data set holds."""
         path = paths.weight_file(self.weights_folder, "random", self.network, self.fold)
         return {
             "network": self.network,
             "fold": self.fold,
             "weights": path,
-            "views": self.sampling_stride,
+            "views": data.sampling_stride,
         }
 
 
@@ -73,7 +70,7 @@ def trained_pooling(which: Trained) -> tuple[list[Any], die360.Die360]:
             f"network '{which.network}' has no pooling layers; choose "
             "one of " + ", ".join(die.CONVOLUTIONAL)
         )
-    data = die360.load(which.images, which.sampling_stride)
+    data = die360.load(which.images)
     weights.load_fold(which.weights_folder, "random", which.network, which.fold, network)
     return pooling, data
 

@@ -67,12 +67,15 @@ def _of_layer(
     return FeatureSaliency(maximal_neurons(feature_maps(layer, shown)), maps, lift)
 
 
-def measure(which: Trained, stride: int) -> DieSaliency:
+def measure(network: str, pooling: Sequence[Any], data: die360.Die360, stride: int) -> DieSaliency:
     """Saliency of all features of all pooling layers.
 
     Parameters
     ----------
-    which : Trained
+    network : str
+        Its name.
+    pooling : sequence of lasagne.layers.Layer
+    data : die360.Die360
     stride : int
         What saliency lies on is measured on every n-th image of the data set.
 
@@ -80,16 +83,17 @@ def measure(which: Trained, stride: int) -> DieSaliency:
     -------
     DieSaliency
     """
-    pooling, data = trained_pooling(which)
     pixels, shown = _shown(data)
     measured = slice(None, None, stride)
     masks = die_concepts.concept_masks(die360.regions(data.a[measured], data.b[measured]))
     layers = {
         layer.name: _of_layer(layer, shown, data.images[measured], masks) for layer in pooling
     }
-    return DieSaliency(which.network, layers, pixels)
+    return DieSaliency(network, layers, pixels)
 
 
 def write(which: Trained, stride: int, output: Path) -> None:
     """Measure and save, for ``cnnviz saliency``."""
-    measure(which, stride).save(output, made_from(**which.origin(), stride=stride))
+    pooling, data = trained_pooling(which)
+    found = measure(which.network, pooling, data, stride)
+    found.save(output, made_from(**which.origin(data), stride=stride))

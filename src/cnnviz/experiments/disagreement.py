@@ -62,12 +62,12 @@ class Networks:
         ]
 
 
-def candidates(every: int) -> tuple[np.ndarray, np.ndarray]:
+def candidates(sampling_stride: int) -> tuple[np.ndarray, np.ndarray]:
     """Views to search, with their neighbors.
 
     Parameters
     ----------
-    every : int
+    sampling_stride : int
         Search every n-th view of the data set only.
 
     Returns
@@ -79,7 +79,7 @@ def candidates(every: int) -> tuple[np.ndarray, np.ndarray]:
         and the direction; -1 where a view has fewer than :data:`REACH` on a side.
     """
     a, b, _ = die360.angles()
-    searched = np.arange(0, len(a), every)
+    searched = np.arange(0, len(a), sampling_stride)
     around = sequences.neighbors(a, b, [-REACH, -1, 1, REACH])[:, :, searched]
     complete = (around >= 0).all(axis=1, keepdims=True)
     near = np.where(complete, around[:, 1:3], -1)
@@ -111,7 +111,7 @@ def trained(data: die360.Die360, fold: int, a: np.ndarray, b: np.ndarray) -> np.
     return np.array([pair in seen for pair in zip(a.tolist(), b.tolist())])
 
 
-def write(which: Networks, images: Path, every: int, output: Path) -> str:
+def write(which: Networks, images: Path, output: Path) -> str:
     """Search and save, for ``cnnviz disagreement``; gives the result in one line.
 
     Raises
@@ -119,17 +119,17 @@ def write(which: Networks, images: Path, every: int, output: Path) -> str:
     UserError
         Where none of the views has enough others on both sides.
     """
-    data = die360.load(images, every)
+    data = die360.load(images)
     compute = predictors(which)
     a, b, label = die360.angles()
-    views, near = candidates(every)
+    views, near = candidates(data.sampling_stride)
     pictures = sequences.images(data, a[views], b[views])
     posteriors = np.stack([each(pictures) for each in tqdm(compute, unit=" networks")])
     found = stability.disagreement(posteriors, near)
     if np.isnan(found).all():
         raise UserError(
-            f"none of every {every}-th view has {REACH} views on both "
-            "sides; choose a smaller --every"
+            f"{images}: none of every {data.sampling_stride}-th view has {REACH} views on both "
+            "sides; render with a smaller --sampling-stride"
         )
     angle, center = np.unravel_index(np.nanargmax(found), found.shape)
     view = views[center]
@@ -151,7 +151,7 @@ def write(which: Networks, images: Path, every: int, output: Path) -> str:
             networks=which.names,
             fold=which.fold,
             weights=[made_from(file=file)["file"] for file in which.files()],
-            views=every,
+            views=data.sampling_stride,
         ),
     )
     return (

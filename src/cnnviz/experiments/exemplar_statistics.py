@@ -31,7 +31,6 @@ class Sample:
     network: str  #: "defauw", or one of the die
     fold: int  #: of the die's random split
     images: Path
-    sampling_stride: int
     weights_folder: Path
     photographs: Path
     weights: str  #: of De Fauw's network
@@ -64,7 +63,7 @@ def _die(which):
             f"network '{which.network}' has no pooling layers; choose one "
             "of " + ", ".join(die.CONVOLUTIONAL + die.EXTRA)
         )
-    data = die360.load(which.images, which.sampling_stride)
+    data = die360.load(which.images)
     metadata = weights.load_fold(which.weights_folder, "random", which.network, which.fold, network)
     return (
         network,

@@ -68,20 +68,18 @@ def check_networks(names: Sequence[str]) -> None:
         )
 
 
-def validate(data: die360.Die360, every: int, networks: Networks, wanted: Wanted) -> Validation:
+def validate(data: die360.Die360, networks: Networks, wanted: Wanted) -> Validation:
     """Run the whole validation.
 
     Parameters
     ----------
     data : die360.Die360
-        Every ``every``-th view.
-    every : int
     networks : Networks
         Of the die.
     wanted : Wanted
     """
     check_networks(networks.names)
-    images = validation_die.views(data, every)
+    images = validation_die.views(data)
     features, steps = validation_die.on_die(images, networks, wanted.permutations, progress=True)
     photographs = list(
         tqdm(

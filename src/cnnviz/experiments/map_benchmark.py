@@ -84,7 +84,6 @@ class DieBenchmark:
 
     network: str
     images: Path
-    sampling_stride: int
     weights_folder: Path
     views: int  #: evenly from the data set: half to choose features, half to measure
 
@@ -169,7 +168,7 @@ def _score_rows(network, data, views, masks):
 
 def die360_rows(which: DieBenchmark) -> list[dict]:
     """Measurements of a network of the die."""
-    data = die360.load(which.images, which.sampling_stride)
+    data = die360.load(which.images)
     network = die.build(which.network)
     weights.load_fold(which.weights_folder, "random", which.network, 0, network)
     selection, test = views(len(data.images), which.views)

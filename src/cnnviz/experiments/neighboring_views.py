@@ -109,7 +109,8 @@ def choose_pairs(stride: int, seed: int = SEED) -> tuple[np.ndarray, np.ndarray]
     chosen = np.arange(0, len(a), stride)
     if np.bincount(label[chosen], minlength=die360.CLASSES + 1)[1:].min() < 2:
         raise UserError(
-            f"every {stride}-th view leaves fewer than two of a class; choose a smaller --stride"
+            f"every {stride}-th view leaves fewer than two of a class; "
+            "choose a smaller --sampling-stride"
         )
     after = sequences.neighbors(a, b, [1])[:, 0, chosen]
     pairs = np.concatenate([np.stack([chosen, each], axis=1) for each in after])
@@ -208,4 +209,4 @@ def write(which: Trained, stride: int, output: Path) -> None:
     record = NeighboringViews(
         which.network, layers, np.stack([a, b], axis=1), pairs, apart, pixels_of(images, data)
     )
-    record.save(output, made_from(**which.origin(), stride=stride, seed=SEED))
+    record.save(output, made_from(**which.origin(data), stride=stride, seed=SEED))

@@ -32,7 +32,7 @@ DOWNLOADS = Path("data") / "downloads"
 DEFAUW_WEIGHTS = DOWNLOADS / "defauw.npz"  # converted by hand, once
 #: Weights of De Fauw's network by name: shipped, and his own.
 FUNDUS_WEIGHTS = {"surrogate": SURROGATE_WEIGHTS, "defauw": DEFAUW_WEIGHTS}
-DIE360_IMAGES = DATA / "die360_32.npy"
+DIE360_IMAGES = DATA / "die360_32.npz"
 DIE360_FACTS = DATA / "die360_facts.csv"
 DIE360_STATEMENT = DATA / "die360.md"
 RUN = RESULTS / "run.yaml"  # configuration of a run, and its tables

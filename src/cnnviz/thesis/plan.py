@@ -300,7 +300,7 @@ class Plan:
             made += [self.kept(paths.TABLE_4_1), self.kept(paths.FEATURES_TABLE)]
         if "separated" in self.config["splits"]:
             made += [*self.with_rows(paths.SEPARATED_TABLE), paths.BY_DISTANCE]
-        if self.config["die360"]["every"] == 1:
+        if self.config["die360"]["sampling_stride"] == 1:
             made += [paths.DIE360_STATEMENT, paths.DIE360_FACTS]
         if self.convolutional():
             made += [paths.NEIGHBORS_TABLE, paths.EXEMPLARS_TABLE, paths.LABELER_TABLE]
@@ -338,7 +338,7 @@ class Plan:
                 *self.figure("table_5_2"),
             ]
         # Elsewhere, views one degree apart would all be rendered anew.
-        if self.convolutional() and self.config["die360"]["every"] == 1:
+        if self.convolutional() and self.config["die360"]["sampling_stride"] == 1:
             made += self.animation_files()
         if self.with_second_pool():
             made += self.figure("figure_5_4")

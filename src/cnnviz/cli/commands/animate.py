@@ -23,5 +23,5 @@ def run(args):
     from cnnviz.thesis.figures import die_animations
 
     arguments.select_engine(args)
-    which = Trained("", args.fold, args.weights, args.images, args.every)
+    which = Trained("", args.fold, args.weights_folder, args.images)
     die_animations.make(args.output, args.saliency, which)

@@ -78,9 +78,10 @@ def add_run(parser):
 
 
 def add_images(parser):
-    """``--images`` and ``--every``: the rendered data set."""
-    parser.add_argument("--images", type=Path, default=paths.DIE360_IMAGES, help="rendered images")
-    parser.add_argument("--every", type=int, default=1, help="the images are every n-th view only")
+    """``--images``: the rendered data set."""
+    parser.add_argument(
+        "--images", type=Path, default=paths.DIE360_IMAGES, help="file of 'cnnviz render'"
+    )
 
 
 def add_network(parser):
@@ -106,9 +107,9 @@ def add_fold(parser):
 
 
 def add_weights(parser):
-    """``--weights``: the folder of weight files."""
+    """``--weights-folder``: the weight files of the die's networks."""
     parser.add_argument(
-        "--weights", type=Path, default=paths.SHIPPED_WEIGHTS, help="folder of weight files"
+        "--weights-folder", type=Path, default=paths.SHIPPED_WEIGHTS, help="folder of weight files"
     )
 
 
@@ -125,7 +126,7 @@ def die_pooling(args):
     """The same as one object."""
     from cnnviz.experiments.die_pooling import Trained
 
-    return Trained(args.network, args.fold, args.weights, args.images, args.every)
+    return Trained(args.network, args.fold, args.weights_folder, args.images)
 
 
 def add_photographs(parser):

@@ -12,7 +12,10 @@ def add_arguments(parser):
         "--starts", type=int, default=4, help="ascents from different noise; the best counts"
     )
     parser.add_argument(
-        "--stride", type=int, default=10, help="search the largest activation in every n-th view"
+        "--sampling-stride",
+        type=int,
+        default=10,
+        help="search the largest activation in every n-th view",
     )
     arguments.add_die_pooling(parser)
     arguments.add_output(parser, ".npz file to write")
@@ -22,4 +25,4 @@ def run(args):
     from cnnviz.experiments import die_exemplars
 
     arguments.select_engine(args)
-    die_exemplars.write(arguments.die_pooling(args), args.starts, args.stride, args.output)
+    die_exemplars.write(arguments.die_pooling(args), args.starts, args.sampling_stride, args.output)

@@ -20,5 +20,5 @@ def run(args):
     from cnnviz.experiments import disagreement
 
     arguments.select_engine(args)
-    which = disagreement.Networks(args.networks, args.fold, args.weights)
-    print(disagreement.write(which, args.images, args.every, args.output))
+    which = disagreement.Networks(args.networks, args.fold, args.weights_folder)
+    print(disagreement.write(which, args.images, args.output))

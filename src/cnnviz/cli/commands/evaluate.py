@@ -27,5 +27,5 @@ def run(args):
 
     arguments.select_engine(args)
     die_evaluation.evaluate(
-        args.network, args.split, args.folds, (args.images, args.every), args.weights, args.output
+        args.network, args.split, args.folds, args.images, args.weights_folder, args.output
     )

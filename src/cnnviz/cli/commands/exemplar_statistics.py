@@ -28,12 +28,7 @@ def add_arguments(parser):
         default=paths.PHOTOGRAPHS / "synthetic",
         help="for defauw: folder of 'cnnviz prepare-photographs'",
     )
-    parser.add_argument(
-        "--choice",
-        choices=["surrogate", "defauw", "random"],
-        default="surrogate",
-        help="for defauw: its weights",
-    )
+    arguments.add_defauw_weights(parser)
     parser.add_argument(
         "--layers",
         nargs="+",
@@ -63,10 +58,9 @@ def run(args):
         network=args.network,
         fold=args.fold,
         images=args.images,
-        sampling_stride=args.every,
-        weights_folder=args.weights,
+        weights_folder=args.weights_folder,
         photographs=args.photographs,
-        weights=args.choice,
+        weights=args.weights,
         layers=args.layers,
         per_class=args.per_class,
         max_steps=args.max_steps,

@@ -45,9 +45,8 @@ def run(args):
     labeler_validation.check_networks(args.networks)
     arguments.select_engine(args)
     validation = labeler_validation.validate(
-        die360.load(args.images, args.every),
-        args.every,
-        labeler_validation.Networks(args.networks, args.weights, args.folds),
+        die360.load(args.images),
+        labeler_validation.Networks(args.networks, args.weights_folder, args.folds),
         labeler_validation.Wanted(args.count, args.filters, args.permutations),
     )
     table.write(validation, args.saliency, args.output)

@@ -6,7 +6,6 @@ most about it, on synthetic photographs, and on IDRiD's outlined ones where ther
 """
 
 from cnnviz.cli.commands import arguments
-from cnnviz.runtime import paths
 
 LAYERS = ("pool1", "pool2", "pool3", "pool4", "pool5")
 
@@ -23,12 +22,7 @@ def add_arguments(parser):
         help="views of the die, evenly from the data set: half of them to "
         "choose features, half to measure",
     )
-    parser.add_argument(
-        "--choice",
-        choices=(*paths.FUNDUS_WEIGHTS, "random"),
-        default=next(iter(paths.FUNDUS_WEIGHTS)),
-        help="whose weights De Fauw's network has",
-    )
+    arguments.add_defauw_weights(parser)
     parser.add_argument(
         "--layers",
         nargs="+",
@@ -37,13 +31,13 @@ def add_arguments(parser):
         help="of De Fauw's network",
     )
     parser.add_argument(
-        "--photographs",
+        "--count",
         type=int,
         default=8,
         help="synthetic photographs to measure on, and as many real ones; half as many at pool5",
     )
     parser.add_argument(
-        "--selection", type=int, default=6, help="synthetic photographs to choose features on"
+        "--selection-count", type=int, default=6, help="synthetic photographs to choose features on"
     )
     arguments.add_mirror(parser)
     arguments.add_engine(parser)
@@ -55,10 +49,10 @@ def run(args):
 
     arguments.select_engine(args)
     which = (
-        map_benchmark.DieBenchmark(args.network, args.images, args.every, args.weights, args.views)
+        map_benchmark.DieBenchmark(args.network, args.images, args.weights_folder, args.views)
         if args.experiment == "die360"
         else map_benchmark.FundusBenchmark(
-            args.choice, args.layers, args.photographs, args.selection, args.mirror
+            args.weights, args.layers, args.count, args.selection_count, args.mirror
         )
     )
     map_benchmark.write(which, args.output)

@@ -9,7 +9,10 @@ from cnnviz.cli.commands import arguments
 
 def add_arguments(parser):
     parser.add_argument(
-        "--stride", type=int, default=400, help="compare every n-th view with its neighbors"
+        "--sampling-stride",
+        type=int,
+        default=400,
+        help="compare every n-th view with its neighbors",
     )
     arguments.add_die_pooling(parser)
     arguments.add_output(parser, ".npz file to write")
@@ -19,4 +22,4 @@ def run(args):
     from cnnviz.experiments import neighboring_views
 
     arguments.select_engine(args)
-    neighboring_views.write(arguments.die_pooling(args), args.stride, args.output)
+    neighboring_views.write(arguments.die_pooling(args), args.sampling_stride, args.output)

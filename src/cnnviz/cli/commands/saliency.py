@@ -10,7 +10,7 @@ from cnnviz.cli.commands import arguments
 def add_arguments(parser):
     arguments.add_die_pooling(parser)
     parser.add_argument(
-        "--measured-stride", type=int, default=50, help="measure on every n-th view"
+        "--sampling-stride", type=int, default=50, help="measure on every n-th view"
     )
     arguments.add_output(parser, ".npz file to write")
 
@@ -19,4 +19,4 @@ def run(args):
     from cnnviz.experiments import die_saliency
 
     arguments.select_engine(args)
-    die_saliency.write(arguments.die_pooling(args), args.measured_stride, args.output)
+    die_saliency.write(arguments.die_pooling(args), args.sampling_stride, args.output)

@@ -14,6 +14,6 @@ def run(args):
     from cnnviz.datasets import die360
     from cnnviz.thesis.tables import text_chapter_5
 
-    data = die360.load(args.images, args.every)
+    data = die360.load(args.images)
     which = (args.evaluations, args.networks, args.folds)
     text_chapter_5.make(args.output, data, which, args.reported)

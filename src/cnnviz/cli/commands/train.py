@@ -66,7 +66,7 @@ def run(args):
         alive_accuracy=args.alive_accuracy,
     )
     network = die.build(args.network)
-    data = die360.load(args.images, args.every)
+    data = die360.load(args.images)
     parts = [
         (data.images[index], data.labels[index])
         for index in splits.indices(data.b, args.split, args.fold)
