@@ -7,6 +7,7 @@ from scipy import ndimage
 from cnnviz.datasets import die360
 from cnnviz.datasets.die360 import BACKGROUND, EDGE, PIP
 from cnnviz.runtime import files
+from cnnviz.runtime.records import made_from
 
 STRIDE = 1200
 REGIONS = [BACKGROUND, *range(1, 7), EDGE, *range(PIP + 1, PIP + 7)]

@@ -115,7 +115,7 @@ def data():
     a, b, label = (each[::2000] for each in die360.angles())
     noise = np.random.RandomState(0).rand(len(a), 32, 32).astype(np.float32)
     images, mean, std = die360.standardize(noise)
-    return die360.Die360(images, (label - 1).astype(np.int32), a, b, mean, std)
+    return die360.Die360(images, (label - 1).astype(np.int32), a, b, mean, std, 2000)
 
 
 def test_images_that_the_data_set_lacks_are_rendered(data, monkeypatch):

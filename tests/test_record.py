@@ -55,7 +55,7 @@ def data(pixels):
     a, b, label = (column[::STEP] for column in die360.angles())
     mean, std = facts["die360.mean"], facts["die360.standard_deviation"]
     images = ((pixels - mean) / std).astype(np.float32)[:, np.newaxis]
-    return die360.Die360(images, (label - 1).astype(np.int32), a, b, mean, std)
+    return die360.Die360(images, (label - 1).astype(np.int32), a, b, mean, std, STEP)
 
 
 @pytest.mark.skipif(

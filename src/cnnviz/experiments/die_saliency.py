@@ -4,6 +4,7 @@ Thesis section 3.2.1, of the maximum and of the sum.  Maps of the shown views ar
 measured on many views, what each feature's saliency lies on.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar

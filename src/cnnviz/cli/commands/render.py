@@ -6,7 +6,7 @@ from cnnviz.datasets import die360
 
 def add_arguments(parser):
     parser.add_argument(
-        "--sampling-stride", type=int, default=1, help="render every n-th view only"
+        "--sampling-stride", type=int, default=1, help="every n-th view of the data set"
     )
     parser.add_argument("--size", type=int, default=die360.SIZE, help="pixels along each side")
     arguments.add_output(parser, ".npz file to write")
