@@ -130,9 +130,9 @@ def test_a_truncated_data_set_is_one_line(images, tmp_path, capsys):
 
 
 def test_images_of_another_size_are_refused(tmp_path, capsys):
-    assert run("render", "--sampling-stride", 600, "--size", 28, "-o", tmp_path / "x.npz") == 0
+    assert run("render", "--sampling-stride", 600, "--size", 64, "-o", tmp_path / "x.npz") == 0
     assert train(tmp_path / "x.npz", tmp_path) == 1
-    assert "(82, 28, 28) instead of (82, 32, 32)" in capsys.readouterr().err
+    assert "(82, 64, 64) instead of (82, 32, 32)" in capsys.readouterr().err
 
 
 def test_the_sampling_stride_must_be_positive(tmp_path, capsys):
