@@ -207,7 +207,7 @@ def test_pairs_are_neighbors_and_random_views_of_a_class():
     assert {step((a[i], b[i]), (a[j], b[j])) for i, j in pairs} == {1}
     assert (label[others[:, 0]] == label[others[:, 1]]).all()
     assert (others[:, 0] != others[:, 1]).all()
-    with pytest.raises(ValueError, match="smaller --stride"):
+    with pytest.raises(ValueError, match="smaller --sampling-stride"):
         neighbors.choose_pairs(20000)
 
 
