@@ -19,7 +19,7 @@ from cnnviz.feature_visualization import (
     starting_points,
 )
 from cnnviz.networks import die, layers
-from cnnviz.runtime import files, paths
+from cnnviz.runtime import paths
 from cnnviz.runtime.backend import lasagne
 from cnnviz.thesis.figures import figure_exemplars, style
 from cnnviz.thesis.tables import exemplars as table
@@ -134,9 +134,9 @@ def test_stopped_ascents_by_hand():
     found = analysis.early_measures(
         activations, iterates, np.array([0, 2, 4]), start, np.array([1.0, 1])
     )
-    np.testing.assert_array_equal(found["reached"], [[1, 1], [2.5, np.nan], [30, np.nan]])
-    np.testing.assert_allclose(found["likeness"], [[1, 1], [-1, np.nan], [1, np.nan]])
-    np.testing.assert_array_equal(found["patches"][1, 0], -start[0])
+    np.testing.assert_array_equal(found.reached, [[1, 1], [2.5, np.nan], [30, np.nan]])
+    np.testing.assert_allclose(found.likeness, [[1, 1], [-1, np.nan], [1, np.nan]])
+    np.testing.assert_array_equal(found.patches[1, 0], -start[0])
 
 
 # --- A layer ----------------------------------------------------------------------
@@ -153,38 +153,32 @@ def measured(data):
     found = {}
     for name in ("c2", "c2_sigmoid"):
         network = die.build(name, seed=1)
-        arrays = {
-            "network": name,
-            "choice": "",
-            "kind": "die",
-            "accuracy": 0.5,
-            "layers": ["pool1", "pool2"],
-            "sample": 6,
-            "seeds": 2,
-            **SETTINGS._asdict(),
-        }
-        for layer in layers.pooling_layers(network):
-            arrays.update(
-                {
-                    f"{layer.name}_{key}": value
-                    for key, value in analysis.of_layer(layer, data, settings=SETTINGS).items()
-                }
-            )
-        found[name] = {key: np.asarray(value) for key, value in arrays.items()}
+        found[name] = command.ExemplarStatistics(
+            name,
+            None,
+            "die",
+            0.5,
+            6,
+            SETTINGS._asdict(),
+            {
+                layer.name: analysis.of_layer(layer, data, settings=SETTINGS)
+                for layer in layers.pooling_layers(network)
+            },
+        )
     return found
 
 
 def test_a_layer_is_measured_as_the_methods_say(measured, data):
-    found = measured["c2"]
+    found = measured["c2"].layers["pool2"]
     layer = layers.find_layer(die.build("c2", seed=1), "pool2")
     network = patch_network.patch_network(layer)
-    assert found["pool2_plain_patches"].shape == (4, 3, 1, 10, 10)
-    assert found["pool2_regularized_patches"].shape == (2, 3, 1, 10, 10)
-    assert found["pool2_plain_transfer"].shape == (3, 4, 3)
+    plain = found.methods["plain"]
+    assert plain.patches.shape == (4, 3, 1, 10, 10)
+    assert found.methods["regularized"].patches.shape == (2, 3, 1, 10, 10)
+    assert plain.transfer.shape == (3, 4, 3)
     for method in analysis.METHODS:
-        for patches, reached in zip(
-            found[f"pool2_{method}_patches"], found[f"pool2_{method}_reached"]
-        ):
+        made = found.methods[method]
+        for patches, reached in zip(made.patches, made.reached):
             np.testing.assert_allclose(
                 network.evaluate(patches, range(3))[0], reached, rtol=1e-4, atol=1e-5
             )
@@ -192,21 +186,21 @@ def test_a_layer_is_measured_as_the_methods_say(measured, data):
     alone = activation_maximization.maximize(
         network, starting_points.start_noise(network, seed=1), rule=ascent.Rule(steps=30)
     )
-    np.testing.assert_allclose(found["pool2_plain_patches"][-1], alone.patches, atol=1e-5)
-    np.testing.assert_allclose(found["pool2_sphere_square"], 1, rtol=1e-4)
-    np.testing.assert_allclose(found["pool2_regularized_square"], 1, rtol=1e-4)
+    np.testing.assert_allclose(plain.patches[-1], alone.patches, atol=1e-5)
+    np.testing.assert_allclose(found.methods["sphere"].square, 1, rtol=1e-4)
+    np.testing.assert_allclose(found.methods["regularized"].square, 1, rtol=1e-4)
     np.testing.assert_allclose(
-        found["pool2_maximum"], network.maps(data.images).max(axis=(0, 2, 3)), rtol=1e-5
+        found.maximum, network.maps(data.images).max(axis=(0, 2, 3)), rtol=1e-5
     )
     # The strongest patch is as likely as can be at the start.
-    np.testing.assert_allclose(found["pool2_early_likeness"][0], 1, atol=0.05)
+    np.testing.assert_allclose(found.early.likeness[0], 1, atol=0.05)
 
 
 def test_outputs_of_sigmoid_units_are_bounded_and_activations_are_not(measured):
-    found = measured["c2_sigmoid"]
-    linear = found["pool1_plain_reached"]
-    np.testing.assert_allclose(found["pool1_plain_output"], 1 / (1 + np.exp(-linear)), rtol=1e-5)
-    assert (linear[0] > found["pool1_maximum"]).all()
+    found = measured["c2_sigmoid"].layers["pool1"]
+    linear = found.methods["plain"].reached
+    np.testing.assert_allclose(found.methods["plain"].output, 1 / (1 + np.exp(-linear)), rtol=1e-5)
+    assert (linear[0] > found.maximum).all()
 
 
 def test_steps_on_the_sphere_do_not_shrink_with_the_gradient():
@@ -397,7 +391,7 @@ def test_the_text_says_what_the_frame_says(measured):
     c2 = frame[(frame["network"] == "c2") & (frame["layer"] == "pool2")]
     assert len(c2) == 3 * (4 + 4 + 2 + 3)  # features by starts and levels
     one = c2[(c2["method"] == "plain") & (c2["start"] == "mean") & (c2["feature"] == 1)]
-    assert one["reached"].item() == measured["c2"]["pool2_plain_reached"][1, 1]
+    assert one["reached"].item() == (measured["c2"].layers["pool2"].methods["plain"].reached[1, 1])
     text = table.text(frame, table.words(found))
     caption = " ".join(text.split())
     assert "6 views of the die" in caption and "c2 0.5000, c2_sigmoid 0.5000" in caption
@@ -434,9 +428,9 @@ def test_the_command_measures_shipped_weights(tmp_path, capsys):
         )
         == 0
     )
-    found = files.load_arrays(output)
-    assert found["network"] == "c4_sigmoid" and found["steps"] == 6
-    assert found["pool3_plain_patches"].shape == (5, 3, 1, 22, 22)
+    found = command.ExemplarStatistics.load(output, network="c4_sigmoid", fold=0)
+    assert found.network == "c4_sigmoid" and found.settings["steps"] == 6
+    assert found.layers["pool3"].methods["plain"].patches.shape == (5, 3, 1, 22, 22)
     assert (
         dispatch.main(
             ["figure", "exemplars", "--statistics", output, "-o", str(tmp_path / "figure")]

@@ -8,20 +8,37 @@ another start.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 
 from cnnviz.datasets import die360, fundus, store
 from cnnviz.feature_visualization import analysis
-from cnnviz.feature_visualization.analysis import Settings
+from cnnviz.feature_visualization.analysis import LayerStatistics, Settings
 from cnnviz.networks import defauw, die, layers, weights
-from cnnviz.runtime import files
+from cnnviz.runtime import paths
 from cnnviz.runtime.errors import UserError
+from cnnviz.runtime.records import Record, made_from
 
-__all__ = ["FUNDUS_LAYERS", "Sample", "settings", "write"]
+__all__ = ["FUNDUS_LAYERS", "ExemplarStatistics", "Sample", "settings", "write"]
 
 FUNDUS_LAYERS = {"pool2": 4, "pool3": 4, "pool4": 2}  # and how many features
 PER_CLASS = {"die": 800, "fundus": 4}
+
+
+@dataclass(frozen=True)
+class ExemplarStatistics(Record):
+    """Exemplars of a network's pooling layers beside a sample of its data."""
+
+    command: ClassVar[str] = "cnnviz exemplar-statistics"
+
+    network: str  #: "defauw", or one of the die
+    weights: str | None  #: of De Fauw's network
+    kind: str  #: of the data: "die" or "fundus"
+    accuracy: float | None  #: on validation images, of a network of the die
+    sample: int  #: images
+    settings: dict[str, float]  #: of the ascents: fields of Settings
+    layers: dict[str, LayerStatistics]
 
 
 @dataclass(frozen=True)
@@ -78,7 +95,7 @@ def _fundus(which):
     network = defauw.build()
     defauw.load(which.weights, network)
     photographs = store.read(which.photographs)
-    return network, FUNDUS_LAYERS, photographs.pixels, photographs.grades, np.nan
+    return network, FUNDUS_LAYERS, photographs.pixels, photographs.grades, None
 
 
 def _sample(images, labels, count):
@@ -97,23 +114,29 @@ def write(which, output):
     del images
     lengths = settings(kind, which.max_steps)
     names = which.layers or list(counts)
-    out = {
-        "network": which.network,
-        "choice": which.weights,
-        "kind": kind,
-        "layers": names,
-        "accuracy": accuracy,
-        "sample": len(data.images),
-        "low": data.low,
-        "high": data.high,
-        "square": data.square,
-        **lengths._asdict(),
-    }
-    for name in names:
-        layer = layers.find_layer(network, name)
-        features = np.linspace(
-            0, layer.output_shape[1], counts.get(name, 2), endpoint=False
-        ).astype(int)
-        found = analysis.of_layer(layer, data, features, lengths, True)
-        out.update({f"{name}_{key}": value for key, value in found.items()})
-    files.save_arrays(output, compressed=True, **out)
+    names = which.layers or list(counts)
+    ExemplarStatistics(
+        which.network,
+        which.weights if kind == "fundus" else None,
+        kind,
+        accuracy,
+        len(data.images),
+        lengths._asdict(),
+        {name: _of_layer(network, name, counts.get(name, 2), data, lengths) for name in names},
+    ).save(output, made_from(**_origin(which), layers=names), compressed=True)
+
+
+def _of_layer(network, name, count, data, lengths):
+    """Statistics of some features of a layer, evenly from all of them."""
+    layer = layers.find_layer(network, name)
+    features = np.linspace(0, layer.output_shape[1], count, endpoint=False).astype(int)
+    return analysis.of_layer(layer, data, features, lengths, True)
+
+
+def _origin(which: Sample) -> dict[str, Any]:
+    """What the statistics are made from."""
+    if which.network == "defauw":
+        file = paths.FUNDUS_WEIGHTS.get(which.weights)
+        return {"network": which.network, "choice": which.weights, "weights": file}
+    file = paths.weight_file(which.weights_folder, "random", which.network, which.fold)
+    return {"network": which.network, "fold": which.fold, "weights": file}

@@ -13,6 +13,7 @@ regularized
     regularized activation maximization (:mod:`.regularization`), with the same norm and steps.
 """
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -34,13 +35,17 @@ from cnnviz.feature_visualization.starting_points import start_maximum, start_me
 from cnnviz.networks import inputs
 from cnnviz.runtime.backend import T, function, lasagne
 from cnnviz.runtime.errors import UserError
+from cnnviz.runtime.records import Record, axes
 
 __all__ = [
     "DISTANCES",
     "LEVELS",
     "METHODS",
     "Data",
+    "LayerStatistics",
+    "MethodStatistics",
     "Settings",
+    "StoppedEarly",
     "data_of",
     "early_measures",
     "exemplars_of",
@@ -80,6 +85,44 @@ class Settings(NamedTuple):
     #: Of regularized ascent, and on the sphere.
     regularized_steps: int = REGULARIZED_RULE.steps
     seeds: int = 3  #: of noise to start from; 2 at least
+
+
+@dataclass(frozen=True)
+class MethodStatistics(Record):
+    """Exemplars that one method made of a layer's features, and what is measured of them.
+
+    A run is an ascent of all features from one kind of start.
+    """
+
+    reached: np.ndarray = axes("run", "feature")  #: linear activation
+    output: np.ndarray = axes("run", "feature")  #: what a unit makes of it
+    square: np.ndarray = axes("run", "feature")  #: root mean square, over that of data
+    outside: np.ndarray = axes("run", "feature")  #: share of values beyond the data's
+    likeness: np.ndarray = axes("run", "feature")  #: to the strongest patch
+    transfer: np.ndarray = axes("distance", "run", "feature")  #: by DISTANCES
+    diversity: np.ndarray = axes("feature")  #: of the seeds
+    patches: np.ndarray = axes("run", "feature", "channel", "row", "column")
+
+
+@dataclass(frozen=True)
+class StoppedEarly(Record):
+    """Plain ascents from the strongest patch where they first reach each of LEVELS, else NaN."""
+
+    likeness: np.ndarray = axes("level", "feature")  #: to the start
+    reached: np.ndarray = axes("level", "feature")  #: linear activation
+    patches: np.ndarray = axes("level", "feature", "channel", "row", "column")
+
+
+@dataclass(frozen=True)
+class LayerStatistics(Record):
+    """Everything that is measured of a layer's exemplars."""
+
+    methods: dict[str, MethodStatistics]  #: by METHODS
+    early: StoppedEarly
+    features: np.ndarray = axes("feature")
+    maximum: np.ndarray = axes("feature")  #: largest linear activation on data
+    output_maximum: np.ndarray = axes("feature")  #: what a unit makes of it
+    strongest: np.ndarray = axes("feature", "channel", "row", "column")  #: patch with that maximum
 
 
 # --- Measures ---------------------------------------------------------------------
@@ -216,10 +259,8 @@ def early_measures(activations, iterates, kept, start, maxima, levels=LEVELS):
 
     Returns
     -------
-    dict of arrays, ``(levels, features)``
-        ``likeness`` to the start and ``reached``, of the first kept iterate
-        that activates the feature by as much; NaN where none does.  And
-        ``patches`` of these, ``(levels, features, channels, rows, columns)``.
+    StoppedEarly
+        Of the first kept iterates that activate a feature by as much.
     """
     activations = activations[:, kept]
     rows = np.arange(len(maxima))
@@ -232,7 +273,7 @@ def early_measures(activations, iterates, kept, start, maxima, levels=LEVELS):
         out["patches"].append(patches)
         out["likeness"].append(likeness(patches, start))
         out["reached"].append(np.where(never, np.nan, activations[rows, place]))
-    return {name: np.stack(values) for name, values in out.items()}
+    return StoppedEarly(**{name: np.stack(values) for name, values in out.items()})
 
 
 # --- Exemplars --------------------------------------------------------------------
@@ -335,14 +376,7 @@ def of_layer(layer, data, features=None, settings=None, progress=False):
 
     Returns
     -------
-    dict of arrays
-        ``features``; ``maximum``, the largest linear activation on data, and
-        ``output_maximum``, what a unit makes of it, ``(features,)``;
-        ``strongest``, ``(features, channels, rows, columns)``; the measures of
-        each method, such as ``plain_reached``, with its units' ``_output`` and
-        ``_patches``, ``(runs, features, channels, rows, columns)``; and of the
-        iterates from the strongest patch ``early_likeness``, ``early_reached``
-        and ``early_patches``.
+    LayerStatistics
 
     Raises
     ------
@@ -355,25 +389,31 @@ def of_layer(layer, data, features=None, settings=None, progress=False):
     maxima = start_maximum(network, data.images, features, 8, progress)
     made = exemplars_of(network, data, maxima.patches, features, settings, progress)
     output = unit_output(layer)
-    out = {
-        "features": np.array(features),
-        "maximum": maxima.activations,
-        "output_maximum": output(maxima.activations),
-        "strongest": maxima.patches,
+    methods = {
+        name: _statistics(network, data, maxima.patches, found, settings.seeds, output)
+        for name, found in made.items()
     }
-    for name, found in made.items():
-        each = measures(network, data, maxima.patches, found, settings.seeds)
-        each.update(
-            output=output(each["reached"]), patches=found.patches.reshape(-1, *maxima.patches.shape)
-        )
-        out.update({f"{name}_{key}": value for key, value in each.items()})
     early = early_measures(
         *(value[: len(features)] for value in (made["plain"].activations, made["plain"].iterates)),
         made["plain"].kept,
         maxima.patches,
         positive(maxima.activations),
     )
-    return {**out, **{f"early_{key}": value for key, value in early.items()}}
+    return LayerStatistics(
+        methods,
+        early,
+        np.array(features),
+        maxima.activations,
+        output(maxima.activations),
+        maxima.patches,
+    )
+
+
+def _statistics(network, data, strongest, found, seeds, output):
+    """Measures of what one method found, with its patches."""
+    each = measures(network, data, strongest, found, seeds)
+    patches = found.patches.reshape(-1, *strongest.shape)
+    return MethodStatistics(output=output(each["reached"]), patches=patches, **each)
 
 
 def positive(values):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cnnviz.runtime import files
+from cnnviz.experiments.exemplar_statistics import ExemplarStatistics
 from cnnviz.thesis.figures import style
 
 STOPPED = 1  # index of the level at which a stopped ascent is shown
@@ -69,8 +69,7 @@ def row_of(found, layer, k):
 
     Parameters
     ----------
-    found : dict of arrays
-        As ``cnnviz exemplar-statistics`` writes them.
+    found : ExemplarStatistics
     layer : str
     k : int
         Index among the layer's features that were measured.
@@ -79,23 +78,17 @@ def row_of(found, layer, k):
     -------
     Row
     """
-    seeds = int(found["seeds"])
-    part = {
-        key.removeprefix(f"{layer}_"): value
-        for key, value in found.items()
-        if key.startswith(f"{layer}_")
-    }
+    seeds, part = found.settings["seeds"], found.layers[layer]
     panels = [
-        (part["strongest"][k], part["maximum"][k]),
-        (part["early_patches"][STOPPED, k], part["early_reached"][STOPPED, k]),
+        (part.strongest[k], part.maximum[k]),
+        (part.early.patches[STOPPED, k], part.early.reached[STOPPED, k]),
     ]
-    panels += [
-        (part[f"{method}_patches"][run, k], part[f"{method}_reached"][run, k])
-        for method, run in (("plain", 0), ("plain", -seeds), ("sphere", -seeds), ("regularized", 0))
-    ]
+    for method, run in (("plain", 0), ("plain", -seeds), ("sphere", -seeds), ("regularized", 0)):
+        made = part.methods[method]
+        panels.append((made.patches[run, k], made.reached[run, k]))
     return Row(
-        f"{layer}\nfeature\n{part['features'][k]}",
-        [Panel(stretched(patch), _note(value, part["maximum"][k])) for patch, value in panels],
+        f"{layer}\nfeature\n{part.features[k]}",
+        [Panel(stretched(patch), _note(value, part.maximum[k])) for patch, value in panels],
     )
 
 
@@ -107,11 +100,10 @@ def _note(value, maximum):
 
 def rows_of(found, features=None):
     """Rows of the last two measured layers, of all features or the first few."""
-    layers = found["layers"].tolist()[-2:]
     return [
         row_of(found, layer, k)
-        for layer in layers
-        for k in range(len(found[f"{layer}_features"]))[:features]
+        for layer in list(found.layers)[-2:]
+        for k in range(len(found.layers[layer].features))[:features]
     ]
 
 
@@ -204,8 +196,7 @@ def draw(blocks):
 def make(output, *, statistics):
     blocks = []
     for path in statistics:
-        found = files.load_arrays(path, "cnnviz exemplar-statistics")
-        name = str(found["network"])
-        rows = rows_of(found, 1 if str(found["kind"]) == "fundus" else None)
-        blocks.append((TITLES.get(name, name), rows))
+        found = ExemplarStatistics.load(path)
+        rows = rows_of(found, 1 if found.kind == "fundus" else None)
+        blocks.append((TITLES.get(found.network, found.network), rows))
     style.save(draw(blocks), output)

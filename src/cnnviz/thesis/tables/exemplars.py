@@ -1,14 +1,17 @@
 """Exemplars beside data: the hypothesis of thesis section 6, put to the test."""
 
+import io
 import textwrap
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from cnnviz.experiments.exemplar_statistics import ExemplarStatistics
 from cnnviz.feature_visualization.analysis import LEVELS, METHODS
 from cnnviz.feature_visualization.measures import DISTANCES
 from cnnviz.networks.die_architectures import ARCHITECTURES
+from cnnviz.runtime import files
 
 __all__ = [
     "NETWORKS",
@@ -23,6 +26,7 @@ __all__ = [
     "transfer_rows",
     "verdicts",
     "words",
+    "write",
 ]
 
 #: The same architecture with rectifiers and with sigmoid units.
@@ -44,6 +48,26 @@ _TWO = " → ".join(TWINS)
 _FOLLOWS = ("Saturating units make", "Holding the norm makes")
 
 
+def write(statistics, rows, output):
+    """Write the table, for ``cnnviz table-exemplars``.
+
+    Parameters
+    ----------
+    statistics : sequence of path
+        Files of ``cnnviz exemplar-statistics``, one for each network.
+    rows : path
+        CSV file, a row for each exemplar.
+    output : path
+        Markdown file.
+    """
+    found = [ExemplarStatistics.load(path) for path in statistics]
+    numbers = pd.concat(map(frame, found), ignore_index=True)
+    written = numbers.to_csv(index=False, float_format="%.6g")
+    files.write_text(rows, written)
+    # From what is written, so that the text can be made from it again.
+    files.write_text(output, text(pd.read_csv(io.StringIO(written)), words(found)))
+
+
 # --- Tidy numbers -----------------------------------------------------------------
 
 
@@ -57,8 +81,7 @@ def frame(found):
 
     Parameters
     ----------
-    found : dict of arrays
-        As ``cnnviz exemplar-statistics`` writes them.
+    found : cnnviz.experiments.exemplar_statistics.ExemplarStatistics
 
     Returns
     -------
@@ -66,22 +89,12 @@ def frame(found):
         ``network, layer, patch, feature, method, start`` and the measures.  Stopped
         ascents have the method "stopped" and the level in the place of the start.
     """
-    network = str(found["network"])
-    network += f" {found['choice']}" if network == "defauw" else ""
+    network = found.network + (f" {found.weights}" if found.weights else "")
     rows = []
-    for layer in found["layers"].tolist():
-        part = {
-            key.removeprefix(f"{layer}_"): value
-            for key, value in found.items()
-            if key.startswith(f"{layer}_")
-        }
-        for method in METHODS:
-            rows += _rows(part, method)
-        rows += _stopped(part)
-        patch = " × ".join(map(str, part["strongest"].shape[2:]))
-        for row in rows:
-            row.setdefault("layer", layer)
-            row.setdefault("patch", patch)
+    for layer, part in found.layers.items():
+        of_layer = [row for method in METHODS for row in _rows(part, method)] + _stopped(part)
+        patch = " × ".join(map(str, part.strongest.shape[2:]))
+        rows += [{**row, "layer": layer, "patch": patch} for row in of_layer]
     table = pd.DataFrame(rows)
     table.insert(0, "network", network)
     first = ["network", "layer", "patch"]
@@ -100,29 +113,24 @@ def _starts(method, runs):
 
 def _rows(part, method):
     """Rows of one layer and method."""
-    get = {
-        name: part[f"{method}_{name}"]
-        for name in ("reached", "output", "square", "outside", "likeness", "transfer", "diversity")
-    }
-    rows = []
-    for run, start in enumerate(_starts(method, len(get["reached"]))):
-        for k, feature in enumerate(part["features"].tolist()):
-            maximum, output = part["maximum"][k], part["output_maximum"][k]
+    made, rows = part.methods[method], []
+    for run, start in enumerate(_starts(method, len(made.reached))):
+        for k, feature in enumerate(part.features.tolist()):
             rows.append(
                 {
                     "feature": feature,
                     "method": method,
                     "start": start,
-                    "maximum": maximum,
-                    "output_maximum": output,
-                    "reached": get["reached"][run, k],
-                    "over_maximum": _over(get["reached"][run, k], maximum),
-                    "output": get["output"][run, k],
-                    **{name: get[name][run, k] for name in ("square", "outside", "likeness")},
-                    **{
-                        f"transfer_{d}": get["transfer"][j, run, k] for j, d in enumerate(DISTANCES)
-                    },
-                    "diversity": get["diversity"][k],
+                    "maximum": part.maximum[k],
+                    "output_maximum": part.output_maximum[k],
+                    "reached": made.reached[run, k],
+                    "over_maximum": _over(made.reached[run, k], part.maximum[k]),
+                    "output": made.output[run, k],
+                    "square": made.square[run, k],
+                    "outside": made.outside[run, k],
+                    "likeness": made.likeness[run, k],
+                    **{f"transfer_{d}": made.transfer[j, run, k] for j, d in enumerate(DISTANCES)},
+                    "diversity": made.diversity[k],
                 }
             )
     return rows
@@ -135,14 +143,14 @@ def _stopped(part):
             "feature": feature,
             "method": _STOPPED,
             "start": f"{level}×",
-            "maximum": part["maximum"][k],
-            "output_maximum": part["output_maximum"][k],
-            "reached": part["early_reached"][j, k],
-            "over_maximum": _over(part["early_reached"][j, k], part["maximum"][k]),
-            "likeness": part["early_likeness"][j, k],
+            "maximum": part.maximum[k],
+            "output_maximum": part.output_maximum[k],
+            "reached": part.early.reached[j, k],
+            "over_maximum": _over(part.early.reached[j, k], part.maximum[k]),
+            "likeness": part.early.likeness[j, k],
         }
         for j, level in enumerate(LEVELS)
-        for k, feature in enumerate(part["features"].tolist())
+        for k, feature in enumerate(part.features.tolist())
     ]
 
 
@@ -151,8 +159,8 @@ def words(found):
 
     Parameters
     ----------
-    found : list of dict of arrays
-        As ``cnnviz exemplar-statistics`` writes them, a network each.
+    found : list of cnnviz.experiments.exemplar_statistics.ExemplarStatistics
+        A network each.
 
     Returns
     -------
@@ -160,21 +168,16 @@ def words(found):
     """
     said = {f"{kind}_{name}": "–" for kind in SAMPLES for name in ("steps", "size", "regularized")}
     for each in found:
-        kind = str(each["kind"])
         said.update(
             {
-                f"{kind}_steps": f"{each['steps']:,}",
-                f"{kind}_size": f"{each['step_size']:g}",
-                f"{kind}_regularized": str(each["regularized_steps"]),
+                f"{each.kind}_steps": f"{each.settings['steps']:,}",
+                f"{each.kind}_size": f"{each.settings['step_size']:g}",
+                f"{each.kind}_regularized": str(each.settings["regularized_steps"]),
             }
         )
-    samples = {
-        str(each["kind"]): f"{each['sample']:,} {SAMPLES[str(each['kind'])]}" for each in found
-    }
+    samples = {each.kind: f"{each.sample:,} {SAMPLES[each.kind]}" for each in found}
     accuracies = ", ".join(
-        f"{each['network']} {each['accuracy']:.4f}"
-        for each in found
-        if np.isfinite(each["accuracy"])
+        f"{each.network} {each.accuracy:.4f}" for each in found if each.accuracy is not None
     )
     return {**said, "samples": " and ".join(samples.values()), "accuracies": accuracies}
 
