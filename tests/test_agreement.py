@@ -12,9 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cnnviz.cli import dispatch
-from cnnviz.cli.commands import lock, record
-from cnnviz.runtime import paths
-from cnnviz.thesis import run_agreement
+from cnnviz.runtime import paths, workflow_lock
+from cnnviz.thesis import finished_run, run_agreement
 
 RECORDED = sorted(
     path
@@ -240,7 +239,7 @@ def recorded(run, monkeypatch):
     folder = run / "repository"
     monkeypatch.setattr(paths, "recorded", lambda table: folder / table.name)
     monkeypatch.setattr(paths, "REPOSITORY", folder)
-    monkeypatch.setattr(record, "planned", lambda: "")
+    monkeypatch.setattr(finished_run, "planned", lambda: "")
     folder.mkdir()
     (folder / "comparison.csv").write_bytes(paths.COMPARISON.read_bytes())
     (folder / "comparison.md").write_text("of an earlier run")
@@ -271,7 +270,7 @@ def test_another_run_does_not_become_the_record(
     recorded, monkeypatch, capsys, settings, left, message
 ):
     describe({**DEFAULT, **settings}, [paths.COMPARISON_TEXT])
-    monkeypatch.setattr(record, "planned", lambda: left)
+    monkeypatch.setattr(finished_run, "planned", lambda: left)
     assert dispatch.main(["record"]) == 1
     assert message in capsys.readouterr().err
     assert (recorded / "comparison.md").read_text() == "of an earlier run"
@@ -283,8 +282,8 @@ def test_another_run_does_not_become_the_record(
 @pytest.fixture
 def locked(tmp_path, monkeypatch):
     """Folder with a lock of Snakemake's."""
-    (tmp_path / lock.LOCKS).mkdir(parents=True)
-    (tmp_path / lock.LOCKS / "0.input.lock").write_text("results/data/die360_32.npy\n")
+    (tmp_path / workflow_lock.LOCKS).mkdir(parents=True)
+    (tmp_path / workflow_lock.LOCKS / "0.input.lock").write_text("results/data/die360_32.npy\n")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -312,14 +311,14 @@ def test_the_lock_of_a_run_at_work_is_not_removed(locked, capsys):
         ) as process:
             try:
                 process.stdout.readline()
-                assert len(lock.at_work(locked)) == status
+                assert len(workflow_lock.at_work(locked)) == status
                 if status:
                     assert dispatch.main(["lock", "--remove"]) == 1
                     assert f"kill {process.pid}" in capsys.readouterr().err
             finally:
                 process.kill()
-    assert lock.is_locked(locked)
+    assert workflow_lock.is_locked(locked)
 
 
 def test_this_process_and_its_parents_are_not_at_work(locked):
-    assert os.getpid() not in [number for number, _ in lock.at_work(locked)]
+    assert os.getpid() not in [number for number, _ in workflow_lock.at_work(locked)]

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from cnnviz.cli import dispatch
-from cnnviz.cli.commands import train as train_command
 from cnnviz.datasets import die360
+from cnnviz.experiments import die_training
 from cnnviz.experiments.die_evaluation import FoldEvaluation
 from cnnviz.networks import weights
 from cnnviz.runtime import errors, files
@@ -151,7 +151,7 @@ def test_facts_are_of_all_views(images, tmp_path, capsys):
 def test_the_tuning_fold_can_be_trained(images, tmp_path):
     """On a seed that no reported fold starts from."""
     assert train(images, tmp_path, "--fold", -1) == 0
-    assert train_command.first_seed(7, -1) == 507
+    assert die_training.first_seed(7, -1) == 507
 
 
 def test_the_recorded_command_trains_the_same_weights(images, tmp_path):

@@ -15,7 +15,6 @@ from cnnviz.attribution.gradient import Gradient
 from cnnviz.attribution.occluder import Occluder
 from cnnviz.attribution.occlusion import Occlusion
 from cnnviz.cli import dispatch
-from cnnviz.cli.commands import table_map_quality
 from cnnviz.evaluation import (
     agreement,
     benchmark,
@@ -613,7 +612,7 @@ def test_table_and_figure_are_made_from_files(sources, tmp_path):
         if data == "IDRiD":
             found = found[~found["measure"].str.startswith("cascade")]
         found.to_csv(paths[-1], index=False)
-    frame = table_map_quality.read(tmp_path / f"{sources[0]}.csv")
+    frame = command.read(tmp_path / f"{sources[0]}.csv")
     pd.testing.assert_frame_equal(frame, measured(0.3, sources[0], 2), check_dtype=False)
     summary, text = tmp_path / "summary.csv", tmp_path / "table.md"
     assert (

@@ -14,7 +14,7 @@ rule label_die360:
         folds=config["folds"],
         permutations=config["fundus"]["permutations"],
         folder=plan.weights_folder(),
-        count=config["labeler_validation"]["photographs"],
+        photographs=config["labeler_validation"]["photographs"],
         filters=config["labeler_validation"]["filters"],
         engine=plan.engine_arguments(),
         threads=ONE_THREAD,
@@ -28,7 +28,7 @@ rule label_die360:
         "{params.threads} cnnviz label-die360 --images {input.images} "
         "--weights-folder {params.folder:q} "
         "--networks {params.networks} --folds {params.folds} "
-        "--count {params.count} --filters {params.filters} "
+        "--count {params.photographs} --filters {params.filters} "
         "--permutations {params.permutations} "
         "--saliency {input.saliency} {params.engine} --output {output.text} "
         "> {log} 2>&1"

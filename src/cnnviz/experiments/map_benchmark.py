@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from tqdm import tqdm
 
 from cnnviz.attribution import overlay
@@ -42,6 +43,7 @@ __all__ = [
     "FundusBenchmark",
     "die360_rows",
     "fundus_rows",
+    "read",
     "real",
     "synthetic_photographs",
     "views",
@@ -356,3 +358,27 @@ def write(which: DieBenchmark | FundusBenchmark, output: Path) -> None:
         else:
             rows = fundus_rows(which)
     files.write_rows(output, benchmark.COLUMNS, rows)
+
+
+def read(path: Path) -> pd.DataFrame:
+    """Rows of 'cnnviz map-quality'.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        For a missing file, or one with other columns.
+    """
+    # Only values may be missing; a method that is not there is an empty text.
+    frame = files.read_table(
+        path,
+        "cnnviz map-quality",
+        keep_default_na=False,
+        na_values={"value": ["", "nan"]},
+        dtype={"image": str},
+    )
+    if tuple(frame.columns) != benchmark.COLUMNS:
+        raise UserError(
+            f"{path}: columns {list(frame.columns)} instead of "
+            f"{list(benchmark.COLUMNS)}; make it again with 'cnnviz map-quality'"
+        )
+    return frame

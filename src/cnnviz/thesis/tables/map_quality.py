@@ -9,6 +9,8 @@ import pandas as pd
 from cnnviz.evaluation import intervals
 from cnnviz.evaluation.benchmark import CENTER, RANDOM
 from cnnviz.evaluation.layer_methods import METHODS
+from cnnviz.experiments import map_benchmark
+from cnnviz.runtime import files
 
 __all__ = [
     "ALL",
@@ -618,3 +620,23 @@ def text(frame, table, means):
         *_lift_lines(frame),
     ]
     return "\n".join(lines) + "\n"
+
+
+def write(measured, summary_file, output):
+    """Write the table, for ``cnnviz table-map-quality``.
+
+    Parameters
+    ----------
+    measured : sequence of path
+        CSV files of ``cnnviz map-quality``.
+    summary_file : path
+        CSV file of all means and intervals.
+    output : path
+        Markdown file.
+    """
+    frame = pd.concat(map(map_benchmark.read, measured), ignore_index=True)
+    table = wide(frame)
+    means = summary(table)
+    with files.atomic(summary_file) as temporary:
+        means.to_csv(temporary, index=False, lineterminator="\n")
+    files.write_text(output, text(frame, table, means))
