@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from matplotlib import font_manager
 from matplotlib import text as plt_text
 
+from cnnviz.experiments import shown_features
 from cnnviz.thesis.figures import fonts, style, visualize
 
 NAMES = [
@@ -69,7 +70,7 @@ def test_any_name_can_be_drawn(name, tmp_path):
 @pytest.mark.parametrize("name", NAMES, ids=lambda name: ascii(name)[1:20])
 def test_any_name_can_stand_in_a_title(name, tmp_path):
     picture = visualize.Picture(np.zeros((1, 1, 8, 9)), np.zeros(1), np.ones(1))
-    neuron = visualize.Neuron(0, (1, 1), 1.0, (0, 0, 3, 3))
+    neuron = shown_features.Neuron(0, (1, 1), 1.0, (0, 0, 3, 3))
     figure = visualize.draw_maps(
         f"{name}, layer {name}",
         picture,

@@ -1,5 +1,6 @@
 """The command 'visualize': any network, any image, every method; errors in one line."""
 
+import argparse
 import sys
 import warnings
 
@@ -18,6 +19,7 @@ from cnnviz.attribution.receptive_field import receptive_field
 from cnnviz.cli import dispatch
 from cnnviz.cli.commands import visualize as command
 from cnnviz.datasets import die360, fundus, pictures, synthetic
+from cnnviz.experiments import shown_features
 from cnnviz.feature_visualization import (
     activation_maximization,
     ascent,
@@ -25,11 +27,12 @@ from cnnviz.feature_visualization import (
     regularization,
     starting_points,
 )
-from cnnviz.networks import die, inputs, layers, weights
+from cnnviz.networks import by_name, die, inputs, layers, weights
 from cnnviz.networks import own as own_network
-from cnnviz.runtime import errors, files, paths
+from cnnviz.runtime import errors, files, number_format, paths
 from cnnviz.runtime.backend import lasagne
 from cnnviz.thesis.figures import fonts, style, visualize
+from cnnviz.thesis.figures.visualize_request import title
 
 OWN = """
 import lasagne
@@ -166,7 +169,7 @@ def test_regularized_exemplars_are_those_of_the_library(own):
 
 
 def test_by_default_an_exemplar_has_the_norm_of_noise(own):
-    (found,) = visualize.find_exemplars(own.layer, [1], steps=2)
+    (found,) = shown_features.find_exemplars(own.layer, [1], steps=2)
     assert np.sqrt((found.patch**2).sum()) == pytest.approx(np.sqrt(found.patch.size), rel=1e-5)
     assert found.neuron is None
 
@@ -193,7 +196,7 @@ def test_a_pdf_alone_is_written_where_that_is_asked_for(own):
 
 def drawn(maps, **options):
     picture = visualize.Picture(np.full((1, 1, 8, 8), 0.5, np.float32), np.zeros(1), np.ones(1))
-    neurons = [visualize.Neuron(k, (0, 0), 1.0, (-2, -2, 4, 4)) for k in range(len(maps))]
+    neurons = [shown_features.Neuron(k, (0, 0), 1.0, (-2, -2, 4, 4)) for k in range(len(maps))]
     return visualize.draw_maps(
         "title", picture, neurons, np.asarray(maps), "gradient", visualize.Look(0, **options)
     )
@@ -237,7 +240,7 @@ def test_missing_positions_are_interpolated_and_the_title_says_so(own):
     maps[0, ::2, ::2] = np.arange(4)
     shown = drawn(maps).axes[1].images[0].get_array()
     np.testing.assert_array_equal(shown, interpolation.interpolated(maps)[0])
-    parser = command.argparse.ArgumentParser()
+    parser = argparse.ArgumentParser()
     command.add_arguments(parser)
     arguments = [
         "--network",
@@ -253,24 +256,26 @@ def test_missing_positions_are_interpolated_and_the_title_says_so(own):
         "--image",
         "i.png",
     ]
-    text = command.title(parser.parse_args(arguments + ["--method", "occlusion", "--stride", "2"]))
+    text = title(
+        command.requested(parser.parse_args(arguments + ["--method", "occlusion", "--stride", "2"]))
+    )
     assert text == (
         "own.py (weights: own.npz), layer pool, i.png\nocclusion by 11 × 11 "
         "pixels, stride 2, interpolated between the positions"
     )
-    text = command.title(parser.parse_args(arguments + ["--method", "exemplar"]))
+    text = title(command.requested(parser.parse_args(arguments + ["--method", "exemplar"])))
     assert "the norm of noise" in text
 
 
 def test_a_silent_feature_has_no_field(own):
     below = lasagne.layers.InputLayer((None, 1, 6, 6))
     layer = lasagne.layers.Conv2DLayer(below, 2, 3, W=lasagne.init.Constant(0))
-    (neuron,) = visualize.strongest_neurons(layer, np.ones((1, 1, 6, 6), np.float32), [1])
-    assert neuron == visualize.Neuron(1, (0, 0), 0.0, None)
+    (neuron,) = shown_features.strongest_neurons(layer, np.ones((1, 1, 6, 6), np.float32), [1])
+    assert neuron == shown_features.Neuron(1, (0, 0), 0.0, None)
 
 
 def test_fields_are_those_of_the_layer(own):
-    found = visualize.strongest_neurons(own.layer, own.input, FEATURES)
+    found = shown_features.strongest_neurons(own.layer, own.input, FEATURES)
     assert [each.box for each in found] == [
         receptive_field(own.layer).box(*each.place) for each in found
     ]
@@ -301,7 +306,7 @@ def test_values_outside_are_stretched_and_others_are_not():
     "value, text", [(0.12345, "0.123"), (-2.0, "−2"), (123456.7, "123,457"), (1e-7, "1e−07")]
 )
 def test_numbers_have_three_digits(value, text):
-    assert visualize._number(value) == text
+    assert number_format.short(value) == text
 
 
 # --- Networks ---------------------------------------------------------------------
@@ -316,7 +321,7 @@ def test_parameters_in_the_package_s_own_form_are_read(own, tmp_path):
 
 
 def test_shipped_weights_are_the_default():
-    network = command.read_network("c1", "shipped")
+    network = by_name.read("c1", "shipped")
     expected = die.build("c1")
     weights.load_fold(paths.SHIPPED_WEIGHTS, "random", "c1", 0, expected)
     np.testing.assert_array_equal(
@@ -336,7 +341,7 @@ def test_nameless_layers_are_named_by_number_and_kind(tmp_path, capsys):
 
 def test_random_parameters_are_the_same_in_every_run(own):
     first, second = (
-        lasagne.layers.get_all_param_values(command.read_network(str(own.path), "random"))[0]
+        lasagne.layers.get_all_param_values(by_name.read(str(own.path), "random"))[0]
         for _ in range(2)
     )
     np.testing.assert_array_equal(first, second)
@@ -820,8 +825,8 @@ def test_the_strongest_features_of_no_image_are_refused(own, capsys):
 
 
 def test_equal_responses_come_in_order():
-    assert visualize.strongest([1, 3, 3, 0], 3) == [1, 2, 0]
-    assert visualize.strongest([1, 2], 5) == [1, 0]
+    assert shown_features.strongest([1, 3, 3, 0], 3) == [1, 2, 0]
+    assert shown_features.strongest([1, 2], 5) == [1, 0]
 
 
 @pytest.fixture
@@ -909,17 +914,19 @@ def test_a_blurred_image_is_what_covers_it(own, monkeypatch, words, changed):
 
     monkeypatch.setattr(occlusion_module, "Occlusion", Covering)
     assert own("--size", 5, "--fill", "blur", *words, method="occlusion", **changed) == 0
-    np.testing.assert_array_equal(baselines[0], visualize.filled(own.input, "blur", 5))
+    np.testing.assert_array_equal(baselines[0], shown_features.filled(own.input, "blur", 5))
 
 
 def test_fills_are_computed_from_the_image():
     pixels = np.random.RandomState(0).rand(1, 3, 20, 20)
-    np.testing.assert_allclose(visualize.filled(pixels, "mean", 5), pixels[0].mean(axis=(1, 2)))
-    blurred = visualize.filled(pixels, "blur", 5)
+    np.testing.assert_allclose(
+        shown_features.filled(pixels, "mean", 5), pixels[0].mean(axis=(1, 2))
+    )
+    blurred = shown_features.filled(pixels, "blur", 5)
     assert blurred.shape == (3, 20, 20) and blurred.std() < 0.2 * pixels.std()
     np.testing.assert_allclose(blurred.mean(), pixels.mean(), rtol=0.02)
-    assert visualize.filled(pixels, [2.0], 5) == 2
-    np.testing.assert_array_equal(visualize.filled(pixels, [1.0, 2.0, 3.0], 5), [1, 2, 3])
+    assert shown_features.filled(pixels, [2.0], 5) == 2
+    np.testing.assert_array_equal(shown_features.filled(pixels, [1.0, 2.0, 3.0], 5), [1, 2, 3])
 
 
 @pytest.mark.parametrize(
@@ -936,7 +943,7 @@ def test_fills_that_make_no_sense_are_refused(own, capsys, words, changed, messa
 
 
 def test_the_title_names_the_fill():
-    parser = command.argparse.ArgumentParser()
+    parser = argparse.ArgumentParser()
     command.add_arguments(parser)
     words = [
         "--network",
@@ -958,7 +965,7 @@ def test_the_title_names_the_fill():
         ("0.25", "0.25"),
         ("blur", "the image, blurred"),
     ):
-        assert command.title(parser.parse_args([*words, fill])).endswith(
+        assert title(command.requested(parser.parse_args([*words, fill]))).endswith(
             f"pixels, filled with {text}"
         )
 
@@ -1222,7 +1229,7 @@ def test_a_die_network(tmp_path):
     )
     opened(tmp_path / "out.png")
     found = files.load_arrays(tmp_path / "raw.npz")
-    layer = layers.find_layer(command.read_network("c9", "shipped"), "pool2")
+    layer = layers.find_layer(by_name.read("c9", "shipped"), "pool2")
     np.testing.assert_array_equal(
         found["maps"], attributions.gradient(layer, found["image"], [0, 1])[:, 0]
     )

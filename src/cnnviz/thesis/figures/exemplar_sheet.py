@@ -11,6 +11,7 @@ import numpy as np
 
 from cnnviz.datasets import fundus
 from cnnviz.experiments import exemplar_measures
+from cnnviz.runtime import number_format
 from cnnviz.thesis.figures import style
 
 __all__ = [
@@ -50,7 +51,7 @@ def own_range(patch):
 
 def range_note(limit):
     """What black and white stand for, in standardized units."""
-    return f"black −{style.number(limit)}, white {style.number(limit)}"
+    return f"black −{number_format.short(limit)}, white {number_format.short(limit)}"
 
 
 # --- Layout -----------------------------------------------------------------------
@@ -176,13 +177,13 @@ def draw_iterates(record, settings):
     found = iterates(record)
     text = title(record) + (
         f"\nmaximum initialization: {record.photograph}, of {settings['sample']} "
-        f"photographs the one with the largest activation, {style.number(record.data)}"
+        f"photographs the one with the largest activation, {number_format.short(record.data)}"
     )
     figure, axes = panels(2, len(found), Margins(top=lines(text)))
     heading(figure, text)
     for column, (step, activation, patch, more) in enumerate(found):
         above, below = axes[:, column]
-        show(above, fundus.destandardize(patch), f"activation {style.number(activation)}")
+        show(above, fundus.destandardize(patch), f"activation {number_format.short(activation)}")
         above.set_title(f"step {step}", pad=3)
         image, limit = own_range(more)
         show(below, image, range_note(limit) if step else "nothing added yet")

@@ -5,6 +5,7 @@ Of the three starts, the exemplar that activates its feature most.
 
 from cnnviz.datasets import fundus
 from cnnviz.experiments import exemplar_records
+from cnnviz.runtime import number_format
 from cnnviz.thesis.figures import exemplar_sheet as sheet
 from cnnviz.thesis.figures import style
 
@@ -27,7 +28,7 @@ def label(record, start):
             "started from",
             STARTS[start],
             "",
-            f"{style.number(record.reached.max() / record.data)} times the largest"
+            f"{number_format.short(record.reached.max() / record.data)} times the largest"
             if record.data > 0
             else "never positive",
             "activation on data",
@@ -56,13 +57,13 @@ def draw(found, settings):
         sheet.show(
             left,
             fundus.destandardize(record.starts[0]),
-            f"{record.photograph}, activation {style.number(record.data)}",
+            f"{record.photograph}, activation {number_format.short(record.data)}",
         )
         patch = record.patches[record.best]
         sheet.show(
             middle,
             fundus.destandardize(patch),
-            f"activation {style.number(record.reached[record.best])}",
+            f"activation {number_format.short(record.reached[record.best])}",
         )
         image, limit = sheet.own_range(patch)
         sheet.show(right, image, sheet.range_note(limit))

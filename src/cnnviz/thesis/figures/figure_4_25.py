@@ -5,6 +5,7 @@ import textwrap
 from cnnviz.datasets import fundus
 from cnnviz.experiments import exemplar_records
 from cnnviz.experiments.exemplar_records import STARTS
+from cnnviz.runtime import number_format
 from cnnviz.thesis.figures import exemplar_sheet as sheet
 from cnnviz.thesis.figures import style
 
@@ -40,7 +41,7 @@ def draw(found, settings):
     record, text = found[ROLE], factors(found)
     top = sheet.title(record) + (
         f"\nlargest activation in {settings['sample']} photographs: "
-        f"{style.number(record.data)}; exemplars after {settings['steps']} steps"
+        f"{number_format.short(record.data)}; exemplars after {settings['steps']} steps"
     )
     figure, axes = sheet.panels(
         3, 3, sheet.Margins(LABEL, top=sheet.lines(top), bottom=sheet.lines(text)), SIDE
@@ -48,7 +49,8 @@ def draw(found, settings):
     sheet.heading(figure, top)
     for start, column in zip(range(3), axes.T):
         column[0].set_title(
-            f"{STARTS[start]} initialization: activation {style.number(record.reached[start])}",
+            f"{STARTS[start]} initialization: activation "
+            f"{number_format.short(record.reached[start])}",
             pad=3,
         )
         patch = record.patches[start]
@@ -56,7 +58,7 @@ def draw(found, settings):
         sheet.show(
             column[0],
             fundus.destandardize(record.starts[start]),
-            f"activation {style.number(record.before[start])}",
+            f"activation {number_format.short(record.before[start])}",
         )
         sheet.show(column[1], fundus.destandardize(patch))
         sheet.show(column[2], image, sheet.range_note(limit))

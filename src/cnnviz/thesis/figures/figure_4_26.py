@@ -8,6 +8,7 @@ from cnnviz.datasets import fundus
 from cnnviz.experiments import exemplar_records
 from cnnviz.experiments.exemplar_measures import border_share, spread
 from cnnviz.experiments.exemplar_records import STARTS
+from cnnviz.runtime import number_format
 from cnnviz.thesis.figures import exemplar_sheet as sheet
 from cnnviz.thesis.figures import style
 
@@ -40,8 +41,8 @@ def draw(found, settings):
         sheet.show(
             above,
             fundus.destandardize(patch),
-            f"activation {style.number(record.reached[record.best])}, on data "
-            f"{style.number(record.data)}\n{settings['steps']} steps from: "
+            f"activation {number_format.short(record.reached[record.best])}, on data "
+            f"{number_format.short(record.data)}\n{settings['steps']} steps from: "
             f"{STARTS[record.best]}",
         )
         image, limit = sheet.own_range(patch)

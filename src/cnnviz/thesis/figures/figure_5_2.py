@@ -13,7 +13,7 @@ import numpy as np
 
 from cnnviz.attribution import overlay
 from cnnviz.experiments.neighboring_views import NeighboringViews
-from cnnviz.runtime import files
+from cnnviz.runtime import files, number_format
 from cnnviz.thesis.figures import style
 
 AGGREGATES = ("max", "sum")
@@ -184,7 +184,7 @@ def _axes(figure, column, top):
 
 
 def _label(letter, aggregate, example):
-    before, after = (style.number(each) for each in example.activations)
+    before, after = (number_format.short(each) for each in example.activations)
     return (
         f"({letter}) gradient of {aggregate}(F)\n{example.network}, {example.layer}, "
         f"feature {example.feature + 1}\nchange {example.change:.2f}\n"

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cnnviz.experiments.exemplar_statistics import ExemplarStatistics
+from cnnviz.runtime import number_format
 from cnnviz.thesis.figures import style
 
 STOPPED = 1  # index of the level at which a stopped ascent is shown
@@ -95,7 +96,7 @@ def row_of(found, layer, k):
 def _note(value, maximum):
     if not np.isfinite(value):
         return "not reached"
-    return f"{style.number(value / maximum)}×" if maximum > 0 else "–"
+    return f"{number_format.short(value / maximum)}×" if maximum > 0 else "–"
 
 
 def rows_of(found, features=None):

@@ -150,9 +150,9 @@ def _all_methods(layer, pixels, feature, size, stride=1):
 
 def _neuron(layer, pixels, feature):
     """Box of the maximal neuron, and lines that describe the feature."""
-    from cnnviz.thesis.figures import visualize
+    from cnnviz.experiments import shown_features
 
-    [neuron] = visualize.strongest_neurons(layer, pixels, [feature])
+    [neuron] = shown_features.strongest_neurons(layer, pixels, [feature])
     rows, columns = np.subtract(neuron.box[2:], neuron.box[:2])
     return neuron.box, (
         f"feature {feature}\nactivation {neuron.activation:.3g}\nsees {rows} × {columns}"

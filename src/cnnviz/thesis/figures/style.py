@@ -47,7 +47,6 @@ __all__ = [
     "method",
     "new",
     "note",
-    "number",
     "on_picture",
     "polygon",
     "rectangle",
@@ -563,12 +562,6 @@ def emphasize(axes):
     """Mark one of several axes as what a figure is about."""
     for spine in axes.spines.values():
         spine.set(color=MARK, linewidth=1.5 * LINE_WIDTH)
-
-
-def number(value):
-    """Three digits, and no powers of ten for what exemplars reach."""
-    text = f"{value:,.0f}" if 1e3 <= abs(value) < 1e6 else f"{value:.3g}"
-    return text.replace("-", "−")
 
 
 def note(axes, text):

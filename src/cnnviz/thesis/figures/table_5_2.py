@@ -6,7 +6,7 @@ layers, on a patch as large as the receptive field.
 
 import numpy as np
 
-from cnnviz.runtime import files
+from cnnviz.runtime import files, number_format
 from cnnviz.thesis.figures import style
 from cnnviz.thesis.tables import exemplars_die360
 
@@ -49,7 +49,10 @@ def _draw_layer(figure, place, top, title, patches, notes):
 
 
 def _notes(reached, data):
-    return [f"{style.number(one)}\n{style.number(other)}" for one, other in zip(reached, data)]
+    return [
+        f"{number_format.short(one)}\n{number_format.short(other)}"
+        for one, other in zip(reached, data)
+    ]
 
 
 def _draw_central(figure, networks):
