@@ -383,7 +383,7 @@ def test_animated_views_show_the_maximal_neuron(data, network):
         ("die-exemplars", ["--network", "d5"]),
         ("figure", ["5.2", "--neighbors", "c1.npz"]),
         ("figure", ["5.5", "--disagreement", "none.npz"]),
-        ("table-5-2", ["--exemplars", "c1.npz", "--table", "t.md"]),
+        ("table", ["5.2", "--exemplars", "c1.npz", "--table", "t.md"]),
     ],
 )
 def test_errors_are_one_line(command, options, tmp_path, monkeypatch, capsys):

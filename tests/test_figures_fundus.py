@@ -418,7 +418,7 @@ def test_roles_are_those_of_the_trained_network_for_the_right_concept(roles):
 @pytest.mark.parametrize(
     "text, said",
     [
-        (None, "no such file; make it with 'cnnviz label-features'"),
+        (None, "no such file; make it with 'cnnviz table 4.1'"),
         ("figure,layer\n4.15,pool5\n", "has no column weights, feature"),
         (ROLES.replace("4.8,trained", "4.8,random"), "no feature of Figure 4.8, pool4"),
         ("", "not a table of features"),

@@ -13,6 +13,7 @@ import pytest
 from cnnviz.cli import dispatch
 from cnnviz.cli.commands import arguments
 from cnnviz.cli.figures import FIGURES
+from cnnviz.cli.tables import TABLES
 from cnnviz.datasets import kaggle
 from cnnviz.networks import defauw_dump, own, weights
 from cnnviz.runtime import errors, files
@@ -227,22 +228,26 @@ def test_numbers_go_where_they_were_sent(tmp_path, name):
 #: What each command writes beside --output.
 ALSO = {
     "die360-facts": ["--statement"],
-    "table-map-quality": ["--summary"],
+    "table map-quality": ["--summary"],
     "train": ["--history"],
     "train-fundus": ["--history", "--checkpoint"],
-    "table-exemplars": ["--rows"],
-    "table-5-2": ["--table"],
+    "table exemplars": ["--rows"],
+    "table 5.2": ["--table"],
     "figure 5.2": ["--table"],
-    "table-without-leakage": ["--folds-table", "--by-distance"],
-    "table-5-1": ["--folds-table"],
+    "table leakage": ["--folds-table", "--by-distance"],
+    "table 5.1": ["--folds-table"],
     "visualize": ["--raw-output"],
-    "label-features": ["--features", "--roles", "--every", "--reproduced"],
+    "table 4.1": ["--features", "--roles", "--roles-of-all", "--reproduced"],
 }
 #: What writes nothing, or where it is told to in the repository.
-SILENT = ("engine", "grade", "record", "lock", "figure")  # but for each figure
+SILENT = ("engine", "grade", "record", "lock", "figure", "table")  # but for each of the last two
 WRITING = [
     (command, option)
-    for command in (*dispatch.COMMANDS, *(f"figure {name}" for name in FIGURES))
+    for command in (
+        *dispatch.COMMANDS,
+        *(f"figure {name}" for name in FIGURES),
+        *(f"table {name}" for name in TABLES),
+    )
     if command not in SILENT
     for option in ["--output", *ALSO.get(command, ())]
 ]

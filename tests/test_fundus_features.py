@@ -22,8 +22,8 @@ LAYERS, FEATURES, OVERLAP, PERMUTATIONS = ("pool1", "pool2"), 3, 4, 99
 NETWORKS = {"trained": "surrogate", "random": "random"}
 
 
-def run(command, **options):
-    words = [command]
+def run(*command, **options):
+    words = [*command]
     for name, value in options.items():
         values = value if isinstance(value, list | tuple) else [value]
         words += [f"--{name.replace('_', '-')}", *map(str, values)]
@@ -65,7 +65,8 @@ def made(tmp_path_factory):
 
 def label(folder, networks, localized=None):
     return run(
-        "label-features",
+        "table",
+        "4.1",
         dissected=[folder / f"dissect_{name}.npz" for name in networks],
         localized=localized or [folder / f"localize_{name}.npz" for name in networks],
         features=folder / "features.csv",

@@ -117,7 +117,7 @@ def test_the_table_names_photographs_by_what_evaluations_say(tmp_path):
         found.save(tmp_path / f"{source}.npz", made_from(photographs=source, split=split))
     path = tmp_path / "table.md"
     evaluations = [str(tmp_path / f"{name}.npz") for name in ("synthetic", "idrid", "kaggle")]
-    assert dispatch.main(["table-fundus", "--evaluations", *evaluations, "-o", str(path)]) == 0
+    assert dispatch.main(["table", "fundus", "--evaluations", *evaluations, "-o", str(path)]) == 0
     rows = [line for line in path.read_text().splitlines() if "random weights |" in line]
     assert [row.split(" | ")[0] for row in rows] == [
         "| synthetic test pairs",

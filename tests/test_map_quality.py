@@ -446,7 +446,7 @@ def test_differences_pair_feature_and_image():
 
 
 def test_steps_stay_in_the_order_of_the_network():
-    means = tables.summary(tables.wide(measured(0.3)))
+    means = tables.means_of(tables.wide(measured(0.3)))
     chosen = means[means["measure"] == "cascade"]
     assert list(dict.fromkeys(chosen["other"])) == ["conv9", "conv10"]
 
@@ -477,7 +477,7 @@ def test_means_of_all_layers_leave_the_class_score_out():
             row("chance", 0.2, layer=tables.SCORE, image="b"),
         ]
     )
-    means = tables.summary(tables.wide(frame)).set_index(["layer", "measure"])["value"]
+    means = tables.means_of(tables.wide(frame)).set_index(["layer", "measure"])["value"]
     assert means[tables.ALL, "mass"] == 1 and means[tables.SCORE, "mass"] == 0
 
 
@@ -519,7 +519,7 @@ def test_claims_follow_the_numbers():
 
 def test_sentences_follow_the_numbers():
     for good, first, last in ((0.3, "gradient of max(F)", "open"), (-0.1, "no method", "no")):
-        found = tables.findings(tables.summary(tables.wide(measured(good))))["synthetic"]
+        found = tables.findings(tables.means_of(tables.wide(measured(good))))["synthetic"]
         sentence = next(each for each in found if "more often than by chance" in each)
         assert sentence.startswith(
             "The map's maximum lies on what the feature is about more "
@@ -544,7 +544,7 @@ def test_the_text_has_every_part():
         ]
     )
     table = tables.wide(frame)
-    text = tables.text(frame, table, tables.summary(table))
+    text = tables.text(frame, table, tables.means_of(table))
     assert "| synthetic photographs | pool3 | 6 of 6 images | gradient of max(F) | 0.50" in text
     assert "|  |  |  | *chance* | 0.20 (0.20 to 0.20) | 0.20" in text
     assert "**yes**" in text and "| pool3 | 1 | 2.50 |" in text
@@ -569,15 +569,15 @@ def test_the_class_score_and_random_networks_alone_make_a_text():
         ]
     )
     table = tables.wide(frame)
-    text = tables.text(frame, table, tables.summary(table))
+    text = tables.text(frame, table, tables.means_of(table))
     assert "| Die360 | class score |" in text and "| conv1 |" in text
-    figure_map_quality.draw(tables.summary(table))
+    figure_map_quality.draw(tables.means_of(table))
 
 
 def test_one_image_has_numbers_and_no_intervals():
     frame = measured(0.3, images=1)
     table = tables.wide(frame)
-    text = tables.text(frame, table, tables.summary(table))
+    text = tables.text(frame, table, tables.means_of(table))
     assert "gradient of max(F) | 0.50 | 0.50 | 0.30 | 0.20 | 0.80 |" in text
     assert "**yes**" not in text
 
@@ -585,7 +585,8 @@ def test_one_image_has_numbers_and_no_intervals():
 def test_files_of_something_else_are_refused(tmp_path, capsys):
     path = tmp_path / "measured.csv"
     arguments = [
-        "table-map-quality",
+        "table",
+        "map-quality",
         "--measured",
         str(path),
         "--summary",
@@ -617,7 +618,16 @@ def test_table_and_figure_are_made_from_files(sources, tmp_path):
     summary, text = tmp_path / "summary.csv", tmp_path / "table.md"
     assert (
         dispatch.main(
-            ["table-map-quality", "--measured", *paths, "--summary", str(summary), "-o", str(text)]
+            [
+                "table",
+                "map-quality",
+                "--measured",
+                *paths,
+                "--summary",
+                str(summary),
+                "-o",
+                str(text),
+            ]
         )
         == 0
     )

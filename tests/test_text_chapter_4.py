@@ -168,7 +168,8 @@ def run(folder, *arguments):
     """Run the command; the rows that it writes, by quantity."""
     code = dispatch.main(
         [
-            "text-chapter-4",
+            "table",
+            "chapter-4",
             "--downloads",
             str(folder / "downloads"),
             "-o",

@@ -138,7 +138,7 @@ rule table_5_2:
     benchmark:
         "results/benchmarks/table_5_2.tsv"
     shell:
-        "{params.threads} cnnviz table-5-2 --exemplars {input.exemplars} "
+        "{params.threads} cnnviz table 5.2 --exemplars {input.exemplars} "
         "--table {output.claims} --output {params.stem} > {log} 2>&1"
 
 

@@ -70,7 +70,7 @@ rule table_exemplars:
     benchmark:
         "results/benchmarks/table_exemplars.tsv"
     shell:
-        "cnnviz table-exemplars --statistics {input.statistics} --rows {output.rows} "
+        "cnnviz table exemplars --statistics {input.statistics} --rows {output.rows} "
         "--output {output.text} > {log} 2>&1"
 
 

@@ -102,10 +102,10 @@ rule label_features:
     benchmark:
         "results/benchmarks/label_features.tsv"
     shell:
-        "cnnviz label-features --dissected {input.dissected} "
+        "cnnviz table 4.1 --dissected {input.dissected} "
         "--localized {input.localized} "
         "--reported {input.reported:q} --features {output.features} "
-        "--roles {output.roles} --every {output.every} --reproduced {output.reproduced} "
+        "--roles {output.roles} --roles-of-all {output.every} --reproduced {output.reproduced} "
         "--output {output.table} > {log} 2>&1"
 
 

@@ -166,5 +166,5 @@ rule table_fundus:
     benchmark:
         "results/benchmarks/table_fundus.tsv"
     shell:
-        "cnnviz table-fundus --evaluations {input.evaluations} "
+        "cnnviz table fundus --evaluations {input.evaluations} "
         "--output {output.text} > {log} 2>&1"

@@ -69,7 +69,7 @@ rule table_map_quality:
     benchmark:
         "results/benchmarks/table_map_quality.tsv"
     shell:
-        "{params.threads} cnnviz table-map-quality --measured {input.measured} "
+        "{params.threads} cnnviz table map-quality --measured {input.measured} "
         "--summary {output.summary} --output {output.text} > {log} 2>&1"
 
 

@@ -18,7 +18,7 @@ rule table_5_1:
     benchmark:
         "results/benchmarks/table_5_1.tsv"
     shell:
-        "cnnviz table-5-1 --evaluations {params.folder} "
+        "cnnviz table 5.1 --evaluations {params.folder} "
         "--networks {params.networks} --folds {params.folds} "
         "--reported {input.reported:q} --output {output.reproduced} "
         "--folds-table {output.folds} > {log} 2>&1"
@@ -45,7 +45,7 @@ rule table_without_leakage:
     benchmark:
         "results/benchmarks/table_without_leakage.tsv"
     shell:
-        "cnnviz table-without-leakage --evaluations {params.folder} "
+        "cnnviz table leakage --evaluations {params.folder} "
         "--networks {params.networks} "
         "--folds {params.folds} --reported {input.reported:q} "
         "--output {output.text} --folds-table {output.folds} "
@@ -70,7 +70,7 @@ rule text_chapter_5:
     benchmark:
         "results/benchmarks/text_chapter_5.tsv"
     shell:
-        "cnnviz text-chapter-5 --images {input.images} "
+        "cnnviz table chapter-5 --images {input.images} "
         "--evaluations {params.folder:q} --networks {params.networks} "
         "--folds {params.folds} --reported {input.reported:q} "
         "--output {output.reproduced} > {log} 2>&1"
@@ -119,7 +119,7 @@ rule text_chapter_4:
     benchmark:
         "results/benchmarks/text_chapter_4.tsv"
     shell:
-        "{params.threads} cnnviz text-chapter-4 {params.mirror} "
+        "{params.threads} cnnviz table chapter-4 {params.mirror} "
         "--reported {input.reported:q} --output {output.reproduced} > {log} 2>&1"
 
 

@@ -14,6 +14,7 @@ GROUPS: dict[str, dict[str, str]] = {
     "Start here": {
         "visualize": "show what a feature or unit responds to in an image, in any network",
         "figure": "draw a figure of the thesis, such as 4.15",
+        "table": "write a table of the thesis, such as 5.1",
         "grade": "grade fundus photographs for diabetic retinopathy",
         "engine": "say which engine and device run the networks",
     },
@@ -36,7 +37,6 @@ GROUPS: dict[str, dict[str, str]] = {
     "Chapter 4: features of De Fauw's network": {
         "dissect": "the photographs that activate every feature most; overlap with concepts",
         "localize": "what the saliency of every feature lies on, compared with chance",
-        "label-features": "what every feature detects: Table 4.1, features of the figures",
         "fundus-sheets": "saliency of the features of Figures 4.5 to 4.21",
         "fundus-exemplars": "exemplars of De Fauw's network from three starts",
     },
@@ -52,18 +52,8 @@ GROUPS: dict[str, dict[str, str]] = {
         "map-quality": "evaluate the attribution maps of every method",
         "exemplar-statistics": "how far exemplars of a network's layers are from data",
     },
-    "Tables": {
-        "table-5-1": "Table 5.1 from the evaluations of all folds",
-        "table-5-2": "Table 5.2: exemplars of the die's networks, and two claims",
-        "table-without-leakage": "accuracies on the split without leakage",
-        "table-fundus": "kappa and confusion of De Fauw's network",
-        "table-map-quality": "means and verdicts of 'cnnviz map-quality'",
-        "table-exemplars": "exemplars beside data: a hypothesis of the thesis in numbers",
-        "text-chapter-4": "numbers in the text of chapter 4 that need no weights",
-        "text-chapter-5": "numbers in the text of chapter 5",
-        "compare": "put reproduced numbers beside the thesis's",
-    },
     "The record of a run": {
+        "compare": "put reproduced numbers beside the thesis's",
         "agreement": "how many numbers of a run agree with the recorded ones",
         "record": "make a finished run's tables the recorded ones",
         "lock": "who holds the lock of this folder's workflow",

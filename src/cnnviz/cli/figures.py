@@ -1,44 +1,19 @@
 """The figures: their titles, the modules that draw them, and what these read."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from cnnviz.cli.commands import arguments
+from cnnviz.cli.products import Product, path
 
-__all__ = ["FIGURES", "Figure"]
-
-#: Adds the arguments of what a figure reads to a parser.
-Inputs = Callable[[Any], None]
+__all__ = ["FIGURES"]
 
 
-@dataclass(frozen=True)
-class Figure:
-    """A figure of the thesis, or one beyond it.
-
-    Parameters
-    ----------
-    title : str
-    module : str
-        In :mod:`cnnviz.thesis.figures`; its ``make(output, **inputs)`` draws the figure.
-    inputs : sequence of functions
-    fixed : dict
-        What ``make`` is told besides.
-    is_folder : bool
-        Whether there is a page for each of many features.
-    """
-
-    title: str
-    module: str
-    inputs: tuple[Inputs, ...] = ()
-    fixed: Mapping[str, str] = field(default_factory=dict)
-    is_folder: bool = False
+def _figure(title: str, module: str, *others: Any, **options: Any) -> Product:
+    return Product(title, f"figures.{module}", *others, **options)
 
 
-def _path(name: str, text: str, **options: Any) -> Inputs:
-    options = {"required": True, **options}
-    return lambda parser: parser.add_argument(f"--{name}", type=Path, help=text, **options)
+def _pages(parser: Any) -> None:
+    arguments.add_output(parser, "folder to write, with a page for each feature", "folder")
 
 
 def _seed(parser: Any) -> None:
@@ -49,12 +24,12 @@ def _table(parser: Any) -> None:
     arguments.add_written(parser, "--table", help="Markdown file to write: the changes in numbers")
 
 
-_EXEMPLARS = (_path("exemplars", "file of 'cnnviz fundus-exemplars'"),)
-_SALIENCY = (_path("saliency", "files of 'cnnviz saliency', one per network", nargs="+"),)
+_EXEMPLARS = (path("exemplars", "file of 'cnnviz fundus-exemplars'"),)
+_SALIENCY = (path("saliency", "files of 'cnnviz saliency', one per network", nargs="+"),)
 _SHEETS = (
-    _path("sheets", "folder of 'cnnviz fundus-sheets'"),
-    _path("roles", "file of 'cnnviz label-features': which features"),
-    _path("features", "file of 'cnnviz label-features': all features"),
+    path("sheets", "folder of 'cnnviz fundus-sheets'"),
+    path("roles", "file of 'cnnviz table 4.1': which features"),
+    path("features", "file of 'cnnviz table 4.1': all features"),
 )
 _EYES = (_seed, arguments.add_mirror)
 
@@ -80,98 +55,98 @@ _SHEET_TITLES = {
 }
 
 #: From the number, or the name beyond the thesis, to the figure.
-FIGURES: dict[str, Figure] = {
-    "2.1": Figure("counting the spots of a die with one template", "figure_2_1"),
-    "2.2": Figure("kernels and their responses", "figure_2_2"),
-    "2.3": Figure("a valid convolution", "figure_2_3"),
-    "2.4": Figure("three kinds of pooling", "figure_2_4"),
-    "2.5": Figure("receptive field of a neuron two layers deep", "figure_2_5"),
-    "3.1": Figure("positions of the occluder", "figure_3_1"),
-    "4.1": Figure("macula, fovea and optic disc", "figure_4_1", _EYES),
-    "4.2": Figure("non-proliferative retinopathy, annotated", "figure_4_2", _EYES),
-    "4.3": Figure("proliferative retinopathy, annotated", "figure_4_3", (_seed,)),
-    "4.4": Figure("De Fauw's network, layer by layer", "figure_4_4"),
+FIGURES: dict[str, Product] = {
+    "2.1": _figure("counting the spots of a die with one template", "figure_2_1"),
+    "2.2": _figure("kernels and their responses", "figure_2_2"),
+    "2.3": _figure("a valid convolution", "figure_2_3"),
+    "2.4": _figure("three kinds of pooling", "figure_2_4"),
+    "2.5": _figure("receptive field of a neuron two layers deep", "figure_2_5"),
+    "3.1": _figure("positions of the occluder", "figure_3_1"),
+    "4.1": _figure("macula, fovea and optic disc", "figure_4_1", _EYES),
+    "4.2": _figure("non-proliferative retinopathy, annotated", "figure_4_2", _EYES),
+    "4.3": _figure("proliferative retinopathy, annotated", "figure_4_3", (_seed,)),
+    "4.4": _figure("De Fauw's network, layer by layer", "figure_4_4"),
     **{
-        number: Figure(title, "fundus_sheet", _SHEETS, {"figure": number})
+        number: _figure(title, "fundus_sheet", _SHEETS, {"figure": number})
         for number, title in _SHEET_TITLES.items()
     },
-    "4.22": Figure("exemplars of three types of features", "figure_4_22", _EXEMPLARS),
-    "4.23": Figure(
+    "4.22": _figure("exemplars of three types of features", "figure_4_22", _EXEMPLARS),
+    "4.23": _figure(
         "an ascent towards an exemplar of a vessel feature",
         "figure_4_23_4_24",
         _EXEMPLARS,
         {"role": "vessel"},
     ),
-    "4.24": Figure(
+    "4.24": _figure(
         "an ascent towards an exemplar of a microaneurysm feature",
         "figure_4_23_4_24",
         _EXEMPLARS,
         {"role": "microaneurysm"},
     ),
-    "4.25": Figure("exemplars from three starts", "figure_4_25", _EXEMPLARS),
-    "4.26": Figure("exemplars of three layers", "figure_4_26", _EXEMPLARS),
-    "5.1": Figure("accepted and discarded projections", "figure_5_1"),
-    "5.2": Figure(
+    "4.25": _figure("exemplars from three starts", "figure_4_25", _EXEMPLARS),
+    "4.26": _figure("exemplars of three layers", "figure_4_26", _EXEMPLARS),
+    "5.1": _figure("accepted and discarded projections", "figure_5_1"),
+    "5.2": _figure(
         "saliency of one feature on two views one degree apart",
         "figure_5_2",
-        (_path("neighbors", "files of 'cnnviz neighbors', one per network", nargs="+"), _table),
+        (path("neighbors", "files of 'cnnviz neighbors', one per network", nargs="+"), _table),
     ),
-    "5.3": Figure(
+    "5.3": _figure(
         "saliency of the features of the first pooling layers",
         "saliency_sheet",
         _SALIENCY,
         {"layer_name": "pool1"},
     ),
-    "5.4": Figure(
+    "5.4": _figure(
         "saliency of the features of the second pooling layers",
         "saliency_sheet",
         _SALIENCY,
         {"layer_name": "pool2"},
     ),
-    "5.5": Figure(
+    "5.5": _figure(
         "posteriors of all networks on neighboring views",
         "figure_5_5",
-        (_path("disagreement", "file of 'cnnviz disagreement'"),),
+        (path("disagreement", "file of 'cnnviz disagreement'"),),
     ),
-    "leakage": Figure(
+    "leakage": _figure(
         "accuracy against the angle to the nearest training view",
         "figure_leakage",
         (
-            _path("by-distance", "CSV file of 'cnnviz table-without-leakage'"),
-            _path("folds-table", "CSV file of all folds of the random split"),
+            path("by-distance", "CSV file of 'cnnviz table leakage'"),
+            path("folds-table", "CSV file of all folds of the random split"),
         ),
     ),
-    "exemplars": Figure(
+    "exemplars": _figure(
         "exemplars of rectifiers and of sigmoid units",
         "figure_exemplars",
         (
-            _path(
+            path(
                 "statistics",
                 "files of 'cnnviz exemplar-statistics' of c4, c4_sigmoid and defauw, in this order",
                 nargs="+",
             ),
         ),
     ),
-    "fundus": Figure(
+    "fundus": _figure(
         "synthetic fundus photographs beside real ones",
         "figure_fundus",
         (
-            _path("synthetic", "folder of prepared synthetic photographs"),
-            _path("real", "folder of IDRiD's prepared photographs", required=False),
+            path("synthetic", "folder of prepared synthetic photographs"),
+            path("real", "folder of IDRiD's prepared photographs", required=False),
             *_EYES,
         ),
     ),
-    "methods": Figure(
+    "methods": _figure(
         "every visualization method on both experiments",
         "figure_methods",
         (arguments.add_weights, arguments.add_engine),
     ),
-    "map-quality": Figure(
+    "map-quality": _figure(
         "every method against masks, the network and the others",
         "figure_map_quality",
-        (_path("summary", "CSV file of 'cnnviz table-map-quality'"),),
+        (path("summary", "CSV file of 'cnnviz table map-quality'"),),
     ),
-    "features": Figure(
-        "a page for every feature of De Fauw's network", "figure_features", _SHEETS, is_folder=True
+    "features": _figure(
+        "a page for every feature of De Fauw's network", "figure_features", _SHEETS, output=_pages
     ),
 }

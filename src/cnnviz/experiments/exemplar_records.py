@@ -69,7 +69,7 @@ def read_roles(path: Path) -> dict[str, PlayedRole]:
     Parameters
     ----------
     path : path
-        File of ``cnnviz label-features``.
+        File of ``cnnviz table 4.1``.
 
     Returns
     -------
@@ -82,7 +82,7 @@ def read_roles(path: Path) -> dict[str, PlayedRole]:
         For a missing or foreign file, or one that lacks a part.
     """
     table = files.read_table(
-        path, "cnnviz label-features", _COLUMNS, "features", dtype=str, keep_default_na=False
+        path, "cnnviz table 4.1", _COLUMNS, "features", dtype=str, keep_default_na=False
     )
     return {role.name: _row(path, table, role) for role in ROLES}
 
@@ -97,7 +97,7 @@ def _row(path: Path, table: pd.DataFrame, role: Role) -> PlayedRole:
     if not len(rows):
         raise UserError(
             f"{path}: no feature of Figure {role.figure}, {role.layer}, for "
-            f"'{role.concept}'; make it with 'cnnviz label-features'"
+            f"'{role.concept}'; make it with 'cnnviz table 4.1'"
         )
     found = rows.iloc[0]
     return PlayedRole(found.layer, int(found.feature), found.label, found.wanted, found.evidence)

@@ -202,7 +202,7 @@ def write(
     photographs : path
         Folder of prepared photographs.
     roles_file : path
-        File of ``cnnviz label-features``: which features.
+        File of ``cnnviz table 4.1``: which features.
     weights : str
         See :func:`.defauw_network.built`.
     steps : int

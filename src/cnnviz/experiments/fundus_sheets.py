@@ -177,7 +177,7 @@ def write(
     photographs : path
         Folder of prepared photographs.
     roles : path
-        File of ``cnnviz label-features``: which features.
+        File of ``cnnviz table 4.1``: which features.
     dissected : sequence of path
         Files of :class:`.fundus_features.Dissected`, one for each network.
     strides : dict
@@ -188,7 +188,7 @@ def write(
         The strongest of all photographs, or of those whose lesions are marked.
     """
     shown, source = photograph_sources.read(photographs)
-    table = files.read_table(roles, "cnnviz label-features", ("figure",), dtype={"figure": str})
+    table = files.read_table(roles, "cnnviz table 4.1", ("figure",), dtype={"figure": str})
     networks = _networks(dissected, source)
     missing = set(table["weights"]) - set(networks)
     if missing:

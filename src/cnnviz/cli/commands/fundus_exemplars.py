@@ -14,7 +14,7 @@ from cnnviz.cli.commands import arguments
 def add_arguments(parser):
     arguments.add_photographs(parser)
     parser.add_argument(
-        "--roles", type=Path, required=True, help="file of 'cnnviz label-features': which features"
+        "--roles", type=Path, required=True, help="file of 'cnnviz table 4.1': which features"
     )
     arguments.add_defauw_weights(parser)
     parser.add_argument("--steps", type=int, default=60, help="of every ascent")

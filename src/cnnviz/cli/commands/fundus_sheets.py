@@ -15,7 +15,7 @@ STRIDES = {"pool1": 1, "pool2": 1, "pool3": 3, "pool4": 8, "pool5": 16}
 def add_arguments(parser):
     arguments.add_photographs(parser)
     parser.add_argument(
-        "--roles", type=Path, required=True, help="file of 'cnnviz label-features': which features"
+        "--roles", type=Path, required=True, help="file of 'cnnviz table 4.1': which features"
     )
     parser.add_argument(
         "--dissected",

@@ -78,10 +78,10 @@ def draw(frame, random):
 
 
 def make(output, *, by_distance, folds_table):
-    folds = files.read_table(folds_table, "cnnviz table-5-1", ("network", "mean"))
+    folds = files.read_table(folds_table, "cnnviz table 5.1", ("network", "mean"))
     style.save(
         draw(
-            files.read_table(by_distance, "cnnviz table-without-leakage"),
+            files.read_table(by_distance, "cnnviz table leakage"),
             folds.set_index("network")["mean"],
         ),
         output,

@@ -187,7 +187,7 @@ def draw(means):
     Parameters
     ----------
     means : DataFrame
-        From :func:`cnnviz.thesis.tables.map_quality.summary`.
+        From :func:`cnnviz.thesis.tables.map_quality.means_of`.
 
     Returns
     -------
@@ -234,7 +234,7 @@ def draw(means):
 
 
 def read(path):
-    """Means and intervals of 'cnnviz table-map-quality'.
+    """Means and intervals of 'cnnviz table map-quality'.
 
     Raises
     ------
@@ -244,7 +244,7 @@ def read(path):
     numbers = ("value", "low", "high")
     return files.read_table(
         path,
-        "cnnviz table-map-quality",
+        "cnnviz table map-quality",
         numbers,
         keep_default_na=False,
         na_values={name: ["", "nan"] for name in numbers},

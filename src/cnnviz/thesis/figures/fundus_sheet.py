@@ -36,7 +36,7 @@ SIGMA, SIGMA_WHOLE = 1, 2  # pixels; of the smoothing, of whole photographs
 class Block(NamedTuple):
     """One feature and its strongest photographs."""
 
-    role: object  #: row of 'cnnviz label-features'
+    role: object  #: row of 'cnnviz table 4.1'
     lies_on: object  #: that feature's row of the table of features
     sheet: FeatureSheet  #: photographs, maps, and where they are
 
@@ -71,8 +71,8 @@ class Block(NamedTuple):
 
 
 def read_tables(roles, features, types):
-    """Roles and features of 'cnnviz label-features' as data frames."""
-    remedy = "cnnviz label-features"
+    """Roles and features of 'cnnviz table 4.1' as data frames."""
+    remedy = "cnnviz table 4.1"
     return (
         files.read_table(roles, remedy, ("figure",), dtype=types, keep_default_na=False),
         files.read_table(features, remedy),
@@ -98,7 +98,7 @@ def read(figure, sheets, roles, features):
     """
     chosen = roles[roles["figure"] == figure]
     if not len(chosen):
-        raise UserError(f"no feature for Figure {figure}; run 'cnnviz label-features' again")
+        raise UserError(f"no feature for Figure {figure}; run 'cnnviz table 4.1' again")
     path = Path(sheets) / sheet_name(figure)
     shown = Sheet.load(path).features.values()
     wanted = [(role.weights, role.layer, role.feature) for role in chosen.itertuples()]

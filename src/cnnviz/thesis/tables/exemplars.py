@@ -22,11 +22,11 @@ __all__ = [
     "comparisons",
     "frame",
     "local_maxima",
+    "make",
     "text",
     "transfer_rows",
     "verdicts",
     "words",
-    "write",
 ]
 
 #: The same architecture with rectifiers and with sigmoid units.
@@ -48,8 +48,8 @@ _TWO = " → ".join(TWINS)
 _FOLLOWS = ("Saturating units make", "Holding the norm makes")
 
 
-def write(statistics, rows, output):
-    """Write the table, for ``cnnviz table-exemplars``.
+def make(output, *, statistics, rows):
+    """Write the table.
 
     Parameters
     ----------

@@ -12,7 +12,7 @@ from cnnviz.runtime import files
 from cnnviz.runtime.records import read_origin
 from cnnviz.training.grading import confusion, quadratic_weighted_kappa
 
-__all__ = ["lines", "mean_grade", "measured", "name_of", "text", "write"]
+__all__ = ["lines", "make", "mean_grade", "measured", "name_of", "text"]
 
 _SOURCES = {"synthetic": "synthetic test pairs", "idrid": "IDRiD", "kaggle": "the competition's"}
 _READINGS = {"both_eyes": "both eyes of a patient", "one_eye": "every eye shown twice"}
@@ -109,7 +109,7 @@ def name_of(origin: Mapping[str, Any]) -> str:
     return name if origin["split"] is None else f"{name}, {origin['split']} split"
 
 
-def write(evaluations: Sequence[Path], output: Path) -> None:
+def make(output: Path, *, evaluations: Sequence[Path]) -> None:
     """Write the table.
 
     Parameters

@@ -133,7 +133,7 @@ def separated_text(random, separated, reported):
     return "\n".join(lines) + "\n"
 
 
-def make(output, folds_table, by_distance, which, reported):
+def make(output, *, evaluations, networks, folds, reported, folds_table, by_distance):
     """Write the table without leakage, all its folds, and accuracies by distance.
 
     Parameters
@@ -142,14 +142,17 @@ def make(output, folds_table, by_distance, which, reported):
         Markdown file.
     folds_table, by_distance : path
         CSV files.
-    which : (path, list of str, int)
-        Folder of ``cnnviz evaluate``, networks, number of folds.
+    evaluations : path
+        Folder of ``cnnviz evaluate``.
+    networks : list of str
+    folds : int
+        How many.
     reported : path
         The thesis's Table 5.1.
     """
-    folder, networks, folds = which
     random, separated = (
-        die_evaluation.read(folder, split, networks, folds) for split in ("random", "separated")
+        die_evaluation.read(evaluations, split, networks, folds)
+        for split in ("random", "separated")
     )
     table, beside = (
         table_5_1.rows(each, die_evaluation.count_parameters) for each in (separated, random)

@@ -21,7 +21,7 @@ __all__ = [
     "estimate",
     "findings",
     "judged",
-    "summary",
+    "means_of",
     "text",
     "wide",
     "yes_no",
@@ -172,7 +172,7 @@ def estimate(values):
     }
 
 
-def summary(table):
+def means_of(table):
     """Means with intervals, for every layer and for all of them.
 
     Parameters
@@ -320,7 +320,7 @@ def findings(frame):
     Parameters
     ----------
     frame : DataFrame
-        From :func:`summary`.
+        From :func:`means_of`.
 
     Returns
     -------
@@ -549,7 +549,7 @@ def text(frame, table, means):
     frame : DataFrame
         Rows of 'cnnviz map-quality'.
     table, means : DataFrame
-        Of :func:`wide` and :func:`summary`.
+        Of :func:`wide` and :func:`means_of`.
 
     Returns
     -------
@@ -622,21 +622,21 @@ def text(frame, table, means):
     return "\n".join(lines) + "\n"
 
 
-def write(measured, summary_file, output):
-    """Write the table, for ``cnnviz table-map-quality``.
+def make(output, *, measured, summary):
+    """Write the table.
 
     Parameters
     ----------
     measured : sequence of path
         CSV files of ``cnnviz map-quality``.
-    summary_file : path
+    summary : path
         CSV file of all means and intervals.
     output : path
         Markdown file.
     """
     frame = pd.concat(map(map_benchmark.read, measured), ignore_index=True)
     table = wide(frame)
-    means = summary(table)
-    with files.atomic(summary_file) as temporary:
+    means = means_of(table)
+    with files.atomic(summary) as temporary:
         means.to_csv(temporary, index=False, lineterminator="\n")
     files.write_text(output, text(frame, table, means))

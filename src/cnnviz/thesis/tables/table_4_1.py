@@ -1,7 +1,6 @@
 """Table 4.1: what the features of De Fauw's network detect, by measurement."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -144,39 +143,39 @@ def reproduced(
     ]
 
 
-@dataclass(frozen=True)
-class Outputs:
-    """Files of the table and of what else follows from labels."""
-
-    table: Path  #: Markdown
-    features: Path  #: CSV of all features
-    roles: Path  #: CSV of the features of Figures 4.5 to 4.21
-    every: Path | None  #: CSV of the same form of all features
-    reproduced: Path  #: CSV of reproduced numbers
-
-
-def write(
-    dissected: Sequence[Path], localized: Sequence[Path], reported: Path, outputs: Outputs
+def make(
+    output: Path,
+    *,
+    dissected: Sequence[Path],
+    localized: Sequence[Path],
+    reported: Path,
+    **written: Path | None,
 ) -> None:
     """Label the features of the networks and write Table 4.1.
 
     Parameters
     ----------
+    output : path
+        Markdown file.
     dissected, localized : lists of path
         Files of ``cnnviz dissect`` and ``cnnviz localize``, of each network one.
     reported : path
         The thesis's numbers.
-    outputs : Outputs
+    **written : path or None
+        CSV files: ``features``, all of them; ``roles``, those of Figures 4.5 to 4.21;
+        ``roles_of_all``, all in the same form; ``reproduced``, the numbers.
     """
     labeled = fundus_labels.label(dissected, localized)
     thesis = comparison.read_reported([reported])
-    files.write_text(outputs.features, feature_table.csv(labeled.features))
-    files.write_text(outputs.roles, labeled.roles.to_csv(index=False))
-    if outputs.every:
-        files.write_text(outputs.every, labeled.every.to_csv(index=False))
+    files.write_text(written["features"], feature_table.csv(labeled.features))
+    files.write_text(written["roles"], labeled.roles.to_csv(index=False))
+    if written["roles_of_all"]:
+        files.write_text(written["roles_of_all"], labeled.every.to_csv(index=False))
     measured = numbers(labeled.features, labeled.geometry)
-    comparison.write_reproduced(outputs.reproduced, reproduced(measured, thesis, "make reproduce"))
-    files.write_text(outputs.table, text(labeled, thesis))
+    comparison.write_reproduced(
+        written["reproduced"], reproduced(measured, thesis, "make reproduce")
+    )
+    files.write_text(output, text(labeled, thesis))
 
 
 # --- Text -------------------------------------------------------------------------

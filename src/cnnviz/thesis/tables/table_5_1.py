@@ -156,20 +156,22 @@ def reported_spreads(path):
     }
 
 
-def make(output, folds_table, which, reported):
+def make(output, *, evaluations, networks, folds, reported, folds_table):
     """Write the reproduced numbers, and the accuracies of all folds.
 
     Parameters
     ----------
     output, folds_table : path
         CSV files.
-    which : (path, list of str, int)
-        Folder of ``cnnviz evaluate``, networks, number of folds.
+    evaluations : path
+        Folder of ``cnnviz evaluate``.
+    networks : list of str
+    folds : int
+        How many.
     reported : path
         The thesis's table.
     """
-    folder, networks, folds = which
-    table = rows(die_evaluation.read(folder, "random", networks, folds), parameters_of)
+    table = rows(die_evaluation.read(evaluations, "random", networks, folds), parameters_of)
     spreads = {
         name: spread for name, spread in reported_spreads(reported).items() if name in networks
     }

@@ -18,11 +18,11 @@ from cnnviz.training.grading import quadratic_weighted_kappa
 
 __all__ = [
     "label_numbers",
+    "make",
     "network_numbers",
     "other_eye_kappa",
     "reproduced",
     "validation_numbers",
-    "write",
 ]
 
 PREFIX = "text_chapter_4."
@@ -200,7 +200,7 @@ def reproduced(
 # --- The file ---------------------------------------------------------------------
 
 
-def write(mirror: Path | None, downloads: Path, reported: Path, output: Path) -> None:
+def make(output: Path, *, mirror: Path | None, downloads: Path, reported: Path) -> None:
     """Write the numbers that can be had here.
 
     Parameters

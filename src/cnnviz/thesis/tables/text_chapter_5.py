@@ -152,22 +152,26 @@ def reproduced(numbers, reported, command):
     ]
 
 
-def make(output, data, which, reported):
+def make(output, *, images, evaluations, networks, folds, reported):
     """Write the reproduced numbers.
 
     Parameters
     ----------
     output : path
         CSV file.
-    data : cnnviz.datasets.die360.Die360
-    which : (path, list of str, int)
-        Folder of ``cnnviz evaluate``, networks, number of folds.
+    images : path
+        Of ``cnnviz render``.
+    evaluations : path
+        Folder of ``cnnviz evaluate``.
+    networks : list of str
+    folds : int
+        How many.
     reported : path
         The thesis's numbers.
     """
-    folder, networks, folds = which
-    evaluations = die_evaluation.read(folder, "random", networks, folds)
-    table = table_5_1.rows(evaluations, die_evaluation.count_parameters)
+    data = die360.load(images)
+    evaluated = die_evaluation.read(evaluations, "random", networks, folds)
+    table = table_5_1.rows(evaluated, die_evaluation.count_parameters)
     convolutional = [name for name in networks if name in die.CONVOLUTIONAL]
     dense = [name for name in networks if name not in die.CONVOLUTIONAL]
     training, _ = splits.random_split(len(data.labels), 0)
