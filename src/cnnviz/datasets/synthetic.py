@@ -13,9 +13,10 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from skimage import data
 
-from cnnviz.datasets import fundus
+from cnnviz.datasets import fundus, synthetic_eye
 from cnnviz.datasets import synthetic_raster as raster
 from cnnviz.datasets import synthetic_scene as scenes
+from cnnviz.datasets.synthetic_patients import NATURAL_SHARES, other_grade, patient
 from cnnviz.datasets.synthetic_vessels import ARTERY, NEW_VESSEL, VEIN
 
 __all__ = [
@@ -42,15 +43,15 @@ _MARGIN = 0.03  # black margin around the field of view
 def _plan(seed, shares):
     """Patient, grades of both eyes and their seeds; nothing is laid out yet."""
     rng = np.random.default_rng(seed)
-    who = scenes.patient(rng)
+    who = patient(rng)
     first = int(rng.choice(5, p=shares))
-    grades = [first, scenes.other_grade(rng, first)]
+    grades = [first, other_grade(rng, first)]
     if rng.random() < 0.5:
         grades.reverse()
     return who, grades, rng.integers(2**62, size=2)
 
 
-def grades(seed, shares=scenes.NATURAL_SHARES):
+def grades(seed, shares=NATURAL_SHARES):
     """Grades of both eyes of a patient, much faster than :func:`pair`.
 
     Parameters as there.
@@ -62,14 +63,14 @@ def grades(seed, shares=scenes.NATURAL_SHARES):
     return _plan(seed, shares)[1]
 
 
-def eye(seed, side, shares=scenes.NATURAL_SHARES):
+def eye(seed, side, shares=NATURAL_SHARES):
     """One eye of a patient: the "left" or the "right" one of :func:`pair`."""
     who, wanted, seeds = _plan(seed, shares)
     index = fundus.SIDES.index(side)
-    return scenes.scene(int(seeds[index]), side, who, wanted[index])
+    return synthetic_eye.scene(int(seeds[index]), side, who, wanted[index])
 
 
-def pair(seed, shares=scenes.NATURAL_SHARES):
+def pair(seed, shares=NATURAL_SHARES):
     """Left and right eye of a patient.
 
     Parameters
