@@ -16,6 +16,7 @@ from skimage import data
 from cnnviz.datasets import fundus, synthetic_eye
 from cnnviz.datasets import synthetic_raster as raster
 from cnnviz.datasets import synthetic_scene as scenes
+from cnnviz.datasets.fundus_transform import SIZE, Transform
 from cnnviz.datasets.synthetic_patients import NATURAL_SHARES, other_grade, patient
 from cnnviz.datasets.synthetic_vessels import ARTERY, NEW_VESSEL, VEIN
 
@@ -218,7 +219,7 @@ def photograph(scene, rows=None):
     return draw(scene, (rows, columns), window)
 
 
-def prepared(scene, size=fundus.SIZE, with_masks=False):
+def prepared(scene, size=SIZE, with_masks=False):
     """Draw a scene as De Fauw's preparation would leave it.
 
     Cropped to the field of view and stretched to a square, so without the
@@ -232,7 +233,7 @@ def prepared(scene, size=fundus.SIZE, with_masks=False):
     return draw(scene, (size, size), prepared_window(scene, size), with_masks)
 
 
-def prepared_window(scene, size=fundus.SIZE):
+def prepared_window(scene, size=SIZE):
     """Which part of the plane a prepared photograph shows, as :func:`draw` takes it."""
     half = scene.patient.half
     return (-1.0, -half, size / 2, size / (2 * half))
@@ -331,7 +332,7 @@ def load(record):
     picture, masks = prepared(scene, with_masks=True)
     half = scene.patient.half
     rows, columns, radius = _frame_of_camera(scene.patient.original_rows, half)
-    scale = np.array([2 * radius * half, 2 * radius]) / fundus.SIZE
+    scale = np.array([2 * radius * half, 2 * radius]) / SIZE
 
     def place(point):
         x, y = point
@@ -341,9 +342,7 @@ def load(record):
         record.name,
         fundus.standardize(picture),
         dimensions(scene),
-        fundus.Transform(
-            (rows / 2 - radius * half, columns / 2 - radius), tuple(scale), (rows, columns)
-        ),
+        Transform((rows / 2 - radius * half, columns / 2 - radius), tuple(scale), (rows, columns)),
         scene.grade,
         str(record.patient),
         record.side,
@@ -352,7 +351,7 @@ def load(record):
     )
 
 
-def narrow(scene, rng, size=256, scale=fundus.SIZE):
+def narrow(scene, rng, size=256, scale=SIZE):
     """A narrow-field picture: part of the prepared one, at its resolution.
 
     Parameters

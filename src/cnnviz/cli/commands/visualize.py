@@ -409,7 +409,7 @@ def _picture(args, shape, scale):
 
 def _own_size(image, shape):
     """The shape of the input, with a picture's own rows and columns where it has none."""
-    from cnnviz.datasets import die360, fundus, pictures
+    from cnnviz.datasets import die360, fundus_transform, pictures
 
     if shape[0] not in (1, 3):
         raise UserError(
@@ -420,7 +420,7 @@ def _own_size(image, shape):
     if None not in shape:
         return shape
     kind = image.partition(":")[0]
-    size = {"die": (die360.SIZE,) * 2, "synthetic": (fundus.SIZE,) * 2}.get(kind)
+    size = {"die": (die360.SIZE,) * 2, "synthetic": (fundus_transform.SIZE,) * 2}.get(kind)
     if size is None:
         size = pictures.read_picture(image).shape[:2]
     shape = (shape[0], *(own if fixed is None else fixed for own, fixed in zip(size, shape[1:])))
