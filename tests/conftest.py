@@ -8,8 +8,13 @@ import numpy as np
 import pytest
 
 # The same examples in every run, so that a failure is the change's fault; no
-# deadlines, since the machine may be busy.
-hypothesis.settings.register_profile("project", derandomize=True, deadline=None)
+# deadlines, and no complaint that making examples takes long, since the machine may be busy.
+hypothesis.settings.register_profile(
+    "project",
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
 hypothesis.settings.load_profile("project")
 
 

@@ -1,8 +1,8 @@
 """The die once more, slowly: float64, dense marching, numerical normals.
 
 Written from the measured description of the scene and nothing else; it shares
-no code and no table with ``cnnviz.datasets.die_scene``.  One ray per place, no
-anti-aliasing.
+no code and no table with ``cnnviz.datasets.die_scene`` and ``die_tracing``.  One ray
+per place, no anti-aliasing.
 """
 
 import numpy as np

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from cnnviz.datasets import concepts, fundus, synthetic
 from cnnviz.datasets import synthetic_scene as scenes
 from cnnviz.datasets.concepts import CONCEPTS, LESIONS, NOTHING
+from cnnviz.datasets.fundus_transform import Transform
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +127,7 @@ def photograph(**known):
         "1",
         np.zeros((3, 512, 512), np.float32),
         np.ones(2, np.float32),
-        fundus.Transform((0.0, 0.0), (2.0, 4.0), (1024, 2048)),
+        Transform((0.0, 0.0), (2.0, 4.0), (1024, 2048)),
         **known,
     )
 

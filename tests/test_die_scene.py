@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from cnnviz.datasets import die_scene
+from cnnviz.datasets import die_rendering, die_scene, die_tracing
 from cnnviz.datasets.die_scene import BACKGROUND, EDGE, PIP
 
 # Head-on view of each face: the camera on its outward normal.
@@ -45,16 +45,16 @@ def trace(a, b, places=PLACES):
     radiance = np.empty((size, size), np.float32)
     region = np.empty((size, size), np.uint8)
     places = places.astype(np.float32)
-    die_scene.trace(die_scene.camera_frame(a, b), places, -places, radiance, region)
+    die_tracing.trace(die_scene.camera_frame(a, b), places, -places, radiance, region)
     return radiance, region
 
 
 def regions(a, b, size=128):
-    return die_scene.regions(frames((a, b)), np.arange(size) + 0.5, size)[0]
+    return die_rendering.regions(frames((a, b)), np.arange(size) + 0.5, size)[0]
 
 
 def render(a, b, size=64):
-    return die_scene.render(frames((a, b)), size)[0]
+    return die_rendering.render(frames((a, b)), size)[0]
 
 
 # --- Against the slow reference ---------------------------------------------
@@ -139,7 +139,7 @@ def test_pip_of_face_two_lies_where_the_pinhole_camera_puts_it():
 def test_trace_without_regions_gives_the_same_radiance():
     radiance = np.empty((24, 24), np.float32)
     places = PLACES.astype(np.float32)
-    die_scene.trace(
+    die_tracing.trace(
         die_scene.camera_frame(45, 60), places, -places, radiance, np.empty((0, 0), np.uint8)
     )
     np.testing.assert_array_equal(radiance, trace(45, 60)[0])
@@ -192,12 +192,12 @@ def test_whole_turns_change_nothing(a, b):
 
 def test_equal_calls_give_equal_bits():
     views = frames(*OBLIQUE)
-    np.testing.assert_array_equal(die_scene.render(views, 64), die_scene.render(views, 64))
+    np.testing.assert_array_equal(die_rendering.render(views, 64), die_rendering.render(views, 64))
 
 
 def test_a_view_does_not_depend_on_its_batch():
-    together = die_scene.render(frames(*OBLIQUE), 64)
-    alone = np.concatenate([die_scene.render(frames(view), 64) for view in OBLIQUE])
+    together = die_rendering.render(frames(*OBLIQUE), 64)
+    alone = np.concatenate([die_rendering.render(frames(view), 64) for view in OBLIQUE])
     np.testing.assert_array_equal(together, alone)
 
 
@@ -245,12 +245,12 @@ def test_camera_frame_along_the_axes(a, b, towards, right, up):
     ],
 )
 def test_srgb_known_values(linear, gray, tolerance):
-    assert die_scene.srgb(linear) == pytest.approx(gray, abs=tolerance)
+    assert die_rendering.srgb(linear) == pytest.approx(gray, abs=tolerance)
 
 
 def test_srgb_is_monotonic():
     # The standard's rounded constants leave a step of 3e-8 at the joint.
-    assert (np.diff(die_scene.srgb(np.linspace(0, 1, 100001))) > 0).all()
+    assert (np.diff(die_rendering.srgb(np.linspace(0, 1, 100001))) > 0).all()
 
 
 def test_pip_tables_equal_the_measured_profile():
@@ -263,15 +263,15 @@ def test_pip_tables_equal_the_measured_profile():
 
 
 def test_fine_pip_table_follows_the_profile_and_its_slope():
-    rho = np.linspace(0, 0.2125, len(die_scene._DEPTH_TABLE))
+    rho = np.linspace(0, 0.2125, len(die_scene.DEPTH_TABLE))
     # 1e-7: float32 rounding of a depth of 0.05.
     np.testing.assert_allclose(
-        die_scene._DEPTH_TABLE, reference_renderer.depth(rho), rtol=0, atol=1e-7
+        die_scene.DEPTH_TABLE, reference_renderer.depth(rho), rtol=0, atol=1e-7
     )
-    assert (np.diff(die_scene._DEPTH_TABLE) <= 0).all()
-    slope = np.gradient(die_scene._DEPTH_TABLE.astype(float), rho)
+    assert (np.diff(die_scene.DEPTH_TABLE) <= 0).all()
+    slope = np.gradient(die_scene.DEPTH_TABLE.astype(float), rho)
     # Differences over 1e-4 round the kinks of slope between pieces.
-    assert np.abs(slope - die_scene._SLOPE_TABLE).mean() < 0.002
+    assert np.abs(slope - die_scene.SLOPE_TABLE).mean() < 0.002
 
 
 @pytest.mark.parametrize(
@@ -285,7 +285,7 @@ def test_pip_centers_equal_the_measured_ones(normal, sign, axis):
     assert places == {tuple(map(float, center)) for center in centers}
 
 
-@pytest.mark.parametrize("before", ["pass", "die_scene.regions(frames, [3, 5], 32)"])
+@pytest.mark.parametrize("before", ["pass", "die_rendering.regions(frames, [3, 5], 32)"])
 def test_every_process_renders_the_same_bits(before, tmp_path):
     """Whatever was compiled before, and however many threads there are.
 
@@ -294,11 +294,11 @@ def test_every_process_renders_the_same_bits(before, tmp_path):
     """
     code = (
         "import hashlib, numpy as np\n"
-        "from cnnviz.datasets import die_scene\n"
+        "from cnnviz.datasets import die_rendering, die_scene\n"
         "frames = np.array([die_scene.camera_frame(a, 7 * a) "
         "for a in range(0, 360, 24)])\n"
         f"{before}\n"
-        "print(hashlib.sha256(die_scene.render(frames, 96).tobytes()).hexdigest())"
+        "print(hashlib.sha256(die_rendering.render(frames, 96).tobytes()).hexdigest())"
     )
     runs = [
         subprocess.run(
@@ -312,5 +312,5 @@ def test_every_process_renders_the_same_bits(before, tmp_path):
     ]
     assert list(tmp_path.rglob("*.nbc"))
     frames = np.array([die_scene.camera_frame(a, 7 * a) for a in range(0, 360, 24)])
-    here = hashlib.sha256(die_scene.render(frames, 96).tobytes()).hexdigest()
+    here = hashlib.sha256(die_rendering.render(frames, 96).tobytes()).hexdigest()
     assert {run.strip() for run in runs} == {here}

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cnnviz.cli import dispatch
-from cnnviz.datasets import synthetic, synthetic_scene
+from cnnviz.datasets import synthetic, synthetic_eye, synthetic_patients
 from cnnviz.experiments import exemplar_measures as measures
 from cnnviz.experiments import exemplar_records as records
 from cnnviz.experiments import fundus_exemplars as command
@@ -110,8 +110,10 @@ def test_arrows_of_a_view_keep_away_from_each_other():
 
 @pytest.fixture(scope="module")
 def scene():
-    who = dataclasses.replace(synthetic_scene.patient(np.random.default_rng(1)), cut=1.0, grain=0.0)
-    return synthetic_scene.scene(5, "right", who, 2)
+    who = dataclasses.replace(
+        synthetic_patients.patient(np.random.default_rng(1)), cut=1.0, grain=0.0
+    )
+    return synthetic_eye.scene(5, "right", who, 2)
 
 
 def test_one_eye_of_a_pair_is_that_of_the_pair():

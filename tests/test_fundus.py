@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from cnnviz.datasets import fundus
-from cnnviz.datasets.fundus import SIZE, Transform
+from cnnviz.datasets import field_of_view, fundus
+from cnnviz.datasets.fundus_transform import SIZE, Transform
 from cnnviz.runtime.errors import UserError
 
 
@@ -121,7 +121,7 @@ def test_a_single_original_pixel_leaves_its_trace(transform, place):
 
 @small
 @given(transforms, st.tuples(*[st.floats(40, 470)] * 2), st.booleans())
-def test_a_disc_synthetic_in_the_prepared_photograph_lands_in_its_place(transform, center, binary):
+def test_a_disc_drawn_in_the_prepared_photograph_lands_in_its_place(transform, center, binary):
     drawn = disc((SIZE, SIZE), center, 20.3)
     there = transform.map_to_original(drawn if binary else drawn * np.float32(0.5))
     assert there.shape == transform.shape
@@ -275,7 +275,7 @@ def test_impossible_photographs_are_refused(image, scale, message):
         with pytest.raises(ValueError):
             fundus.prepare(image, scale)
         return
-    for crop in fundus.CROPS:
+    for crop in field_of_view.CROPS:
         with pytest.raises(ValueError, match=message):
             fundus.prepare(image, scale, crop)
 
@@ -365,7 +365,7 @@ def test_the_robust_crop_keeps_to_the_field_of_view(name, background, noise):
 )
 @pytest.mark.parametrize("scale", [1, 2, 3])
 def test_crops_agree_on_clean_photographs(image, scale, recwarn):
-    published, robust = (fundus.crop_and_resize(image, scale, crop) for crop in fundus.CROPS)
+    published, robust = (fundus.crop_and_resize(image, scale, crop) for crop in field_of_view.CROPS)
     np.testing.assert_array_equal(published[0], robust[0])
     np.testing.assert_array_equal(published[1], robust[1])
     assert published[2] == robust[2] and not recwarn.list
@@ -375,7 +375,7 @@ def test_crops_agree_on_clean_photographs(image, scale, recwarn):
 def test_implausible_crops_are_named(name):
     image = disturbed(name)
     with pytest.warns(
-        fundus.ImplausibleCrop,
+        field_of_view.ImplausibleCrop,
         match='^eye 7: by De Fauw.*in rows 10 to 588 and columns 110 to 688; .*crop="robust"',
     ):
         published = fundus.photograph("eye 7", image)
@@ -392,7 +392,7 @@ def test_the_robust_crop_keeps_dark_parts_of_the_field():
     """Which De Fauw's threshold cuts off."""
     image = canvas(600, 800, 100)
     image[:, :300] //= 5
-    with pytest.warns(fundus.ImplausibleCrop):
+    with pytest.warns(field_of_view.ImplausibleCrop):
         _, dimensions, _ = fundus.prepare(image)
     _, whole, _ = fundus.prepare(image, crop="robust")
     np.testing.assert_allclose(whole, fundus.prepare(canvas(600, 800, 100))[1], atol=3 / 700)

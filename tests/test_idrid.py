@@ -14,6 +14,7 @@ from PIL import Image
 from scipy import ndimage
 
 from cnnviz.datasets import external, fundus, idrid
+from cnnviz.datasets.idrid_masks import split_mask
 from cnnviz.runtime import files
 
 GRADED = {
@@ -164,8 +165,8 @@ def test_separate_masks_come_back():
     masks["OD"][2:12, 2:12] = True
     for k, name in enumerate(("MA", "HE", "EX", "SE")):
         masks[name][14:18, 5 * k : 5 * k + 3] = True
-    assert_same(idrid.split_mask(painted(masks)), masks)
-    assert_same(idrid.split_mask(painted(empty())), empty())
+    assert_same(split_mask(painted(masks)), masks)
+    assert_same(split_mask(painted(empty())), empty())
 
 
 @pytest.mark.parametrize(
@@ -191,7 +192,7 @@ def test_overlaps_come_back(first, second):
         for name in (first, second):
             masks[name] = np.roll(masks[name], (-4, -4), (0, 1))
     assert (masks[first] & masks[second]).any()
-    assert_same(idrid.split_mask(painted(masks)), masks)
+    assert_same(split_mask(painted(masks)), masks)
 
 
 def test_yellow_away_from_the_disc_is_hemorrhage_and_soft_exudate():
@@ -199,7 +200,7 @@ def test_yellow_away_from_the_disc_is_hemorrhage_and_soft_exudate():
     masks["OD"][2:12, 2:12] = True
     masks["HE"][13:18, 18:25] = True
     masks["SE"][15:20, 20:28] = True
-    assert_same(idrid.split_mask(painted(masks)), masks)
+    assert_same(split_mask(painted(masks)), masks)
 
 
 @settings(max_examples=30)
@@ -208,7 +209,7 @@ def test_what_was_split_adds_up_again(seed):
     """For any sum, also where several explanations fit."""
     rng = np.random.RandomState(seed)
     masks = {name: rng.rand(6, 7) < 0.4 for name in PAINT}
-    found = idrid.split_mask(painted(masks))
+    found = split_mask(painted(masks))
     np.testing.assert_array_equal(painted(found), painted(masks))
     # Never more masks than were painted, but for specks of yellow.
     number, expected = (sum(m.astype(int) for m in group.values()) for group in (found, masks))
@@ -221,7 +222,7 @@ def test_other_colors_are_refused(color):
     image = painted(empty())
     image[3, 4] = color
     with pytest.raises(ValueError, match="row 3, column 4: .* is no sum of the masks'"):
-        idrid.split_mask(image)
+        split_mask(image)
 
 
 @pytest.mark.parametrize("number", [10, 17, 22])
@@ -229,7 +230,7 @@ def test_published_masks_come_back(mirror, number):
     """Those with overlaps, specks of yellow, and a hemorrhage on the disc."""
     record = idrid.records("lesions")[number - 1]
     masks = {name: idrid._mask_from_mirror(mirror, record, name) for name in idrid.CLASSES}
-    assert_same(idrid.split_mask(painted(masks)), masks)
+    assert_same(split_mask(painted(masks)), masks)
 
 
 # --- From the mirror --------------------------------------------------------

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from cnnviz.cli import dispatch
-from cnnviz.datasets import fundus, idrid, kaggle, store
+from cnnviz.datasets import field_of_view, fundus, idrid, kaggle, store
 from cnnviz.experiments import fundus_evaluation, fundus_features
 from cnnviz.networks import defauw, layers
 from cnnviz.runtime import files
@@ -529,7 +529,7 @@ def test_the_command_keeps_to_the_eye(folder, tmp_path, capsys):
     Image.fromarray(spoilt).save(path)
     path.rename(folder / "2_left.jpeg")  # without loss: the name says nothing
     arguments = ("--source", "kaggle", "--folder", folder, "--partial", "-o", tmp_path / "store")
-    with pytest.warns(fundus.ImplausibleCrop, match="^2_left: by De Fauw's rule"):
+    with pytest.warns(field_of_view.ImplausibleCrop, match="^2_left: by De Fauw's rule"):
         assert run(*arguments) == 0
     published = store.read(tmp_path / "store")
     assert run(*arguments, "--crop", "robust") == 0

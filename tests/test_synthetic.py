@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from cnnviz.datasets import fundus, lesion_statistics, synthetic
+from cnnviz.datasets import fundus, lesion_statistics, synthetic, synthetic_eye
+from cnnviz.datasets import synthetic_patients as patients
 from cnnviz.datasets import synthetic_raster as raster
 from cnnviz.datasets import synthetic_scene as scenes
 from cnnviz.datasets import synthetic_vessels as vessels
@@ -19,8 +20,8 @@ WINDOW = (-1.0, -1.0, 50.0, 50.0)
 
 def eye(grade, seed=0):
     """A scene of a grade."""
-    who = scenes.patient(np.random.default_rng(seed))
-    return scenes.scene(seed, "right", who, grade)
+    who = patients.patient(np.random.default_rng(seed))
+    return synthetic_eye.scene(seed, "right", who, grade)
 
 
 @pytest.fixture(scope="module")
@@ -210,7 +211,9 @@ def test_the_rule_of_twenty_in_four_quadrants():
 
 def test_venous_beading_counts_from_two_quadrants_on():
     scene = eye(0)
-    quadrant = [scenes._quadrant(place, scene.disc, scene.fovea) for place in scene.segments[:, :2]]
+    quadrant = [
+        scenes.quadrant_of(place, scene.disc, scene.fovea) for place in scene.segments[:, :2]
+    ]
     first, second = (np.array([quadrant.index(q)]) for q in (0, 3))
     kind = scenes.LESIONS.index("venous beading")
     one = dataclasses.replace(scene, marked={kind: first})
@@ -228,8 +231,8 @@ def test_a_part_of_an_eye_is_graded_by_what_it_shows():
 
 def test_both_eyes_agree_as_the_competition_s_labels_do():
     rng = np.random.default_rng(0)
-    first = rng.choice(5, 30000, p=scenes.NATURAL_SHARES)
-    other = [scenes.other_grade(rng, each) for each in first]
+    first = rng.choice(5, 30000, p=patients.NATURAL_SHARES)
+    other = [patients.other_grade(rng, each) for each in first]
     assert quadratic_weighted_kappa(first, other) == pytest.approx(0.8545, abs=0.01)
 
 

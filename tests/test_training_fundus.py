@@ -18,7 +18,7 @@ from cnnviz.networks.layers import (
 )
 from cnnviz.runtime import paths
 from cnnviz.runtime.backend import T, function, lasagne
-from cnnviz.training import augmentation
+from cnnviz.training import augmentation, fundus_batches
 from cnnviz.training import fundus_network as training
 
 SIZE, BATCH = 125, 4
@@ -50,7 +50,7 @@ def batch_of(step, size=SIZE, count=BATCH):
     grades = rng.integers(0, 5, count)
     pixels = rng.standard_normal((count, 3, size, size)).astype(np.float32)
     pixels += grades[:, None, None, None]
-    return training.Batch(pixels, np.ones((count, 2), np.float32), grades)
+    return fundus_batches.Batch(pixels, np.ones((count, 2), np.float32), grades)
 
 
 def parameters(network):
@@ -245,7 +245,9 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path):
 def test_a_loss_that_explodes_stops_the_training():
     def nothing(step):
         batch = tiny_batch(step)
-        return training.Batch(np.full_like(batch.pixels, np.nan), batch.dimensions, batch.grades)
+        return fundus_batches.Batch(
+            np.full_like(batch.pixels, np.nan), batch.dimensions, batch.grades
+        )
 
     with pytest.raises(RuntimeError, match="the loss is nan at step 1"):
         training.train(tiny(), nothing, training.Settings(3, BATCH), progress=False)
@@ -358,7 +360,7 @@ def test_no_stage_draws_the_eye_pairs_of_another():
 
 
 def test_streams_give_the_same_batch_for_the_same_step():
-    stream = training.narrow_stream(3, 6, [0.2] * 5, 64, lambda step: 2.0, views=2)
+    stream = fundus_batches.narrow_stream(3, 6, [0.2] * 5, 64, lambda step: 2.0, views=2)
     first, again, other = stream(1), stream(1), stream(2)
     assert first.pixels.shape == (6, 3, 64, 64) and first.grades.shape == (6,)
     np.testing.assert_array_equal(first.pixels, again.pixels)
@@ -368,21 +370,21 @@ def test_streams_give_the_same_batch_for_the_same_step():
 def test_photographs_of_one_grade_make_a_pair():
     rng = np.random.default_rng(0)
     pictures = rng.integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)
-    stream = training.photographs_stream(
+    stream = fundus_batches.photographs_stream(
         0, 8, pictures, np.ones((5, 2), np.float32), np.array([0, 0, 0, 3, 4])
     )
     batches = [stream(step) for step in range(40)]
     grades = np.concatenate([batch.grades for batch in batches])
     np.testing.assert_array_equal(grades[::2], grades[1::2])
     assert np.bincount(grades, minlength=5)[[0, 3, 4]].min() > 0.25 * len(grades)
-    both = training.mixed_stream([stream, stream])(0)
+    both = fundus_batches.mixed_stream([stream, stream])(0)
     assert both.pixels.shape == (16, 3, 32, 32)
 
 
 def test_lesions_are_synthetic_stronger_in_the_first_half_only():
-    assert training.plainness(0, 100, 3.0) == 3.0
-    assert training.plainness(25, 100, 3.0) == 2.0
-    assert training.plainness(50, 100, 3.0) == training.plainness(99, 100, 3.0) == 1.0
+    assert fundus_batches.plainness(0, 100, 3.0) == 3.0
+    assert fundus_batches.plainness(25, 100, 3.0) == 2.0
+    assert fundus_batches.plainness(50, 100, 3.0) == fundus_batches.plainness(99, 100, 3.0) == 1.0
 
 
 def test_a_prediction_of_eyes_does_not_depend_on_the_batch():

@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from cnnviz.datasets import synthetic
 from cnnviz.datasets import synthetic_raster as raster
-from cnnviz.datasets.fundus import SIZE
+from cnnviz.datasets.fundus_transform import SIZE
 from cnnviz.datasets.masks import marked, shares
 from cnnviz.datasets.synthetic_vessels import ARTERY, VEIN
 from cnnviz.runtime.errors import UserError

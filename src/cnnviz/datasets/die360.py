@@ -12,7 +12,7 @@ import numpy as np
 from scipy import ndimage
 from tqdm import tqdm
 
-from cnnviz.datasets import die_scene
+from cnnviz.datasets import die_rendering, die_scene
 from cnnviz.datasets.die_scene import BACKGROUND, EDGE, PIP
 from cnnviz.runtime import files
 from cnnviz.runtime.errors import UserError
@@ -177,9 +177,9 @@ def render(a, b, size=SIZE, batch_size=128, progress=False):
         for start in range(0, len(frames), batch_size):
             part = slice(start, start + batch_size)
             if reduce is None:
-                out[part] = die_scene.render(frames[part], size)
+                out[part] = die_rendering.render(frames[part], size)
             else:
-                images = die_scene.render(frames[part], NATIVE_SIZE)
+                images = die_rendering.render(frames[part], NATIVE_SIZE)
                 out[part] = np.clip(reduce @ images @ reduce.T, 0, 1)
             bar.update(len(frames[part]))
     return out
@@ -214,8 +214,8 @@ def regions(a, b, size=SIZE):
     if size == SIZE:
         # Corner-aligned sampling: first and last places are pixel centers.
         places = np.linspace(0.5, NATIVE_SIZE - 0.5, SIZE)
-        return die_scene.regions(frames, places, NATIVE_SIZE)
-    return die_scene.regions(frames, np.arange(size) + 0.5, size)
+        return die_rendering.regions(frames, places, NATIVE_SIZE)
+    return die_rendering.regions(frames, np.arange(size) + 0.5, size)
 
 
 def prominence(a, b):

@@ -16,7 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from cnnviz.datasets import fundus
-from cnnviz.datasets.fundus import SIZE
+from cnnviz.datasets.fundus_transform import SIZE, Transform
 from cnnviz.runtime import files
 from cnnviz.runtime.errors import MissingFileError, UserError
 
@@ -158,7 +158,7 @@ def _transform_of(row):
         tuple(float(row[f"{what}_{axis}"]) for axis in ("row", "column"))
         for what in ("offset", "scale")
     )
-    return fundus.Transform(offset, scale, (int(row["rows"]), int(row["columns"])))
+    return Transform(offset, scale, (int(row["rows"]), int(row["columns"])))
 
 
 # --- Writing ----------------------------------------------------------------

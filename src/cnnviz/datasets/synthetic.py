@@ -13,9 +13,11 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from skimage import data
 
-from cnnviz.datasets import fundus
+from cnnviz.datasets import fundus, synthetic_eye
 from cnnviz.datasets import synthetic_raster as raster
 from cnnviz.datasets import synthetic_scene as scenes
+from cnnviz.datasets.fundus_transform import SIZE, Transform
+from cnnviz.datasets.synthetic_patients import NATURAL_SHARES, other_grade, patient
 from cnnviz.datasets.synthetic_vessels import ARTERY, NEW_VESSEL, VEIN
 
 __all__ = [
@@ -42,15 +44,15 @@ _MARGIN = 0.03  # black margin around the field of view
 def _plan(seed, shares):
     """Patient, grades of both eyes and their seeds; nothing is laid out yet."""
     rng = np.random.default_rng(seed)
-    who = scenes.patient(rng)
+    who = patient(rng)
     first = int(rng.choice(5, p=shares))
-    grades = [first, scenes.other_grade(rng, first)]
+    grades = [first, other_grade(rng, first)]
     if rng.random() < 0.5:
         grades.reverse()
     return who, grades, rng.integers(2**62, size=2)
 
 
-def grades(seed, shares=scenes.NATURAL_SHARES):
+def grades(seed, shares=NATURAL_SHARES):
     """Grades of both eyes of a patient, much faster than :func:`pair`.
 
     Parameters as there.
@@ -62,14 +64,14 @@ def grades(seed, shares=scenes.NATURAL_SHARES):
     return _plan(seed, shares)[1]
 
 
-def eye(seed, side, shares=scenes.NATURAL_SHARES):
+def eye(seed, side, shares=NATURAL_SHARES):
     """One eye of a patient: the "left" or the "right" one of :func:`pair`."""
     who, wanted, seeds = _plan(seed, shares)
     index = fundus.SIDES.index(side)
-    return scenes.scene(int(seeds[index]), side, who, wanted[index])
+    return synthetic_eye.scene(int(seeds[index]), side, who, wanted[index])
 
 
-def pair(seed, shares=scenes.NATURAL_SHARES):
+def pair(seed, shares=NATURAL_SHARES):
     """Left and right eye of a patient.
 
     Parameters
@@ -217,7 +219,7 @@ def photograph(scene, rows=None):
     return draw(scene, (rows, columns), window)
 
 
-def prepared(scene, size=fundus.SIZE, with_masks=False):
+def prepared(scene, size=SIZE, with_masks=False):
     """Draw a scene as De Fauw's preparation would leave it.
 
     Cropped to the field of view and stretched to a square, so without the
@@ -231,7 +233,7 @@ def prepared(scene, size=fundus.SIZE, with_masks=False):
     return draw(scene, (size, size), prepared_window(scene, size), with_masks)
 
 
-def prepared_window(scene, size=fundus.SIZE):
+def prepared_window(scene, size=SIZE):
     """Which part of the plane a prepared photograph shows, as :func:`draw` takes it."""
     half = scene.patient.half
     return (-1.0, -half, size / 2, size / (2 * half))
@@ -330,7 +332,7 @@ def load(record):
     picture, masks = prepared(scene, with_masks=True)
     half = scene.patient.half
     rows, columns, radius = _frame_of_camera(scene.patient.original_rows, half)
-    scale = np.array([2 * radius * half, 2 * radius]) / fundus.SIZE
+    scale = np.array([2 * radius * half, 2 * radius]) / SIZE
 
     def place(point):
         x, y = point
@@ -340,9 +342,7 @@ def load(record):
         record.name,
         fundus.standardize(picture),
         dimensions(scene),
-        fundus.Transform(
-            (rows / 2 - radius * half, columns / 2 - radius), tuple(scale), (rows, columns)
-        ),
+        Transform((rows / 2 - radius * half, columns / 2 - radius), tuple(scale), (rows, columns)),
         scene.grade,
         str(record.patient),
         record.side,
@@ -351,7 +351,7 @@ def load(record):
     )
 
 
-def narrow(scene, rng, size=256, scale=fundus.SIZE):
+def narrow(scene, rng, size=256, scale=SIZE):
     """A narrow-field picture: part of the prepared one, at its resolution.
 
     Parameters

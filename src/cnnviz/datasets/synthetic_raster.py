@@ -174,6 +174,27 @@ def noise(target, gradients, frame, amplitude, ridged, window):
             target[row, column] += amplitude * value
 
 
+@numba.njit(nogil=True)
+def _disc(disc, x, y):
+    """Shares of the optic disc's rim, of its cup and of the light around it, at a place.
+
+    ``disc`` as for :func:`compose`.
+    """
+    dx, dy = x - disc[0], y - disc[1]
+    cosine, sine = np.cos(disc[4]), np.sin(disc[4])
+    u = (cosine * dx + sine * dy) / disc[2]
+    v = (cosine * dy - sine * dx) / (disc[2] * disc[3])
+    away = np.sqrt(u * u + v * v)
+    rim = min(max((1 - away) / 0.20 + 0.5, 0.0), 1.0)
+    # Light scattered around the disc.
+    halo = 0.25 * np.exp(-2.5 * max(away - 1, 0.0)) if away < 2.6 else 0.0
+    cup = 0.0
+    if rim > 0:
+        inner = np.sqrt((u + disc[6]) ** 2 + v * v)
+        cup = min(max((disc[5] - inner) / 0.25 + 0.5, 0.0), 1.0)
+    return rim, cup, halo
+
+
 @_entry
 def compose(
     texture,
@@ -233,18 +254,7 @@ def compose(
             near *= (macula[2] / macula[4]) ** 2
             if near < 6:
                 dark += macula[5] * np.exp(-near)
-            dx, dy = x - disc[0], y - disc[1]
-            cosine, sine = np.cos(disc[4]), np.sin(disc[4])
-            u = (cosine * dx + sine * dy) / disc[2]
-            v = (cosine * dy - sine * dx) / (disc[2] * disc[3])
-            away = np.sqrt(u * u + v * v)
-            rim = min(max((1 - away) / 0.20 + 0.5, 0.0), 1.0)
-            # Light scattered around the disc.
-            halo = 0.25 * np.exp(-2.5 * max(away - 1, 0.0)) if away < 2.6 else 0.0
-            cup = 0.0
-            if rim > 0:
-                inner = np.sqrt((u + disc[6]) ** 2 + v * v)
-                cup = min(max((disc[5] - inner) / 0.25 + 0.5, 0.0), 1.0)
+            rim, cup, halo = _disc(disc, x, y)
             for channel in range(3):
                 bright = (
                     rim * disc_colors[0, channel]

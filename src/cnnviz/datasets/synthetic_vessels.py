@@ -85,6 +85,25 @@ def _wanted(mode, x, y, disc, fovea):
     return axis + np.arctan2(np.sign(across), 2 * _BEND * abs(across))
 
 
+@numba.njit(nogil=True)
+def _steered(heading, curve, mode, x, y, disc, fovea):
+    """Heading after a step: towards what the mode strives for, and ``curve`` beside it."""
+    pull = 0.10 if mode == _ARCADE else 0.04
+    heading += pull * _wrapped(_wanted(mode, x, y, disc, fovea) - heading) + curve
+    away_x, away_y = x - fovea[0], y - fovea[1]
+    near = np.hypot(away_x, away_y)
+    if near < _MACULA and mode != _TO_MACULA:
+        # Passing vessels keep clear of the macula.
+        heading += 0.3 * _wrapped(np.arctan2(away_y, away_x) - heading) * (1 - near / _MACULA)
+    return heading
+
+
+@numba.njit(nogil=True)
+def _spares_fovea(rng, near):
+    """Whether a vessel ends at this distance from the fovea."""
+    return near < _AVASCULAR or near < 2.2 * _AVASCULAR and rng.random() < 0.12
+
+
 # Kept compiled on disk, with what it calls inside.
 @numba.njit(nogil=True, cache=True)
 def grow(rng, starts, disc, fovea, tortuosity):
@@ -113,17 +132,9 @@ def grow(rng, starts, disc, fovea, tortuosity):
         x, y, heading, half, kind, mode = stack[waiting]
         curve, since = 0.0, 0.0
         while half > _THINNEST and count < _MOST_SEGMENTS:
-            wanted = _wanted(mode, x, y, disc, fovea)
-            pull = 0.10 if mode == _ARCADE else 0.04
             curve = 0.8 * curve + rng.normal(0.0, tortuosity)
-            heading += pull * _wrapped(wanted - heading) + curve
-            away_x, away_y = x - fovea[0], y - fovea[1]
-            near = np.hypot(away_x, away_y)
-            if near < _MACULA and mode != _TO_MACULA:
-                # Passing vessels keep clear of the macula.
-                heading += (
-                    0.3 * _wrapped(np.arctan2(away_y, away_x) - heading) * (1 - near / _MACULA)
-                )
+            heading = _steered(heading, curve, mode, x, y, disc, fovea)
+            near = np.hypot(x - fovea[0], y - fovea[1])
             end_x = x + _STEP * np.cos(heading)
             end_y = y + _STEP * np.sin(heading)
             thinner = half * (1 - 0.22 * _STEP)
@@ -131,12 +142,7 @@ def grow(rng, starts, disc, fovea, tortuosity):
             count += 1
             x, y, half = end_x, end_y, thinner
             since += _STEP
-            if (
-                x * x + y * y > _REACH**2
-                or near < _AVASCULAR
-                or near < 2.2 * _AVASCULAR
-                and rng.random() < 0.12
-            ):
+            if x * x + y * y > _REACH**2 or _spares_fovea(rng, near):
                 break
             # Thin vessels branch more often than thick ones.
             if since > 0.07 and waiting < 1000 and rng.random() < 0.14 + 0.0016 / half * _STEP:

@@ -14,6 +14,7 @@ import numpy as np
 
 from cnnviz.datasets import concepts, fundus, synthetic
 from cnnviz.datasets import synthetic_scene as scenes
+from cnnviz.datasets.fundus_transform import SIZE
 from cnnviz.networks.layers import SameConv2DLayer
 from cnnviz.runtime.backend import lasagne
 
@@ -234,7 +235,7 @@ def network() -> Any:
         brightness, has no name.
     """
     pool = lasagne.layers.MaxPool2DLayer
-    layer = lasagne.layers.InputLayer((None, CHANNELS, fundus.SIZE, fundus.SIZE), name="input")
+    layer = lasagne.layers.InputLayer((None, CHANNELS, SIZE, SIZE), name="input")
     layer = _convolution(layer, "conv1", _first())
     layer = _convolution(
         layer, "conv2", _second()[..., np.newaxis, np.newaxis], bias=[0, 0, 0, 0, 1, 0, 0]
@@ -264,7 +265,7 @@ def random_network(count: int, channels: slice, seed: int = 0) -> Any:
     lasagne.layers.Layer
         ``pool1``.
     """
-    layer = lasagne.layers.InputLayer((None, CHANNELS, fundus.SIZE, fundus.SIZE), name="input")
+    layer = lasagne.layers.InputLayer((None, CHANNELS, SIZE, SIZE), name="input")
     filters = np.zeros((count, CHANNELS, _WIDTH, _WIDTH))
     filters[:, channels] = _random_filters(count, filters[:, channels].shape[1], seed)
     layer = _convolution(layer, "conv1", filters, stride=2)

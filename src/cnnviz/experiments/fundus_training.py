@@ -11,12 +11,13 @@ import numpy as np
 import yaml
 
 from cnnviz.datasets import idrid
-from cnnviz.datasets.fundus import SIZE
+from cnnviz.datasets.fundus_transform import SIZE
 from cnnviz.experiments.fundus_stages import WITH_PHOTOGRAPHS, pictures_seed
 from cnnviz.networks import defauw, weights
 from cnnviz.networks.layers import NormalizedConv2DLayer, find_layer, layers_of_type
 from cnnviz.runtime import files, paths
 from cnnviz.runtime.errors import UserError
+from cnnviz.training import fundus_batches
 from cnnviz.training import fundus_network as training
 from cnnviz.training.grading import quadratic_weighted_kappa
 
@@ -168,18 +169,18 @@ def _stream(stage: Stage, planned: Plan) -> Callable[[int], Any]:
     seed, count = pictures_seed(stage.name, stage.seed), settings.batch_size
 
     def plain(step: int) -> float:
-        return training.plainness(step, settings.steps, pictures["strongest_lesions"])
+        return fundus_batches.plainness(step, settings.steps, pictures["strongest_lesions"])
 
     if stage.name == "narrow":
-        return training.narrow_stream(seed, count, shares, pictures["size"], plain)
+        return fundus_batches.narrow_stream(seed, count, shares, pictures["size"], plain)
     if stage.name not in WITH_PHOTOGRAPHS:
-        return training.pairs_stream(seed, count, shares, plain)
+        return fundus_batches.pairs_stream(seed, count, shares, plain)
     synthetic = 2 * round(count * pictures["synthetic_share"] / 2)
     real, dimensions, grades = idrid.training_arrays(stage.photographs)
-    return training.mixed_stream(
+    return fundus_batches.mixed_stream(
         [
-            training.pairs_stream(seed, synthetic, shares, plain),
-            training.photographs_stream(
+            fundus_batches.pairs_stream(seed, synthetic, shares, plain),
+            fundus_batches.photographs_stream(
                 seed,
                 count - synthetic,
                 real,
@@ -193,7 +194,7 @@ def _stream(stage: Stage, planned: Plan) -> Callable[[int], Any]:
 
 def _validation(network: Any, seed: int, planned: Plan) -> Callable[[], dict[str, float]]:
     """Function that tries a network on held-out synthetic pairs."""
-    pixels, dimensions, grades = training.validation_pairs(
+    pixels, dimensions, grades = fundus_batches.validation_pairs(
         9000 + seed, planned.pictures["validation_pairs"], planned.shares
     )
     pairs = np.arange(len(grades)).reshape(-1, 2)

@@ -25,7 +25,7 @@ class Sources:
     """Where photographs come from."""
 
     source: str  #: "synthetic", "idrid" or "kaggle"
-    crop: str = "published"  #: where the eye is; see :data:`cnnviz.datasets.fundus.CROPS`
+    crop: str = "published"  #: where the eye is; see :data:`cnnviz.datasets.field_of_view.CROPS`
     pairs: int = 1000  #: synthetic: how many patients
     seed: int = 0  #: synthetic: other seeds are other patients
     mirror: Path | None = None  #: idrid: folder with copies of the external files

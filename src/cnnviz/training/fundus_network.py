@@ -5,41 +5,24 @@ batches; every batch follows from its number, so that training goes on after
 an interruption exactly where it was.
 """
 
-import dataclasses
 import json
-import queue
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from cnnviz.datasets import synthetic
 from cnnviz.datasets.fundus import standardize
 from cnnviz.networks.defauw import GRADES
 from cnnviz.networks.layers import NormalizedConv2DLayer, find_layer, layers_of_type, pooling_layers
 from cnnviz.runtime import files
 from cnnviz.runtime.backend import T, function, lasagne, theano
 from cnnviz.runtime.errors import UserError
-from cnnviz.training.augmentation import augment
+from cnnviz.training.fundus_batches import drawn_ahead
 from cnnviz.training.grading import quadratic_weighted_kappa
 from cnnviz.training.objectives import kappa_loss
 
-__all__ = [
-    "Batch",
-    "Diverged",
-    "EyeReader",
-    "Settings",
-    "mixed_stream",
-    "narrow_stream",
-    "pairs_stream",
-    "photographs_stream",
-    "plainness",
-    "predictor",
-    "train",
-    "validation_pairs",
-]
+__all__ = ["Diverged", "EyeReader", "Settings", "predictor", "train"]
 
 
 class Diverged(UserError, RuntimeError):
@@ -75,179 +58,6 @@ class Settings:
                 "the learning rate must be positive and the momentum "
                 f"in [0, 1), not {self.learning_rate} and {self.momentum}"
             )
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Pictures in eye pairs, as the network takes them."""
-
-    pixels: np.ndarray  #: ``(n, 3, size, size)`` float32
-    dimensions: np.ndarray  #: ``(n, 2)`` float32
-    grades: np.ndarray  #: ``(n,)``
-
-
-def _batch(rows):
-    pixels, dimensions, grades = zip(*rows)
-    return Batch(np.stack(pixels), np.stack(dimensions).astype(np.float32), np.array(grades))
-
-
-# --- Streams of batches: functions from a step's number to a batch -----------
-
-
-def plainness(step, steps, first):
-    """How much stronger lesions may be drawn than they are, at a step.
-
-    Falls from ``first`` to 1 over the first half of the stage: lessons begin
-    with lesions that are hard to miss.
-    """
-    return first + (1 - first) * min(1.0, 2 * step / steps)
-
-
-def _plain(scene, rng, most):
-    """The scene with lesions up to ``most`` times as strong."""
-    strength = np.exp(rng.uniform(0, np.log(most)))
-    colors = np.where(scene.kinds[:, None] >= 0, strength, 1) * scene.colors
-    return dataclasses.replace(scene, colors=colors)
-
-
-def pairs_stream(seed, batch_size, shares, plain=lambda step: 1.0):
-    """Synthetic eye pairs, every one drawn anew.
-
-    Parameters
-    ----------
-    seed : int
-    batch_size : int
-        Even.
-    shares : float array, ``(5,)``
-        Probabilities of the grades of the first eye.
-    plain : function from int to float
-        How much stronger lesions may be drawn at a step; see :func:`plainness`.
-
-    Returns
-    -------
-    function from int to Batch
-    """
-
-    def draw(step):
-        rows = []
-        for k in range(batch_size // 2):
-            rng = np.random.default_rng([seed, step, k])
-            for scene in synthetic.pair(int(rng.integers(2**62)), shares):
-                scene = _plain(scene, rng, plain(step))
-                picture, _ = synthetic.prepared(scene)
-                rows.append((augment(rng, picture), synthetic.dimensions(scene), scene.grade))
-        return _batch(rows)
-
-    return draw
-
-
-def narrow_stream(seed, batch_size, shares, size, plain=lambda step: 1.0, views=4):
-    """Narrow-field pictures of synthetic eyes: the first lessons.
-
-    ``views`` pictures of every eye; parameters otherwise as for
-    :func:`pairs_stream`.
-    """
-
-    def draw(step):
-        rows = []
-        for k in range(-(-batch_size // (2 * views))):
-            rng = np.random.default_rng([seed, step, k])
-            pair = [
-                _plain(scene, rng, plain(step))
-                for scene in synthetic.pair(int(rng.integers(2**62)), shares)
-            ]
-            for _ in range(views):
-                for scene in pair:
-                    picture, grade = synthetic.narrow(scene, rng, size)
-                    rows.append((augment(rng, picture), synthetic.dimensions(scene), grade))
-        return _batch(rows[:batch_size])
-
-    return draw
-
-
-def photographs_stream(seed, batch_size, pictures, dimensions, grades, shares=None):
-    """Single photographs in pairs of the same grade.
-
-    Of single photographs no patient's other eye is known; since both eyes
-    mostly have the same grade, another photograph of that grade takes its
-    place.
-
-    Parameters
-    ----------
-    seed, batch_size : int
-    pictures : uint8 array, ``(n, 512, 512, 3)``
-    dimensions : float array, ``(n, 2)``
-    grades : int array, ``(n,)``
-    shares : float array, ``(5,)``, optional
-        Probabilities of the grades, as far as there are any photographs of
-        them; all the same when None.
-    """
-    members = [np.flatnonzero(grades == grade) for grade in range(GRADES)]
-    weights = np.ones(GRADES) if shares is None else np.asarray(shares, float)
-    weights = weights * [len(each) > 0 for each in members]
-    weights = weights / weights.sum()
-
-    def draw(step):
-        rng = np.random.default_rng([seed, step])
-        chosen = np.concatenate(
-            [rng.choice(members[rng.choice(GRADES, p=weights)], 2) for _ in range(batch_size // 2)]
-        )
-        return _batch(
-            [(augment(rng, pictures[index]), dimensions[index], grades[index]) for index in chosen]
-        )
-
-    return draw
-
-
-def mixed_stream(streams):
-    """A batch of every stream, side by side."""
-
-    def draw(step):
-        parts = [stream(step) for stream in streams]
-        return Batch(
-            *(
-                np.concatenate([getattr(part, name) for part in parts])
-                for name in ("pixels", "dimensions", "grades")
-            )
-        )
-
-    return draw
-
-
-def _ahead(draw, first, last, depth=2):
-    """Batches ``first`` to ``last - 1``, drawn by a thread ahead of their use."""
-    waiting = queue.Queue(depth)
-    stop = threading.Event()
-
-    def put(item):
-        while not stop.is_set():
-            try:
-                waiting.put(item, timeout=0.2)
-                return
-            except queue.Full:
-                continue
-
-    def work():
-        try:
-            for step in range(first, last):
-                if stop.is_set():
-                    return
-                put(draw(step))
-        except BaseException as error:  # handed on to the thread that waits
-            put(error)
-
-    threading.Thread(target=work, daemon=True).start()
-    try:
-        for _ in range(first, last):
-            item = waiting.get()
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-    finally:
-        stop.set()
-
-
-# --- Training ----------------------------------------------------------------
 
 
 def learning_rate(settings, step):
@@ -379,22 +189,6 @@ class EyeReader:
         return np.concatenate(results)[: len(pairs)]
 
 
-def validation_pairs(seed, count, shares):
-    """Held-out synthetic pairs, without augmentation.
-
-    Returns
-    -------
-    pictures uint8 ``(2 count, 512, 512, 3)``, dimensions, grades
-    """
-    pictures, dimensions, grades = [], [], []
-    for k in range(count):
-        for scene in synthetic.pair([seed, k], shares):
-            pictures.append(synthetic.prepared(scene)[0])
-            dimensions.append(synthetic.dimensions(scene))
-            grades.append(scene.grade)
-    return np.stack(pictures), np.stack(dimensions), np.array(grades)
-
-
 def _save_state(path, step_function, step, history):
     arrays = {f"shared{k}": value.get_value() for k, value in enumerate(step_function.get_shared())}
     files.save_arrays(path, step=np.int64(step), history=np.array(json.dumps(history)), **arrays)
@@ -456,7 +250,7 @@ def train(network, draw, settings, checkpoint=None, validate=None, every=100, pr
     with tqdm(
         total=settings.steps, initial=first, unit=" steps", disable=not progress, mininterval=10
     ) as bar:
-        for step, batch in enumerate(_ahead(draw, first, settings.steps), first):
+        for step, batch in enumerate(drawn_ahead(draw, first, settings.steps), first):
             rate.set_value(np.float32(learning_rate(settings, step)))
             loss, log_loss, norm, posteriors = step_function(
                 batch.pixels, batch.dimensions, eye[batch.grades]

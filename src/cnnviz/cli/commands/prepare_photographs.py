@@ -13,7 +13,7 @@ into one folder, trainLabels.csv beside them. Prepared, they take 0.8 MB each.
 from pathlib import Path
 
 from cnnviz.cli.commands import arguments
-from cnnviz.datasets import fundus
+from cnnviz.datasets import field_of_view
 from cnnviz.runtime import paths
 
 
@@ -36,7 +36,7 @@ def add_arguments(parser):
     )
     parser.add_argument(
         "--crop",
-        choices=fundus.CROPS,
+        choices=field_of_view.CROPS,
         default="published",
         help="idrid, kaggle: where the eye is. 'published': De Fauw's rule, "
         "which one bright pixel beside the eye moves; a warning says where "

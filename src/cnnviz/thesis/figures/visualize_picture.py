@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cnnviz.datasets import die360, fundus, network_inputs, pictures
+from cnnviz.datasets import die360, fundus_transform, network_inputs, pictures
 from cnnviz.networks import by_name
 from cnnviz.runtime import files
 from cnnviz.runtime.errors import UserError
@@ -74,7 +74,7 @@ def _own_size(image, shape):
     if None not in shape:
         return shape
     kind = image.partition(":")[0]
-    size = {"die": (die360.SIZE,) * 2, "synthetic": (fundus.SIZE,) * 2}.get(kind)
+    size = {"die": (die360.SIZE,) * 2, "synthetic": (fundus_transform.SIZE,) * 2}.get(kind)
     if size is None:
         size = pictures.read_picture(image).shape[:2]
     shape = (shape[0], *(own if fixed is None else fixed for own, fixed in zip(size, shape[1:])))
