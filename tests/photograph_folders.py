@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from cnnviz.datasets import fundus, idrid, synthetic
-from cnnviz.thesis.figures import annotated, figure_4_2
+from cnnviz.thesis.figures import eyes, figure_4_2
 
 #: Of two pairs, an eye without its fellow, a file that is no photograph, and one that is
 #: not there.
@@ -34,7 +34,7 @@ def _photograph(scene, rows):
     """A synthetic eye as a photograph of IDRiD's form, and its masks."""
     density = 0.49 * rows / scene.patient.half
     half = np.array([rows * idrid.SHAPE[1] / idrid.SHAPE[0], rows]) / (2 * density)
-    view = annotated.Synthetic(scene).view((*-half, *half), density)
+    view = eyes.Synthetic(scene).view((*-half, *half), density)
     return view.picture, view.masks
 
 

@@ -84,3 +84,30 @@ def test_no_module_imports_itself_by_way_of_others():
     assert not graph, "\n".join(
         f"{name}: {others & graph.keys()}" for name, others in graph.items()
     )
+
+
+# --- Sizes --------------------------------------------------------------------------
+
+LONGEST_MODULE = 400  # lines
+LONGEST_FUNCTION = 40  # lines without the docstring
+
+
+def own_lines(function):
+    """Lines of a function's body, without its docstring."""
+    body = function.body[1:] if ast.get_docstring(function) is not None else function.body
+    return function.end_lineno - body[0].lineno + 1 if body else 0
+
+
+def test_modules_and_functions_are_short():
+    """Parameters are counted by ruff (PLR0913)."""
+    long = []
+    for name, path in modules().items():
+        text = path.read_text()
+        if len(text.splitlines()) > LONGEST_MODULE:
+            long.append(f"{name}: {len(text.splitlines())} lines")
+        long += [
+            f"{name}.{node.name}: {own_lines(node)} lines"
+            for node in ast.walk(ast.parse(text))
+            if isinstance(node, ast.FunctionDef) and own_lines(node) > LONGEST_FUNCTION
+        ]
+    assert not long, "\n".join(long)

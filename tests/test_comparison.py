@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cnnviz.thesis import comparison, comparison_text
-from cnnviz.thesis.comparison import DIFFERS, MATCH, MISSING, WITHIN, Reproduced, verdict
+from cnnviz.thesis import comparison, comparison_text, number_tables
+from cnnviz.thesis.number_tables import Reproduced
+from cnnviz.thesis.printed_numbers import DIFFERS, MATCH, MISSING, WITHIN, verdict
 
 FOLDER = Path(__file__).resolve().parents[1] / "thesis_tables"
 REPORTED_PATHS = sorted((FOLDER / "reported").glob("*.csv"))
@@ -37,16 +38,16 @@ def write(path, text):
 
 
 def read_reported(folder, rows=ROWS, header=HEADER, name="table_9_1.csv"):
-    return comparison.read_reported([write(folder / name, header + rows)])
+    return number_tables.read_reported([write(folder / name, header + rows)])
 
 
 def read_reproduced(folder, values=VALUES):
-    comparison.write_reproduced(folder / "values.csv", values)
-    return comparison.read_reproduced([folder / "values.csv"])
+    number_tables.write_reproduced(folder / "values.csv", values)
+    return number_tables.read_reproduced([folder / "values.csv"])
 
 
 def read_reasons(folder, text=REASONS):
-    return comparison.read_reasons(write(folder / "reasons.csv", text))
+    return number_tables.read_reasons(write(folder / "reasons.csv", text))
 
 
 def compare(folder, rows=ROWS, values=VALUES, reasons=REASONS):
@@ -166,7 +167,7 @@ def test_missing_reasons_are_all_listed(tmp_path):
 def test_nothing_reproduced(tmp_path):
     result = comparison.compare(
         read_reported(tmp_path),
-        comparison.read_reproduced([]),
+        number_tables.read_reproduced([]),
         read_reasons(tmp_path, "id,reason\n*,not trained\n"),
     )
     assert set(result["verdict"]) == {MISSING}
@@ -273,25 +274,25 @@ def test_dot_in_file_name(tmp_path):
 
 def test_missing_and_foreign_file(tmp_path):
     with pytest.raises(FileNotFoundError, match="write one with the header 'id,"):
-        comparison.read_reasons(tmp_path / "reasons.csv")
+        number_tables.read_reasons(tmp_path / "reasons.csv")
     (tmp_path / "reasons.csv").write_bytes(b"id,reason\n\xff,a\n")
     with pytest.raises(ValueError, match="byte 10 is not UTF-8"):
-        comparison.read_reasons(tmp_path / "reasons.csv")
+        number_tables.read_reasons(tmp_path / "reasons.csv")
 
 
 def test_id_in_two_files(tmp_path):
     paths = [tmp_path / "one.csv", tmp_path / "two.csv"]
     for path in paths:
-        comparison.write_reproduced(path, VALUES[:1])
+        number_tables.write_reproduced(path, VALUES[:1])
     with pytest.raises(ValueError, match="two.csv, line 2: .* already in .*one.csv"):
-        comparison.read_reproduced(paths)
+        number_tables.read_reproduced(paths)
 
 
 @pytest.mark.parametrize("value", ["nan", "inf", "", "0x1", "1e9999"])
 def test_reproduced_value_must_be_finite(tmp_path, value):
     path = write(tmp_path / "values.csv", f"id,value,unit,command,note\nt.a,{value},1,run,\n")
     with pytest.raises(ValueError, match="line 2: .*value"):
-        comparison.read_reproduced([path])
+        number_tables.read_reproduced([path])
 
 
 @pytest.mark.parametrize(
@@ -306,7 +307,7 @@ def test_reproduced_value_must_be_finite(tmp_path, value):
 def test_write_refuses(tmp_path, rows, message):
     path = write(tmp_path / "values.csv", "as before")
     with pytest.raises(ValueError, match=message):
-        comparison.write_reproduced(path, rows)
+        number_tables.write_reproduced(path, rows)
     assert path.read_text() == "as before"
 
 
@@ -319,8 +320,8 @@ def test_write_refuses(tmp_path, rows, message):
 )
 def test_written_values_come_back(tmp_path_factory, value):
     path = tmp_path_factory.getbasetemp() / "round_trip.csv"
-    comparison.write_reproduced(path, [Reproduced("a", value, "1", "run, twice")])
-    row = comparison.read_reproduced([path]).iloc[0]
+    number_tables.write_reproduced(path, [Reproduced("a", value, "1", "run, twice")])
+    row = number_tables.read_reproduced([path]).iloc[0]
     assert (
         type(value)(float(row["value"]) if isinstance(value, float) else int(row["value"])) == value
     )
@@ -339,7 +340,7 @@ def test_written_values_come_back(tmp_path_factory, value):
     ],
 )
 def test_number_types(tmp_path, value, text):
-    comparison.write_reproduced(tmp_path / "v.csv", [Reproduced("a", value, "1", "r")])
+    number_tables.write_reproduced(tmp_path / "v.csv", [Reproduced("a", value, "1", "r")])
     assert (tmp_path / "v.csv").read_text() == f"id,value,unit,command,note\na,{text},1,r,\n"
 
 
@@ -348,9 +349,9 @@ def test_tables_in_natural_order(tmp_path):
         write(tmp_path / f"table_4_{n}.csv", HEADER + f"table_4_{n}.a,,a,1,1,9,0,a count\n")
         for n in (10, 2)
     ]
-    frame = comparison.read_reported(paths)
+    frame = number_tables.read_reported(paths)
     assert frame["id"].tolist() == ["table_4_2.a", "table_4_10.a"]
-    assert frame.equals(comparison.read_reported(reversed(paths)))
+    assert frame.equals(number_tables.read_reported(reversed(paths)))
 
 
 def test_markdown(tmp_path):
@@ -411,12 +412,12 @@ def test_csv(tmp_path):
 
 def test_all_reported_files_load():
     assert {path.stem for path in REPORTED_PATHS} >= {"table_5_1", "text_chapter_5"}
-    assert len(comparison.read_reported(REPORTED_PATHS)) >= 61
+    assert len(number_tables.read_reported(REPORTED_PATHS)) >= 61
 
 
 def test_repository_reasons_fit():
-    reported = comparison.read_reported(REPORTED_PATHS)
-    reasons = comparison.read_reasons(FOLDER / "reasons.csv")
+    reported = number_tables.read_reported(REPORTED_PATHS)
+    reasons = number_tables.read_reasons(FOLDER / "reasons.csv")
     # Reproducing every number exactly leaves only typos to complain about.
     reproduced = reported.assign(value=reported["value"].str.lstrip("<>="), command="none", note="")
     result = comparison.compare(reported, reproduced, reasons)
@@ -425,7 +426,7 @@ def test_repository_reasons_fit():
 
 @pytest.fixture(scope="module")
 def table_5_1():
-    frame = comparison.read_reported([FOLDER / "reported" / "table_5_1.csv"])
+    frame = number_tables.read_reported([FOLDER / "reported" / "table_5_1.csv"])
     assert set(frame["unit"]) == {"1"} and set(frame["page"]) == {"47"}
     return frame.set_index("id")
 

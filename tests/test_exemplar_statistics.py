@@ -13,6 +13,7 @@ from cnnviz.experiments import exemplar_statistics as command
 from cnnviz.feature_visualization import (
     activation_maximization,
     analysis,
+    analysis_records,
     ascent,
     measures,
     patch_network,
@@ -22,6 +23,7 @@ from cnnviz.networks import die, layers
 from cnnviz.runtime import paths
 from cnnviz.runtime.backend import lasagne
 from cnnviz.thesis.figures import figure_exemplars, style
+from cnnviz.thesis.tables import exemplar_numbers, exemplar_verdicts
 from cnnviz.thesis.tables import exemplars as table
 
 L = lasagne.layers
@@ -176,7 +178,7 @@ def test_a_layer_is_measured_as_the_methods_say(measured, data):
     assert plain.patches.shape == (4, 3, 1, 10, 10)
     assert found.methods["regularized"].patches.shape == (2, 3, 1, 10, 10)
     assert plain.transfer.shape == (3, 4, 3)
-    for method in analysis.METHODS:
+    for method in analysis_records.METHODS:
         made = found.methods[method]
         for patches, reached in zip(made.patches, made.reached):
             np.testing.assert_allclose(
@@ -280,7 +282,9 @@ def every_row(changes=None):
 
 def verdict(frame, claim, network):
     (found,) = (
-        each for each in table.verdicts(frame) if claim in each.claim and each.network == network
+        each
+        for each in exemplar_verdicts.verdicts(frame)
+        if claim in each.claim and each.network == network
     )
     return found
 
@@ -330,7 +334,9 @@ def test_the_hypothesis_stands_or_falls_with_what_would_follow_from_it():
     follows[("c4_sigmoid", "sphere")] = best
     assert verdict(every_row(follows), claim, "all").verdict == "supported"
     alone = every_row()
-    assert not any(claim in each.claim for each in table.verdicts(alone[alone["network"] == "c4"]))
+    assert not any(
+        claim in each.claim for each in exemplar_verdicts.verdicts(alone[alone["network"] == "c4"])
+    )
 
 
 def test_outputs_over_those_of_data_say_whether_units_are_bounded():
@@ -359,7 +365,7 @@ def test_local_maxima_of_the_three_starts():
     frame.loc[
         plain & (frame["layer"] == "pool2") & (frame["start"] == "noise 0"), "reached"
     ] = -1.0  # no ratio
-    found = table.local_maxima(frame[frame["network"] == "c4"], "plain")
+    found = exemplar_numbers.local_maxima(frame[frame["network"] == "c4"], "plain")
     assert found["best"].tolist() == ["mean"] * 4
     assert found["ratio"].tolist()[:2] == [2, 2] and found["ratio"][2:].isna().all()
     assert verdict(frame, "factor 2", "c4").verdict == "supported"
@@ -387,7 +393,7 @@ def test_exemplars_that_start_from_data_and_remain_like_it():
 
 def test_the_text_says_what_the_frame_says(measured):
     found = list(measured.values())
-    frame = pd.concat(map(table.frame, found), ignore_index=True)
+    frame = pd.concat(map(exemplar_numbers.frame, found), ignore_index=True)
     c2 = frame[(frame["network"] == "c2") & (frame["layer"] == "pool2")]
     assert len(c2) == 3 * (4 + 4 + 2 + 3)  # features by starts and levels
     one = c2[(c2["method"] == "plain") & (c2["start"] == "mean") & (c2["feature"] == 1)]
@@ -396,7 +402,7 @@ def test_the_text_says_what_the_frame_says(measured):
     caption = " ".join(text.split())
     assert "6 views of the die" in caption and "c2 0.5000, c2_sigmoid 0.5000" in caption
     assert "30 steps of 0.01" in caption
-    for line in table.transfer_rows(frame):
+    for line in table.transfer_lines(frame)[2:]:
         assert line in text
     assert "-" not in [cell.strip() for line in text.splitlines() for cell in line.split("|")]
     assert "nan" not in text
@@ -496,9 +502,9 @@ def test_the_record_is_made_from_its_rows_and_stands_in_the_docs():
     path = paths.recorded(paths.EXEMPLARS_BESIDE_DATA)
     text = path.read_text(encoding="utf-8")
     frame = pd.read_csv(path.with_suffix(".csv"))
-    for each in table.verdicts(frame):
+    for each in exemplar_verdicts.verdicts(frame):
         assert f"| **{each.verdict}** | {each.evidence} |" in text
     docs = (paths.REPOSITORY / "docs" / "methods.md").read_text(encoding="utf-8")
     surrogate = frame[(frame["network"] == "defauw surrogate") & (frame["method"] != "sphere")]
-    for line in (*table.TRANSFER_HEAD, *table.transfer_rows(surrogate)):
+    for line in table.transfer_lines(surrogate):
         assert line in text and line in docs

@@ -29,6 +29,7 @@ from cnnviz.thesis.figures import (
     figure_5_2,
     figure_5_5,
     saliency_sheet,
+    shapes,
     style,
     table_5_2,
 )
@@ -503,7 +504,7 @@ def test_figure_5_5_has_a_bar_for_every_network_and_class(rng):
 
 
 def test_numbers_can_be_read_on_every_color():
-    assert style.ink("white") == "black" and style.ink("#000000") == "white"
+    assert shapes.ink("white") == "black" and shapes.ink("#000000") == "white"
     assert len(set(style.FACES)) == die360.CLASSES
 
 

@@ -19,13 +19,17 @@ from cnnviz.runtime import files
 from cnnviz.runtime.backend import lasagne
 from cnnviz.thesis.figures import (
     annotated,
+    conspicuous,
     exemplar_sheet,
+    eyes,
     figure_4_1,
     figure_4_2,
     figure_4_3,
     figure_4_22,
     figure_4_25,
     figure_4_26,
+    pointers,
+    shapes,
     style,
 )
 
@@ -55,7 +59,7 @@ def test_an_arrow_ends_at_the_border_and_comes_from_the_open_side():
     region = disk((60, 60), (30, 30), 6)
     walls = np.ones((60, 60), bool)
     walls[24:37, 30:] = False  # open to the right only
-    found = annotated.pointer(region, walls, 15, gap=2)
+    found = pointers.pointer(region, walls, 15, gap=2)
     assert found.tip[0] == pytest.approx(30, abs=1)
     assert found.tip[1] == pytest.approx(30 + 6.5 + 2, abs=1)
     assert np.hypot(*(found.tail - found.tip)) == pytest.approx(15)
@@ -67,7 +71,7 @@ def test_an_arrow_ends_at_the_border_and_comes_from_the_open_side():
 def test_arrows_point_at_their_region_and_stay_on_the_picture(center, radius, seed):
     region = disk((60, 60), center, radius)
     obstacles = np.random.RandomState(seed).rand(60, 60) < 0.01
-    tip, tail = annotated.pointer(region, obstacles, 12, 1)
+    tip, tail = pointers.pointer(region, obstacles, 12, 1)
     assert (np.rint(tail) >= 0).all() and (np.rint(tail) < 60).all()
     # Prolonged beyond its tip, it meets the middle; the tip is next to the border.
     along = (tip - tail) / 12
@@ -78,30 +82,30 @@ def test_arrows_point_at_their_region_and_stay_on_the_picture(center, radius, se
 
 def test_no_room_for_an_arrow_is_an_error():
     with pytest.raises(ValueError, match="no arrow of 30 pixels"):
-        annotated.pointer(disk((20, 20), (10, 10), 2), np.zeros((20, 20), bool), 30)
+        pointers.pointer(disk((20, 20), (10, 10), 2), np.zeros((20, 20), bool), 30)
 
 
 def test_the_region_is_the_part_of_the_mask_at_the_place():
     mask = disk((40, 40), (10, 10), 3) | disk((40, 40), (30, 30), 4)
-    assert (annotated.region_at(mask, (26, 24)) == disk((40, 40), (30, 30), 4)).all()
+    assert (pointers.region_at(mask, (26, 24)) == disk((40, 40), (30, 30), 4)).all()
     with pytest.raises(ValueError, match="nothing to point at"):
-        annotated.region_at(np.zeros((4, 4), bool), (1, 1))
+        pointers.region_at(np.zeros((4, 4), bool), (1, 1))
 
 
 def test_arrows_of_a_view_keep_away_from_each_other():
     shape = (200, 200)
     spots = disk(shape, (95, 95), 4) | disk(shape, (105, 105), 4)
-    view = annotated.View(
+    view = eyes.View(
         np.zeros((*shape, 3), np.uint8),
-        {"spot": spots, annotated.FIELD_OF_VIEW: np.ones(shape, bool)},
+        {"spot": spots, eyes.FIELD_OF_VIEW: np.ones(shape, bool)},
         (-1, -1, 1, 1),
     )
     places = [((95.5 / 100) - 1,) * 2, ((105.5 / 100) - 1,) * 2]
     assert view.pixel(*places[0]) == pytest.approx((95, 95))
-    first, second = annotated.place(
-        view, [annotated.Mark("thin arrow", each, "spot") for each in places]
+    first, second = pointers.place(
+        view, [pointers.Mark("thin arrow", each, "spot") for each in places]
     )
-    lines = [annotated.near(*each, shape, 6) for each in (first, second)]
+    lines = [pointers.near(*each, shape, 6) for each in (first, second)]
     assert not (lines[0] & lines[1]).any()
 
 
@@ -124,22 +128,21 @@ def test_one_eye_of_a_pair_is_that_of_the_pair():
 
 
 def test_close_ups_show_what_the_whole_shows_there(scene):
-    eye = annotated.Synthetic(scene)
-    whole = annotated.whole(eye, 150)
-    close = annotated.around(eye, (0.1, -0.2), 0.4, 60)
+    eye = eyes.Synthetic(scene)
+    whole = eyes.whole(eye, 150)
+    close = eyes.around(eye, (0.1, -0.2), 0.4, 60)
     assert whole.picture.shape[:2] == (300, 300) and close.density == 150
     row, column = np.rint(whole.pixel(-0.1, -0.4) + 0.5).astype(int)
     part = whole.picture[row : row + 60, column : column + 60].astype(int)
     assert np.abs(part - close.picture)[4:-4, 4:-4].max() <= 12  # blur at the borders
     assert (
-        close.masks[annotated.DISC]
-        == whole.masks[annotated.DISC][row : row + 60, column : column + 60]
+        close.masks[eyes.DISC] == whole.masks[eyes.DISC][row : row + 60, column : column + 60]
     ).all()
 
 
 def test_a_real_eye_is_seen_as_a_synthetic_one(scene):
-    drawn = annotated.Synthetic(scene)
-    view = annotated.whole(drawn, 200)
+    drawn = eyes.Synthetic(scene)
+    view = eyes.whole(drawn, 200)
     lesions = {
         name: mask
         for name, mask in view.masks.items()
@@ -147,14 +150,14 @@ def test_a_real_eye_is_seen_as_a_synthetic_one(scene):
     }
     # Black margins, as cameras leave them.
     pad = [(20, 20), (70, 50)]
-    real = annotated.Real(
+    real = eyes.Real(
         np.pad(view.picture, [*pad, (0, 0)]),
         {name: np.pad(mask, pad) for name, mask in lesions.items()},
     )
     assert real.radius == pytest.approx(200, abs=2)
     assert real.center == pytest.approx((270, 220), abs=2)
-    again = annotated.around(real, (0.2, 0.1), 0.5, 100)
-    there = annotated.around(drawn, (0.2, 0.1), 0.5, 100)
+    again = eyes.around(real, (0.2, 0.1), 0.5, 100)
+    there = eyes.around(drawn, (0.2, 0.1), 0.5, 100)
     assert np.abs(again.picture[5:-5, 5:-5].astype(int) - there.picture[5:-5, 5:-5]).mean() < 6
     assert real.place(219.5, 269.5) == pytest.approx((0, 0), abs=0.02)
 
@@ -165,24 +168,22 @@ def test_spots_of_a_real_eye_are_where_its_masks_are():
     ) * np.ones(3, np.uint8)
     mask = disk((200, 200), (60, 120), 5)
     image[mask] = 60
-    [spot] = annotated.Real(image, {"hemorrhage": mask}).spots()
+    [spot] = eyes.Real(image, {"hemorrhage": mask}).spots()
     assert (spot.x, spot.y) == pytest.approx((0.205, -0.395), abs=0.02)
     assert spot.diameter == pytest.approx(0.1, rel=0.1)
     assert spot.contrast == pytest.approx(np.log(61 / 121), abs=0.02)
 
 
 def test_parts_move_in_rather_than_leave_the_picture():
-    eye = annotated.Real(np.full((80, 100, 3), 200, np.uint8))
-    assert annotated.around(eye, (0.95, -0.9), 0.4, 40).window == pytest.approx(
-        (0.6, -0.8, 1.0, -0.4)
-    )
+    eye = eyes.Real(np.full((80, 100, 3), 200, np.uint8))
+    assert eyes.around(eye, (0.95, -0.9), 0.4, 40).window == pytest.approx((0.6, -0.8, 1.0, -0.4))
 
 
 def test_spots_on_vessels_are_not_clear():
     vessel = np.array([[0, 0, 0.02, 0, 0.01, 0.01, 0]])
-    assert not annotated.off_vessels(vessel, (0.02, 0.015), 0.01)
-    assert annotated.off_vessels(vessel, (0.02, 0.05), 0.01)
-    assert annotated.off_vessels(vessel, (0.02, 0.015), 0.03)  # far wider than it
+    assert not eyes.off_vessels(vessel, (0.02, 0.015), 0.01)
+    assert eyes.off_vessels(vessel, (0.02, 0.05), 0.01)
+    assert eyes.off_vessels(vessel, (0.02, 0.015), 0.03)  # far wider than it
 
 
 # --- Choosing ---------------------------------------------------------------------
@@ -191,13 +192,13 @@ def test_spots_on_vessels_are_not_clear():
 def spot(
     kind="hard exudate", x=0.0, y=0.0, diameter=0.03, elongation=1.0, contrast=0.5, clear=True
 ):
-    return annotated.Spot(kind, x, y, diameter, elongation, contrast, clear)
+    return eyes.Spot(kind, x, y, diameter, elongation, contrast, clear)
 
 
 def test_the_most_conspicuous_spot_has_the_largest_diameter_times_contrast():
     weak, strong = spot(diameter=0.04, contrast=0.3), spot(x=0.5, contrast=0.5)
-    found = annotated.conspicuous(
-        [weak, strong], "hard exudate", 1, annotated.Criteria((0.02, 0.1)), 2
+    found = conspicuous.conspicuous(
+        [weak, strong], "hard exudate", 1, conspicuous.Criteria((0.02, 0.1)), 2
     )
     assert found == [strong, weak]
 
@@ -215,29 +216,29 @@ def test_the_most_conspicuous_spot_has_the_largest_diameter_times_contrast():
     ],
 )
 def test_spots_that_are_not_clearly_seen_are_not_chosen(other):
-    found = annotated.conspicuous(
-        [spot(**other)], "hard exudate", 0.8, annotated.Criteria((0.02, 0.1), longest=2)
+    found = conspicuous.conspicuous(
+        [spot(**other)], "hard exudate", 0.8, conspicuous.Criteria((0.02, 0.1), longest=2)
     )
     assert found == []
 
 
 def test_close_ups_do_not_overlap():
     first, near, far = spot(diameter=0.05), spot(x=0.15), spot(x=0.3, diameter=0.02)
-    assert annotated.overlap(first, near) and not annotated.overlap(first, far)
+    assert conspicuous.overlap(first, near) and not conspicuous.overlap(first, far)
     spots = [first, near, far]
-    assert annotated.conspicuous(spots, "hard exudate", 1, annotated.Criteria((0, 0)), 2) == [
+    assert conspicuous.conspicuous(spots, "hard exudate", 1, conspicuous.Criteria((0, 0)), 2) == [
         first,
         far,
     ]
-    assert annotated.conspicuous(
-        spots, "hard exudate", 1, annotated.Criteria((0, 0)), 2, chosen=[spot(x=-0.05)]
+    assert conspicuous.conspicuous(
+        spots, "hard exudate", 1, conspicuous.Criteria((0, 0)), 2, chosen=[spot(x=-0.05)]
     ) == [far]
 
 
 def test_apart_is_counted_in_diameters_between_edges():
     pair = [spot(diameter=0.02), spot(x=0.06, diameter=0.04)]
-    assert annotated.apart(pair[0], pair) == pytest.approx(1.5)
-    assert annotated.apart(pair[0], pair[:1]) == np.inf
+    assert conspicuous.apart(pair[0], pair) == pytest.approx(1.5)
+    assert conspicuous.apart(pair[0], pair[:1]) == np.inf
 
 
 def eye_with_everything():
@@ -301,17 +302,17 @@ def test_the_first_eye_without_artifacts_is_taken(monkeypatch):
     }
     monkeypatch.setattr(synthetic, "grades", lambda seed: [3, 3] if seed[1] == 0 else [0, 3])
     monkeypatch.setattr(synthetic, "eye", lambda seed, side: eyes[seed[1], side])
-    name, eye, chosen = annotated.first(0, (3,), 2, lambda each: each.scene.name == "c")
+    name, eye, chosen = conspicuous.first(0, (3,), 2, lambda each: each.scene.name == "c")
     assert name == "1_right" and eye.scene.name == "c" and chosen
     with pytest.raises(ValueError, match="none of 1 synthetic patients"):
-        annotated.first(0, (3,), 1, lambda each: each.scene.name in "ac")
+        conspicuous.first(0, (3,), 1, lambda each: each.scene.name in "ac")
 
 
 # --- Drawing 4.1 to 4.3 -----------------------------------------------------------
 
 
 def test_figure_4_1_shows_all_names(scene):
-    eye = annotated.Synthetic(scene)
+    eye = eyes.Synthetic(scene)
     found = figure_4_1.Anatomy("an eye", eye, (0.3, 0), (-0.4, 0.1), 0.15)
     macula, fovea, disc = figure_4_1.circles(found)
     assert disc == ((0.3, 0), 0.15)
@@ -332,9 +333,9 @@ def test_a_photograph_s_centers_become_places():
 
 
 def test_sheets_fit_the_page_and_have_letters_and_arrows(scene, tmp_path):
-    eye = annotated.Synthetic(scene)
+    eye = eyes.Synthetic(scene)
     place = tuple(scene.disc[:2])
-    mark = annotated.Mark("green arrow", place, annotated.DISC)
+    mark = pointers.Mark("green arrow", place, eyes.DISC)
     part = annotated.Part("disc", place, 0.6, [mark])
     row = annotated.Row("synthetic", eye, [part], (mark,), figure_4_3.LEGEND)
     figure = annotated.sheet([row])
@@ -346,7 +347,7 @@ def test_sheets_fit_the_page_and_have_letters_and_arrows(scene, tmp_path):
         for axes in figure.axes
         for patch in axes.patches
         if patch.get_facecolor()[:3]
-        == matplotlib.colors.to_rgb(style.POINTERS["green arrow"].color)
+        == matplotlib.colors.to_rgb(shapes.POINTERS["green arrow"].color)
     ]
     assert len(arrows) == 4  # whole photograph twice, close-up, legend
     style.save(figure, tmp_path / "sheet", [".png"])

@@ -15,8 +15,8 @@ from cnnviz.cli.commands import arguments
 from cnnviz.cli.figures import FIGURES
 from cnnviz.cli.tables import TABLES
 from cnnviz.datasets import kaggle
-from cnnviz.networks import defauw_dump, own, weights
-from cnnviz.runtime import errors, files
+from cnnviz.networks import defauw_dump, own_parameters, weights
+from cnnviz.runtime import errors, files, tables
 
 Usage = collections.namedtuple("Usage", "total used free")
 
@@ -115,7 +115,7 @@ SAVES = {
     "atomic": lambda path: files.write_text(path, "text"),
     "array": lambda path: files.save_array(path, np.zeros(3)),
     "arrays": lambda path: files.save_arrays(path, x=np.zeros(3)),
-    "rows": lambda path: files.write_rows(path, ["a"], [{"a": 1}]),
+    "rows": lambda path: tables.write_rows(path, ["a"], [{"a": 1}]),
     "tried": files.require_writable,
 }
 
@@ -295,11 +295,11 @@ READERS = {
     "array": files.load_array,
     "arrays": files.load_arrays,
     "text": files.read_text,
-    "table": files.read_table,
-    "rows": files.read_rows,
+    "table": tables.read_table,
+    "rows": tables.read_rows,
     "weights": lambda path: weights.read_metadata(path),
     "manifest": lambda path: weights.read_manifest(path.parent),
-    "own parameters": lambda path: own.load(path, None),
+    "own parameters": lambda path: own_parameters.load(path, None),
     "labels": kaggle.read_labels,
     "outputs": kaggle.read_outputs,
     "published parameters": defauw_dump.read,
@@ -355,17 +355,17 @@ def test_tables_that_are_none_are_one_line(tmp_path, content, message):
     path = tmp_path / "x.csv"
     path.write_bytes(content)
     with pytest.raises(errors.UserError, match=message) as error:
-        files.read_table(path, "brew")
+        tables.read_table(path, "brew")
     assert str(path) in str(error.value)
     with contextlib.suppress(errors.UserError):
-        files.read_rows(path)
+        tables.read_rows(path)
 
 
 def test_missing_columns_are_named(tmp_path):
     (tmp_path / "x.csv").write_text("a,b\n1,2\n")
     with pytest.raises(errors.UserError, match="x.csv: has no column c; make it with 'brew'"):
-        files.read_table(tmp_path / "x.csv", "brew", ("a", "c"))
-    assert list(files.read_table(tmp_path / "x.csv", "brew", ("a",)).b) == [2]
+        tables.read_table(tmp_path / "x.csv", "brew", ("a", "c"))
+    assert list(tables.read_table(tmp_path / "x.csv", "brew", ("a",)).b) == [2]
 
 
 # --- require_space and sha256 -----------------------------------------------

@@ -29,6 +29,7 @@ from cnnviz.networks import layers
 from cnnviz.runtime.backend import T, function, lasagne
 from cnnviz.thesis.figures import figure_map_quality, style
 from cnnviz.thesis.tables import map_quality as tables
+from cnnviz.thesis.tables import map_quality_findings, map_quality_statistics
 
 L = lasagne.layers
 SETTINGS = benchmark.Settings(Occluder(3, 2), 4, 2.0)
@@ -382,7 +383,7 @@ def test_randomizing_ends_with_the_trained_network(methods, network, images):
 @pytest.fixture(autouse=True)
 def few_samples(monkeypatch):
     """So that the intervals of made-up numbers take no time."""
-    monkeypatch.setattr(tables, "_RESAMPLES", 100)
+    monkeypatch.setattr(map_quality_statistics, "_RESAMPLES", 100)
 
 
 def row(measure, value, method="", other="", image="a", data="synthetic", layer="pool3"):
@@ -435,7 +436,7 @@ def measured(good, data="synthetic", images=6):
 
 
 def test_differences_pair_feature_and_image():
-    table = tables.wide(measured(0.3))
+    table = map_quality_statistics.wide(measured(0.3))
     np.testing.assert_allclose(
         table["pointing − chance", "gradient max", ""], 0.3 + 0.001 * np.arange(6)
     )
@@ -446,7 +447,7 @@ def test_differences_pair_feature_and_image():
 
 
 def test_steps_stay_in_the_order_of_the_network():
-    means = tables.means_of(tables.wide(measured(0.3)))
+    means = map_quality_statistics.means_of(map_quality_statistics.wide(measured(0.3)))
     chosen = means[means["measure"] == "cascade"]
     assert list(dict.fromkeys(chosen["other"])) == ["conv9", "conv10"]
 
@@ -459,12 +460,12 @@ def test_an_interval_is_over_images_not_over_maps():
             for layer in ("pool3", "pool4", "pool5")
         ]
     )
-    values = frame.set_index(tables.KEYS)["value"]
-    found = tables.estimate(values)
+    values = frame.set_index(map_quality_statistics.KEYS)["value"]
+    found = map_quality_statistics.estimate(values)
     assert (found["value"], found["maps"], found["images"]) == (0.5, 24, 8)
     # Three equal maps of an image are worth one: the half width of 8 coins, not of 24.
     assert 0.2 < (found["high"] - found["low"]) / 2 <= 0.4
-    alone = tables.estimate(values[values.index.get_level_values("image") == "0"])
+    alone = map_quality_statistics.estimate(values[values.index.get_level_values("image") == "0"])
     assert alone["value"] == 0 and np.isnan(alone["low"])
 
 
@@ -472,27 +473,32 @@ def test_means_of_all_layers_leave_the_class_score_out():
     frame = pd.DataFrame(
         [
             row("mass", 1.0),
-            row("mass", 0.0, layer=tables.SCORE, image="b"),
+            row("mass", 0.0, layer=map_quality_statistics.SCORE, image="b"),
             row("chance", 0.2),
-            row("chance", 0.2, layer=tables.SCORE, image="b"),
+            row("chance", 0.2, layer=map_quality_statistics.SCORE, image="b"),
         ]
     )
-    means = tables.means_of(tables.wide(frame)).set_index(["layer", "measure"])["value"]
-    assert means[tables.ALL, "mass"] == 1 and means[tables.SCORE, "mass"] == 0
+    means = map_quality_statistics.means_of(map_quality_statistics.wide(frame)).set_index(
+        ["layer", "measure"]
+    )["value"]
+    assert (
+        means[map_quality_statistics.ALL, "mass"] == 1
+        and means[map_quality_statistics.SCORE, "mass"] == 0
+    )
 
 
 def test_a_verdict_needs_every_interval():
-    assert tables.yes_no([(0.1, 0.3), (0.01, 0.2)]) == "yes"
-    assert tables.yes_no([(0.1, 0.3), (-0.01, 0.2)]) == "open"
-    assert tables.yes_no([(0.1, 0.3), (-0.3, -0.2)]) == "no"
-    assert tables.yes_no([(np.nan, np.nan)]) == "open"
+    assert map_quality_findings.yes_no([(0.1, 0.3), (0.01, 0.2)]) == "yes"
+    assert map_quality_findings.yes_no([(0.1, 0.3), (-0.01, 0.2)]) == "open"
+    assert map_quality_findings.yes_no([(0.1, 0.3), (-0.3, -0.2)]) == "no"
+    assert map_quality_findings.yes_no([(np.nan, np.nan)]) == "open"
 
 
 def test_claims_follow_the_numbers():
     for good, alike in ((0.3, "yes"), (-0.3, "no")):
         verdicts = {
             (each["claim"], each["measured"]): each["verdict"]
-            for each in tables.judged(tables.wide(measured(good)))
+            for each in map_quality_findings.judged(map_quality_statistics.wide(measured(good)))
         }
         assert (
             verdicts[
@@ -519,7 +525,9 @@ def test_claims_follow_the_numbers():
 
 def test_sentences_follow_the_numbers():
     for good, first, last in ((0.3, "gradient of max(F)", "open"), (-0.1, "no method", "no")):
-        found = tables.findings(tables.means_of(tables.wide(measured(good))))["synthetic"]
+        found = map_quality_findings.findings(
+            map_quality_statistics.means_of(map_quality_statistics.wide(measured(good)))
+        )["synthetic"]
         sentence = next(each for each in found if "more often than by chance" in each)
         assert sentence.startswith(
             "The map's maximum lies on what the feature is about more "
@@ -543,8 +551,8 @@ def test_the_text_has_every_part():
             pd.DataFrame([row("lift", 2.5, "gradient max", "pip", image="", data="die360")]),
         ]
     )
-    table = tables.wide(frame)
-    text = tables.text(frame, table, tables.means_of(table))
+    table = map_quality_statistics.wide(frame)
+    text = tables.text(frame, table, map_quality_statistics.means_of(table))
     assert "| synthetic photographs | pool3 | 6 of 6 images | gradient of max(F) | 0.50" in text
     assert "|  |  |  | *chance* | 0.20 (0.20 to 0.20) | 0.20" in text
     assert "**yes**" in text and "| pool3 | 1 | 2.50 |" in text
@@ -555,9 +563,9 @@ def test_the_class_score_and_random_networks_alone_make_a_text():
     """A small run, in which no feature sees what it is about."""
     frame = pd.DataFrame(
         [
-            row("chance", 0.1, data="die360", layer=tables.SCORE),
+            row("chance", 0.1, data="die360", layer=map_quality_statistics.SCORE),
             *(
-                row(measure, 0.5, method, data="die360", layer=tables.SCORE)
+                row(measure, 0.5, method, data="die360", layer=map_quality_statistics.SCORE)
                 for measure in ("pointing", "mass")
                 for method in ("gradient max", "occlusion")
             ),
@@ -568,16 +576,16 @@ def test_the_class_score_and_random_networks_alone_make_a_text():
             ),
         ]
     )
-    table = tables.wide(frame)
-    text = tables.text(frame, table, tables.means_of(table))
+    table = map_quality_statistics.wide(frame)
+    text = tables.text(frame, table, map_quality_statistics.means_of(table))
     assert "| Die360 | class score |" in text and "| conv1 |" in text
-    figure_map_quality.draw(tables.means_of(table))
+    figure_map_quality.draw(map_quality_statistics.means_of(table))
 
 
 def test_one_image_has_numbers_and_no_intervals():
     frame = measured(0.3, images=1)
-    table = tables.wide(frame)
-    text = tables.text(frame, table, tables.means_of(table))
+    table = map_quality_statistics.wide(frame)
+    text = tables.text(frame, table, map_quality_statistics.means_of(table))
     assert "gradient of max(F) | 0.50 | 0.50 | 0.30 | 0.20 | 0.80 |" in text
     assert "**yes**" not in text
 

@@ -19,7 +19,7 @@ from skimage import io
 from cnnviz.attribution.methods import METHODS as ATTRIBUTIONS
 from cnnviz.cli import dispatch
 from cnnviz.cli.commands import visualize as command
-from cnnviz.networks import own
+from cnnviz.networks import own_code, own_parameters
 from cnnviz.networks.layers import find_layer
 from cnnviz.runtime import errors, files, paths
 from cnnviz.runtime.backend import lasagne
@@ -149,7 +149,7 @@ def build():
     return lasagne.layers.DenseLayer(network, 2, name="output")
 """)
     rng = np.random.RandomState(2)
-    network = own.build(code)
+    network = own_code.build(code)
     values = [rng.randn(*each.shape) for each in lasagne.layers.get_all_param_values(network)]
     io.imsave(tmp_path / "picture.png", rng.randint(0, 256, (10, 11, 3)).astype(np.uint8))
 
@@ -303,8 +303,8 @@ def test_pickles_that_do_not_fit_are_one_line(pickled, capsys, content, message)
 def test_files_without_a_known_suffix_are_told_by_their_content(pickled, tmp_path):
     for name, protocol in (("a", 2), ("b.p", 0), ("c.PICKLE", 0), ("d.npz", 4)):
         (tmp_path / name).write_bytes(pickle.dumps(pickled.values, protocol))
-        network = own.build(tmp_path / "net.py")
-        own.load(tmp_path / name, network)
+        network = own_code.build(tmp_path / "net.py")
+        own_parameters.load(tmp_path / name, network)
         np.testing.assert_array_equal(
             lasagne.layers.get_all_param_values(network)[0], pickled.values[0].astype(np.float32)
         )
@@ -316,4 +316,4 @@ def test_an_array_of_objects_says_how_to_save_instead(pickled, tmp_path):
         errors.UserError,
         match="x.npz: arr_0: an array of Python objects.*write it with 'numpy.savez",
     ):
-        own.load(tmp_path / "x.npz", own.build(tmp_path / "net.py"))
+        own_parameters.load(tmp_path / "x.npz", own_code.build(tmp_path / "net.py"))

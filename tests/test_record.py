@@ -17,7 +17,7 @@ from cnnviz.experiments import die_facts
 from cnnviz.networks import defauw, die, weights
 from cnnviz.runtime import paths
 from cnnviz.runtime.backend import lasagne
-from cnnviz.thesis import comparison, comparison_text
+from cnnviz.thesis import comparison, comparison_text, number_tables
 from cnnviz.thesis.figures import figure_5_1
 from cnnviz.thesis.tables import leakage, table_5_1, text_chapter_5
 from cnnviz.thesis.tables.table_5_1 import reported_spreads
@@ -133,7 +133,9 @@ def test_a_network_beyond_table_5_1_is_as_accurate_as_its_manifest_says(data, vi
 
 def reproduced(table):
     """Recorded reproduced values of one table, by id."""
-    found = comparison.read_reproduced([paths.recorded(paths.REPRODUCED_TABLES) / f"{table}.csv"])
+    found = number_tables.read_reproduced(
+        [paths.recorded(paths.REPRODUCED_TABLES) / f"{table}.csv"]
+    )
     return dict(zip(found["id"], found["value"].astype(float)))
 
 
@@ -201,9 +203,11 @@ def test_table_5_1_is_the_mean_of_its_folds():
 
 def test_the_comparison_is_made_from_the_recorded_numbers():
     table = comparison.compare(
-        comparison.read_reported(sorted(paths.REPORTED_TABLES.glob("*.csv"))),
-        comparison.read_reproduced(sorted(paths.recorded(paths.REPRODUCED_TABLES).glob("*.csv"))),
-        comparison.read_reasons(paths.REASONS),
+        number_tables.read_reported(sorted(paths.REPORTED_TABLES.glob("*.csv"))),
+        number_tables.read_reproduced(
+            sorted(paths.recorded(paths.REPRODUCED_TABLES).glob("*.csv"))
+        ),
+        number_tables.read_reasons(paths.REASONS),
     )
     assert comparison.lacking_reasons(table) == []
     for path, text in (

@@ -8,7 +8,7 @@ from cnnviz.datasets import die360, splits
 from cnnviz.experiments.die_evaluation import FoldEvaluation, Predictions
 from cnnviz.networks import die
 from cnnviz.runtime import paths
-from cnnviz.thesis import comparison
+from cnnviz.thesis import number_tables
 from cnnviz.thesis.tables import leakage, table_5_1, text_chapter_5
 from cnnviz.thesis.tables.table_5_1 import reported_spreads
 
@@ -57,7 +57,7 @@ def test_order_counts_strictly_better_means(table):
 
 def test_reproduced_rows_fit_the_reported_ones(table):
     rows = table_5_1.reproduced(table, [("d5", "c1")], "make reproduce")
-    reported = comparison.read_reported([paths.REPORTED_TABLES / "table_5_1.csv"])
+    reported = number_tables.read_reported([paths.REPORTED_TABLES / "table_5_1.csv"])
     assert {row.id for row in rows} <= set(reported["id"])
     note = {row.id: row.note for row in rows}["table_5_1.c1.validation_accuracy_mean"]
     assert note == "folds 0.9000 0.7000; dead starts: 2"

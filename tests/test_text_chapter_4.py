@@ -14,7 +14,7 @@ from cnnviz.datasets import external, kaggle
 from cnnviz.networks import defauw
 from cnnviz.runtime import files, paths
 from cnnviz.runtime.backend import T, function, lasagne
-from cnnviz.thesis import comparison, comparison_text
+from cnnviz.thesis import comparison, comparison_text, number_tables, printed_numbers
 from cnnviz.thesis.tables import text_chapter_4
 from cnnviz.training import grading, objectives
 
@@ -157,7 +157,7 @@ def test_numbers_of_a_network_counted_by_hand():
 
 def test_every_reported_number_is_computed(network):
     computed = {*text_chapter_4.network_numbers(network), *NEED_LABELS, "validation_kappa"}
-    reported = comparison.read_reported([REPORTED])["quantity"]
+    reported = number_tables.read_reported([REPORTED])["quantity"]
     assert set(reported) == computed
 
 
@@ -180,7 +180,7 @@ def run(folder, *arguments):
     if code:
         return None
     return (
-        comparison.read_reproduced([folder / "found.csv"])
+        number_tables.read_reproduced([folder / "found.csv"])
         .assign(id=lambda table: table["id"].str.removeprefix("text_chapter_4."))
         .set_index("id")
     )
@@ -202,13 +202,13 @@ def test_without_the_files_the_run_goes_on(tmp_path, quick, capsys):
     assert error.count("left out: ") == 3
     assert "trainLabels.csv: could not be downloaded from http://127.0.0.1:9" in error
     table = comparison.compare(
-        comparison.read_reported([REPORTED]),
-        comparison.read_reproduced([tmp_path / "found.csv"]),
-        comparison.read_reasons(paths.REASONS).pipe(
+        number_tables.read_reported([REPORTED]),
+        number_tables.read_reproduced([tmp_path / "found.csv"]),
+        number_tables.read_reasons(paths.REASONS).pipe(
             lambda rows: rows[rows["id"].str.startswith("text_chapter_4")]
         ),
     )
-    absent = table[table["verdict"] == comparison.MISSING]
+    absent = table[table["verdict"] == printed_numbers.MISSING]
     assert set(absent["quantity"]) == missing
     assert comparison.NO_REASON not in set(table["reason"])
     assert absent["reason"].str.contains("can|found|mirror").all()
@@ -336,7 +336,7 @@ def test_other_archives_are_refused_and_not_kept(tmp_path, sent, content, messag
 
 
 def recorded(path):
-    table = comparison.read_reproduced([path]).set_index("id")["value"]
+    table = number_tables.read_reproduced([path]).set_index("id")["value"]
     return {name.removeprefix("text_chapter_4."): float(value) for name, value in table.items()}
 
 
@@ -361,9 +361,9 @@ def test_the_recorded_comparison_with_a_mirror_is_made_from_recorded_numbers(tmp
         if (TABLES / "with_mirror" / path.name).exists():
             shutil.copy(TABLES / "with_mirror" / path.name, folder)
     table = comparison.compare(
-        comparison.read_reported(sorted(paths.REPORTED_TABLES.glob("*.csv"))),
-        comparison.read_reproduced(sorted(folder.glob("*.csv"))),
-        comparison.read_reasons(paths.REASONS),
+        number_tables.read_reported(sorted(paths.REPORTED_TABLES.glob("*.csv"))),
+        number_tables.read_reproduced(sorted(folder.glob("*.csv"))),
+        number_tables.read_reasons(paths.REASONS),
     )
     assert comparison.lacking_reasons(table) == []
     for name, text in (

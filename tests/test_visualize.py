@@ -27,8 +27,7 @@ from cnnviz.feature_visualization import (
     regularization,
     starting_points,
 )
-from cnnviz.networks import by_name, die, inputs, layers, weights
-from cnnviz.networks import own as own_network
+from cnnviz.networks import by_name, die, inputs, layers, own_code, own_parameters, weights
 from cnnviz.runtime import errors, files, number_format, paths
 from cnnviz.runtime.backend import lasagne
 from cnnviz.thesis.figures import fonts, style, visualize
@@ -54,7 +53,7 @@ class Own:
         self.image, self.folder = folder / "image.png", folder
         self.path.write_text(OWN.format(channels=channels))
         rng = np.random.RandomState(3)
-        self.network = own_network.build(self.path)
+        self.network = own_code.build(self.path)
         self.values = [
             rng.randn(*value.shape).astype(value.dtype)
             for value in lasagne.layers.get_all_param_values(self.network)
@@ -314,8 +313,8 @@ def test_numbers_have_three_digits(value, text):
 
 def test_parameters_in_the_package_s_own_form_are_read(own, tmp_path):
     weights.save(tmp_path / "own.npz", own.network, {})
-    fresh = own_network.build(own.path)
-    own_network.load(tmp_path / "own.npz", fresh)
+    fresh = own_code.build(own.path)
+    own_parameters.load(tmp_path / "own.npz", fresh)
     for found, expected in zip(*map(lasagne.layers.get_all_param_values, (fresh, own.network))):
         np.testing.assert_array_equal(found, expected)
 
@@ -356,7 +355,7 @@ def test_neighbors_of_the_file_can_be_imported(tmp_path):
             "    network", "    from neighbor_of_own import FILTERS\n    network", 1
         )
     )
-    assert own_network.build(own.path).output_shape == (None, 2)
+    assert own_code.build(own.path).output_shape == (None, 2)
 
 
 # --- Images -----------------------------------------------------------------------
@@ -1155,7 +1154,7 @@ def test_what_a_file_sets_for_itself_ends_with_it(tmp_path):
         "import sys, warnings, numpy\nassert sys.argv == [__file__]\n"
         "numpy.seterr(all='raise')\nwarnings.simplefilter('error')\n" + OWN.format(channels=1)
     )
-    own_network.build(own.path)
+    own_code.build(own.path)
     assert before == (sys.path, sys.argv, np.geterr(), warnings.filters)
 
 

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from cnnviz.datasets import external, fundus, store
 from cnnviz.datasets.idrid_masks import split_mask
-from cnnviz.runtime import files, paths
+from cnnviz.runtime import paths, tables
 from cnnviz.runtime.errors import UserError
 
 __all__ = [
@@ -82,7 +82,7 @@ class Record(NamedTuple):
 
 def _rows(name):
     path = paths.EXTERNAL_TABLES / name
-    return files.read_rows(path, f"git checkout -- {path}")
+    return tables.read_rows(path, f"git checkout -- {path}")
 
 
 @functools.cache

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from cnnviz.datasets import fundus
 from cnnviz.datasets.fundus_transform import SIZE, Transform
-from cnnviz.runtime import files
+from cnnviz.runtime import files, tables
 from cnnviz.runtime.errors import MissingFileError, UserError
 
 __all__ = ["BAD", "PIXELS", "RECORDS", "Store", "read", "write"]
@@ -306,7 +306,7 @@ def write(folder, records, load, skip_bad=False, progress=False, settings=None):
         raise UserError(
             f"none of {len(bad):,} photographs could be prepared, the first one: {bad[0][1]}"
         )
-    files.write_rows(
+    tables.write_rows(
         folder / BAD, ("name", "reason"), [{"name": name, "reason": reason} for name, reason in bad]
     )
     unfinished.finish()

@@ -13,11 +13,21 @@ Theano's; only what executes them changes.  docs/engine.md explains how.
 import torch
 
 # Each of these registers implementations of Ops.
-from cnnviz.engine import elementwise, indexing, nnet, optimizer, random, reductions
+from cnnviz.engine import (
+    convolution,
+    elementwise,
+    indexing,
+    optimizer,
+    pooling,
+    random,
+    reductions,
+    shapes,
+    softmax,
+)
 from cnnviz.engine.linker import TorchLinker, TorchMode
 from cnnviz.engine.registry import UnsupportedOp, implements, supported
 
-__all__ = ["UnsupportedOp", "implements", "mode", "supported"]
+__all__ = ["mode"]
 
 
 def mode(device="auto", tf32=False, check=False, resident=None):

@@ -21,12 +21,11 @@ from theano import scalar
 from theano.gof.graph import Constant
 from theano.gof.link import raise_with_op
 from theano.tensor import TensorType
-from theano.tensor.elemwise import DimShuffle, Elemwise
-from theano.tensor.nnet.abstract_conv import BaseAbstractConv
-from theano.tensor.subtensor import Subtensor
+from theano.tensor.elemwise import Elemwise
 
 from cnnviz.engine import host
 from cnnviz.engine.elementwise import operand_dtype
+from cnnviz.engine.order import channels_last_inputs, ordered
 from cnnviz.engine.registry import UnsupportedOp, implementation_of, torch_dtype
 from cnnviz.engine.storage import (
     argument_reader,
@@ -41,67 +40,6 @@ from cnnviz.engine.storage import (
 __all__ = ["Program"]
 
 _serial = itertools.count(1)
-
-
-def _readers(variable):
-    """Nodes that read a variable or a view of it."""
-    found = set()
-    for node, _ in variable.clients:
-        if node == "output":
-            continue
-        found.add(node)
-        if isinstance(node.op, (DimShuffle, Subtensor)):
-            found |= _readers(node.outputs[0])
-    return found
-
-
-def ordered(fgraph, updates):
-    """Nodes in an order that lets updates overwrite what they update.
-
-    A node that computes the new value of a shared variable waits, where it
-    can, until everything else that reads the old value has run.
-
-    Parameters
-    ----------
-    fgraph : FunctionGraph
-    updates : dict
-        From inputs to the outputs that they become.
-
-    Returns
-    -------
-    list of Apply nodes
-    """
-    rivals = {}  # node -> readers of the old values that it could overwrite
-    for old, new in updates.items():
-        if new.owner is not None:
-            rivals.setdefault(new.owner, set()).update(_readers(old) - {new.owner})
-    order, done, waiting = [], set(), fgraph.toposort()
-
-    def ready(node):
-        return all(each.owner is None or each.owner in done for each in node.inputs)
-
-    while waiting:
-        held = []
-        for node in waiting:
-            if ready(node) and rivals.get(node, done) <= done:
-                order.append(node)
-                done.add(node)
-            else:
-                held.append(node)
-        if len(held) == len(waiting):  # they wait for each other
-            node = next(filter(ready, held))
-            order.append(node)
-            done.add(node)
-            held.remove(node)
-        waiting = held
-    return order
-
-
-def _channels_last_inputs(fgraph):
-    """Inputs kept channels last: untied biases and their like."""
-    if not any(isinstance(node.op, BaseAbstractConv) for node in fgraph.apply_nodes):
-        return set()
-    return {each for each in fgraph.inputs if isinstance(each.type, TensorType) and each.ndim == 3}
 
 
 def _check(value, kind):
@@ -263,7 +201,7 @@ class Program:
     # Inputs
 
     def _emit_inputs(self, cells):
-        channels_last = _channels_last_inputs(self._fgraph)
+        channels_last = channels_last_inputs(self._fgraph)
         for index, (variable, cell) in enumerate(zip(self._fgraph.inputs, cells)):
             if not variable.clients:
                 continue

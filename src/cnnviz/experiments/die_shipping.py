@@ -10,7 +10,7 @@ from cnnviz.datasets import die360, splits
 from cnnviz.networks import weights
 from cnnviz.networks.die import EXTRA
 from cnnviz.networks.die import NAMES as NETWORKS
-from cnnviz.runtime import files
+from cnnviz.runtime import files, tables
 from cnnviz.runtime.errors import MissingFileError, UserError
 
 __all__ = ["write"]
@@ -88,7 +88,7 @@ def write(trained: Path, histories: Path, output: Path) -> int:
         name = path.relative_to(trained)
         with files.atomic(output / name) as temporary:
             temporary.write_bytes(path.read_bytes())
-        curve = files.read_table((histories / name).with_suffix(".csv"), "cnnviz train")
+        curve = tables.read_table((histories / name).with_suffix(".csv"), "cnnviz train")
         curve.insert(0, "file", name.as_posix())
         curves.append(curve)
     rows = [_row(output / path.relative_to(trained), output) for path in found]

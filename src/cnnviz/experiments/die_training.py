@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cnnviz.datasets import die360, splits
 from cnnviz.networks import die, weights
-from cnnviz.runtime import files
+from cnnviz.runtime import tables
 from cnnviz.runtime.backend import lasagne
 from cnnviz.training import die_networks
 from cnnviz.training.die_networks import Settings
@@ -71,7 +71,7 @@ def write(
         progress=True,
     )
     lasagne.layers.set_all_param_values(network, outcome.parameters)
-    files.write_rows(history, list(outcome.history[0]), outcome.history)
+    tables.write_rows(history, list(outcome.history[0]), outcome.history)
     metadata = {
         "network": which.network,
         "split": which.split,

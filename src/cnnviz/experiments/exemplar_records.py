@@ -12,7 +12,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 import pandas as pd
 
-from cnnviz.runtime import files
+from cnnviz.runtime import tables
 from cnnviz.runtime.errors import UserError
 from cnnviz.runtime.records import Record, axes, made_from, read_origin
 
@@ -81,7 +81,7 @@ def read_roles(path: Path) -> dict[str, PlayedRole]:
     MissingFileError, UserError
         For a missing or foreign file, or one that lacks a part.
     """
-    table = files.read_table(
+    table = tables.read_table(
         path, "cnnviz table 4.1", _COLUMNS, "features", dtype=str, keep_default_na=False
     )
     return {role.name: _row(path, table, role) for role in ROLES}

@@ -14,7 +14,8 @@ import numpy as np
 
 from cnnviz.datasets import die360, fundus, store
 from cnnviz.feature_visualization import analysis
-from cnnviz.feature_visualization.analysis import LayerStatistics, Settings
+from cnnviz.feature_visualization.analysis import Settings
+from cnnviz.feature_visualization.analysis_records import LayerStatistics
 from cnnviz.networks import defauw, die, layers, weights
 from cnnviz.runtime import paths
 from cnnviz.runtime.errors import UserError

@@ -23,7 +23,7 @@ from cnnviz.dissection.top_images import TopImages
 from cnnviz.experiments import defauw_network, photograph_sources
 from cnnviz.experiments.fundus_features import Dissected
 from cnnviz.networks import layers
-from cnnviz.runtime import files
+from cnnviz.runtime import tables
 from cnnviz.runtime.errors import UserError
 from cnnviz.runtime.paths import sheet_name
 from cnnviz.runtime.records import Record, axes, made_from, read_origin
@@ -188,7 +188,7 @@ def write(
         The strongest of all photographs, or of those whose lesions are marked.
     """
     shown, source = photograph_sources.read(photographs)
-    table = files.read_table(roles, "cnnviz table 4.1", ("figure",), dtype={"figure": str})
+    table = tables.read_table(roles, "cnnviz table 4.1", ("figure",), dtype={"figure": str})
     networks = _networks(dissected, source)
     missing = set(table["weights"]) - set(networks)
     if missing:

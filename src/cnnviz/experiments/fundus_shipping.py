@@ -14,7 +14,7 @@ import pandas as pd
 
 from cnnviz.datasets import store
 from cnnviz.networks import defauw, weights
-from cnnviz.runtime import files
+from cnnviz.runtime import files, tables
 from cnnviz.runtime.errors import UserError
 from cnnviz.training import fundus_network as training
 from cnnviz.training.grading import quadratic_weighted_kappa
@@ -44,8 +44,8 @@ def behind(path: Path) -> tuple[list[dict[str, Any]], pd.DataFrame]:
     """
     metadata = weights.read_metadata(path)
     if "stages" in metadata:
-        return metadata["stages"], files.read_table(path.with_name(LEARNING_CURVES))
-    curve = files.read_table(path.with_suffix(".csv"), "cnnviz train-fundus")
+        return metadata["stages"], tables.read_table(path.with_name(LEARNING_CURVES))
+    curve = tables.read_table(path.with_suffix(".csv"), "cnnviz train-fundus")
     return [metadata], curve.assign(stage=path.stem)
 
 

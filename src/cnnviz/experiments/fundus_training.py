@@ -15,7 +15,7 @@ from cnnviz.datasets.fundus_transform import SIZE
 from cnnviz.experiments.fundus_stages import WITH_PHOTOGRAPHS, pictures_seed
 from cnnviz.networks import defauw, weights
 from cnnviz.networks.layers import NormalizedConv2DLayer, find_layer, layers_of_type
-from cnnviz.runtime import files, paths
+from cnnviz.runtime import files, paths, tables
 from cnnviz.runtime.errors import UserError
 from cnnviz.training import fundus_batches
 from cnnviz.training import fundus_network as training
@@ -115,7 +115,7 @@ def train(stage: Stage, planned: Plan, outputs: Outputs) -> None:
     history = training.train(
         network, stream, settings, outputs.checkpoint, validate, pictures["every"]
     )
-    files.write_rows(outputs.history, list(history[-1]), history)
+    tables.write_rows(outputs.history, list(history[-1]), history)
     weights.save(
         outputs.weights,
         network,

@@ -35,7 +35,7 @@ from cnnviz.evaluation import (
     localization,
 )
 from cnnviz.networks import defauw, die, inputs, layers, weights
-from cnnviz.runtime import files
+from cnnviz.runtime import tables
 from cnnviz.runtime.errors import UserError
 
 __all__ = [
@@ -357,7 +357,7 @@ def write(which: DieBenchmark | FundusBenchmark, output: Path) -> None:
             rows = die360_rows(which)
         else:
             rows = fundus_rows(which)
-    files.write_rows(output, benchmark.COLUMNS, rows)
+    tables.write_rows(output, benchmark.COLUMNS, rows)
 
 
 def read(path: Path) -> pd.DataFrame:
@@ -369,7 +369,7 @@ def read(path: Path) -> pd.DataFrame:
         For a missing file, or one with other columns.
     """
     # Only values may be missing; a method that is not there is an empty text.
-    frame = files.read_table(
+    frame = tables.read_table(
         path,
         "cnnviz map-quality",
         keep_default_na=False,

@@ -13,12 +13,17 @@ regularized
     regularized activation maximization (:mod:`.regularization`), with the same norm and steps.
 """
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from cnnviz.feature_visualization.activation_maximization import maximize
+from cnnviz.feature_visualization.analysis_records import (
+    LEVELS,
+    LayerStatistics,
+    MethodStatistics,
+    StoppedEarly,
+)
 from cnnviz.feature_visualization.ascent import Exemplars, Rule
 from cnnviz.feature_visualization.measures import (
     DISTANCES,
@@ -35,36 +40,21 @@ from cnnviz.feature_visualization.starting_points import start_maximum, start_me
 from cnnviz.networks import inputs
 from cnnviz.runtime.backend import T, function, lasagne
 from cnnviz.runtime.errors import UserError
-from cnnviz.runtime.records import Record, axes
 
 __all__ = [
-    "DISTANCES",
-    "LEVELS",
-    "METHODS",
     "Data",
-    "LayerStatistics",
-    "MethodStatistics",
     "Settings",
-    "StoppedEarly",
     "data_of",
     "early_measures",
     "exemplars_of",
     "first_reaching",
     "kept_steps",
-    "likeness",
     "measures",
     "of_layer",
-    "outside",
     "positive",
-    "root_mean_square",
     "stratified",
-    "transfer_by_distance",
     "unit_output",
 ]
-
-METHODS = ("plain", "sphere", "regularized")
-#: Multiples of the largest activation on data at which an ascent is looked at.
-LEVELS = (1, 2, 10)
 
 
 class Data(NamedTuple):
@@ -85,44 +75,6 @@ class Settings(NamedTuple):
     #: Of regularized ascent, and on the sphere.
     regularized_steps: int = REGULARIZED_RULE.steps
     seeds: int = 3  #: of noise to start from; 2 at least
-
-
-@dataclass(frozen=True)
-class MethodStatistics(Record):
-    """Exemplars that one method made of a layer's features, and what is measured of them.
-
-    A run is an ascent of all features from one kind of start.
-    """
-
-    reached: np.ndarray = axes("run", "feature")  #: linear activation
-    output: np.ndarray = axes("run", "feature")  #: what a unit makes of it
-    square: np.ndarray = axes("run", "feature")  #: root mean square, over that of data
-    outside: np.ndarray = axes("run", "feature")  #: share of values beyond the data's
-    likeness: np.ndarray = axes("run", "feature")  #: to the strongest patch
-    transfer: np.ndarray = axes("distance", "run", "feature")  #: by DISTANCES
-    diversity: np.ndarray = axes("feature")  #: of the seeds
-    patches: np.ndarray = axes("run", "feature", "channel", "row", "column")
-
-
-@dataclass(frozen=True)
-class StoppedEarly(Record):
-    """Plain ascents from the strongest patch where they first reach each of LEVELS, else NaN."""
-
-    likeness: np.ndarray = axes("level", "feature")  #: to the start
-    reached: np.ndarray = axes("level", "feature")  #: linear activation
-    patches: np.ndarray = axes("level", "feature", "channel", "row", "column")
-
-
-@dataclass(frozen=True)
-class LayerStatistics(Record):
-    """Everything that is measured of a layer's exemplars."""
-
-    methods: dict[str, MethodStatistics]  #: by METHODS
-    early: StoppedEarly
-    features: np.ndarray = axes("feature")
-    maximum: np.ndarray = axes("feature")  #: largest linear activation on data
-    output_maximum: np.ndarray = axes("feature")  #: what a unit makes of it
-    strongest: np.ndarray = axes("feature", "channel", "row", "column")  #: patch with that maximum
 
 
 # --- Measures ---------------------------------------------------------------------

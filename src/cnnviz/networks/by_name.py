@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from cnnviz.networks import defauw, die, inputs, own, weights
+from cnnviz.networks import defauw, die, inputs, own, own_code, weights
 from cnnviz.runtime import paths
 from cnnviz.runtime.errors import UserError
 
@@ -21,7 +21,7 @@ def is_own(name: str) -> bool:
 
 def blaming(name: str) -> contextlib.AbstractContextManager[None]:
     """Errors in layers of the user's own name his file."""
-    return own.blaming(name) if is_own(name) else contextlib.nullcontext()
+    return own_code.blaming(name) if is_own(name) else contextlib.nullcontext()
 
 
 def read(name: str, choice: str) -> Any:

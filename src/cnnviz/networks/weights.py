@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cnnviz.runtime import files, paths
+from cnnviz.runtime import files, paths, tables
 from cnnviz.runtime.backend import lasagne
 from cnnviz.runtime.errors import MissingFileError, UserError
 
@@ -277,7 +277,7 @@ def transfer(path, network):
 
 def write_manifest(folder, rows):
     """Write ``manifest.csv`` of a folder of weight files."""
-    files.write_rows(paths.manifest(folder), MANIFEST_COLUMNS, rows)
+    tables.write_rows(paths.manifest(folder), MANIFEST_COLUMNS, rows)
 
 
 def read_manifest(folder):

@@ -1,7 +1,6 @@
 """Files that are either finished or absent, and errors that name the remedy."""
 
 import contextlib
-import csv
 import errno
 import hashlib
 import os
@@ -22,8 +21,6 @@ __all__ = [
     "is_pointer",
     "load_array",
     "load_arrays",
-    "read_rows",
-    "read_table",
     "read_text",
     "reading",
     "refusals",
@@ -33,7 +30,6 @@ __all__ = [
     "save_array",
     "save_arrays",
     "sha256",
-    "write_rows",
     "write_text",
 ]
 
@@ -349,59 +345,6 @@ def read_text(path, remedy=None, encoding="utf-8"):
         return Path(path).read_text(encoding=encoding)
 
 
-def read_table(path, remedy=None, columns=(), what="comma-separated values", **options):
-    """Comma-separated values as a data frame.
-
-    Parameters
-    ----------
-    path : path
-    remedy : str, optional
-        Command that makes the file.
-    columns : sequence of str
-        Which it must have.
-    what : str
-        Of which it is a table, for errors.
-    **options
-        Of ``pandas.read_csv``.
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        For a missing or foreign file, or one that lacks a column.
-    """
-    import pandas as pd
-
-    again = f"; make it with '{remedy}'" if remedy else ""
-    with reading(path, remedy):
-        try:
-            table = pd.read_csv(path, **options)
-        except UnicodeDecodeError:
-            raise
-        except (ValueError, pd.errors.ParserError) as error:
-            raise UserError(
-                f"{path}: not a table of {what} ({' '.join(str(error).split())}){again}"
-            ) from None
-    missing = [name for name in columns if name not in table]
-    if missing:
-        raise UserError(f"{path}: has no column {', '.join(missing)}{again}")
-    return table
-
-
-def read_rows(path, remedy=None):
-    """Comma-separated values as a list of dictionaries of text.
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        For a missing file, or one that is no such table.
-    """
-    with reading(path, remedy), open(path, newline="", encoding="utf-8") as stream:
-        try:
-            return list(csv.DictReader(stream, strict=True))
-        except csv.Error as error:
-            raise UserError(f"{path}: not a table of comma-separated values ({error})") from None
-
-
 # --- Arrays and text ------------------------------------------------------------
 
 
@@ -426,12 +369,3 @@ def write_text(path, text):
     """Write UTF-8 text in one go."""
     with atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-
-
-def write_rows(path, columns, rows):
-    """Write dictionaries as comma-separated values under a header."""
-    with atomic(path) as temporary:
-        with open(temporary, "w", newline="", encoding="utf-8") as stream:
-            writer = csv.DictWriter(stream, columns, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)

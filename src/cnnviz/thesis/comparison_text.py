@@ -3,7 +3,8 @@
 import re
 from decimal import Decimal
 
-from cnnviz.thesis.comparison import VERDICTS, parse_printed, round_decimal
+from cnnviz.thesis import markdown
+from cnnviz.thesis.printed_numbers import VERDICTS, parse_printed, round_decimal
 
 __all__ = ["to_markdown"]
 
@@ -16,12 +17,6 @@ def _title(table):
 
 def _cell(text):
     return " ".join(text.split()).replace("|", r"\|")
-
-
-def _table(header, rows):
-    """Lines of a Markdown table."""
-    lines = [header, ["---"] * len(header), *rows]
-    return ["| " + " | ".join(line) + " |" for line in lines]
 
 
 def _shown(text, decimals, sign=""):
@@ -71,7 +66,7 @@ def _section(title, part):
         "command",
     ]
     rows = [_shown_row(row, notes) for row in part.itertuples()]
-    lines = [f"## {title}", "", *_table(header, rows), ""]
+    lines = [f"## {title}", "", *markdown.table(header, rows), ""]
     for reason, number in notes.items():
         lines += [f"[{number}] {' '.join(reason.split())}", ""]
     return lines
@@ -96,7 +91,7 @@ def to_markdown(comparison):
         "",
         "Written by the package; changes by hand are lost.",
         "",
-        *_table(["", *VERDICTS, "numbers"], counts),
+        *markdown.table(["", *VERDICTS, "numbers"], counts),
         "",
     ]
     for title, part in parts:

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from cnnviz.runtime import configuration, files, paths
+from cnnviz.runtime import configuration, files, paths, tables
 from cnnviz.runtime.errors import MissingFileError, UserError
 from cnnviz.thesis import run_agreement
 
@@ -33,20 +33,20 @@ def read_run(path: Path) -> tuple[dict[str, Any], list[Path]]:
     text = files.read_text(path)
     try:
         run = yaml.safe_load(text)
-        tables = [Path(name) for name in run["tables"]]
+        made = [Path(name) for name in run["tables"]]
         settings = dict(run["configuration"])
     except (yaml.YAMLError, TypeError, KeyError, ValueError) as error:
         raise UserError(
             f"{path}: not the description of a run ({' '.join(str(error).split())}"
             "); delete it and run 'make reproduce' again"
         ) from None
-    missing = [table for table in tables if not table.is_file()]
+    missing = [table for table in made if not table.is_file()]
     if missing:
         raise MissingFileError(
             f"{missing[0]}: no such file, and {len(missing) - 1} more; "
             "finish the run with 'make reproduce'"
         )
-    return settings, tables
+    return settings, made
 
 
 def differing_settings(settings: Mapping[str, Any]) -> list[str]:
@@ -75,15 +75,15 @@ def agreement(run: Path, output: Path) -> str:
     str
         The result in one line.
     """
-    settings, tables = read_run(run)
+    settings, made = read_run(run)
     counts, found = {}, []
-    for table in tables:
+    for table in made:
         recorded = paths.recorded(table)
         name = recorded.relative_to(paths.REPOSITORY).as_posix()
         old = files.read_text(recorded) if recorded.is_file() else ""
         counts[name], differences = run_agreement.compare(name, old, files.read_text(table))
         found += differences
-    files.write_rows(output, run_agreement.Difference._fields, [each._asdict() for each in found])
+    tables.write_rows(output, run_agreement.Difference._fields, [each._asdict() for each in found])
     return run_agreement.in_words(counts, found, differing_settings(settings)) + (
         f"; see {output}" if found else ""
     )
@@ -116,12 +116,12 @@ def planned() -> str:
     return f"{jobs} jobs are left"
 
 
-def changed(tables: Iterable[Path]) -> list[tuple[Path, Path, str]]:
+def changed(made: Iterable[Path]) -> list[tuple[Path, Path, str]]:
     """Tables of a run that are not as recorded.
 
     Parameters
     ----------
-    tables : list of Path
+    made : list of Path
 
     Returns
     -------
@@ -129,7 +129,7 @@ def changed(tables: Iterable[Path]) -> list[tuple[Path, Path, str]]:
         Table, its place in the record, and its new contents.
     """
     found = []
-    for table in tables:
+    for table in made:
         recorded, text = paths.recorded(table), table.read_text(encoding="utf-8")
         if not recorded.is_file() or recorded.read_text(encoding="utf-8") != text:
             found.append((table, recorded, text))
@@ -149,7 +149,7 @@ def record(run: Path) -> tuple[list[Path], int]:
     UserError
         For a run with other settings than the default ones, or one that is not up to date.
     """
-    settings, tables = read_run(run)
+    settings, made = read_run(run)
     other = differing_settings(settings)
     if other:
         raise UserError(
@@ -163,7 +163,7 @@ def record(run: Path) -> tuple[list[Path], int]:
             f"the run in {paths.RESULTS} is not complete or not up to date: {left}"
             "; run 'make reproduce' first"
         )
-    found = changed(tables)
+    found = changed(made)
     for _, recorded, text in found:
         files.write_text(recorded, text)
-    return [recorded for _, recorded, _ in found], len(tables)
+    return [recorded for _, recorded, _ in found], len(made)

@@ -7,7 +7,7 @@ maximum.  All features of an image share them.
 
 import numpy as np
 
-from cnnviz.attribution.windowed import ops, trust, windows
+from cnnviz.attribution.windowed import ops, trust_gradients, windows
 from cnnviz.attribution.windowed.registration import register
 from cnnviz.attribution.windowed.stack import NotLocal, channels_first, channels_last, preparing
 from cnnviz.networks.inputs import label
@@ -58,7 +58,7 @@ class Gradients:
         with preparing(stack.layer):
             self._prepare(above)
         if checked:  # the common rule, which whole passes follow
-            trust.check_gradients(
+            trust_gradients.check_gradients(
                 stack, lambda: self if ties == "all" else Gradients(stack, checked=False)
             )
 

@@ -8,55 +8,21 @@ of several magnitudes is put in, with both signs, so that a threshold on the way
 met by some of it.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from cnnviz.attribution import probing
 from cnnviz.attribution.windowed.registration import register
-from cnnviz.attribution.windowed.stack import NotLocal, Stack, preparing
+from cnnviz.attribution.windowed.stack import Stack, preparing
+from cnnviz.attribution.windowed.verdicts import Verdict, once
 from cnnviz.networks.inputs import label
 from cnnviz.runtime import compiled
 from cnnviz.runtime.backend import T, function, lasagne
 
-__all__ = ["check_gradients", "check_occluders", "check_values", "trusted_stack"]
+__all__ = ["check_occluders", "check_values", "trusted_stack"]
 
 #: Factors of the noise; powers of two, by which rounding stays the same.
 SCALES = (1.0, -(2.0**-12), 2.0**12)
-#: Relative error of a gradient, as a root mean square.  In single precision a rectifier
-#: whose argument is nearly zero may be open in one way of computing and shut in the
-#: other, in one of some million neurons.
-GRADIENT_TOLERANCE = {"float32": 1e-2, "float64": 1e-6}
-
-
-def _once(kind, stack, measure):
-    """The verdict on a stack: measured now, or when the layer was last asked about.
-
-    Parameters
-    ----------
-    measure : function
-        Gives a :class:`_Verdict`.
-    """
-
-    def judge():
-        try:
-            with preparing(stack.layer):
-                return measure()
-        except NotLocal as reason:
-            return _Verdict(str(reason))
-
-    verdict = compiled.of_layer(stack.layer, ("trust", kind, tuple(stack.shapes)), judge)
-    if verdict.reason is not None:
-        raise NotLocal(verdict.reason)
-    return verdict
-
-
-class _Verdict(NamedTuple):
-    """Why a stack is not to be trusted, if it is not."""
-
-    reason: str | None = None  #: of any use of it
-    nonlinear: tuple = ()  #: of its gradients
 
 
 def trusted_stack(layer, shape=None):
@@ -104,14 +70,14 @@ def check_values(stack):
     NotLocal
         Names the layer.
     """
-    return _once("values", stack, lambda: _judge_values(stack))
+    return once("values", stack, lambda: _judge_values(stack))
 
 
 def _judge_values(stack):
     register()
     with preparing(stack.layer):
         reason = _elsewhere(stack) or _by_batch(stack)
-    return _Verdict(reason, () if reason else tuple(filter(None, _Small(stack).reasons())))
+    return Verdict(reason, () if reason else tuple(filter(None, _Small(stack).reasons())))
 
 
 def _parts(block):
@@ -278,87 +244,6 @@ class _Small:
 # --- Gradients -----------------------------------------------------------------
 
 
-def check_gradients(stack, build):
-    """Compare gradients of a stack's last map with those of whole passes.
-
-    Parameters
-    ----------
-    stack : Stack
-    build : function
-        Gives the :class:`~cnnviz.attribution.windowed.backward.Gradients` that are compared.
-
-    Raises
-    ------
-    NotLocal
-        Names the layer.
-    """
-    for why in check_values(stack).nonlinear:
-        raise NotLocal(f"{why}, as gradients on windows need")
-    _once("gradients", stack, lambda: _Verdict(_reason_of_gradients(build())))
-
-
-def _reason_of_gradients(gradients):
-    stack = gradients.stack
-    if not _gradients_differ(gradients):
-        return None
-    # The first block that makes the difference; the last if only all together do.
-    for block in stack.blocks[:-1]:
-        shorter = Stack(block.last, stack.shapes[0])
-        if _gradients_differ(type(gradients)(shorter, checked=False)):
-            break
-    else:
-        block = stack.blocks[-1]
-    return (
-        f"the gradient of layer '{label(block.last)}' on windows is not that of whole "
-        "passes: what it computes is not one number's function of one number"
-    )
-
-
-def _gradients_differ(gradients):
-    stack = gradients.stack
-    images, top = stack.variable(), stack.variable("top")
-    whole = function(
-        [images, top], T.grad(None, images, known_grads={stack.results(images)[-1]: top})
-    )
-    rng = np.random.RandomState(1)
-    trial = rng.randn(1, stack.channels[0], *stack.shapes[0]).astype(stack.dtype)
-    weights = rng.randn(1, stack.channels[-1], *stack.shapes[-1]).astype(stack.dtype)
-    try:
-        gradients.keep(trial)
-        return _far(
-            gradients.of_maps(weights), whole(trial, weights), stack.dtype
-        ) or _neurons_differ(gradients, whole, trial)
-    finally:
-        gradients.release()
-
-
-def _neurons_differ(gradients, whole, images):
-    """The middle neuron, those in two corners and one in between, of several features.
-
-    By the sum of their gradients, which takes a single whole pass.
-    """
-    stack = gradients.stack
-    rows, columns = stack.shapes[-1]
-    places = [
-        (rows // 2, columns // 2),
-        (0, 0),
-        (rows - 1, columns - 1),
-        (rows // 3, columns - 1 - columns // 3),
-    ]
-    top, found = np.zeros((1, stack.channels[-1], rows, columns), stack.dtype), 0
-    for k, place in enumerate(places):
-        feature = k * (stack.channels[-1] - 1) // (len(places) - 1)
-        top[0, feature][place] += 1
-        found = found + gradients.of_places(0, feature, np.array([place]))
-    return _far(found, whole(images, top)[0], stack.dtype)
-
-
-def _far(found, expected, dtype):
-    scale = np.sqrt(np.square(expected, dtype=np.float64).mean())
-    error = np.sqrt(np.square(np.subtract(found, expected, dtype=np.float64)).mean())
-    return not error <= GRADIENT_TOLERANCE[dtype] * scale
-
-
 # --- Occluders -----------------------------------------------------------------
 
 
@@ -373,7 +258,7 @@ def check_occluders(occluded):
     ------
     NotLocal
     """
-    _once("occluders", occluded.stack, lambda: _Verdict(_reason_of_occluders(occluded)))
+    once("occluders", occluded.stack, lambda: Verdict(_reason_of_occluders(occluded)))
 
 
 def _reason_of_occluders(occluded):

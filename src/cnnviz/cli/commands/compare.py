@@ -5,7 +5,7 @@ from pathlib import Path
 
 from cnnviz.cli.commands import arguments
 from cnnviz.runtime import files, paths
-from cnnviz.thesis import comparison, comparison_text
+from cnnviz.thesis import comparison, comparison_text, number_tables, printed_numbers
 
 
 def add_arguments(parser):
@@ -23,9 +23,9 @@ def add_arguments(parser):
 
 def run(args):
     table = comparison.compare(
-        comparison.read_reported(args.reported),
-        comparison.read_reproduced(args.reproduced),
-        comparison.read_reasons(args.reasons),
+        number_tables.read_reported(args.reported),
+        number_tables.read_reproduced(args.reproduced),
+        number_tables.read_reasons(args.reasons),
     )
     files.write_text(args.output, comparison.to_csv(table))
     files.write_text(args.output.with_suffix(".md"), comparison_text.to_markdown(table))
@@ -34,6 +34,7 @@ def run(args):
         print(f"no reason in {args.reasons} for: " + ", ".join(lacking), file=sys.stderr)
     print(
         "; ".join(
-            f"{verdict}: {(table['verdict'] == verdict).sum()}" for verdict in comparison.VERDICTS
+            f"{verdict}: {(table['verdict'] == verdict).sum()}"
+            for verdict in printed_numbers.VERDICTS
         )
     )

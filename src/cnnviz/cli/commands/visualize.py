@@ -52,6 +52,27 @@ def add_arguments(parser):
         "_Help", (argparse.RawDescriptionHelpFormatter, parser.formatter_class), {}
     )
     parser.epilog = EXAMPLES
+    _add_network(parser)
+    _add_shown(parser)
+    parser.add_argument("--method", choices=METHODS, default="gradient-max")
+    _add_image(parser)
+    _add_occlusion_options(parser)
+    _add_exemplar_options(parser)
+    _add_map_options(parser)
+    arguments.add_written(
+        parser,
+        "--raw-output",
+        help=".npz file for the numbers, a row for each feature: 'maps', not smoothed, NaN "
+        "where no occluder was centered, 'place' and 'activation' of the neuron, or 'output' "
+        "of the unit; or 'start' and 'patch' of exemplars, their activations 'before' and "
+        "'reached'; and 'image', the network's input. They are written before the figure is "
+        "drawn; where that fails, also without this option, beside it",
+    )
+    arguments.add_engine(parser)
+    arguments.add_output(parser, "figure to write: .png or .pdf")
+
+
+def _add_network(parser):
     parser.add_argument(
         "--network",
         required=True,
@@ -71,6 +92,9 @@ def add_arguments(parser):
         help="name of a layer with feature maps, or with output units; an "
         "unknown one is answered with all names",
     )
+
+
+def _add_shown(parser):
     shown = parser.add_mutually_exclusive_group(required=True)
     shown.add_argument(
         "--feature",
@@ -85,20 +109,6 @@ def add_arguments(parser):
         help="output units, class scores say, counted in the same way; by "
         + ", ".join(UNIT_METHODS),
     )
-    parser.add_argument("--method", choices=METHODS, default="gradient-max")
-    _add_image(parser)
-    _add_method_options(parser)
-    arguments.add_written(
-        parser,
-        "--raw-output",
-        help=".npz file for the numbers, a row for each feature: 'maps', not smoothed, NaN "
-        "where no occluder was centered, 'place' and 'activation' of the neuron, or 'output' "
-        "of the unit; or 'start' and 'patch' of exemplars, their activations 'before' and "
-        "'reached'; and 'image', the network's input. They are written before the figure is "
-        "drawn; where that fails, also without this option, beside it",
-    )
-    arguments.add_engine(parser)
-    arguments.add_output(parser, "figure to write: .png or .pdf")
 
 
 def _feature(text):
@@ -153,7 +163,7 @@ def _add_image(parser):
     )
 
 
-def _add_method_options(parser):
+def _add_occlusion_options(parser):
     parser.add_argument(
         "--size", type=int, default=11, help="occlusion: rows and columns of the occluder, odd"
     )
@@ -172,6 +182,9 @@ def _add_method_options(parser):
         default=1,
         help="occlusion: pixels between positions; the figure interpolates in between",
     )
+
+
+def _add_exemplar_options(parser):
     parser.add_argument(
         "--steps", type=int, help="exemplars: steps at most; 1000, regularized 256, if not given"
     )
@@ -183,6 +196,9 @@ def _add_method_options(parser):
         "its values, as noise has, if not given",
     )
     parser.add_argument("--seed", type=int, default=0, help="exemplars: of the noise")
+
+
+def _add_map_options(parser):
     parser.add_argument(
         "--sigma",
         type=float,

@@ -9,7 +9,7 @@ from scipy import ndimage
 from skimage import feature
 
 from cnnviz.datasets import die360, die_scene
-from cnnviz.thesis.figures import style
+from cnnviz.thesis.figures import shapes, style
 
 SIZE = 128
 FIVE, ONE = (180, 90), (90, 90)  # views head-on, degrees
@@ -69,7 +69,7 @@ def _draw_regions(axes, image):
     side = region_side()
     for color, (row, column) in zip(style.PALETTE, np.ndindex(REGIONS, REGIONS)):
         top, left = region_starts()[[row, column]]
-        style.rectangle(axes, (top, left, top + side, left + side), color, False, 1)
+        shapes.rectangle(axes, (top, left, top + side, left + side), color, False, 1)
 
 
 def _draw_binary(axes, found):
@@ -77,11 +77,11 @@ def _draw_binary(axes, found):
     texts = [
         [f"{match:d}\n{value:.2f}" for match, value in zip(*rows)] for rows in zip(matches, found)
     ]
-    style.matrix(axes, np.array(texts))
-    style.cells(axes, *matches.shape)
+    shapes.matrix(axes, np.array(texts))
+    shapes.cells(axes, *matches.shape)
     axes.set_title(f"(c) disjoint regions:\n{matches.sum()} ones")
     for color, (row, column) in zip(style.PALETTE, np.ndindex(matches.shape)):
-        style.rectangle(axes, (row, column, row + 1, column + 1), color, inset=0.06)
+        shapes.rectangle(axes, (row, column, row + 1, column + 1), color, inset=0.06)
     style.note(axes, "1: match, 0: none\nbelow it: correlation\nwith the template")
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from cnnviz.datasets import die360
-from cnnviz.thesis.figures import style
+from cnnviz.thesis.figures import shapes, style
 
 SIZE = 128
 LABEL = 2
@@ -72,8 +72,8 @@ def draw(image, maps):
     highest = limit(maps)
     for top, axes, name, values in zip(above[1:], below[1:], KERNELS, maps):
         kernel = np.array(KERNELS[name], str)
-        style.matrix(top, kernel)
-        style.cells(top, *kernel.shape)
+        shapes.matrix(top, kernel)
+        shapes.cells(top, *kernel.shape)
         top.set_title(f"edges: {name}")
         style.show_values(axes, values, highest, "response")
     figure.subplots_adjust(left=0.01, right=0.985, top=0.93, bottom=0.14, wspace=0.12, hspace=0.12)

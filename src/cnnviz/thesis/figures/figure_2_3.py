@@ -6,7 +6,7 @@ anew, and what is printed stands in brackets where it differs.
 
 import numpy as np
 
-from cnnviz.thesis.figures import style
+from cnnviz.thesis.figures import shapes, style
 from cnnviz.thesis.figures.figure_2_2 import responses
 
 INPUT = np.array(
@@ -85,12 +85,12 @@ def draw(result):
     corners = _corners([texts.shape for texts in matrices.values()])
     middle = (len(INPUT) - 1) / 2
     for corner, operator, (title, texts) in zip(corners, " ∗=", matrices.items()):
-        style.matrix(axes, texts, corner, f"{title} ({'×'.join(map(str, texts.shape))})")
+        shapes.matrix(axes, texts, corner, f"{title} ({'×'.join(map(str, texts.shape))})")
         axes.text(corner[1] - (GAP + 1) / 2, middle, operator, ha="center", va="center", size=10)
     for number, place in enumerate(COLORED):
         _color(axes, number, np.array(place), corners[-1])
     axes.text(-0.5, len(INPUT) - 0.2, f"for example, {terms(COLORED[0])}", va="top")
-    style.cells(axes, len(INPUT), corners[-1][1] + result.shape[1])
+    shapes.cells(axes, len(INPUT), corners[-1][1] + result.shape[1])
     axes.set_ylim(len(INPUT) + 0.3, -1.3)
     return figure
 
@@ -98,9 +98,9 @@ def draw(result):
 def _color(axes, number, place, corner):
     """Color a place of the result, and the region of the input it is made from."""
     color = style.PALETTE[number]
-    style.rectangle(axes, (*place, *(place + KERNEL.shape)), color, False, 0.06 + 0.04 * number)
+    shapes.rectangle(axes, (*place, *(place + KERNEL.shape)), color, False, 0.06 + 0.04 * number)
     place = place + corner
-    style.rectangle(axes, (*place, *(place + 1)), color, inset=0.06)
+    shapes.rectangle(axes, (*place, *(place + 1)), color, inset=0.06)
 
 
 def make(output):

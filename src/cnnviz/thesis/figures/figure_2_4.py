@@ -6,7 +6,7 @@ and what is printed stands in brackets where it differs.
 
 import numpy as np
 
-from cnnviz.thesis.figures import style
+from cnnviz.thesis.figures import shapes, style
 
 INPUT = np.array([[1, 2, 6, 7], [3, 4, 8, 9], [1, 2, 0, 2], [6, 7, 4, 6]])
 SIZE = 2
@@ -64,7 +64,7 @@ def _color(axes, corner, side):
     step = side // SIZE
     for color, place in zip(style.PALETTE, np.ndindex(SIZE, SIZE)):
         first = np.add(corner, np.multiply(place, step))
-        style.rectangle(axes, (*first, *(first + step)), color, inset=0.05)
+        shapes.rectangle(axes, (*first, *(first + step)), color, inset=0.05)
 
 
 def draw(results):
@@ -81,16 +81,16 @@ def draw(results):
     """
     figure = style.new(1.95)
     axes = figure.add_axes([0.01, 0.02, 0.98, 0.96])
-    style.matrix(axes, INPUT.astype(str), title="input")
+    shapes.matrix(axes, INPUT.astype(str), title="input")
     _color(axes, (0, 0), len(INPUT))
     for column, (kind, values) in enumerate(results.items()):
         texts = [
             [beside_printed(*pair) for pair in zip(*rows)] for rows in zip(values, PRINTED[kind])
         ]
         corner = 1, len(INPUT) + GAP + column * (len(texts) + GAP)
-        style.matrix(axes, np.array(texts), corner, kind)
+        shapes.matrix(axes, np.array(texts), corner, kind)
         _color(axes, corner, len(texts))
-    style.cells(axes, len(INPUT), corner[1] + len(texts))
+    shapes.cells(axes, len(INPUT), corner[1] + len(texts))
     axes.set_ylim(len(INPUT) - 0.45, -1.1)
     return figure
 

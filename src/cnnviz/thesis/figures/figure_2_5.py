@@ -5,7 +5,7 @@ The layers are Lasagne's, and what is drawn is computed from them.
 
 import numpy as np
 
-from cnnviz.thesis.figures import style
+from cnnviz.thesis.figures import shapes, style
 
 INPUT = 12  # rows and columns
 #: Size and stride of the layers' filters, from the input on.
@@ -97,7 +97,7 @@ def _corners(box, layer, height):
 def _draw_plane(axes, layer, height):
     for place in np.ndindex(layer.output_shape[2:]):
         cell = _corners((*place, *np.add(place, 1)), layer, height)
-        style.polygon(axes, cell)
+        shapes.polygon(axes, cell)
 
 
 def _draw_marked(axes, layer, height, box, parts):
@@ -106,7 +106,7 @@ def _draw_marked(axes, layer, height, box, parts):
     colors = style.PALETTE if parts > 1 else [style.MARK]
     for color, place in zip(colors, np.ndindex(parts, parts)):
         first = np.add(box[:2], np.multiply(place, step))
-        style.polygon(axes, _corners((*first, *(first + step)), layer, height), color)
+        shapes.polygon(axes, _corners((*first, *(first + step)), layer, height), color)
 
 
 def draw(layers, boxes):

@@ -7,7 +7,7 @@ shown stand in every third row of positions and in every second of a row.
 import numpy as np
 
 from cnnviz.datasets import die360
-from cnnviz.thesis.figures import style
+from cnnviz.thesis.figures import shapes, style
 
 SIDE, OCCLUDER, STRIDE = 111, 41, 17  # pixels
 LABEL = 2
@@ -38,7 +38,7 @@ def _draw_all(axes, image):
     places = positions()
     style.show(axes, image)
     for center in (places[0, 0], places[-1, -1]):
-        style.rectangle(axes, box(center, clip=False), style.MARK)
+        shapes.rectangle(axes, box(center, clip=False), style.MARK)
     chosen = shown().reshape(-1, 2)
     for points, options in ((places.reshape(-1, 2), style.POINT), (chosen, style.CHOSEN_POINT)):
         axes.plot(points[:, 1], points[:, 0], **options)
@@ -57,7 +57,7 @@ def _draw_all(axes, image):
 def _draw_shown(panels, image):
     for axes, center in zip(panels.flat, shown().reshape(-1, 2)):
         style.show(axes, image)
-        style.cover(axes, box(center))
+        shapes.cover(axes, box(center))
         axes.set_title("row {}, column {}".format(*center), pad=2, size=style.SMALL)
 
 

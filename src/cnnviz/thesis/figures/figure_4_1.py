@@ -13,7 +13,7 @@ import numpy as np
 from skimage import data
 
 from cnnviz.datasets import external, fundus, idrid
-from cnnviz.thesis.figures import annotated, style
+from cnnviz.thesis.figures import annotated, conspicuous, eyes, pointers, shapes, style
 
 SEARCHED = 200  # patients
 MARGIN = 0.05  # of circles within the field of view, in radii
@@ -64,13 +64,13 @@ def synthetic(seed):
         found = Anatomy("", eye, (x, y), tuple(eye.scene.fovea), radius * np.sqrt(elongation))
         return found if inside(found) else None
 
-    name, _, found = annotated.first(seed, (0,), SEARCHED, choose)
+    name, _, found = conspicuous.first(seed, (0,), SEARCHED, choose)
     return found._replace(title=f"synthetic photograph {name}")
 
 
 def real(title, image, centers):
     """A photograph with known centers, in its pixels: Anatomy."""
-    eye = annotated.Real(image)
+    eye = eyes.Real(image)
     return Anatomy(
         title, eye, *(tuple(eye.place(*centers[name])) for name in ("optic disc", "fovea"))
     )
@@ -89,14 +89,14 @@ def from_idrid(mirror):
 
 
 def _annotate(axes, view, found):
-    point = annotated.POINT
+    point = pointers.POINT
     for name, above, (place, radius) in zip(
         ("macula", "fovea", "optic disc"), (True, False, False), circles(found)
     ):
         center, radius = view.pixel(*place), radius * view.density
-        style.circle(axes, center, radius)
+        shapes.circle(axes, center, radius)
         edge = (radius + 2 * point) * (-1 if above else 1)
-        style.on_picture(
+        shapes.on_picture(
             axes, center + (edge, 0), name, ha="center", va="bottom" if above else "top"
         )
 
@@ -117,7 +117,7 @@ def draw(eyes):
     height = width * max(found.eye.half for found in eyes)
     figure = style.new(height + title + gap)
     for index, found in enumerate(eyes):
-        view = annotated.whole(found.eye, width * style.RESOLUTION / 2)
+        view = eyes.whole(found.eye, width * style.RESOLUTION / 2)
         axes = annotated.axes_at(
             figure, gap + index * (width + gap), title, width, width * found.eye.half
         )

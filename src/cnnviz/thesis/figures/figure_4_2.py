@@ -7,7 +7,7 @@ microaneurysm clearly; and, of the most conspicuous ones, those.
 
 from cnnviz.datasets import external, idrid
 from cnnviz.runtime.errors import UserError
-from cnnviz.thesis.figures import annotated, style
+from cnnviz.thesis.figures import annotated, conspicuous, eyes, pointers, style
 
 GRADES = (2, 3)
 SEARCHED = 2000  # patients
@@ -15,9 +15,9 @@ SEARCHED = 2000  # patients
 #: logarithmic contrast.  A microaneurysm has its own diameter free around it; a blot touches
 #: nothing, and is not elongated as flames are.
 WANTED = {
-    "microaneurysm": (1, annotated.Criteria((0.015, 0.2), alone=1.0)),
-    "hemorrhage": (1, annotated.Criteria((0.035, 0.15), longest=2.0, alone=0.0)),
-    "hard exudate": (2, annotated.Criteria((0.02, 0.3))),
+    "microaneurysm": (1, conspicuous.Criteria((0.015, 0.2), alone=1.0)),
+    "hemorrhage": (1, conspicuous.Criteria((0.035, 0.15), longest=2.0, alone=0.0)),
+    "hard exudate": (2, conspicuous.Criteria((0.02, 0.3))),
 }
 NAMES = {
     "hard exudate": "hard exudate",
@@ -44,7 +44,7 @@ def choose(spots, half):
     """
     found = []
     for kind, (count, criteria) in WANTED.items():
-        chosen = annotated.conspicuous(spots, kind, half, criteria, count, found)
+        chosen = conspicuous.conspicuous(spots, kind, half, criteria, count, found)
         if len(chosen) < count:
             return None
         found += chosen
@@ -65,14 +65,14 @@ def first_synthetic(seed):
     ValueError
         If there is none.
     """
-    return annotated.first(seed, GRADES, SEARCHED, lambda eye: choose(eye.spots(), eye.half))
+    return conspicuous.first(seed, GRADES, SEARCHED, lambda eye: choose(eye.spots(), eye.half))
 
 
 def first_real(mirror):
     """The first photograph of IDRiD that shows everything; as :func:`first_synthetic`."""
     for record in idrid.records("lesions"):
         if record.grade in GRADES:
-            eye = annotated.Real(*idrid.outlined(record, mirror))
+            eye = eyes.Real(*idrid.outlined(record, mirror))
             spots = choose(eye.spots(), eye.half)
             if spots:
                 return record, eye, spots
@@ -88,8 +88,8 @@ def row(title, eye, spots):
             annotated.Part(
                 NAMES[spot.kind],
                 (spot.x, spot.y),
-                annotated.side(spot),
-                [annotated.Mark(ARROWS[spot.kind], (spot.x, spot.y), spot.kind)],
+                conspicuous.side(spot),
+                [pointers.Mark(ARROWS[spot.kind], (spot.x, spot.y), spot.kind)],
             )
             for spot in reversed(spots)
         ],

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cnnviz.datasets import synthetic_scene
-from cnnviz.thesis.figures import annotated, style
+from cnnviz.thesis.figures import annotated, conspicuous, eyes, pointers, style
 
 GRADES = (4,)
 SEARCHED = 5000  # patients
@@ -34,7 +34,7 @@ class Found(NamedTuple):
     bead: tuple  #: x, y
     root: tuple  #: x, y: where new vessels fan out from
     reach: float  #: of these, from the root
-    blood: annotated.Spot
+    blood: eyes.Spot
 
 
 def segments(scene, kind):
@@ -45,7 +45,7 @@ def segments(scene, kind):
 
 def widest(found, half):
     """Place of the widest bead that is well inside, as (x, y); None without one."""
-    inside = np.array([annotated.well_inside(each, half) for each in found[:, :2]], bool)
+    inside = np.array([conspicuous.well_inside(each, half) for each in found[:, :2]], bool)
     wide = found[inside & (found[:, 4] >= LEAST_BEAD)]
     return tuple(wide[wide[:, 4].argmax(), :2].tolist()) if len(wide) else None
 
@@ -87,10 +87,10 @@ def choose(eye):
     tangles = [
         (root, reach)
         for root, reach in fans(segments(eye.scene, NEW_VESSELS))
-        if reach >= LEAST_REACH and annotated.well_inside(root, eye.half)
+        if reach >= LEAST_REACH and conspicuous.well_inside(root, eye.half)
     ]
-    blood = annotated.conspicuous(
-        eye.spots(), PRERETINAL, eye.half, annotated.Criteria((LEAST_BLOOD, 0.0))
+    blood = conspicuous.conspicuous(
+        eye.spots(), PRERETINAL, eye.half, conspicuous.Criteria((LEAST_BLOOD, 0.0))
     )
     if bead is None or not tangles or not blood:
         return None
@@ -99,7 +99,7 @@ def choose(eye):
 
 def row(title, eye, found):
     """The eye and its close-ups: annotated.Row."""
-    mark, blood = annotated.Mark, (found.blood.x, found.blood.y)
+    mark, blood = pointers.Mark, (found.blood.x, found.blood.y)
     return annotated.Row(
         title,
         eye,
@@ -123,5 +123,5 @@ def row(title, eye, found):
 
 
 def make(output, *, seed):
-    name, eye, found = annotated.first(seed, GRADES, SEARCHED, choose)
+    name, eye, found = conspicuous.first(seed, GRADES, SEARCHED, choose)
     style.save(annotated.sheet([row(f"synthetic photograph {name}, grade 4", eye, found)]), output)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cnnviz.thesis.figures import style
+from cnnviz.thesis.figures import shapes, style
 
 # In inches: rows; boxes of both eyes, and of what joins them; columns of text.
 ROW, HEAD, FOOT = 0.205, 0.38, 0.3
@@ -178,7 +178,7 @@ def draw(network):
     for layer, row in zip(layers, rows):
         _draw_links(axes, layer, layers, heights)
         for left, width in _spans(layer, layers):
-            style.block(
+            shapes.block(
                 axes, left, heights[layer] - BOX / 2, width, BOX, style.PALETTE[_kind(layer)[2]]
             )
         _write(axes, heights[layer], row)

@@ -14,7 +14,8 @@ import numpy as np
 from cnnviz.attribution import overlay
 from cnnviz.experiments.neighboring_views import NeighboringViews
 from cnnviz.runtime import files, number_format
-from cnnviz.thesis.figures import style
+from cnnviz.thesis import markdown
+from cnnviz.thesis.figures import shapes, style
 
 AGGREGATES = ("max", "sum")
 LABEL, SIDE, GAP = 1.42, 1.02, 0.1  # inches
@@ -110,6 +111,7 @@ def strongest(examples):
 
 # --- Table ------------------------------------------------------------------------
 
+_COLUMNS = ("apart", "random", "correlation")
 _CAPTION = """\
 # Saliency of neighboring views (beyond the thesis)
 
@@ -122,9 +124,8 @@ with the next one in either angle); *apart*: share of pairs with nothing in comm
 of the neighbors' smoothed maps, which needs no threshold. Fold 0. The images of
 neighbors differ by {difference:.1f}/255 (root mean square, median).
 
-| layer | max(F) | apart | random | correlation | sum(F) | apart | random | correlation |
-|---|---|---|---|---|---|---|---|---|
 """
+_HEAD = ["layer", *(c for name in ("max(F)", "sum(F)") for c in (name, *_COLUMNS))]
 
 
 def _quartiles(values):
@@ -141,13 +142,15 @@ def _median(values):
 def _cells(layer, aggregate):
     changes = layer.changes[aggregate]
     if np.isnan(changes).all():
-        return "silent | – | – | –"
+        return ["silent", "–", "–", "–"]
     low, middle, high = _quartiles(changes)
     apart = (changes == 1).sum() / np.isfinite(changes).sum()
-    return (
-        f"{low:.2f} **{middle:.2f}** {high:.2f} | {apart:.0%} | "
-        f"{_median(layer.random[aggregate])} | {_median(layer.correlation[aggregate])}"
-    )
+    return [
+        f"{low:.2f} **{middle:.2f}** {high:.2f}",
+        f"{apart:.0%}",
+        _median(layer.random[aggregate]),
+        _median(layer.correlation[aggregate]),
+    ]
 
 
 def changes_table(found, differences):
@@ -159,13 +162,12 @@ def changes_table(found, differences):
     differences : array, ``(pairs,)``
         Of the images, gray values in [0, 1].
     """
+    caption = _CAPTION.format(pairs=len(differences), difference=255 * np.median(differences))
     rows = [
-        f"| {layer.network}, {layer.name} | {_cells(layer, 'max')} | {_cells(layer, 'sum')} |\n"
+        [f"{layer.network}, {layer.name}", *_cells(layer, "max"), *_cells(layer, "sum")]
         for layer in found
     ]
-    return _CAPTION.format(
-        pairs=len(differences), difference=255 * np.median(differences)
-    ) + "".join(rows)
+    return caption + "\n".join(markdown.table(_HEAD, rows)) + "\n"
 
 
 # --- Drawing ----------------------------------------------------------------------
@@ -220,7 +222,7 @@ def _draw_strip(axes, found):
     """Boxes of the changes of every layer."""
     places = np.arange(len(found))
     for shift, aggregate, color in zip((-0.2, 0.2), AGGREGATES, style.PALETTE):
-        style.boxes(
+        shapes.boxes(
             axes, [layer.changes[aggregate].ravel() for layer in found], places + shift, 0.32, color
         )
         random = [_quartiles(layer.random[aggregate])[1] for layer in found]

@@ -9,7 +9,7 @@ import numpy as np
 
 from cnnviz.evaluation import stability
 from cnnviz.experiments.disagreement import Disagreement
-from cnnviz.thesis.figures import style
+from cnnviz.thesis.figures import shapes, style
 
 SIDE, GAP = 0.86, 0.06  # inches
 HEAD, BELOW = 0.46, 0.26
@@ -35,7 +35,7 @@ def _draw_bars(axes, networks, posteriors):
                 str(face),
                 ha="center",
                 va="center",
-                color=style.ink(color),
+                color=shapes.ink(color),
             )
         below = below + share
     axes.set_xlim(-0.55, len(networks) - 0.45)
@@ -64,7 +64,7 @@ def _steps(posteriors):
 
 
 def _legend(figure, label):
-    handles = [style.swatch(color, str(face)) for face, color in enumerate(style.FACES, 1)]
+    handles = [shapes.swatch(color, str(face)) for face, color in enumerate(style.FACES, 1)]
     figure.legend(
         handles=handles,
         loc="upper center",
@@ -133,7 +133,7 @@ def draw(pixels, a, b, known, label, networks, posteriors):
             figure, f"↕ {step:.3f}", STEP, HEAD + row * pitch - GAP / 2, ha="center", va="center"
         )
     for axes in rows[count // 2]:
-        style.emphasize(axes)
+        shapes.emphasize(axes)
     _write(figure, "distance of\nposteriors", STEP, HEAD + pitch / 2, ha="center", va="center")
     _legend(figure, label)
     return figure

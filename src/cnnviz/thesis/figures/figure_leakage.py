@@ -3,7 +3,7 @@
 import numpy as np
 
 from cnnviz.datasets import die360, splits
-from cnnviz.runtime import files
+from cnnviz.runtime import tables
 from cnnviz.thesis.figures import style
 
 # Folds with training views on both sides, and those beyond the trained range.
@@ -78,10 +78,10 @@ def draw(frame, random):
 
 
 def make(output, *, by_distance, folds_table):
-    folds = files.read_table(folds_table, "cnnviz table 5.1", ("network", "mean"))
+    folds = tables.read_table(folds_table, "cnnviz table 5.1", ("network", "mean"))
     style.save(
         draw(
-            files.read_table(by_distance, "cnnviz table leakage"),
+            tables.read_table(by_distance, "cnnviz table leakage"),
             folds.set_index("network")["mean"],
         ),
         output,

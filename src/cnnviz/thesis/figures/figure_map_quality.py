@@ -3,8 +3,8 @@
 import numpy as np
 from matplotlib.lines import Line2D
 
-from cnnviz.runtime import files
-from cnnviz.thesis.figures import style
+from cnnviz.runtime import tables
+from cnnviz.thesis.figures import shapes, style
 
 METHODS = {
     "gradient max": "max",
@@ -93,7 +93,7 @@ def _draw_matrix(axes, means, data):
     for (first, second), row in found.items():
         i, j = names.index(first), names.index(second)
         values[i, j] = values[j, i] = row.value
-    style.show_matrix(axes, values[1:, :-1], np.tri(len(names) - 1, dtype=bool))
+    shapes.show_matrix(axes, values[1:, :-1], np.tri(len(names) - 1, dtype=bool))
     shown = [METHODS.get(name, "middle") for name in names]
     axes.set_xticks(
         range(len(names) - 1), shown[:-1], rotation=35, ha="right", rotation_mode="anchor"
@@ -187,7 +187,7 @@ def draw(means):
     Parameters
     ----------
     means : DataFrame
-        From :func:`cnnviz.thesis.tables.map_quality.means_of`.
+        From :func:`cnnviz.thesis.tables.map_quality_statistics.means_of`.
 
     Returns
     -------
@@ -242,7 +242,7 @@ def read(path):
         Naming the remedy.
     """
     numbers = ("value", "low", "high")
-    return files.read_table(
+    return tables.read_table(
         path,
         "cnnviz table map-quality",
         numbers,

@@ -16,7 +16,7 @@ from cnnviz.attribution import overlay
 from cnnviz.datasets.concepts import CONCEPTS
 from cnnviz.experiments import feature_table
 from cnnviz.experiments.fundus_sheets import OCCLUDER, FeatureSheet, Sheet
-from cnnviz.runtime import files
+from cnnviz.runtime import tables
 from cnnviz.runtime.errors import UserError
 from cnnviz.runtime.paths import sheet_name
 from cnnviz.thesis.figures import style
@@ -74,8 +74,8 @@ def read_tables(roles, features, types):
     """Roles and features of 'cnnviz table 4.1' as data frames."""
     remedy = "cnnviz table 4.1"
     return (
-        files.read_table(roles, remedy, ("figure",), dtype=types, keep_default_na=False),
-        files.read_table(features, remedy),
+        tables.read_table(roles, remedy, ("figure",), dtype=types, keep_default_na=False),
+        tables.read_table(features, remedy),
     )
 
 

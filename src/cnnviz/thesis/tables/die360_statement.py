@@ -7,7 +7,7 @@ from cnnviz.datasets import die360
 from cnnviz.experiments import die_facts
 from cnnviz.runtime import files
 from cnnviz.runtime.errors import UserError
-from cnnviz.thesis import comparison
+from cnnviz.thesis import number_tables
 
 __all__ = ["text", "write"]
 
@@ -38,10 +38,10 @@ def write(images: Path, facts: Path, statement: Path) -> None:
             f"all of them: 'cnnviz render -o FILE' makes them"
         )
     found = die_facts.measure(views.images)
-    comparison.write_reproduced(
+    number_tables.write_reproduced(
         facts,
         [
-            comparison.Reproduced(f"die360.{name}", value, unit, "cnnviz die360-facts")
+            number_tables.Reproduced(f"die360.{name}", value, unit, "cnnviz die360-facts")
             for name, (value, unit) in found.items()
         ],
     )

@@ -2,50 +2,28 @@
 
 import io
 import textwrap
-from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from cnnviz.experiments.exemplar_statistics import ExemplarStatistics
-from cnnviz.feature_visualization.analysis import LEVELS, METHODS
+from cnnviz.feature_visualization.analysis_records import LEVELS
 from cnnviz.feature_visualization.measures import DISTANCES
-from cnnviz.networks.die_architectures import ARCHITECTURES
 from cnnviz.runtime import files
+from cnnviz.thesis import markdown
+from cnnviz.thesis.tables.exemplar_numbers import (
+    MARGIN,
+    STARTS,
+    STOPPED,
+    frame,
+    is_saturating,
+    local_maxima,
+)
+from cnnviz.thesis.tables.exemplar_verdicts import NETWORKS, named, verdicts
+from cnnviz.thesis.tables.spans import decimal, spread
 
-__all__ = [
-    "NETWORKS",
-    "SAMPLES",
-    "TRANSFER_HEAD",
-    "TWINS",
-    "Verdict",
-    "comparisons",
-    "frame",
-    "local_maxima",
-    "make",
-    "text",
-    "transfer_rows",
-    "verdicts",
-    "words",
-]
+__all__ = ["SAMPLES", "make", "text", "transfer_lines", "words"]
 
-#: The same architecture with rectifiers and with sigmoid units.
-TWINS = ("c4", "c4_sigmoid")
-#: What the table calls a network; others go by their name.
-NETWORKS = {
-    "c4": "c4, rectifier",
-    "c4_sigmoid": "c4, sigmoid",
-    "defauw surrogate": "De Fauw's, surrogate weights",
-    "defauw defauw": "De Fauw's, his weights",
-    "defauw random": "De Fauw's, random weights",
-}
 SAMPLES = {"die": "views of the die", "fundus": "synthetic photographs"}
-STARTS = ("maximum", "mean")  # and the noise of each seed
-_STOPPED = "stopped"
-_FAR, _FACTOR, _MARGIN = 10, 2, 0.1  # what verdicts ask for
-_TWO = " → ".join(TWINS)
-# How the claims begin that follow from the thesis's explanation.
-_FOLLOWS = ("Saturating units make", "Holding the norm makes")
 
 
 def make(output, *, statistics, rows):
@@ -69,89 +47,6 @@ def make(output, *, statistics, rows):
 
 
 # --- Tidy numbers -----------------------------------------------------------------
-
-
-def is_saturating(network):
-    """Whether a network of the die has units that saturate."""
-    return network in ARCHITECTURES and ARCHITECTURES[network].units == "sigmoid"
-
-
-def frame(found):
-    """All numbers of one network's exemplars, a row for each exemplar.
-
-    Parameters
-    ----------
-    found : cnnviz.experiments.exemplar_statistics.ExemplarStatistics
-
-    Returns
-    -------
-    DataFrame
-        ``network, layer, patch, feature, method, start`` and the measures.  Stopped
-        ascents have the method "stopped" and the level in the place of the start.
-    """
-    network = found.network + (f" {found.weights}" if found.weights else "")
-    rows = []
-    for layer, part in found.layers.items():
-        of_layer = [row for method in METHODS for row in _rows(part, method)] + _stopped(part)
-        patch = " × ".join(map(str, part.strongest.shape[2:]))
-        rows += [{**row, "layer": layer, "patch": patch} for row in of_layer]
-    table = pd.DataFrame(rows)
-    table.insert(0, "network", network)
-    first = ["network", "layer", "patch"]
-    return table[first + [name for name in table.columns if name not in first]]
-
-
-def _over(values, maxima):
-    """Quotients by what data reach; NaN where that is not positive."""
-    return values / np.where(maxima > 0, maxima, np.nan)
-
-
-def _starts(method, runs):
-    named = () if method == "regularized" else STARTS
-    return [*named, *(f"noise {k}" for k in range(runs - len(named)))]
-
-
-def _rows(part, method):
-    """Rows of one layer and method."""
-    made, rows = part.methods[method], []
-    for run, start in enumerate(_starts(method, len(made.reached))):
-        for k, feature in enumerate(part.features.tolist()):
-            rows.append(
-                {
-                    "feature": feature,
-                    "method": method,
-                    "start": start,
-                    "maximum": part.maximum[k],
-                    "output_maximum": part.output_maximum[k],
-                    "reached": made.reached[run, k],
-                    "over_maximum": _over(made.reached[run, k], part.maximum[k]),
-                    "output": made.output[run, k],
-                    "square": made.square[run, k],
-                    "outside": made.outside[run, k],
-                    "likeness": made.likeness[run, k],
-                    **{f"transfer_{d}": made.transfer[j, run, k] for j, d in enumerate(DISTANCES)},
-                    "diversity": made.diversity[k],
-                }
-            )
-    return rows
-
-
-def _stopped(part):
-    """Rows of the ascents from the strongest patch, stopped early."""
-    return [
-        {
-            "feature": feature,
-            "method": _STOPPED,
-            "start": f"{level}×",
-            "maximum": part.maximum[k],
-            "output_maximum": part.output_maximum[k],
-            "reached": part.early.reached[j, k],
-            "over_maximum": _over(part.early.reached[j, k], part.maximum[k]),
-            "likeness": part.early.likeness[j, k],
-        }
-        for j, level in enumerate(LEVELS)
-        for k, feature in enumerate(part.features.tolist())
-    ]
 
 
 def words(found):
@@ -185,292 +80,10 @@ def words(found):
 # --- What is derived from them ----------------------------------------------------
 
 
-def _chosen(table, network, method, start=None):
-    chosen = (table["network"] == network) & (table["method"] == method)
-    if start is not None:
-        chosen &= table["start"].str.startswith(start)
-    return table[chosen]
-
-
-def _medians(rows, name):
-    """Median over features and starts, by layer in its order."""
-    return rows.groupby("layer", sort=False)[name].median()
-
-
-def _transfer(rows):
-    """Mean transfer over the distances, of every exemplar."""
-    return rows[[f"transfer_{distance}" for distance in DISTANCES]].mean(axis=1)
-
-
-def local_maxima(table, method):
-    """Local maxima that the thesis's three starting points lead to.
-
-    Parameters
-    ----------
-    table : DataFrame
-        From :func:`frame`.
-    method : str
-        "plain" or "sphere".
-
-    Returns
-    -------
-    DataFrame
-        A row for each network, layer and feature: the activation reached from
-        ``maximum``, ``mean`` and ``noise``, the ``best`` of them, and the
-        ``ratio`` of the largest to the smallest, NaN where one is not positive.
-    """
-    rows = table[(table["method"] == method) & table["start"].isin([*STARTS, "noise 0"])]
-    keys = ["network", "layer", "feature"]
-    found = rows.pivot(index=keys, columns="start", values="reached")
-    found = found.reindex(pd.MultiIndex.from_frame(rows[keys].drop_duplicates()))
-    found = found.rename(columns={"noise 0": "noise"})[[*STARTS, "noise"]]
-    low = found.min(axis=1)
-    return found.assign(
-        best=found.idxmax(axis=1), ratio=found.max(axis=1) / low.where(low > 0)
-    ).reset_index()
-
-
-def comparisons(first, second):
-    """What makes an exemplar more than noise, of two kinds of exemplars.
-
-    Parameters
-    ----------
-    first, second : DataFrames
-        Rows of :func:`frame`, each of one network and method.
-
-    Returns
-    -------
-    DataFrame
-        Medians of both, ``before`` and ``after``, by ``measure`` and
-        ``layer``; and whether the second is ``better`` by 0.1 or more: keeps
-        more of its activation when shifted, differs less between seeds, is
-        more like the strongest patch.
-    """
-    found = []
-    for measure, sign in (("transfer", 1), ("diversity", -1), ("likeness", 1)):
-        before, after = (
-            _medians(rows.assign(transfer=_transfer(rows)), measure) for rows in (first, second)
-        )
-        both = pd.DataFrame({"before": before, "after": after}).rename_axis("layer")
-        both["better"] = sign * (both["after"] - both["before"]) >= _MARGIN
-        found.append(both.reset_index().assign(measure=measure))
-    return pd.concat(found, ignore_index=True)
-
-
 # --- Numbers in words -------------------------------------------------------------
 
 
-def _number(value, digits=2):
-    """A number rounded to so many digits, thousands apart; a true minus."""
-    if not np.isfinite(value):
-        return "–"
-    rounded = float(f"{value:.{digits}g}")
-    if abs(rounded) >= 10 ** (digits - 1):
-        return f"{rounded:,.0f}".replace("-", "−")
-    return f"{rounded:g}".replace("-", "−")
-
-
-def _decimal(value):
-    """A share or a correlation, two decimals."""
-    return "–" if not np.isfinite(value) else f"{value:.2f}".replace("-", "−")
-
-
-def _span(values, write=_number):
-    """Smallest and largest of some numbers."""
-    values = np.asarray(values, float)
-    if not np.isfinite(values).any():
-        return "–"
-    low, high = write(np.nanmin(values)), write(np.nanmax(values))
-    return low if low == high else f"{low} to {high}"
-
-
-def _listed(values, write=_number):
-    """All numbers, layer by layer."""
-    return ", ".join(map(write, values))
-
-
-def _spread(values, write=_number):
-    """Median, and in brackets smallest and largest."""
-    values = np.asarray(values, float)
-    if not np.isfinite(values).any():
-        return "–"
-    middle, span = write(np.nanmedian(values)), _span(values, write)
-    return middle if middle == span else f"{middle} ({span})"
-
-
 # --- Verdicts ---------------------------------------------------------------------
-
-
-class Verdict(NamedTuple):
-    """What the numbers say of a claim."""
-
-    claim: str
-    network: str
-    verdict: str  #: supported, partly supported or not supported
-    evidence: str
-
-
-def _judged(holds):
-    """Verdict on comparisons, each of which speaks for the claim or not."""
-    share = np.mean(holds)
-    if share == 1:
-        return "supported"
-    return "partly supported" if share > 0.5 else "not supported"
-
-
-def _readable(claim, network, first, second):
-    found = comparisons(first, second)
-    parts = [
-        f"{measure} {_listed(rows['before'], _decimal)} → {_listed(rows['after'], _decimal)}"
-        for measure, rows in found.groupby("measure", sort=False)
-    ]
-    return Verdict(
-        claim,
-        network,
-        _judged(found["better"]),
-        f"better in {found['better'].sum()} of {len(found)} comparisons: " + "; ".join(parts),
-    )
-
-
-def _far(table, network):
-    found = _medians(_chosen(table, network, "plain"), "over_maximum")
-    return Verdict(
-        "Optimized inputs activate rectifiers far more than data do.",
-        network,
-        _judged(found >= _FAR),
-        f"{_listed(found)} times the largest activation on data",
-    )
-
-
-def _bounded(table, network):
-    rows = _chosen(table, network, "plain")
-    output = rows["output"] / rows["output_maximum"]
-    linear = _medians(rows, "over_maximum")
-    return Verdict(
-        "With saturating units that cannot happen.",
-        network,
-        _judged(output.groupby(rows["layer"]).median() < _FAR),
-        f"outputs reach {_spread(output, _decimal)} times the largest on data; before "
-        f"the sigmoid it is {_listed(linear)}",
-    )
-
-
-def _nearer(table):
-    holds, parts = [], []
-    for name, words in (("square", "root mean square"), ("outside", "share outside")):
-        one, other = (_medians(_chosen(table, network, "plain"), name) for network in TWINS)
-        holds += (other < one).tolist()
-        write = _decimal if name == "outside" else _number
-        parts.append(f"{words} {_listed(one, write)} → {_listed(other, write)}")
-    return Verdict(
-        "Saturating units keep exemplars nearer to data.", _TWO, _judged(holds), "; ".join(parts)
-    )
-
-
-def _stays(table):
-    one, other = (
-        _medians(_chosen(table, network, "plain", "maximum"), "likeness") for network in TWINS
-    )
-    return Verdict(
-        "Started from data, their exemplars remain like it.",
-        _TWO,
-        _judged(other - one >= _MARGIN),
-        f"likeness to the start {_listed(one, _decimal)} → {_listed(other, _decimal)}",
-    )
-
-
-def _stops(table, network):
-    early = _medians(_chosen(table, network, _STOPPED, "2×"), "likeness")
-    end = _medians(_chosen(table, network, "plain", "maximum"), "likeness")
-    both = pd.DataFrame({"early": early, "end": end}).dropna()
-    if both.empty:
-        return []
-    return [
-        Verdict(
-            "Stopped early, they are still like the data they started from.",
-            network,
-            _judged((both["early"] - both["end"]) >= _MARGIN),
-            f"likeness to the start {_listed(both['early'], _decimal)} at twice the largest "
-            f"activation on data; {_listed(both['end'], _decimal)} at the end",
-        )
-    ]
-
-
-def _starts_matter(table, network):
-    plain, sphere = (
-        local_maxima(table[table["network"] == network], method) for method in METHODS[:2]
-    )
-    best = plain["best"].value_counts()
-    return [
-        Verdict(
-            "Local maxima differ by as much as a factor 2 between starts.",
-            network,
-            _judged([np.nanmax(plain["ratio"], initial=0) >= _FACTOR]),
-            f"largest over smallest: plain, {_spread(plain['ratio'])}; norm held, "
-            f"{_spread(sphere['ratio'])}",
-        ),
-        Verdict(
-            "No starting point is consistently best.",
-            network,
-            _judged([len(best) > 1]),
-            "best, plain: " + ", ".join(f"{start} {count}" for start, count in best.items()),
-        ),
-    ]
-
-
-def _hypothesis(found):
-    """The thesis's explanation as a whole, from what would follow from it."""
-    tests = [each for each in found if each.claim.startswith(_FOLLOWS)]
-    if not any(each.network == _TWO for each in tests):
-        return []
-    return [
-        Verdict(
-            "That rectifiers are unbounded is why their exemplars cannot be read.",
-            "all",
-            _judged([each.verdict == "supported" for each in tests]),
-            "what would follow from it: "
-            + "; ".join(
-                f"{each.claim.rstrip('.')}, {_named(each.network)}: {each.verdict}"
-                for each in tests
-            ),
-        )
-    ]
-
-
-def verdicts(table):
-    """Claims of sections 4.4 and 6, and of this package, with their evidence.
-
-    Parameters
-    ----------
-    table : DataFrame
-        From :func:`frame`, of several networks.
-
-    Returns
-    -------
-    list of Verdict
-    """
-    there = list(dict.fromkeys(table["network"]))
-    rectified = [name for name in there if not is_saturating(name)]
-    found = [_far(table, name) for name in rectified]
-    if set(TWINS) <= set(there):
-        found += [_bounded(table, TWINS[1]), _nearer(table), _stays(table)]
-        for method, words in (("plain", "plain"), ("sphere", "norm held")):
-            found.append(
-                _readable(
-                    f"Saturating units make them easier to read ({words}).",
-                    _TWO,
-                    *(_chosen(table, name, method) for name in TWINS),
-                )
-            )
-    for name in rectified:
-        plain, sphere = (_chosen(table, name, method) for method in METHODS[:2])
-        found.append(_readable("Holding the norm makes them easier to read.", name, plain, sphere))
-    for name in there:
-        plain, regularized = (_chosen(table, name, method) for method in METHODS[::2])
-        found.append(_readable("Regularizing makes them easier to read.", name, plain, regularized))
-    for name in rectified:
-        found += _stops(table, name) + _starts_matter(table, name)
-    return _hypothesis(found) + found
 
 
 # --- The text ---------------------------------------------------------------------
@@ -521,38 +134,30 @@ def _filled(paragraphs):
 
 
 def _rows_of(table, cells):
-    """Markdown rows, one for each network and layer."""
-    lines = []
+    """Rows of cells, one or more for each network and layer."""
     for (network, layer, patch), rows in table.groupby(["network", "layer", "patch"], sort=False):
-        lines += [
-            f"| {NETWORKS.get(network, network)} | {layer} | {line} |"
-            for line in cells(patch, rows)
-        ]
-    return lines
+        for line in cells(patch, rows):
+            yield [NETWORKS.get(network, network), layer, *line]
 
 
 def _activation(patch, rows):
     def over(method, start=""):
         chosen = rows[(rows["method"] == method) & rows["start"].str.startswith(start)]
-        return _spread(chosen["over_maximum"])
+        return spread(chosen["over_maximum"])
 
     first = rows.drop_duplicates("feature")
-    yield " | ".join(
-        [
-            patch,
-            _spread(first["maximum"]),
-            *(over("plain", start) for start in (*STARTS, "noise")),
-            over("sphere"),
-            over("regularized"),
-        ]
-    )
+    yield [
+        patch,
+        spread(first["maximum"]),
+        *(over("plain", start) for start in (*STARTS, "noise")),
+        over("sphere"),
+        over("regularized"),
+    ]
 
 
 def _outputs(patch, rows):
     first, plain = rows.drop_duplicates("feature"), rows[rows["method"] == "plain"]
-    yield " | ".join(
-        [_spread(first["output_maximum"], _decimal), _spread(plain["output"], _decimal)]
-    )
+    yield [spread(first["output_maximum"], decimal), spread(plain["output"], decimal)]
 
 
 _METHOD_WORDS = {"plain": "plain", "sphere": "norm held", "regularized": "regularized"}
@@ -561,14 +166,12 @@ _METHOD_WORDS = {"plain": "plain", "sphere": "norm held", "regularized": "regula
 def _distance(patch, rows):
     for method, words in _METHOD_WORDS.items():
         chosen = rows[rows["method"] == method]
-        yield " | ".join(
-            [
-                words,
-                _spread(chosen["square"]),
-                _spread(chosen["outside"], _decimal),
-                _spread(chosen["likeness"], _decimal),
-            ]
-        )
+        yield [
+            words,
+            spread(chosen["square"]),
+            spread(chosen["outside"], decimal),
+            spread(chosen["likeness"], decimal),
+        ]
 
 
 def _kept(patch, rows):
@@ -577,66 +180,111 @@ def _kept(patch, rows):
         if chosen.empty:
             continue
         diversity = chosen.drop_duplicates("feature")["diversity"]
-        yield " | ".join(
-            [
-                patch,
-                words,
-                *(_spread(chosen[f"transfer_{distance}"], _decimal) for distance in DISTANCES),
-                _spread(diversity, _decimal),
-            ]
-        )
+        yield [
+            patch,
+            words,
+            *(spread(chosen[f"transfer_{distance}"], decimal) for distance in DISTANCES),
+            spread(diversity, decimal),
+        ]
 
 
 def _early(patch, rows):
-    stopped = rows[rows["method"] == _STOPPED]
+    stopped = rows[rows["method"] == STOPPED]
     cells = []
     for level in LEVELS:
         values = stopped[stopped["start"] == f"{level}×"]["likeness"]
         count = f", {values.notna().sum()} of {len(values)}" if values.isna().any() else ""
-        cells.append(_spread(values, _decimal) + count)
+        cells.append(spread(values, decimal) + count)
     end = rows[(rows["method"] == "plain") & (rows["start"] == "maximum")]
-    yield " | ".join([*cells, _spread(end["likeness"], _decimal), _spread(end["over_maximum"])])
+    yield [*cells, spread(end["likeness"], decimal), spread(end["over_maximum"])]
 
 
-TRANSFER_HEAD = [
-    "| network | layer | patch | exemplars | transfer, "
-    + " | ".join(f"{distance} pixel{'s' * (distance > 1)}" for distance in DISTANCES)
-    + " | diversity |",
-    "|" + "---|" * (5 + len(DISTANCES)),
+_TRANSFER_HEAD = [
+    "network",
+    "layer",
+    "patch",
+    "exemplars",
+    f"transfer, {DISTANCES[0]} pixel{'s' * (DISTANCES[0] > 1)}",
+    *(f"{distance} pixels" for distance in DISTANCES[1:]),
+    "diversity",
 ]
 
 
-def transfer_rows(table):
-    """Markdown rows of transfer and diversity, below :data:`TRANSFER_HEAD`.
+def transfer_lines(table):
+    """Markdown of transfer and diversity.
 
     Parameters
     ----------
     table : DataFrame
-        From :func:`frame`.
+        From :func:`cnnviz.thesis.tables.exemplar_numbers.frame`.
 
     Returns
     -------
     list of str
     """
-    return _rows_of(table, _kept)
+    return markdown.table(_TRANSFER_HEAD, _rows_of(table, _kept))
 
 
 def _maxima(table):
-    lines = []
     for method, words in list(_METHOD_WORDS.items())[:2]:
         found = local_maxima(table, method)
         for (network, layer), rows in found.groupby(["network", "layer"], sort=False):
             best = rows["best"].value_counts().reindex([*STARTS, "noise"], fill_value=0)
-            lines.append(
-                f"| {NETWORKS.get(network, network)} | {layer} | {words} | "
-                f"{_spread(rows['ratio'])} | " + " | ".join(map(str, best)) + " |"
-            )
-    return lines
+            yield [NETWORKS.get(network, network), layer, words, spread(rows["ratio"]), *best]
 
 
-def _named(network):
-    """Networks of a verdict as the table calls them."""
-    return " → ".join(NETWORKS.get(name, name) for name in network.split(" → "))
+_MEDIANS = (
+    "The largest activation on data, and what exemplars reach, divided by it. Medians "
+    "over features (and seeds), in brackets smallest and largest, as everywhere below.\n"
+)
+_LOCAL_MAXIMA = (
+    "Largest over smallest activation reached from the three starting points (noise: "
+    "the first seed), and how often each is best. Plain ascents of rectifiers do not "
+    "converge: theirs is the activation after all steps.\n"
+)
+_STOPPED_EARLY = (
+    "Plain ascent from the strongest patch: likeness to it when the activation first "
+    "is so many times the largest on data (with the number of features that get "
+    "there, where not all do), at the end, and how far that is. Where it is nearly 1, "
+    "what one sees is the data themselves.\n"
+)
+_ACTIVATION_HEAD = [
+    "network",
+    "layer",
+    "patch",
+    "largest on data",
+    "plain, from strongest",
+    "from mean",
+    "from noise",
+    "norm held, all starts",
+    "regularized",
+]
+_OUTPUTS_HEAD = ["network", "layer", "largest output on data", "output, plain"]
+_MAXIMA_HEAD = [
+    "network",
+    "layer",
+    "exemplars",
+    "largest / smallest",
+    "best: strongest",
+    "mean",
+    "noise",
+]
+_DISTANCE_HEAD = ["network", "layer", "exemplars", "root mean square", "outside", "likeness"]
+_EARLY_HEAD = [
+    "network",
+    "layer",
+    *(f"at {level}×" for level in LEVELS),
+    "at the end",
+    "end / largest on data",
+]
+
+
+def _verdict_lines(table):
+    rows = [
+        [each.claim, named(each.network), f"**{each.verdict}**", each.evidence]
+        for each in verdicts(table)
+    ]
+    return markdown.table(["claim", "network", "verdict", "evidence"], rows)
 
 
 def text(table, said):
@@ -649,52 +297,28 @@ def text(table, said):
     said : dict of str
         From :func:`words`.
     """
-    early_head = " | ".join(f"at {level}×" for level in LEVELS)
     sigmoid = table[table["network"].map(is_saturating)]
     parts = [
         "# Exemplars beside data\n",
         _filled(_CAPTION.format(**said)),
         "## What the numbers say\n",
-        _filled(_RULES.format(margin=_MARGIN)),
-        "| claim | network | verdict | evidence |",
-        "|---|---|---|---|",
-        *(
-            f"| {each.claim} | {_named(each.network)} | **{each.verdict}** | {each.evidence} |"
-            for each in verdicts(table)
-        ),
+        _filled(_RULES.format(margin=MARGIN)),
+        *_verdict_lines(table),
         "\n## Activation\n",
-        "The largest activation on data, and what exemplars reach, divided by it. Medians "
-        "over features (and seeds), in brackets smallest and largest, as everywhere below.\n",
-        "| network | layer | patch | largest on data | plain, from strongest | "
-        "from mean | from noise | norm held, all starts | regularized |",
-        "|" + "---|" * 9,
-        *_rows_of(table, _activation),
+        _MEDIANS,
+        *markdown.table(_ACTIVATION_HEAD, _rows_of(table, _activation)),
         "\nWhat sigmoid units make of these activations:\n",
-        "| network | layer | largest output on data | output, plain |",
-        "|---|---|---|---|",
-        *_rows_of(sigmoid, _outputs),
+        *markdown.table(_OUTPUTS_HEAD, _rows_of(sigmoid, _outputs)),
         "\n## Local maxima\n",
-        "Largest over smallest activation reached from the three starting points (noise: "
-        "the first seed), and how often each is best. Plain ascents of rectifiers do not "
-        "converge: theirs is the activation after all steps.\n",
-        "| network | layer | exemplars | largest / smallest | best: strongest | mean | noise |",
-        "|" + "---|" * 7,
-        *_maxima(table),
+        _LOCAL_MAXIMA,
+        *markdown.table(_MAXIMA_HEAD, _maxima(table)),
         "\n## Distance from data\n",
         "Root mean square over that of the data, share outside, and likeness.\n",
-        "| network | layer | exemplars | root mean square | outside | likeness |",
-        "|" + "---|" * 6,
-        *_rows_of(table, _distance),
+        *markdown.table(_DISTANCE_HEAD, _rows_of(table, _distance)),
         "\n## Transfer and diversity\n",
-        *TRANSFER_HEAD,
-        *transfer_rows(table),
+        *transfer_lines(table),
         "\n## Stopped early\n",
-        "Plain ascent from the strongest patch: likeness to it when the activation first "
-        "is so many times the largest on data (with the number of features that get "
-        "there, where not all do), at the end, and how far that is. Where it is nearly 1, "
-        "what one sees is the data themselves.\n",
-        f"| network | layer | {early_head} | at the end | end / largest on data |",
-        "|" + "---|" * 7,
-        *_rows_of(table, _early),
+        _STOPPED_EARLY,
+        *markdown.table(_EARLY_HEAD, _rows_of(table, _early)),
     ]
     return "\n".join(parts) + "\n"

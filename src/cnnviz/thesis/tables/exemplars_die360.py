@@ -12,6 +12,7 @@ from scipy import ndimage
 
 from cnnviz.datasets import die360
 from cnnviz.experiments.die_exemplars import DieExemplars
+from cnnviz.thesis import markdown
 
 __all__ = [
     "Layer",
@@ -171,10 +172,19 @@ neuron on a patch as large as the receptive field, padded as the network pads; i
 the top left part only. *Ratio*: activation of the exemplar to the largest on every tenth
 view.
 
-| layer | feature | sees | ratio | pip | other | spot-like | corner, central | (0, 0) sees \
-| corner, (0, 0) |
-|---|---|---|---|---|---|---|---|---|---|
 """
+_HEAD = (
+    "layer",
+    "feature",
+    "sees",
+    "ratio",
+    "pip",
+    "other",
+    "spot-like",
+    "corner, central",
+    "(0, 0) sees",
+    "corner, (0, 0)",
+)
 
 
 def _spot_like(pip, other):
@@ -197,17 +207,23 @@ class _Row(NamedTuple):
     def depth(self):
         return int(self.layer.name.removeprefix("pool"))
 
-    def line(self):
-        """The table's line of the feature."""
+    def cells(self):
+        """Below :data:`_HEAD`."""
         rows, columns = self.layer.patches.shape[1:]
         seen = "{}×{} of {}×{}".format(*self.layer.first_seen, *self.layer.field)
         ratio = _ratio(self.layer.reached[self.feature], self.layer.data[self.feature])
-        return (
-            f"| {self.layer.network}, {self.layer.name} | {self.feature + 1} | "
-            f"{rows}×{columns} | {ratio} | {self.pip:.2f} | {self.other:.2f} | "
-            f"{'yes' if self.spot_like else 'no'} | {self.corner:.3f} | {seen} | "
-            f"{self.first_corner:.3f} |\n"
-        )
+        return [
+            f"{self.layer.network}, {self.layer.name}",
+            self.feature + 1,
+            f"{rows}×{columns}",
+            ratio,
+            f"{self.pip:.2f}",
+            f"{self.other:.2f}",
+            "yes" if self.spot_like else "no",
+            f"{self.corner:.3f}",
+            seen,
+            f"{self.first_corner:.3f}",
+        ]
 
 
 def _ratio(reached, data):
@@ -297,14 +313,15 @@ def text(found, windows):
     """
     rows = list(_rows(found, windows))
     large = windows[SIDE]
-    return _CAPTION.format(
+    caption = _CAPTION.format(
         spots=_wrapped(_spot_text(rows)),
         corner=_wrapped(_corner_text(rows)),
         side=SIDE,
         pips=len(large.pip),
         others=len(large.other),
         least=SPOT_LIKE,
-    ) + "".join(row.line() for row in rows)
+    )
+    return caption + "\n".join(markdown.table(_HEAD, [row.cells() for row in rows])) + "\n"
 
 
 def read(path):

@@ -10,6 +10,7 @@ from cnnviz.evaluation.intervals import bootstrap_interval
 from cnnviz.experiments.fundus_evaluation import FundusEvaluation
 from cnnviz.runtime import files
 from cnnviz.runtime.records import read_origin
+from cnnviz.thesis import markdown
 from cnnviz.training.grading import confusion, quadratic_weighted_kappa
 
 __all__ = ["lines", "make", "mean_grade", "measured", "name_of", "text"]
@@ -137,17 +138,11 @@ def text(evaluations: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     lines = [
         "# De Fauw's network on photographs of the open sources\n",
         _CAPTION,
-        "| photographs | weights | reading | eyes | kappa | by the mean | accuracy |",
-        "|---|---|---|---|---|---|---|",
+        *markdown.table(
+            ["photographs", "weights", "reading", "eyes", "kappa", "by the mean", "accuracy"],
+            [_cells(name, row) for name, rows in evaluations.items() for row in rows],
+        ),
     ]
-    for name, rows in evaluations.items():
-        for row in rows:
-            lines.append(
-                f"| {name} | {_NAMES[row['weights']]} | {_READINGS[row['reading']]} | "
-                f"{row['eyes']:,} | {_signed(row['kappa'])} ({_signed(row['low'])} to "
-                f"{_signed(row['high'])}) | {_signed(row['kappa of the mean'])} | "
-                f"{row['accuracy']:.3f} |"
-            )
     for name, rows in evaluations.items():
         row = next((each for each in rows if each["weights"] != "random"), rows[0])
         lines += [
@@ -155,14 +150,27 @@ def text(evaluations: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
             f"Confusion, {name}, {_NAMES[row['weights']]}, "
             f"{_READINGS[row['reading']]}; rows: true grade, columns: grade given.",
             "",
-            "| | 0 | 1 | 2 | 3 | 4 |",
-            "|---|---|---|---|---|---|",
-        ]
-        lines += [
-            f"| **{grade}** | " + " | ".join(map(str, counts)) + " |"
-            for grade, counts in enumerate(row["confusion"].tolist())
+            *markdown.table(
+                ["", *range(len(row["confusion"]))],
+                [
+                    [f"**{grade}**", *counts]
+                    for grade, counts in enumerate(row["confusion"].tolist())
+                ],
+            ),
         ]
     return "\n".join(lines) + "\n"
+
+
+def _cells(name: str, row: Mapping[str, Any]) -> list[str]:
+    return [
+        name,
+        _NAMES[row["weights"]],
+        _READINGS[row["reading"]],
+        f"{row['eyes']:,}",
+        f"{_signed(row['kappa'])} ({_signed(row['low'])} to {_signed(row['high'])})",
+        _signed(row["kappa of the mean"]),
+        f"{row['accuracy']:.3f}",
+    ]
 
 
 def _signed(value: float) -> str:

@@ -1,7 +1,7 @@
 """Whether the automatic labeler of features can be trusted: validation where the truth is known."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from cnnviz.dissection.validation import RandomFilters, Row
 from cnnviz.experiments.labeler_validation import Null, Validation
 from cnnviz.networks import die, layers
 from cnnviz.runtime import files
+from cnnviz.thesis import markdown
 from cnnviz.thesis.figures import saliency_sheet
 from cnnviz.thesis.tables import labeler_validation_die
 from cnnviz.thesis.tables.labeler_validation_die import Names, number, yes
@@ -45,9 +46,17 @@ filter looks for lies within a neuron's spacing (2 pixels in pool1, 16 in pool2)
 the maximal neuron's receptive field, which needs no labeler. Largest shares of the
 saliency, with their lift over chance and p-value.
 
-| layer | looks for | should be | label | right | overlap (IoU) | on target | saliency on |
-|---|---|---|---|---|---|---|---|
 """
+_GROUND_TRUTH_HEAD = (
+    "layer",
+    "looks for",
+    "should be",
+    "label",
+    "right",
+    "overlap (IoU)",
+    "on target",
+    "saliency on",
+)
 
 _NULL = """\
 
@@ -60,9 +69,16 @@ vessels, fovea and disc is what they are called false (the edge of the field sta
 it is). *Upper limit*: the largest rate of false labels of which so few would be seen in
 5 % of such tests. *p < 0.05*: among all filters and concepts.
 
-| filters see | concepts are | labels | false | upper limit | p < 0.05 | p < 0.01 |
-|---|---|---|---|---|---|---|
 """
+_NULL_HEAD = (
+    "filters see",
+    "concepts are",
+    "labels",
+    "false",
+    "upper limit",
+    "p < 0.05",
+    "p < 0.01",
+)
 
 
 def write(validation: Validation, saliency: Sequence[Path], output: Path) -> None:
@@ -114,26 +130,35 @@ def text(validation: Validation, figures: Names) -> str:
             concepts=len(CONCEPTS),
             contrast=", ".join(f"{name}s times {times:g}" for name, times in CONTRAST.items()),
         ),
-        *map(_ground_truth_line, rows),
+        _table(_GROUND_TRUTH_HEAD, map(_ground_truth_row, rows)),
         _ground_truth_verdict(rows),
         _NULL.format(filters=validation.wanted.filters),
-        *map(_null_line, nulls),
+        _table(_NULL_HEAD, map(_null_row, nulls)),
     ]
     return "".join(parts) + _null_verdict(nulls) + labeler_validation_die.text(validation, figures)
 
 
-def _ground_truth_line(row: Row) -> str:
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    return "\n".join(markdown.table(head, rows)) + "\n"
+
+
+def _ground_truth_row(row: Row) -> list[str]:
     seen = [
         f"{name} {share:.0%} ({lift:.1f}×, p = {p:.4f})"
         for name, share, lift, p in row.evidence[:3]
         if share >= 0.005
     ]
     target = f"{row.on_target} of {row.shown}" if row.feature.parts else "–"
-    return (
-        f"| {row.layer} | {row.feature.looks_for} | {row.feature.name} | {row.label} | "
-        f"{yes(row.label == row.feature.name)} | {row.overlap} ({number(row.iou)}) | "
-        f"{target} | {'; '.join(seen) or 'nothing'} |\n"
-    )
+    return [
+        row.layer,
+        row.feature.looks_for,
+        row.feature.name,
+        row.label,
+        yes(row.label == row.feature.name),
+        f"{row.overlap} ({number(row.iou)})",
+        target,
+        "; ".join(seen) or "nothing",
+    ]
 
 
 def _ground_truth_verdict(rows: Sequence[Row]) -> str:
@@ -160,17 +185,21 @@ def _below(p: np.ndarray, level: float) -> str:
     return f"{np.mean(p[np.isfinite(p)] < level):.1%}"
 
 
-def _null_line(null: Null) -> str:
+def _null_row(null: Null) -> list[str]:
     found, allowed = null.found, null.allowed
     counts = ", ".join(f"{name} {count}" for name, count in Counter(found.labels).most_common())
     verdict = "–", "–"
     if allowed is not None:
         false = _false(found, allowed)
         verdict = f"{false}", f"{_upper(false, len(found.labels)):.1%}"
-    return (
-        f"| {null.sees} | {null.concepts} | {counts} | {verdict[0]} | {verdict[1]} | "
-        f"{_below(found.p, 0.05)} | {_below(found.p, 0.01)} |\n"
-    )
+    return [
+        null.sees,
+        null.concepts,
+        counts,
+        *verdict,
+        _below(found.p, 0.05),
+        _below(found.p, 0.01),
+    ]
 
 
 def _null_verdict(nulls: Sequence[Null]) -> str:

@@ -1,7 +1,7 @@
 """The part of :mod:`.labeler_validation` that is on the die."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 from scipy import stats
@@ -12,6 +12,7 @@ from cnnviz.dissection.network_dissection import LEAST_OVERLAP, TOP_SHARE
 from cnnviz.dissection.validation_die import SPACING, DieFeature, Steps
 from cnnviz.evaluation.die_concepts import CONCEPTS as DIE_CONCEPTS
 from cnnviz.experiments.labeler_validation import Validation
+from cnnviz.thesis import markdown
 
 __all__ = ["number", "statements", "text", "yes"]
 
@@ -24,8 +25,7 @@ Statement = tuple[str, Answer, Answer, int, int]
 
 _NAMES = (*DIE_CONCEPTS, MIXTURE, OTHER)
 
-_DIE = (
-    """\
+_DIE = """\
 
 ## 3. The die
 
@@ -34,13 +34,7 @@ many with random weights. Views: {views} that stand {spacing} degrees apart, of 
 {different} show different pictures of a face; of twins only the stronger counts. Saliency
 is smoothed as for the overlays (standard deviation 1 pixel). Masks are exact.
 
-| weights | features | """
-    + " | ".join(_NAMES)
-    + """ |
-|---|---|"""
-    + "---|" * len(_NAMES)
-    + "\n"
-)
+"""
 
 _FIGURES = """\
 
@@ -51,8 +45,6 @@ over the concept's share of the area, on many views, however little they excite 
 (`cnnviz saliency`). One change at a time leads from that measure to the label; {count}
 features of fold 0.
 
-| names | same as Figure 5.3/5.4 | Cohen's kappa |
-|---|---|---|
 """
 
 _TRUST = """\
@@ -79,9 +71,8 @@ Answered by what features of fold 0 point at (beat chance on), by the measure of
 5.3 and 5.4, and in how many folds the former says yes. Evidence: features that point at
 spots (pips) alone; or at nothing but background and edge, of all.
 
-| statement | features | evidence | Figures 5.3/5.4 | evidence | folds |
-|---|---|---|---|---|---|
 """
+_STATEMENTS_HEAD = ("statement", "features", "evidence", "Figures 5.3/5.4", "evidence", "folds")
 
 
 def yes(value: bool) -> str:
@@ -118,25 +109,32 @@ def text(validation: Validation, figures: Names) -> str:
                 different=validation.different,
                 spacing=SPACING,
             ),
-            *(
-                _weights_line(kind, [row for row in rows if row.weights == kind])
-                for kind in ("trained", "random")
-            ),
+            *_table(["weights", "features", *_NAMES], _weights_rows(rows)),
             _weights_verdict(rows),
             _FIGURES.format(count=len(trained)),
-            *_step_lines(trained, steps, figures),
+            *_table(
+                ["names", "same as Figure 5.3/5.4", "Cohen's kappa"],
+                _step_rows(trained, steps, figures),
+            ),
             _trust(trained, figures),
-            *_matrix(trained, figures),
+            *_table(["", *_NAMES], _matrix(trained, figures)),
             _reach(rows),
             _STATEMENTS,
-            *map(_statement_line, statements(rows, figures)),
+            *_table(_STATEMENTS_HEAD, map(_statement_row, statements(rows, figures))),
         ]
     )
 
 
-def _weights_line(kind: str, rows: Sequence[DieFeature]) -> str:
-    counts = Counter(row.label for row in rows)
-    return f"| {kind} | {len(rows)} | " + " | ".join(str(counts[name]) for name in _NAMES) + " |\n"
+def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
+    for line in markdown.table(head, rows):
+        yield f"{line}\n"
+
+
+def _weights_rows(rows: Sequence[DieFeature]) -> Iterator[list[object]]:
+    for kind in ("trained", "random"):
+        labels = [row.label for row in rows if row.weights == kind]
+        counts = Counter(labels)
+        yield [kind, len(labels), *(counts[name] for name in _NAMES)]
 
 
 def _weights_verdict(rows: Sequence[DieFeature]) -> str:
@@ -160,9 +158,9 @@ def _fewer(found: Sequence[int], counts: Sequence[int]) -> str:
     return f"{yes(p < 0.05).strip('*')} ({found[0]}, trained {found[1]}; p = {p:.2g})"
 
 
-def _step_lines(
+def _step_rows(
     trained: Mapping[Place, DieFeature], steps: Mapping[Place, Steps], figures: Names
-) -> Iterator[str]:
+) -> Iterator[list[str]]:
     by_figure = [figures[place] for place in trained]
     names = {
         "on the strongest views instead of all": [steps[k].positive for k in trained],
@@ -174,7 +172,7 @@ def _step_lines(
     }
     for name, found in names.items():
         share, kappa = agreement(found, by_figure)
-        yield f"| {name} | {share:.0%} | {number(kappa)} |\n"
+        yield [name, f"{share:.0%}", number(kappa)]
 
 
 def _trust(trained: Mapping[Place, DieFeature], figures: Names) -> str:
@@ -191,16 +189,11 @@ def _trust(trained: Mapping[Place, DieFeature], figures: Names) -> str:
     )
 
 
-def _matrix(trained: Mapping[Place, DieFeature], figures: Names) -> Iterator[str]:
+def _matrix(trained: Mapping[Place, DieFeature], figures: Names) -> Iterator[list[object]]:
     counts = Counter((figures[place], row.label) for place, row in trained.items())
-    yield "| | " + " | ".join(_NAMES) + " |\n|---|" + "---|" * len(_NAMES) + "\n"
     for name in (*DIE_CONCEPTS, OTHER):
         if any(figure == name for figure, _ in counts):
-            yield (
-                f"| **{name}** | "
-                + " | ".join(str(counts[name, label]) for label in _NAMES)
-                + " |\n"
-            )
+            yield [f"**{name}**", *(counts[name, label] for label in _NAMES)]
 
 
 def _reach(rows: Sequence[DieFeature]) -> str:
@@ -307,11 +300,9 @@ def statements(rows: Sequence[DieFeature], figures: Names) -> list[Statement]:
     return answers
 
 
-def _statement_line(found: Statement) -> str:
+def _statement_row(found: Statement) -> list[str]:
     statement, labels, figures, agreeing, folds = found
     if labels is None or figures is None:
-        return f"| {statement} | – | networks missing | – | networks missing | – |\n"
-    return (
-        f"| {statement} | {yes(labels[0])} | {labels[1]} | {yes(figures[0])} | "
-        f"{figures[1]} | {agreeing} of {folds} |\n"
-    )
+        return [statement, *["–", "networks missing"] * 2, "–"]
+    answers = [cell for holds, evidence in (labels, figures) for cell in (yes(holds), evidence)]
+    return [statement, *answers, f"{agreeing} of {folds}"]

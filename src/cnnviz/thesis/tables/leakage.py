@@ -6,6 +6,7 @@ import pandas as pd
 from cnnviz.datasets import die360, splits
 from cnnviz.experiments import die_evaluation
 from cnnviz.runtime import files
+from cnnviz.thesis import markdown
 from cnnviz.thesis.tables import table_5_1
 
 __all__ = ["accuracy_by_distance", "separated_text"]
@@ -98,38 +99,33 @@ def separated_text(random, separated, reported):
         "# Table 5.1 without leakage (beyond the thesis)",
         "",
         _SEPARATED_CAPTION,
-        "| network | parameters | thesis | random split | without leakage | error |",
-        "|---|---|---|---|---|---|",
-    ]
-    for old, new in pairs:
-        lines.append(
-            " | ".join(
+        *markdown.table(
+            ["network", "parameters", "thesis", "random split", "without leakage", "error"],
+            [
                 [
-                    f"| {new.network}",
+                    new.network,
                     f"{new.parameters:,}",
                     _spread(*reported[new.network]),
                     _spread(old.mean, old.above, old.below),
                     _spread(new.mean, new.above, new.below),
-                    f"{_error_ratio(old.mean, new.mean)} |",
+                    _error_ratio(old.mean, new.mean),
                 ]
-            )
-        )
-    folds = range(len(separated[0].accuracies))
-    lines += [
+                for old, new in pairs
+            ],
+        ),
         "",
         "Every fold without leakage. The first and the last fold "
         "extrapolate beyond the trained views; those between "
         "interpolate.",
         "",
-        "| network | " + " | ".join(f"fold {k}" for k in folds) + " | dead starts |",
-        "|---|" + "---|" * (len(folds) + 1),
+        *markdown.table(
+            ["network", *(f"fold {k}" for k in range(len(separated[0].accuracies))), "dead starts"],
+            [
+                [new.network, *(f"{value:.4f}" for value in new.accuracies), new.dead_starts]
+                for new in separated
+            ],
+        ),
     ]
-    for _, new in pairs:
-        lines.append(
-            f"| {new.network} | "
-            + " | ".join(f"{value:.4f}" for value in new.accuracies)
-            + f" | {new.dead_starts} |"
-        )
     return "\n".join(lines) + "\n"
 
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from cnnviz.datasets import lesion_statistics
 from cnnviz.experiments import lesions_measured
-from cnnviz.runtime import files
+from cnnviz.runtime import files, tables
+from cnnviz.thesis import markdown
 
 __all__ = ["LEVELS", "measure", "summary", "text", "write"]
 
@@ -50,7 +51,7 @@ def measure(mirror: Path | None, output: Path) -> None:
         CSV file.
     """
     found = summary(lesions_measured.real_lesions(mirror))
-    files.write_rows(output, list(found[0]), found)
+    tables.write_rows(output, list(found[0]), found)
 
 
 def write(real: Path, count: int, output: Path) -> None:
@@ -65,7 +66,7 @@ def write(real: Path, count: int, output: Path) -> None:
     output : path
         Markdown file.
     """
-    rows = files.read_rows(real, "cnnviz synthetic-lesions --measure")
+    rows = tables.read_rows(real, "cnnviz synthetic-lesions --measure")
     synthetic = summary(lesions_measured.synthetic_lesions(count))
     files.write_text(output, text(rows, synthetic, count, lesions_measured.ROWS))
 
@@ -136,16 +137,19 @@ def text(
     lines = [
         "# Synthetic lesions beside real ones\n",
         _CAPTION.format(count=photographs, rows=rows),
-        "| lesion | measure | real | synthetic |",
-        "|---|---|---|---|",
+        *markdown.table(
+            ["lesion", "measure", "real", "synthetic"],
+            [
+                [_kind(first, second), _MEASURES[first["measure"]], _cell(first), _cell(second)]
+                for first, second in zip(real, synthetic)
+            ],
+        ),
     ]
-    for first, second in zip(real, synthetic):
-        kind = (
-            f"{first['kind']} ({int(first['count']):,} real, {second['count']:,} synthetic)"
-            if first["measure"] == "diameter"
-            else ""
-        )
-        lines.append(
-            f"| {kind} | {_MEASURES[first['measure']]} | {_cell(first)} | {_cell(second)} |"
-        )
     return "\n".join(lines) + "\n"
+
+
+def _kind(real: Mapping[str, Any], synthetic: Mapping[str, Any]) -> str:
+    """The lesion, in the first of its rows."""
+    if real["measure"] != "diameter":
+        return ""
+    return f"{real['kind']} ({int(real['count']):,} real, {synthetic['count']:,} synthetic)"

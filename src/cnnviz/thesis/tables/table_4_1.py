@@ -1,5 +1,6 @@
 """Table 4.1: what the features of De Fauw's network detect, by measurement."""
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,8 @@ from cnnviz.experiments import feature_table, fundus_labels
 from cnnviz.experiments.figure_parts import LAYERS
 from cnnviz.experiments.fundus_labels import Labeled
 from cnnviz.runtime import files
-from cnnviz.thesis import comparison
-from cnnviz.thesis.comparison import Reproduced
+from cnnviz.thesis import markdown, number_tables
+from cnnviz.thesis.number_tables import Reproduced
 from cnnviz.thesis.tables.table_4_1_claims import claims
 
 __all__ = ["COLUMNS", "PREFIX", "frequencies", "numbers", "reproduced", "text"]
@@ -122,13 +123,13 @@ def reproduced(
     measured : dict
         From :func:`numbers`.
     reported : pandas.DataFrame
-        From :func:`cnnviz.thesis.comparison.read_reported`.
+        From :func:`cnnviz.thesis.number_tables.read_reported`.
     command : str
         That makes them.
 
     Returns
     -------
-    list of cnnviz.thesis.comparison.Reproduced
+    list of cnnviz.thesis.number_tables.Reproduced
     """
     return [
         Reproduced(
@@ -166,13 +167,13 @@ def make(
         ``roles_of_all``, all in the same form; ``reproduced``, the numbers.
     """
     labeled = fundus_labels.label(dissected, localized)
-    thesis = comparison.read_reported([reported])
+    thesis = number_tables.read_reported([reported])
     files.write_text(written["features"], feature_table.csv(labeled.features))
     files.write_text(written["roles"], labeled.roles.to_csv(index=False))
     if written["roles_of_all"]:
         files.write_text(written["roles_of_all"], labeled.every.to_csv(index=False))
     measured = numbers(labeled.features, labeled.geometry)
-    comparison.write_reproduced(
+    number_tables.write_reproduced(
         written["reproduced"], reproduced(measured, thesis, "make reproduce")
     )
     files.write_text(output, text(labeled, thesis))
@@ -186,11 +187,9 @@ def _cell(row: Mapping[str, Any], thesis: float | None) -> str:
     return text if thesis is None else f"{text} **T {thesis:g}**"
 
 
-def _summary_lines(
+def _summary_rows(
     rows: Sequence[Mapping[str, Any]], geometry: Geometry, thesis: Mapping[str, float] | None
-) -> Iterator[str]:
-    yield ("| layer | depth | receptive field | features | " + " | ".join(COLUMNS.values()) + " |")
-    yield "|" + "---|" * (4 + len(COLUMNS))
+) -> Iterator[list[str]]:
     for layer, (depth, side) in geometry.items():
         own = {row["label"]: row for row in rows if row["layer"] == layer}
         if own:
@@ -204,26 +203,22 @@ def _summary_lines(
                 for label in COLUMNS
             ]
             features = next(iter(own.values()))["features"]
-            yield (
-                f"| {layer} | {depth} | {side}×{side} | {features} | " + " | ".join(cells) + " |"
-            )
+            yield [layer, str(depth), f"{side}×{side}", str(features), *cells]
 
 
-def _all_labels(found: pd.DataFrame, column: str) -> Iterator[str]:
+def _all_labels(found: pd.DataFrame, column: str) -> list[str]:
     """Frequencies of all labels, network by network and layer by layer."""
     labels = [*CONCEPTS, MIXTURE, OTHER]
     counts = found.groupby(["weights", "layer"])[column].value_counts().unstack(fill_value=0)
     seen = [label for label in labels if label in counts]
-    yield "| weights | layer | " + " | ".join(seen) + " |"
-    yield "|" + "---|" * (2 + len(seen))
-    for weights in ("trained", "random"):
-        for layer in LAYERS:
-            if (weights, layer) in counts.index:
-                yield (
-                    f"| {weights} | {layer} | "
-                    + " | ".join(str(counts.loc[(weights, layer), label]) for label in seen)
-                    + " |"
-                )
+    return markdown.table(
+        ["weights", "layer", *seen],
+        [
+            [*place, *(counts.loc[place, label] for label in seen)]
+            for place in itertools.product(("trained", "random"), LAYERS)
+            if place in counts.index
+        ],
+    )
 
 
 def _confusions(found: pd.DataFrame) -> Iterator[str]:
@@ -276,7 +271,9 @@ def _network_lines(
     thesis: Mapping[str, float] | None,
 ) -> list[str]:
     rows = frequencies(found, weights)
-    return [f"## {title}", "", *_summary_lines(rows, geometry, thesis), ""]
+    head = ["layer", "depth", "receptive field", "features", *COLUMNS.values()]
+    lines = markdown.table(head, _summary_rows(rows, geometry, thesis))
+    return [f"## {title}", "", *lines, ""]
 
 
 def _label_lines(found: pd.DataFrame) -> list[str]:
@@ -304,11 +301,12 @@ def _claim_lines(found: pd.DataFrame) -> list[str]:
     return [
         "## The thesis's statements",
         "",
-        "| statement | holds here | evidence |",
-        "|---|---|---|",
-        *(
-            f"| {statement} | {'yes' if holds else 'no'} | {evidence} |"
-            for statement, holds, evidence in claims(found)
+        *markdown.table(
+            ["statement", "holds here", "evidence"],
+            [
+                [statement, "yes" if holds else "no", evidence]
+                for statement, holds, evidence in claims(found)
+            ],
         ),
         "",
     ]
@@ -318,11 +316,19 @@ def _role_lines(roles: pd.DataFrame) -> list[str]:
     return [
         "## Features in Figures 4.5 to 4.21",
         "",
-        "| figure | weights | layer | feature | wanted | label | evidence |",
-        "|---|---|---|---|---|---|---|",
-        *(
-            f"| {row.figure} | {row.weights} | {row.layer} | {row.feature} | "
-            f"{row.wanted or '–'} | {row.label} | {row.evidence} |"
-            for row in roles.itertuples()
+        *markdown.table(
+            ["figure", "weights", "layer", "feature", "wanted", "label", "evidence"],
+            [
+                [
+                    row.figure,
+                    row.weights,
+                    row.layer,
+                    row.feature,
+                    row.wanted or "–",
+                    row.label,
+                    row.evidence,
+                ]
+                for row in roles.itertuples()
+            ],
         ),
     ]

@@ -8,8 +8,8 @@ import pandas as pd
 from cnnviz.experiments import die_evaluation
 from cnnviz.experiments.die_evaluation import count_parameters as parameters_of
 from cnnviz.runtime import files
-from cnnviz.thesis import comparison
-from cnnviz.thesis.comparison import Reproduced
+from cnnviz.thesis import number_tables
+from cnnviz.thesis.number_tables import Reproduced
 
 __all__ = ["Row", "as_frame", "pairs_in_order", "reproduced", "rows", "separated_pairs"]
 
@@ -146,7 +146,7 @@ def as_frame(table):
 
 def reported_spreads(path):
     """The thesis's (mean, above, below) by network."""
-    reported = comparison.read_reported([path])
+    reported = number_tables.read_reported([path])
     value = dict(zip(reported["id"], reported["value"]))
     quantities = [f"validation_accuracy_{part}" for part in ("mean", "above", "below")]
     return {
@@ -175,7 +175,7 @@ def make(output, *, evaluations, networks, folds, reported, folds_table):
     spreads = {
         name: spread for name, spread in reported_spreads(reported).items() if name in networks
     }
-    comparison.write_reproduced(
+    number_tables.write_reproduced(
         output, reproduced(table, separated_pairs(spreads), "make reproduce")
     )
     files.write_text(folds_table, as_frame(table).to_csv(index=False))

@@ -12,8 +12,8 @@ from cnnviz.datasets import external, kaggle
 from cnnviz.networks import defauw
 from cnnviz.runtime import files
 from cnnviz.runtime.errors import UserError
-from cnnviz.thesis import comparison
-from cnnviz.thesis.comparison import Reproduced
+from cnnviz.thesis import number_tables
+from cnnviz.thesis.number_tables import Reproduced
 from cnnviz.training.grading import quadratic_weighted_kappa
 
 __all__ = [
@@ -229,8 +229,8 @@ def make(output: Path, *, mirror: Path | None, downloads: Path, reported: Path) 
         numbers |= found
         notes |= dict.fromkeys(found, f"outputs of SHA-256 {digest}")
     command = "CNNVIZ_MIRROR=FOLDER make reproduce" if mirror else "make reproduce"
-    comparison.write_reproduced(
-        output, reproduced(numbers, comparison.read_reported([reported]), command, notes)
+    number_tables.write_reproduced(
+        output, reproduced(numbers, number_tables.read_reported([reported]), command, notes)
     )
 
 

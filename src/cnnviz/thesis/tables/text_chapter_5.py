@@ -6,9 +6,9 @@ from scipy.sparse.csgraph import minimum_spanning_tree
 from cnnviz.datasets import die360, splits
 from cnnviz.experiments import die_evaluation
 from cnnviz.networks import die
-from cnnviz.thesis import comparison
-from cnnviz.thesis.comparison import Reproduced
+from cnnviz.thesis import number_tables
 from cnnviz.thesis.figures import figure_5_1
+from cnnviz.thesis.number_tables import Reproduced
 from cnnviz.thesis.tables import table_5_1
 
 __all__ = ["accuracy_numbers", "data_numbers", "network_numbers", "reproduced"]
@@ -181,6 +181,6 @@ def make(output, *, images, evaluations, networks, folds, reported):
     }
     if set(networks) == set(die.NAMES):
         numbers.update(accuracy_numbers(table, dense))
-    comparison.write_reproduced(
-        output, reproduced(numbers, comparison.read_reported([reported]), "make reproduce")
+    number_tables.write_reproduced(
+        output, reproduced(numbers, number_tables.read_reported([reported]), "make reproduce")
     )

@@ -1,0 +1,43 @@
+"""Numbers, and spans of numbers, in the words of a table."""
+
+import numpy as np
+
+__all__ = ["decimal", "listed", "number", "spread"]
+
+
+def number(value, digits=2):
+    """A number rounded to so many digits, thousands apart; a true minus."""
+    if not np.isfinite(value):
+        return "–"
+    rounded = float(f"{value:.{digits}g}")
+    if abs(rounded) >= 10 ** (digits - 1):
+        return f"{rounded:,.0f}".replace("-", "−")
+    return f"{rounded:g}".replace("-", "−")
+
+
+def decimal(value):
+    """A share or a correlation, two decimals."""
+    return "–" if not np.isfinite(value) else f"{value:.2f}".replace("-", "−")
+
+
+def _span(values, write=number):
+    """Smallest and largest of some numbers."""
+    values = np.asarray(values, float)
+    if not np.isfinite(values).any():
+        return "–"
+    low, high = write(np.nanmin(values)), write(np.nanmax(values))
+    return low if low == high else f"{low} to {high}"
+
+
+def listed(values, write=number):
+    """All numbers, layer by layer."""
+    return ", ".join(map(write, values))
+
+
+def spread(values, write=number):
+    """Median, and in brackets smallest and largest."""
+    values = np.asarray(values, float)
+    if not np.isfinite(values).any():
+        return "–"
+    middle, span = write(np.nanmedian(values)), _span(values, write)
+    return middle if middle == span else f"{middle} ({span})"
