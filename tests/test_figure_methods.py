@@ -17,19 +17,19 @@ def test_the_strongest_features_come_with_their_image():
     assert methods.strongest(maps, 2) == [(2, 0), (0, 1)]
 
 
-def test_outsurrogateg_means_standard_deviations_above_the_mean():
+def test_outstanding_means_standard_deviations_above_the_mean():
     references = np.array([[[[0.0, 2], [0, 2]], [[0, 20], [0, 20]]]])  # 1 +- 1, 10 +- 10
     maps = np.array([[[0.0, 4], [0, 0]], [[0, 0], [30, 0]]])  # by 3 and by 2
-    assert methods.outsurrogateg(maps, references, np.ones((2, 2), bool)) == (0, 3)
-    assert methods.outsurrogateg(maps, references, np.array([[1, 0], [1, 1]]) > 0) == (1, 2)
+    assert methods.outstanding(maps, references, np.ones((2, 2), bool)) == (0, 3)
+    assert methods.outstanding(maps, references, np.array([[1, 0], [1, 1]]) > 0) == (1, 2)
     with pytest.raises(ValueError, match="allowed"):
-        methods.outsurrogateg(maps, references, np.zeros((2, 2), bool))
+        methods.outstanding(maps, references, np.zeros((2, 2), bool))
 
 
 def test_a_feature_that_never_varies_is_not_chosen():
     maps, references = np.ones((2, 2, 2)), np.zeros((1, 2, 2, 2))
     references[0, 1, 0, 0] = 1
-    assert methods.outsurrogateg(maps, references, np.ones((2, 2), bool))[0] == 1
+    assert methods.outstanding(maps, references, np.ones((2, 2), bool))[0] == 1
 
 
 def test_neurons_in_the_corners_see_what_is_outside_the_field_of_view():

@@ -295,13 +295,13 @@ def test_the_first_eye_without_artifacts_is_taken(monkeypatch):
         def __init__(self, name, artifacts):
             self.name, self.artifacts = name, artifacts
 
-    eyes = {
+    pairs = {
         (0, "left"): Scene("a", ("dust",)),
         (0, "right"): Scene("b", ()),
         (1, "right"): Scene("c", ()),
     }
     monkeypatch.setattr(synthetic, "grades", lambda seed: [3, 3] if seed[1] == 0 else [0, 3])
-    monkeypatch.setattr(synthetic, "eye", lambda seed, side: eyes[seed[1], side])
+    monkeypatch.setattr(synthetic, "eye", lambda seed, side: pairs[seed[1], side])
     name, eye, chosen = conspicuous.first(0, (3,), 2, lambda each: each.scene.name == "c")
     assert name == "1_right" and eye.scene.name == "c" and chosen
     with pytest.raises(ValueError, match="none of 1 synthetic patients"):

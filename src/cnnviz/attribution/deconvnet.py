@@ -30,8 +30,11 @@ The downward pass is built from the layers themselves, since Theano 1.0.5
 silently ignores a gradient that is put into an Op afterwards.
 """
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 from itertools import product
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -54,6 +57,10 @@ from cnnviz.runtime import compiled
 from cnnviz.runtime.backend import T, function, lasagne
 from cnnviz.runtime.errors import UserError
 
+if TYPE_CHECKING:
+    from lasagne.layers import Layer
+    from theano.gof import Variable
+
 __all__ = ["POSITIONS", "Deconvnet", "GuidedBackprop"]
 
 POSITIONS = ("all", "max")
@@ -69,16 +76,16 @@ class _Stage(NamedTuple):
     output: Any
 
 
-def _nonlinearity(layer):
+def _nonlinearity(layer: Layer):
     return getattr(layer, "nonlinearity", None) or lasagne.nonlinearities.identity
 
 
-def _linear(layer, inputs):
+def _linear(layer: Layer, inputs: Sequence[Variable]) -> Variable:
     """Output of a layer before its non-linearity, for any number of images."""
     return expressions.result(layer_kinds.without_nonlinearity(layer), inputs)
 
 
-def _forward(layers, variables):
+def _forward(layers: Sequence[Layer], variables: Mapping[Layer, Variable]) -> dict[Layer, _Stage]:
     """Stage of every layer, from the variables of the input layers."""
     stages = {layer: _Stage([], each, each) for layer, each in variables.items()}
     for layer in layers:
@@ -89,11 +96,13 @@ def _forward(layers, variables):
     return stages
 
 
-def _gradient(output, inputs, signal):
+def _gradient(output: Variable, inputs: Sequence[Variable], signal: Variable) -> list[Variable]:
     return T.grad(None, inputs, known_grads={output: signal})
 
 
-def _rectified(method, kind, nonlinearity, linear, signal):
+def _rectified(
+    method: str, kind: layer_kinds.Kind, nonlinearity, linear: Variable, signal: Variable
+) -> Variable:
     """The signal below a non-linearity, from the one above it."""
     if kind.is_affine:
         if nonlinearity is lasagne.nonlinearities.identity:
@@ -104,7 +113,7 @@ def _rectified(method, kind, nonlinearity, linear, signal):
     return (nonlinearity if kind.is_rectifier else lasagne.nonlinearities.rectify)(signal)
 
 
-def _unpooled(layer, stage, signal, rows):
+def _unpooled(layer: Layer, stage: _Stage, signal: Variable, rows: Variable) -> Variable:
     """The signal at the switches, zero elsewhere (thesis pages 19 and 20)."""
     [maps] = stage.inputs
     switches = expressions.switches(layer, maps, stage.linear)[rows]
@@ -114,7 +123,14 @@ def _unpooled(layer, stage, signal, rows):
     return frame[place]
 
 
-def _downward(layer, kind, stage, signal, rows, method):
+def _downward(
+    layer: Layer,
+    kind: layer_kinds.Kind,
+    stage: _Stage,
+    signal: Variable,
+    rows: Variable,
+    method: str,
+) -> list[Variable]:
     """Signals for the layers below one, from the signal above it."""
     if kind.is_max_pooling:
         return [_unpooled(layer, stage, signal, rows)]
@@ -124,7 +140,9 @@ def _downward(layer, kind, stage, signal, rows, method):
     return _gradient(_linear(layer, inputs), inputs, signal)
 
 
-def _project(layer, stages, signal, rows, method):
+def _project(
+    layer: Layer, stages: Mapping[Layer, _Stage], signal: Variable, rows: Variable, method: str
+) -> dict[Layer, Variable]:
     """Signals of all layers below ``layer`` from its own."""
     signals, kinds = {layer: signal}, layer_kinds.of_network(layer)
     for each in reversed(lasagne.layers.get_all_layers(layer)):
@@ -137,7 +155,7 @@ def _project(layer, stages, signal, rows, method):
     return signals
 
 
-def _chosen(maps, features, position):
+def _chosen(maps: Variable, features: Variable, position: str) -> Variable:
     """One at the neurons that a reconstruction starts from, else zero."""
     ours = T.eq(
         T.arange(maps.shape[1]).dimshuffle("x", 0, "x", "x"), features.dimshuffle(0, "x", "x", "x")
@@ -169,7 +187,7 @@ def _downward_pass(layer: Any, method: str, position: str, wrt: int) -> Any:
     return function([*variables, rows, features], signals[below[wrt]], on_unused_input="ignore")
 
 
-def _default_batch(layer, arrays):
+def _default_batch(layer: Layer, arrays: Sequence[np.ndarray]) -> int:
     """So many reconstructions that a pass keeps to the memory set aside."""
     below, _ = input_variables(layer)
     shapes = lasagne.layers.get_output_shape(

@@ -1,14 +1,20 @@
 """What the neurons of one layer depend on, measured by changing what they are given."""
 
+from __future__ import annotations
+
 import copy
 import weakref
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cnnviz.networks.inputs import label, precision
 from cnnviz.runtime.backend import T, convolution, function, lasagne
 from cnnviz.runtime.errors import UserError
+
+if TYPE_CHECKING:
+    from lasagne.layers import Layer
 
 __all__ = ["geometry", "is_known"]
 
@@ -19,7 +25,7 @@ _OPEN = 32  # rows and columns, where a layer leaves them open
 _measured: Any = weakref.WeakKeyDictionary()  # of a layer: its attributes then, and what was found
 
 
-def is_known(layer):
+def is_known(layer: Layer) -> bool:
     """Whether a layer's class tells what it computes.
 
     One of this package's or Lasagne's, whose non-linearity is one of Lasagne's that acts
@@ -37,7 +43,9 @@ def is_known(layer):
     return module == "lasagne.nonlinearities" and nonlinearity is not lasagne.nonlinearities.softmax
 
 
-def geometry(layer, declared):
+def geometry(
+    layer: Layer, declared: tuple[tuple[int, int], tuple[int, int], tuple[int, int]] | None
+) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
     """Window size, stride and padding of a layer.
 
     Parameters
@@ -75,7 +83,9 @@ def geometry(layer, declared):
     return found
 
 
-def _geometry(layer, declared):
+def _geometry(
+    layer: Layer, declared: tuple[tuple[int, int], tuple[int, int], tuple[int, int]] | None
+) -> Any:
     compute, shape = _layer_alone(layer)
     if declared is not None and not _sees_more(compute, shape, declared):
         return declared
@@ -83,7 +93,7 @@ def _geometry(layer, declared):
     return tuple(zip(rows, columns))
 
 
-def _layer_alone(layer):
+def _layer_alone(layer: Layer) -> tuple[Callable[..., Any], tuple[int, int, int]]:
     """A layer's function of images, and the shape of one image."""
     below = layer.input_shape
     if len(below) != 4 or len(layer.output_shape) != 4:
@@ -100,13 +110,17 @@ def _layer_alone(layer):
     return (lambda images: compute(np.asarray(images, dtype))), shape
 
 
-def _images(shape, count, seed):
+def _images(shape: tuple[int, int, int], count: int, seed: int) -> np.ndarray:
     # Of all magnitudes, so that thresholds are met, and of both signs.
     rng = np.random.RandomState(seed)
     return rng.randn(count, *shape) * np.exp(rng.uniform(-3, 3, (count, 1, 1, 1)))
 
 
-def _sees_more(compute, shape, declared):
+def _sees_more(
+    compute: Callable[..., Any],
+    shape: tuple[int, int, int],
+    declared: tuple[tuple[int, int], tuple[int, int], tuple[int, int]],
+) -> bool:
     """Whether a neuron changes with what lies outside its declared window."""
     (size, stride, pad), limits = declared, shape[1:]
     for trial in range(_TRIALS):
@@ -134,7 +148,7 @@ def _sees_more(compute, shape, declared):
     return False
 
 
-def _along(compute, shape, axis, name):
+def _along(compute: Callable[..., Any], shape: tuple[int, int, int], axis: int, name: str):
     """Window size, stride and padding along one axis, from what changes with each line."""
     depends = _dependence(compute, shape, axis)
     first, last = depends.argmax(axis=0), len(depends) - 1 - depends[::-1].argmax(axis=0)
@@ -159,10 +173,10 @@ def _along(compute, shape, axis, name):
     return int(size), int(stride), int(pad)
 
 
-def _dependence(compute, shape, axis):
+def _dependence(compute: Callable[..., Any], shape: tuple[int, int, int], axis: int) -> np.ndarray:
     """Which lines of the input every line of the map depends on, ``(lines, map lines)``."""
     lines = shape[axis - 1]
-    found = None
+    found: Any = None
     for trial in range(_TRIALS):
         base, others = _images(shape, 2, 100 + trial)
         before = compute(base[np.newaxis])

@@ -1,7 +1,10 @@
 """What occluders take from feature maps: from their maximal neurons, or from whole maps."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
@@ -13,6 +16,9 @@ from cnnviz.attribution.receptive_field import receptive_field
 from cnnviz.attribution.windowed.forward import multiply_adds
 from cnnviz.networks.inputs import label
 from cnnviz.runtime.errors import UserError
+
+if TYPE_CHECKING:
+    from lasagne.layers import Layer
 
 __all__ = ["CHANGES", "FeatureOcclusion", "check_stride_of_field"]
 
@@ -141,7 +147,7 @@ def check_stride_of_field(layer: Any, stride: int) -> None:
         )
 
 
-def _boxes(layer, neurons, shape):
+def _boxes(layer: Layer, neurons: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Receptive fields of neurons, ``(n, 4)``; the image above layers without one."""
     try:
         field = receptive_field(layer)
@@ -150,13 +156,13 @@ def _boxes(layer, neurons, shape):
     return np.array([field.box(*neuron) for neuron in neurons])
 
 
-def _positions(places, wanted):
+def _positions(places: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """Where wanted places stand in a list that is sorted row by row."""
     width = max(places[:, 1].max(), wanted[:, 1].max()) + 1
     return np.searchsorted(places @ (width, 1), wanted @ (width, 1))
 
 
-def _change_of_sum(maps):
+def _change_of_sum(maps: np.ndarray) -> Callable[..., Any]:
     """Function from windows to what a sum over the map loses, ``(n, features)``."""
 
     def change(values, start):
@@ -169,7 +175,7 @@ def _change_of_sum(maps):
     return change
 
 
-def _change_of_max(maps):
+def _change_of_max(maps: np.ndarray) -> Callable[..., Any]:
     """The same for the maximum: that of the window and of all around it."""
     whole = maps.max(axis=(1, 2))
     sides = [
@@ -185,7 +191,7 @@ def _change_of_max(maps):
     return change
 
 
-def _running(values, backwards):
+def _running(values: np.ndarray, backwards: bool) -> np.ndarray:
     """Maximum of all before each place, or of it and all after it.
 
     ``(features, length + 1)``; minus infinity where there are none.

@@ -1,5 +1,9 @@
 """Occlusion maps at a stride, filled between the visited positions."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 import numpy as np
 from scipy.interpolate import RegularGridInterpolator
 
@@ -30,7 +34,7 @@ def interpolated(maps: np.ndarray, outside: float = 0.0) -> np.ndarray:
     return np.stack([_filled(each, outside) for each in flat]).reshape(np.shape(maps))
 
 
-def _filled(values, outside):
+def _filled(values: np.ndarray, outside: float) -> np.ndarray:
     visited = ~np.isnan(values)
     lines = [np.flatnonzero(visited.any(axis=other)) for other in (1, 0)]
     out = np.full(values.shape, outside, values.dtype)
@@ -44,13 +48,15 @@ def _filled(values, outside):
     return out
 
 
-def _reach(lines, length):
+def _reach(lines: np.ndarray, length: int) -> np.ndarray:
     """Rows (or columns) that visited ones stand for."""
     step = np.diff(lines).max() if len(lines) > 1 else 1
     return np.arange(lines[0], min(lines[-1] + step, length))
 
 
-def _between(lines, known, spans):
+def _between(
+    lines: Sequence[np.ndarray], known: np.ndarray, spans: Sequence[np.ndarray]
+) -> np.ndarray:
     """Bilinear interpolation; a single row or column is repeated."""
     points = np.stack(
         np.meshgrid(

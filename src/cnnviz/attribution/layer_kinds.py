@@ -4,8 +4,11 @@ By their class where that is one of Lasagne's own; any other layer and non-linea
 tried on noise of magnitudes from 2**-20 to 2**20, of both signs.
 """
 
+from __future__ import annotations
+
 import copy
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -14,6 +17,10 @@ from cnnviz.networks import expressions
 from cnnviz.networks.inputs import label, precision
 from cnnviz.runtime.backend import T, function, lasagne
 from cnnviz.runtime.errors import UserError
+
+if TYPE_CHECKING:
+    from lasagne.layers import Layer
+    from theano.gof import Variable
 
 __all__ = ["Kind", "of_network", "without_nonlinearity"]
 
@@ -44,7 +51,7 @@ class Kind(NamedTuple):
     is_rectifier: bool = True  #: the non-linearity itself rectifies signals
 
 
-def without_nonlinearity(layer):
+def without_nonlinearity(layer: Layer) -> Layer:
     """A copy of a layer that takes any number of images and does not squash them."""
     bare = copy.copy(layer)
     if hasattr(layer, "nonlinearity"):
@@ -56,7 +63,7 @@ def without_nonlinearity(layer):
     return bare
 
 
-def of_network(layer):
+def of_network(layer: Layer) -> dict[Layer, Kind]:
     """The kind of every layer up to this one, input layers left out.
 
     Parameters
@@ -83,7 +90,7 @@ def of_network(layer):
     return {each: trial.kind() for each, trial in trials.items()}
 
 
-def _is_own(layer):
+def _is_own(layer: Layer) -> bool:
     return type(layer).__module__.split(".")[0] in (
         "lasagne",
         "cnnviz",
@@ -93,7 +100,7 @@ def _is_own(layer):
 class _Trial:
     """What must be measured to know a layer."""
 
-    def __init__(self, layer):
+    def __init__(self, layer: Layer) -> None:
         self.layer, self._own = layer, _is_own(layer)
         self.pooling = expressions.is_max_pooling(layer)
         name = type(layer).__name__
@@ -109,7 +116,7 @@ class _Trial:
             text = str(error).partition("\n")[0]
             self._refuse(f"could not be tried: {type(error).__name__}: {text}")
 
-    def _refuse(self, why):
+    def _refuse(self, why: str) -> None:
         kind = type(self.layer).__name__
         raise UserError(
             f"layer '{label(self.layer)}' ({kind}) has no downward pass: it {why}; only layers "
@@ -119,7 +126,7 @@ class _Trial:
 
     # Expressions, and what must hold of their values
 
-    def _variables(self):
+    def _variables(self) -> list[Variable]:
         shapes = (
             self.layer.input_shapes
             if isinstance(self.layer, _layers.MergeLayer)
@@ -132,11 +139,11 @@ class _Trial:
         ]
         return found
 
-    def _try(self, name, outputs, judge):
+    def _try(self, name: str, outputs: Sequence[Variable], judge: Callable[..., Any]) -> None:
         self.outputs += outputs
         self._judges.append((name, len(outputs), judge))
 
-    def _try_maximum(self):
+    def _try_maximum(self) -> None:
         (maps,) = self._variables()
         pooled = self.layer.get_output_for(maps, deterministic=True)
         highest = T.max(T.stack(expressions.candidates(self.layer, maps, pooled)), axis=0)
@@ -144,11 +151,11 @@ class _Trial:
             "is a maximum", [pooled, highest], lambda values, first, scale: np.array_equal(*values)
         )
 
-    def _try_linear(self):
+    def _try_linear(self) -> None:
         bare = without_nonlinearity(self.layer)
         self._try("is linear", [expressions.result(bare, self._variables())], _affine)
 
-    def _try_nonlinearity(self):
+    def _try_nonlinearity(self) -> None:
         nonlinearity = getattr(self.layer, "nonlinearity", None)
         if nonlinearity in (None, _nonlinearities.identity):
             return
@@ -166,7 +173,9 @@ class _Trial:
 
     # Verdicts
 
-    def judge(self, values, first, scale):
+    def judge(
+        self, values: Sequence[np.ndarray], first: Sequence[np.ndarray], scale: float
+    ) -> None:
         """Note what holds at one magnitude; what does not hold once does not hold."""
         for name, count, judge in self._judges:
             holds = bool(np.isfinite(values[0]).all()) and judge(
@@ -175,7 +184,7 @@ class _Trial:
             self._found[name] = self._found.get(name, True) and holds
             values, first = values[count:], first[count:]
 
-    def kind(self):
+    def kind(self) -> Kind:
         """The layer's kind, once it has been measured."""
         if not self._found.get("is a maximum", True):
             self._refuse("does not give the maximum of its windows")
@@ -186,15 +195,15 @@ class _Trial:
         )
 
 
-def _affine(values, first, scale):
+def _affine(values: Sequence[np.ndarray], first: Sequence[np.ndarray], scale: float) -> bool:
     return probing.is_affine(values[0], first[0], scale)
 
 
-def _homogeneous(values, first, scale):
+def _homogeneous(values: Sequence[np.ndarray], first: Sequence[np.ndarray], scale: float) -> bool:
     return probing.is_homogeneous(values[0], first[0], scale)
 
 
-def _measure(trials):
+def _measure(trials: Sequence[_Trial]) -> None:
     """Run all trials in one function, magnitude by magnitude."""
     inputs = [each for trial in trials for each in trial.inputs]
     compute = function(

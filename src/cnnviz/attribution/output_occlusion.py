@@ -1,6 +1,8 @@
 """What occluders take from output units, such as class scores (thesis Figure 3.1)."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +14,9 @@ from cnnviz.networks.inputs import input_variables, label
 from cnnviz.runtime.backend import T, function
 from cnnviz.runtime.errors import UserError
 
+if TYPE_CHECKING:
+    from lasagne.layers import Layer
+
 __all__ = ["OccludedOutputs"]
 
 
@@ -22,9 +27,11 @@ class OccludedOutputs:
     them, side by side, make one occurrence, of which one image is occluded.
     """
 
-    def __init__(self, layer: Any, wrt: int, group: int, evaluation: str, shape: tuple[int, ...]):
+    def __init__(self, layer: Any, wrt: int, group: int, evaluation: str, shape: Any) -> None:
         below, variables = input_variables(layer)
         self._wrt, self._group = wrt, group
+        self._arrays: Any = None
+        self._values: Any = None
         self._local, prefix = None, below[wrt]
         if evaluation != "whole":
             self._local, prefix = self._windows(layer, below[wrt], wrt, evaluation, shape)
@@ -45,7 +52,9 @@ class OccludedOutputs:
         self._at_once = (fixed or WHOLE_BATCH * group) // group
 
     @staticmethod
-    def _windows(layer, source, wrt, evaluation, shape):
+    def _windows(
+        layer: Layer, source: Layer, wrt: int, evaluation: str, shape: tuple[int, int]
+    ) -> tuple[Occluded | None, Layer]:
         """What evaluates the local layers, and the last of them; the input without any."""
         prefix = local_prefix(layer, wrt)
         try:
@@ -59,20 +68,20 @@ class OccludedOutputs:
                 warn(reason)
             return None, source
 
-    def release(self):
+    def release(self) -> None:
         """Let go of images and activations."""
         self._arrays = self._values = None
         if self._local is not None:
             self._local.release()
 
-    def keep(self, arrays, values):
+    def keep(self, arrays: Any, values: Any) -> np.ndarray:
         """Remember one group; gives its outputs, ``(group, ...)``."""
         self._arrays, self._values = list(arrays), values
         if self._local is not None:
             self._arrays[self._wrt] = self._local.keep(arrays[self._wrt], values)
         return self._outputs(self._arrays[self._wrt][np.newaxis])[0]
 
-    def _outputs(self, inputs):
+    def _outputs(self, inputs: np.ndarray) -> np.ndarray:
         """Outputs ``(n, group, ...)`` of what the occluded input became."""
         results = []
         for begin in range(0, len(inputs), self._at_once):
@@ -85,14 +94,14 @@ class OccludedOutputs:
             results.append(found.reshape(self._at_once, self._group, *found.shape[1:])[: len(few)])
         return np.concatenate(results)
 
-    def batch_size(self, size):
+    def batch_size(self, size: tuple[int, int]) -> int:
         """Occluders of a pass."""
         if self._local is None:
             return self._at_once
         largest = self._arrays[self._wrt].nbytes
         return max(1, min(self._local.batch_size(size), int(64e6 / largest)))
 
-    def __call__(self, first, size, image):
+    def __call__(self, first: np.ndarray, size: tuple[int, int], image: int) -> np.ndarray:
         """Outputs ``(n, group, ...)`` with occluders on one image of the group."""
         original = self._arrays[self._wrt]
         inputs = np.repeat(original[np.newaxis], len(first), axis=0)

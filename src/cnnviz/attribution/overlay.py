@@ -6,6 +6,10 @@ and outlined.  The thesis gives no numbers for these steps; those here are
 ours and stand in the signatures.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 from scipy import ndimage
 from skimage import filters, measure, segmentation
@@ -15,7 +19,7 @@ from cnnviz.runtime.errors import UserError
 __all__ = ["brighten", "important", "limit", "outlines", "smooth"]
 
 
-def smooth(saliency, sigma=1.0):
+def smooth(saliency: np.ndarray, sigma: float = 1.0) -> np.ndarray:
     """Smooth saliency maps with a Gaussian kernel.
 
     Parameters
@@ -32,7 +36,9 @@ def smooth(saliency, sigma=1.0):
     return ndimage.gaussian_filter(saliency, sigmas)
 
 
-def important(saliency, low=0.2, high=0.5, peak=None):
+def important(
+    saliency: np.ndarray, low: float = 0.2, high: float = 0.5, peak: float | None = None
+) -> np.ndarray:
     """Split one map into important and unimportant pixels by a watershed.
 
     Pixels above ``high`` times the map's maximum are surely important, those
@@ -76,7 +82,7 @@ def important(saliency, low=0.2, high=0.5, peak=None):
     return segmentation.watershed(filters.sobel(saliency), markers) == 2
 
 
-def limit(*maps):
+def limit(*maps: Any) -> float:
     """Where colors of values of both signs end: the same for all maps.
 
     Parameters
@@ -92,7 +98,7 @@ def limit(*maps):
     return max(float(np.nanmax(np.abs(each), initial=0)) for each in maps) or 1.0
 
 
-def brighten(image, mask, amount=0.5):
+def brighten(image: np.ndarray, mask: np.ndarray, amount: float = 0.5) -> np.ndarray:
     """Move the image towards white where the mask is set.
 
     Parameters
@@ -113,7 +119,7 @@ def brighten(image, mask, amount=0.5):
     return np.where(mask, image + amount * (1 - image), image)
 
 
-def outlines(mask):
+def outlines(mask: np.ndarray) -> list[np.ndarray]:
     """Closed lines around the set pixels, along the edges of pixels.
 
     Parameters

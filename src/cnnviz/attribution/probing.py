@@ -1,5 +1,7 @@
 """Noise by which it shows what kind of function a layer computes."""
 
+from __future__ import annotations
+
 import numpy as np
 
 __all__ = ["TOLERANCE", "differs", "is_affine", "is_homogeneous", "noise"]
@@ -8,7 +10,7 @@ __all__ = ["TOLERANCE", "differs", "is_affine", "is_homogeneous", "noise"]
 TOLERANCE = {"float32": 1e-4, "float64": 1e-9}
 
 
-def noise(rng, shape, dtype):
+def noise(rng: np.random.RandomState, shape: tuple[int, int, int], dtype: str) -> np.ndarray:
     """Two images of opposite signs, number by number, their sum, and nothing.
 
     Parameters
@@ -28,7 +30,7 @@ def noise(rng, shape, dtype):
     return np.concatenate([two, two.sum(axis=0, keepdims=True), np.zeros_like(two[:1])])
 
 
-def differs(found, expected, lost=0.0):
+def differs(found: np.ndarray, expected: np.ndarray, lost: float = 0.0) -> bool:
     """Whether arrays differ by more than rounding; not where both are infinite.
 
     Parameters
@@ -46,13 +48,13 @@ def differs(found, expected, lost=0.0):
     )
 
 
-def _lost(values):
+def _lost(values: np.ndarray) -> float:
     """What rounding takes from differences of values."""
     finite = values[np.isfinite(values)]
     return 8 * np.finfo(values.dtype).eps * np.abs(finite).max(initial=0)
 
 
-def is_affine(values, once, scale):
+def is_affine(values: np.ndarray, once: np.ndarray, scale: float) -> bool:
     """Whether a function of :func:`noise` is linear but for an added constant.
 
     Parameters
@@ -69,6 +71,6 @@ def is_affine(values, once, scale):
     )
 
 
-def is_homogeneous(values, once, scale):
+def is_homogeneous(values: np.ndarray, once: np.ndarray, scale: float) -> bool:
     """Whether a function of :func:`noise` is scaled as the noise is."""
     return not differs(values[:2], values.dtype.type(scale) * once[:2])

@@ -1,11 +1,16 @@
 """Receptive fields, computed from the layers (thesis section 2.4)."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cnnviz.attribution import dependence
 from cnnviz.networks.inputs import label
 from cnnviz.runtime.backend import lasagne
 from cnnviz.runtime.errors import UserError
+
+if TYPE_CHECKING:
+    from lasagne.layers import Layer
 
 __all__ = ["ReceptiveField", "declared_geometry", "depth", "receptive_field", "window_geometry"]
 
@@ -17,7 +22,7 @@ class ReceptiveField(NamedTuple):
     stride: tuple  #: input pixels between neighboring neurons
     start: tuple  #: first input pixel of neuron (0, 0); negative in padding
 
-    def box(self, row, column, shape=None):
+    def box(self, row: Any, column: Any, shape: Any = None) -> tuple[int, int, int, int]:
         """Rows and columns seen by the neuron at (row, column).
 
         Parameters
@@ -42,7 +47,9 @@ class ReceptiveField(NamedTuple):
         return (*first, *end)
 
 
-def window_geometry(layer):
+def window_geometry(
+    layer: Layer,
+) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]] | None:
     """Window size, stride and padding of a layer, or None for no window.
 
     A layer says by its class what it looks at.  Where it is not one of Lasagne's own,
@@ -69,7 +76,9 @@ def window_geometry(layer):
     return dependence.geometry(layer, declared or ((1, 1), (1, 1), (0, 0)))
 
 
-def declared_geometry(layer):
+def declared_geometry(
+    layer: Layer,
+) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]] | None:
     """The same by what a layer's class and attributes say."""
     if isinstance(layer, lasagne.layers.Conv2DLayer):
         pad = layer.pad
@@ -97,7 +106,7 @@ def declared_geometry(layer):
     )
 
 
-def receptive_field(layer):
+def receptive_field(layer: Layer) -> ReceptiveField:
     """Receptive field of a layer's neurons.
 
     From the layer back to the input, ``size`` grows by (window - 1) times the
@@ -132,7 +141,7 @@ def receptive_field(layer):
     return ReceptiveField(tuple(size), tuple(stride), tuple(start))
 
 
-def depth(layer):
+def depth(layer: Layer) -> int:
     """Number of convolution and pooling layers below a layer.
 
     The index of thesis eq. 2.10, where the first convolution or pooling layer

@@ -1,10 +1,13 @@
 """The cnnviz command: one subcommand for each step of the workflow."""
 
+from __future__ import annotations
+
 import argparse
 import importlib
 import signal
 import sys
 import threading
+from collections.abc import Sequence
 
 from cnnviz.runtime import errors
 
@@ -66,7 +69,7 @@ COMMANDS = {name: text for group in GROUPS.values() for name, text in group.item
 class _Formatter(argparse.ArgumentDefaultsHelpFormatter):
     """Shows defaults, where there are any."""
 
-    def _get_help_string(self, action):
+    def _get_help_string(self, action) -> str | None:
         if action.default is None:
             return action.help
         return super()._get_help_string(action)
@@ -81,7 +84,7 @@ examples:
 'cnnviz COMMAND --help' explains a command; 'make reproduce' runs all of the workflow's."""
 
 
-def _parser():
+def _parser() -> argparse.ArgumentParser:
     width = max(map(len, COMMANDS)) + 2
     groups = [
         f"{title}:\n" + "\n".join(f"  {name:{width}}{text}" for name, text in group.items())
@@ -98,11 +101,11 @@ def _parser():
     return parser
 
 
-def _module(command):
+def _module(command: str):
     return importlib.import_module(f"cnnviz.cli.commands.{command.replace('-', '_')}")
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> int:
     """Run a subcommand.
 
     What a user can put right (:class:`cnnviz.runtime.errors.UserError`, or the operating
@@ -143,7 +146,7 @@ def main(argv=None):
     return 0
 
 
-def _one_line(error):
+def _one_line(error) -> str | None:
     """What to say of an error instead of its traceback, or None to show that."""
     if isinstance(error, errors.UserError):
         return str(error)

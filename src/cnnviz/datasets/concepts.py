@@ -5,7 +5,10 @@ the edge of the field of view.  Of synthetic photographs everything is known exa
 real ones as much as was outlined.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy import ndimage
@@ -13,9 +16,14 @@ from scipy import ndimage
 from cnnviz.datasets import synthetic
 from cnnviz.datasets import synthetic_raster as raster
 from cnnviz.datasets.fundus_transform import SIZE
-from cnnviz.datasets.masks import marked, shares
+from cnnviz.datasets.masks import largest_region, marked, shares
 from cnnviz.datasets.synthetic_vessels import ARTERY, VEIN
 from cnnviz.runtime.errors import UserError
+
+if TYPE_CHECKING:
+    from cnnviz.datasets.fundus import Photograph
+    from cnnviz.datasets.fundus_transform import Transform
+    from cnnviz.datasets.synthetic_scene import Scene
 
 __all__ = [
     "CONCEPTS",
@@ -75,7 +83,7 @@ class Marked(NamedTuple):
 # --- The field of view -------------------------------------------------------
 
 
-def field_of_view(pixels):
+def field_of_view(pixels: np.ndarray) -> np.ndarray:
     """Where the photograph shows the fundus.
 
     Parameters
@@ -88,13 +96,10 @@ def field_of_view(pixels):
         The largest bright area, without holes.
     """
     bright = ndimage.uniform_filter(pixels.max(axis=2).astype(np.float32), 5) > _DARK
-    areas, count = ndimage.label(bright)
-    if count > 1:
-        bright = areas == np.bincount(areas.ravel())[1:].argmax() + 1
-    return ndimage.binary_fill_holes(bright)
+    return ndimage.binary_fill_holes(largest_region(bright))
 
 
-def edge(field, width=_EDGE):
+def edge(field: np.ndarray, width: int = _EDGE) -> np.ndarray:
     """The border of the field of view, also where the photograph cuts it off.
 
     There the padding of the network's convolutions makes an edge.
@@ -117,14 +122,14 @@ def edge(field, width=_EDGE):
 # --- Synthetic photographs -------------------------------------------------------
 
 
-def _grid(window):
+def _grid(window: tuple[float, float, float, float]) -> tuple[np.ndarray, np.ndarray]:
     """x and y of the centers of prepared pixels."""
     left, top, along_x, along_y = window
     place = np.arange(SIZE) + 0.5
     return left + place / along_x, (top + place / along_y)[:, np.newaxis]
 
 
-def _disc(scene, x, y):
+def _disc(scene: Scene, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Share of the disc's color; see ``raster.compose``."""
     cx, cy, radius, elongation, angle = scene.disc[:5]
     dx, dy = x - cx, y - cy
@@ -133,7 +138,7 @@ def _disc(scene, x, y):
     return np.clip((1 - np.hypot(u, v)) / 0.2 + 0.5, 0, 1)
 
 
-def _rim(scene, x, y):
+def _rim(scene: Scene, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Where the overexposed rim shines; see ``raster.finish``."""
     direction, width, depth, strength = scene.rim[:4]
     if strength <= 0:
@@ -143,14 +148,14 @@ def _rim(scene, x, y):
     return (glow > _GLOW) & (np.abs(turned) < 2.5 * width)
 
 
-def _vessels(scene, window):
+def _vessels(scene: Scene, window: tuple[float, float, float, float]) -> np.ndarray:
     density = np.zeros((SIZE, SIZE), np.float32)
     kinds = np.isin(scene.segments[:, 6], (ARTERY, VEIN))
     raster.strokes(density, scene.segments[kinds], window)
     return np.minimum(2.5 * density, 1)
 
 
-def _merged(masks):
+def _merged(masks: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Masks under the names of their concepts, the stronger where two are one."""
     merged = {}
     for name, mask in masks.items():
@@ -159,7 +164,7 @@ def _merged(masks):
     return merged
 
 
-def of_scene(scene, field):
+def of_scene(scene: Scene, field: np.ndarray) -> Marked:
     """Everything that is drawn on a photograph, as De Fauw's network sees it.
 
     Parameters
@@ -191,7 +196,7 @@ def of_scene(scene, field):
 # --- Real ones ---------------------------------------------------------------
 
 
-def _circle(transform, center, radius):
+def _circle(transform: Transform, center: tuple[float, float], radius: float) -> np.ndarray:
     """Prepared pixels around a point, within so many pixels of the original."""
     rows, columns = (
         scale * (np.arange(SIZE) - place) for scale, place in zip(transform.scale, center)
@@ -199,7 +204,7 @@ def _circle(transform, center, radius):
     return np.hypot(rows[:, np.newaxis], columns) < radius
 
 
-def of_photograph(photograph, field):
+def of_photograph(photograph: Photograph, field: np.ndarray) -> Marked:
     """What is known of a real photograph.
 
     Fovea and optic disc, where nobody outlined it, are circles about their
@@ -232,7 +237,7 @@ def of_photograph(photograph, field):
     return Marked(masks, known)
 
 
-def index_map(masks):
+def index_map(masks: Mapping[str, np.ndarray]) -> np.ndarray:
     """The concept of every pixel.
 
     Parameters
@@ -267,12 +272,12 @@ def index_map(masks):
     return index
 
 
-def masks(index):
+def masks(index: np.ndarray) -> np.ndarray:
     """Masks of all concepts ``(concepts, rows, columns)`` from an index map."""
     return index == np.arange(len(CONCEPTS), dtype=np.uint8)[:, np.newaxis, np.newaxis]
 
 
-def dilate(index, reach):
+def dilate(index: np.ndarray, reach: int) -> np.ndarray:
     """Let lesions reach a few pixels further.
 
     What answers to a spot of three pixels is most sensitive around its border.
@@ -295,7 +300,7 @@ def dilate(index, reach):
     return np.where(~lesion & (near != NOTHING), near, index)
 
 
-def lesions_known(known):
+def lesions_known(known: np.ndarray) -> np.ndarray:
     """Photographs all of whose lesions are marked, from ``(n, concepts)`` to ``(n,)``.
 
     But for abnormal vessels, which nobody outlined in real photographs.

@@ -4,9 +4,12 @@ The author's renders are not published; this module makes them anew from the
 measured scene (thesis section 5.1; jkalmeij/cnn-vizlib, commit 06b0b8a).
 """
 
+from __future__ import annotations
+
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from scipy import ndimage
@@ -62,7 +65,7 @@ CELLS = (
 )
 
 
-def cells():
+def cells() -> list[tuple[int, int, int]]:
     """The 40 labeled cells as rows (first a, first b, label)."""
     return [
         (start_a, start_b, label)
@@ -72,7 +75,7 @@ def cells():
     ]
 
 
-def typical_view(label):
+def typical_view(label: int) -> tuple[int, int]:
     """Middle (a, b) of the first cell with a label, in degrees."""
     first_a, first_b, _ = next(cell for cell in cells() if cell[2] == label)
     return first_a + BLOCK_A // 2, first_b + BLOCK_B // 2
@@ -82,7 +85,7 @@ def typical_view(label):
 SHOWN = [typical_view(face) for face in range(1, CLASSES + 1)]
 
 
-def angles():
+def angles() -> Any:
     """View angles and labels of the whole data set.
 
     Returns
@@ -99,11 +102,14 @@ def angles():
             indexing="ij",
         )
         blocks.append((a.ravel(), b.ravel() % 360, np.full(a.size, label)))
-    a, b, label = (np.concatenate(column) for column in zip(*blocks))
-    return a, b, label
+    angles_a, angles_b, labels = (np.concatenate(column) for column in zip(*blocks))
+    return angles_a, angles_b, labels
 
 
-def _frames(a, b):
+def _frames(
+    a: float | np.ndarray | Sequence[Sequence[int] | float],
+    b: float | np.ndarray | Sequence[Sequence[int] | float],
+) -> np.ndarray:
     """Camera frames ``(n, 3, 3)`` of view angles, which are checked."""
     a, b = np.atleast_1d(a), np.atleast_1d(b)
     if a.ndim == b.ndim == 1 and 1 not in (len(a), len(b)) and len(a) != len(b):
@@ -122,12 +128,12 @@ def _frames(a, b):
     return np.array([die_scene.camera_frame(*pair) for pair in zip(a, b)]).reshape(-1, 3, 3)
 
 
-def _check_size(size):
+def _check_size(size: int) -> None:
     if not (isinstance(size, (int, np.integer)) and (size == SIZE or size >= 64)):
         raise UserError(f"size must be {SIZE} or at least 64 whole pixels, not {size}")
 
 
-def zoom_matrix():
+def zoom_matrix() -> np.ndarray:
     """The author's reduction from 128 to 32 pixels as a matrix ``(32, 128)``.
 
     ``scipy.ndimage.zoom(x, 0.25)`` is linear and separable, so it is the
@@ -136,7 +142,9 @@ def zoom_matrix():
     return ndimage.zoom(np.eye(NATIVE_SIZE), (SIZE / NATIVE_SIZE, 1))
 
 
-def render(a, b, size=SIZE, batch_size=128, progress=False):
+def render(
+    a: Any, b: Any, size: Any = SIZE, batch_size: Any = 128, progress: Any = False
+) -> np.ndarray:
     """Render views of the die.
 
     Parameters
@@ -185,7 +193,11 @@ def render(a, b, size=SIZE, batch_size=128, progress=False):
     return out
 
 
-def regions(a, b, size=SIZE):
+def regions(
+    a: float | np.ndarray | Sequence[Sequence[int] | float],
+    b: int | np.ndarray | Sequence[Sequence[int] | int],
+    size: int = SIZE,
+) -> np.ndarray:
     """Exact region of every pixel of a render.
 
     Parameters
@@ -218,7 +230,9 @@ def regions(a, b, size=SIZE):
     return die_rendering.regions(frames, np.arange(size) + 0.5, size)
 
 
-def prominence(a, b):
+def prominence(
+    a: np.ndarray | tuple[int, int, int], b: np.ndarray | tuple[int, int, int]
+) -> np.ndarray:
     """How directly each face looks at the camera.
 
     Parameters
@@ -237,7 +251,7 @@ def prominence(a, b):
     return cosine[:, np.argsort(die_scene.FACE_NUMBER)]
 
 
-def twins(a, b):
+def twins(a: np.ndarray, b: np.ndarray) -> list[np.ndarray]:
     """Views that show the same picture when only one face is in view.
 
     Turning the die about the axis of a face that looks the same afterwards,
@@ -294,7 +308,7 @@ class RenderedViews(Record):
     images: np.ndarray = axes("view", "row", "column")
 
 
-def standardize(images):
+def standardize(images: np.ndarray) -> tuple[np.ndarray, float, float]:
     """Global standardization: one mean, one standard deviation.
 
     Parameters
@@ -314,7 +328,7 @@ def standardize(images):
     return scaled[:, np.newaxis], float(mean), float(std)
 
 
-def write(path, sampling_stride=1, size=SIZE, progress=False):
+def write(path: Path, sampling_stride: int = 1, size: int = SIZE, progress: bool = False) -> None:
     """Render views of the data set into a file, for ``cnnviz render``.
 
     Parameters
@@ -341,7 +355,7 @@ def write(path, sampling_stride=1, size=SIZE, progress=False):
     views.save(path, made_from(sampling_stride=sampling_stride, size=size))
 
 
-def load_views(path):
+def load_views(path: Any) -> RenderedViews:
     """Rendered views of the data set as they are in a file of :func:`write`.
 
     Returns
@@ -369,7 +383,7 @@ def load_views(path):
     return views
 
 
-def load(path):
+def load(path: Path) -> Die360:
     """Load rendered images and standardize them.
 
     Parameters

@@ -1,5 +1,7 @@
 """Photographs of the die, and what is seen on them."""
 
+from __future__ import annotations
+
 import numpy as np
 
 from cnnviz.datasets.die_tracing import FILTER_RADIUS, OVERSAMPLING, regions_all, render_all
@@ -8,7 +10,7 @@ from cnnviz.runtime import threads
 __all__ = ["regions", "render", "srgb"]
 
 
-def srgb(linear):
+def srgb(linear: np.ndarray) -> np.ndarray:
     """sRGB transfer curve (IEC 61966-2-1) of linear radiance."""
     linear = np.asarray(linear)
     return np.where(
@@ -18,7 +20,7 @@ def srgb(linear):
     )
 
 
-def _each_view(kernel, frames, positions, out):
+def _each_view(kernel, frames: np.ndarray, positions: np.ndarray, out: np.ndarray) -> None:
     """Run a kernel on the views, shared among threads."""
     frames = np.ascontiguousarray(frames)
     threads.over(
@@ -26,7 +28,7 @@ def _each_view(kernel, frames, positions, out):
     )
 
 
-def render(frames, size):
+def render(frames: np.ndarray, size: int) -> np.ndarray:
     """Photograph views of the die.
 
     Parameters
@@ -50,7 +52,7 @@ def render(frames, size):
     return srgb(linear).astype(np.float32)
 
 
-def regions(frames, pixel_centers, size):
+def regions(frames: np.ndarray, pixel_centers: np.ndarray, size: int) -> np.ndarray:
     """What is seen at chosen places of a view.
 
     Parameters

@@ -7,6 +7,8 @@ the business of :mod:`cnnviz.datasets.die360`; :mod:`cnnviz.datasets.die_renderi
 photographs them.
 """
 
+from __future__ import annotations
+
 import math
 
 import numpy as np
@@ -148,7 +150,7 @@ PIP_DEPTH_MAX = float(PIP_DEPTH[0])
 PIP_HALF_DEPTH_RADIUS = float(np.interp(-PIP_DEPTH_MAX / 2, -PIP_DEPTH, PIP_DISTANCE))
 
 
-def _tabulate_pip(points=2048):
+def _tabulate_pip(points: int = 2048):
     """Depth and slope of a pip on a fine uniform grid of distances."""
     from scipy.interpolate import PchipInterpolator
 
@@ -162,7 +164,7 @@ PIP_SLOPE_MAX = float(np.abs(SLOPE_TABLE).max())
 TABLE_SCALE = np.float32((len(DEPTH_TABLE) - 1) / PIP_RADIUS)
 
 
-def camera_frame(a, b):
+def camera_frame(a: float, b: float) -> np.ndarray:
     """Direction to the camera, image right and image up for view angles.
 
     Parameters

@@ -9,6 +9,10 @@ Compiled code on disk is made anew when this file changes, not when a constant
 of :mod:`cnnviz.datasets.die_scene` does; its folder ``__pycache__`` goes then.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 import numba
 import numpy as np
 
@@ -124,7 +128,7 @@ def _shade(x, y, z, nx, ny, nz, dx, dy, dz):
 
 
 @_inline
-def _enter_cube(ox, oy, oz, rx, ry, rz, t):
+def _enter_cube(ox, oy, oz, rx, ry, rz, t) -> None:
     """Parameter at which every ray has entered all slabs |coordinate| <= 1."""
     tiny = np.float32(1e-9)
     for k in range(t.size):
@@ -136,7 +140,7 @@ def _enter_cube(ox, oy, oz, rx, ry, rz, t):
 
 
 @_inline
-def _newton(ox, oy, oz, rx, ry, rz, t, value):
+def _newton(ox, oy, oz, rx, ry, rz, t, value) -> None:
     """One Newton step along every ray; leaves the residual before it."""
     for k in range(t.size):
         x, y, z = ox + t[k] * rx[k], oy + t[k] * ry[k], oz + t[k] * rz[k]
@@ -147,7 +151,7 @@ def _newton(ox, oy, oz, rx, ry, rz, t, value):
 
 
 @_inline
-def _shade_body(ox, oy, oz, dx, dy, dz, rx, ry, rz, t, value, radiance):
+def _shade_body(ox, oy, oz, dx, dy, dz, rx, ry, rz, t, value, radiance) -> None:
     for k in range(t.size):
         x, y, z = ox + t[k] * rx[k], oy + t[k] * ry[k], oz + t[k] * rz[k]
         gx, gy, gz = _body_gradient(x, y, z)
@@ -186,7 +190,7 @@ def _from_pip(v, w, i, j):
 
 
 @_inline
-def _find_pips(ox, oy, oz, rx, ry, rz, t, within):
+def _find_pips(ox, oy, oz, rx, ry, rz, t, within) -> None:
     """Mark the rays that meet the body within the rim of a pip.
 
     Only these can see the dent.
@@ -282,7 +286,9 @@ def _region(x, y, z):
 
 
 @_inline
-def trace(frame, columns, rows, radiance, region):
+def trace(
+    frame: np.ndarray, columns: np.ndarray, rows: Any, radiance: np.ndarray, region: np.ndarray
+) -> None:
     """Trace one view on a grid of image positions.
 
     Parameters
@@ -354,7 +360,7 @@ _TAPS = (_TAPS / _TAPS.sum()).astype(np.float32)
 
 
 @_inline
-def _filter(samples, out):
+def _filter(samples, out) -> None:
     """Reduce samples to pixels with the separable filter."""
     size, taps = out.shape[0], _TAPS.size
     narrow = np.empty((size, samples.shape[1]), np.float32)

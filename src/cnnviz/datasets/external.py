@@ -1,8 +1,11 @@
 """Files of others: from a mirror folder, or downloaded, always with a checksum."""
 
+from __future__ import annotations
+
 import functools
 import os
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from cnnviz.runtime import files
@@ -19,7 +22,7 @@ class Unavailable(StorageError):
     """A file that can be had neither from the mirror nor from its address."""
 
 
-def mirror(configured=None):
+def mirror(configured: Path | str | None = None) -> Path | None:
     """Folder that holds copies of the external files, if there is one.
 
     Parameters
@@ -48,7 +51,7 @@ def mirror(configured=None):
 
 
 @functools.lru_cache
-def _checksums(path):
+def _checksums(path) -> dict[str, str]:
     """SHA-256 of every file that a list of checksums names, by its path."""
     if not path.is_file():
         return {}
@@ -58,7 +61,7 @@ def _checksums(path):
     }
 
 
-def in_mirror(folder, name):
+def in_mirror(folder: Path, name: str) -> Any:
     """Path of a mirror's file, checked against the mirror's ``SHA256SUMS``.
 
     Parameters
@@ -90,12 +93,14 @@ def in_mirror(folder, name):
     return path
 
 
-def address(repository, commit, path):
+def address(repository: str, commit: str, path: str) -> str:
     """Address of one file of a public GitHub repository at one commit."""
     return f"https://raw.githubusercontent.com/{repository}/{commit}/{quote(path)}"
 
 
-def download(url, path, sha256=None, retries=0, timeout=_TIMEOUT):
+def download(
+    url: str, path: Path, sha256: str | None = None, retries: int = 0, timeout: float = _TIMEOUT
+) -> Path:
     """Download a file unless it is there already.
 
     A finished file stays and is checked again; an unfinished one leaves
@@ -145,7 +150,7 @@ def download(url, path, sha256=None, retries=0, timeout=_TIMEOUT):
     return path
 
 
-def _reason(error):
+def _reason(error) -> str:
     """An error's first cause, in one line."""
     while error.args and isinstance(error.args[0], Exception):
         error = getattr(error.args[0], "reason", None) or error.args[0]

@@ -1,11 +1,15 @@
 """Where the eye is on a photograph: De Fauw's published rule, and a robust one."""
 
+from __future__ import annotations
+
 import warnings
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
 
 from cnnviz.datasets.fundus_transform import SIZE
+from cnnviz.datasets.masks import largest_region
 from cnnviz.runtime.errors import UserError
 
 __all__ = [
@@ -39,7 +43,7 @@ class ImplausibleCrop(UserWarning):
     """De Fauw's rule kept much that is not the field of view."""
 
 
-def _extent(brightest, threshold):
+def _extent(brightest: np.ndarray, threshold: float) -> tuple[int, int, int]:
     """First and last index that exceed the threshold; the last is the end.
 
     So the last one is left out, as in De Fauw's scripts.
@@ -48,7 +52,9 @@ def _extent(brightest, threshold):
     return (index[0], index[-1], len(index)) if len(index) else (0, 0, 0)
 
 
-def published_bounds(brightest, threshold=_BRIGHT):
+def published_bounds(
+    brightest: np.ndarray, threshold: float = _BRIGHT
+) -> tuple[int, int, int, int]:
     """First row, end row, first column, end column of what is bright."""
     top, bottom, rows = _extent(brightest.max(axis=1), threshold)
     left, right, columns = _extent(brightest.max(axis=0), threshold)
@@ -60,7 +66,9 @@ def published_bounds(brightest, threshold=_BRIGHT):
     return top, bottom, left, right
 
 
-def cut_columns(brightest, bounds, span):
+def cut_columns(
+    brightest: np.ndarray, bounds: tuple[int, int, int, int], span: float
+) -> tuple[int, int, int, int]:
     """Bounds after columns are cut once more, where De Fauw's rule does so.
 
     ``span`` original pixels lie between neighbors of ``brightest``.
@@ -73,7 +81,7 @@ def cut_columns(brightest, bounds, span):
     return top, bottom, left, right
 
 
-def robust_bounds(brightest):
+def robust_bounds(brightest: np.ndarray) -> tuple[int, int, int, int]:
     """Bounds of the largest bright area.
 
     Of averages over blocks of pixels, which a hot pixel and noise change little, after
@@ -86,10 +94,9 @@ def robust_bounds(brightest):
     # The photograph's border doesn't make the field narrow.
     framed = np.pad(blocks > threshold, _OPEN, "edge")
     bright = ndimage.binary_opening(framed, np.ones((_OPEN, _OPEN)))[_OPEN:-_OPEN, _OPEN:-_OPEN]
-    areas, count = ndimage.label(bright)
-    if not count:  # nothing is large
+    if not bright.any():  # nothing is large
         return published_bounds(brightest)
-    largest = areas == np.bincount(areas.ravel())[1:].argmax() + 1
+    largest = largest_region(bright)
     # One block more, so that the area ends where the photograph's own pixels do.
     near = ndimage.binary_dilation(largest, np.ones((3, 3))).repeat(block, 0).repeat(block, 1)
     return published_bounds(
@@ -97,7 +104,7 @@ def robust_bounds(brightest):
     )
 
 
-def _threshold(blocks):
+def _threshold(blocks: np.ndarray) -> float:
     """What the field of view exceeds: a tenth of its brightness above the background.
 
     The background is the darkest corner, whatever is written in the others; a corner
@@ -115,7 +122,7 @@ def _threshold(blocks):
     return background + max(_LEAST, _ABOVE * (field - background))
 
 
-def warn_of_difference(name, published, field, step):
+def warn_of_difference(name: str, published: Any, field: Any, step: int) -> None:
     """Warn where De Fauw's bounds differ much from those of the largest bright area."""
     published, field = np.array(published), np.array(field)
     sides = np.repeat([field[1] - field[0], field[3] - field[2]], 2)

@@ -7,7 +7,12 @@ of De Fauw's published scripts (JeffreyDF/kaggle_diabetic_retinopathy, commit
 users of his network.
 """
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -25,6 +30,9 @@ from cnnviz.datasets.field_of_view import (
 from cnnviz.datasets.fundus_transform import SIZE, Transform
 from cnnviz.runtime import arrays
 from cnnviz.runtime.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = [
     "MEAN",
@@ -66,7 +74,7 @@ class Photograph:
     centers: dict = field(default_factory=dict)
 
 
-def read_image(path):
+def read_image(path: Path) -> np.ndarray:
     """Decode a photograph.
 
     Parameters
@@ -93,7 +101,7 @@ def read_image(path):
     return image if image.ndim == 3 else np.repeat(image[..., np.newaxis], 3, axis=2)
 
 
-def read_mask(path):
+def read_mask(path: Path) -> np.ndarray:
     """Decode a mask: a picture of black and one other color.
 
     Parameters
@@ -125,7 +133,7 @@ def read_mask(path):
 # --- Preparation ------------------------------------------------------------
 
 
-def _check(image, scale):
+def _check(image: Sequence[Sequence[Sequence[Any]]] | np.ndarray, scale: float) -> np.ndarray:
     expected = "photographs are uint8 (rows, columns, 3)"
     image = arrays.numbers(image, expected)
     if image.ndim != 3 or image.shape[2] != 3:
@@ -157,7 +165,12 @@ def _remedy(image):
     return ""
 
 
-def crop_and_resize(image, scale=1, crop="published", name="photograph"):
+def crop_and_resize(
+    image: Sequence[Sequence[Sequence[Any]]] | np.ndarray,
+    scale: float = 1,
+    crop: str = "published",
+    name: str = "photograph",
+) -> tuple[np.ndarray, np.ndarray, Transform]:
     """De Fauw's preparation up to 8-bit pixels, which lose nothing.
 
     Parameters, errors, warnings and notes are those of :func:`prepare`.
@@ -195,7 +208,12 @@ def crop_and_resize(image, scale=1, crop="published", name="photograph"):
     )
 
 
-def prepare(image, scale=1, crop="published", name="photograph"):
+def prepare(
+    image: Sequence[Sequence[Sequence[Any]]] | np.ndarray,
+    scale: float = 1,
+    crop: str = "published",
+    name: str = "photograph",
+) -> tuple[np.ndarray, np.ndarray, Transform]:
     """Prepare a photograph as De Fauw's network expects it.
 
     1. Every second pixel is taken, and rows and columns at the borders without
@@ -253,7 +271,15 @@ def prepare(image, scale=1, crop="published", name="photograph"):
     return standardize(pixels), dimensions, transform
 
 
-def photograph(name, image, scale=1, masks=None, centers=None, crop="published", **known):
+def photograph(
+    name: str,
+    image: np.ndarray,
+    scale: float = 1,
+    masks: Mapping[str, np.ndarray] | None = None,
+    centers: Mapping[str, np.ndarray | tuple[float, float]] | None = None,
+    crop: str = "published",
+    **known: Any,
+) -> Photograph:
     """Prepare a photograph together with what is marked on it.
 
     Parameters
@@ -305,7 +331,9 @@ def photograph(name, image, scale=1, masks=None, centers=None, crop="published",
 # --- Pixel values -----------------------------------------------------------
 
 
-def standardize(pixels):
+def standardize(
+    pixels: Sequence[Sequence[Sequence[Any]]] | np.ndarray | torch.Tensor,
+) -> np.ndarray:
     """From uint8 ``(..., rows, columns, 3)`` to the network's input.
 
     Returns
@@ -317,7 +345,9 @@ def standardize(pixels):
     return np.ascontiguousarray((scaled - np.float32(MEAN)) / np.float32(STD))
 
 
-def destandardize(pixels):
+def destandardize(
+    pixels: Sequence[Sequence[Sequence[Any]]] | np.ndarray | torch.Tensor,
+) -> np.ndarray:
     """From the network's input ``(..., 3, rows, columns)`` to pictures to show.
 
     Returns
@@ -329,6 +359,6 @@ def destandardize(pixels):
     return np.clip(np.moveaxis(shown, -3, -1), 0, 1)
 
 
-def to_bytes(pixels):
+def to_bytes(pixels: np.ndarray) -> np.ndarray:
     """As :func:`destandardize`, in uint8; undoes :func:`standardize` exactly."""
     return np.rint(destandardize(pixels) * 255).astype(np.uint8)

@@ -1,6 +1,10 @@
 """From prepared pixels of a photograph to the original's, and back."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import sparse
@@ -9,12 +13,15 @@ from cnnviz.datasets import masks as mask_values
 from cnnviz.runtime import arrays
 from cnnviz.runtime.errors import UserError
 
+if TYPE_CHECKING:
+    import torch
+
 __all__ = ["SIZE", "Transform"]
 
 SIZE = 512  #: side of a prepared photograph, in pixels
 
 
-def _coverage(offset, scale, length):
+def _coverage(offset: float, scale: float, length: int):
     """How original pixels along one axis average into prepared ones.
 
     Sparse ``(SIZE, length)``: rows are prepared pixels, and sum to one.
@@ -33,7 +40,7 @@ def _coverage(offset, scale, length):
     )
 
 
-def _interpolation(place):
+def _interpolation(place: np.ndarray):
     """Linear interpolation between prepared pixels along one axis.
 
     Sparse ``(len(place), SIZE)``; places outside the prepared photograph get
@@ -66,18 +73,18 @@ class Transform:
     scale: tuple  #: original pixels to a prepared one, along rows and columns
     shape: tuple  #: rows and columns of the original photograph
 
-    def to_original(self, points):
+    def to_original(self, points: np.ndarray | Sequence[float | tuple[float, float]]) -> np.ndarray:
         """Where points ``(..., 2)`` of the prepared photograph are in the original."""
         return (np.asarray(points, float) + 0.5) * self.scale + self.offset - 0.5
 
-    def to_prepared(self, points):
+    def to_prepared(self, points: np.ndarray | tuple[float, float]) -> np.ndarray:
         """Where points ``(..., 2)`` of the original are in the prepared photograph.
 
         Points that were cut off lie outside [-0.5, 511.5].
         """
         return (np.asarray(points, float) + 0.5 - self.offset) / self.scale - 0.5
 
-    def mask_to_prepared(self, mask, name="mask"):
+    def mask_to_prepared(self, mask: np.ndarray, name: str = "mask") -> np.ndarray:
         """Share of every prepared pixel that a mask covers.
 
         Exact averages over areas, so that the smallest lesion (two or three
@@ -112,7 +119,9 @@ class Transform:
         covered = rows @ mask.astype(np.float32) @ columns.T
         return np.clip(covered, 0, 1) if mask.dtype == bool else covered
 
-    def map_to_original(self, values):
+    def map_to_original(
+        self, values: Sequence[Sequence[float]] | np.ndarray | torch.Tensor
+    ) -> np.ndarray:
         """Resample a map or mask of the prepared photograph to the original's pixels.
 
         Parameters

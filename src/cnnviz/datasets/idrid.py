@@ -6,9 +6,12 @@ folder or from the public repositories named in ``data/external/README.md``,
 never from this repository, which holds their grades, places and checksums only.
 """
 
+from __future__ import annotations
+
 import functools
-from pathlib import PurePosixPath
-from typing import NamedTuple
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -72,7 +75,7 @@ class Record(NamedTuple):
     mask_sha256: str = ""
 
     @property
-    def side(self):
+    def side(self) -> str | None:
         """Which eye: the optic disc lies on the side of the nose."""
         if not self.centers:
             return None
@@ -80,7 +83,7 @@ class Record(NamedTuple):
         return "right" if is_right else "left"
 
 
-def _rows(name):
+def _rows(name: str) -> list[dict[str, str]]:
     path = paths.EXTERNAL_TABLES / name
     return tables.read_rows(path, f"git checkout -- {path}")
 
@@ -108,7 +111,7 @@ def _graded():
 
 
 @functools.cache
-def _outlined():
+def _outlined() -> list[Record]:
     unknown = Record("", "", None, {}, False, "", "", (), "", "")
     repository, commit, folder = _MASKS
     return [
@@ -127,7 +130,7 @@ def _outlined():
     ]
 
 
-def _is_repeated(record):
+def _is_repeated(record: Record) -> bool:
     """Whether a photograph must leave the training set because of its twin.
 
     Of two with the same grade the first stays; two with conflicting grades
@@ -139,7 +142,7 @@ def _is_repeated(record):
     return twin.split != record.split or twin.grade != record.grade or twin.name < record.name
 
 
-def records(part, as_published=False, suspects=True):
+def records(part: str, as_published: bool = False, suspects: bool = True) -> list[Record]:
     """Photographs of one part of IDRiD, without reading them.
 
     Parameters
@@ -177,7 +180,7 @@ def records(part, as_published=False, suspects=True):
     return [record for record in found if suspects or not record.suspect]
 
 
-def labels(found):
+def labels(found: Sequence[Record]) -> np.ndarray:
     """Grades of records: int array ``(n,)``, -1 where there is none."""
     return np.array([-1 if record.grade is None else record.grade for record in found], dtype=int)
 
@@ -185,7 +188,7 @@ def labels(found):
 # --- Photographs ------------------------------------------------------------
 
 
-def _mask_from_mirror(mirror, record, name):
+def _mask_from_mirror(mirror: Path, record: Record, name: str) -> np.ndarray:
     """One mask; a class that is not outlined in a photograph has no file."""
     if name not in record.classes:
         return np.zeros(SHAPE, bool)
@@ -194,7 +197,7 @@ def _mask_from_mirror(mirror, record, name):
     )
 
 
-def _image_path(record, mirror, downloads):
+def _image_path(record: Record, mirror: Path | None, downloads: Path) -> Path:
     if mirror:
         part = "lesions" if record.classes else "grading"
         return external.in_mirror(mirror, f"idrid/{part}/images/{record.name}.jpg")
@@ -204,7 +207,7 @@ def _image_path(record, mirror, downloads):
     )
 
 
-def _masks(record, mirror, downloads):
+def _masks(record: Record, mirror: Path | None, downloads: Path) -> dict[str, np.ndarray]:
     if not record.classes:
         return {}
     if mirror:
@@ -218,7 +221,7 @@ def _masks(record, mirror, downloads):
         raise UserError(f"{path}: {error}") from None
 
 
-def fetch(found, downloads=_DOWNLOADS, progress=False):
+def fetch(found: Sequence[Record], downloads: Path = _DOWNLOADS, progress: bool = False) -> None:
     """Download what records need, unless it is there; for use without a mirror.
 
     Parameters
@@ -246,7 +249,12 @@ def fetch(found, downloads=_DOWNLOADS, progress=False):
             )
 
 
-def load(record, mirror=None, downloads=_DOWNLOADS, crop="published"):
+def load(
+    record: Record,
+    mirror: Path | None = None,
+    downloads: Path = _DOWNLOADS,
+    crop: str = "published",
+) -> fundus.Photograph:
     """Read and prepare one photograph.
 
     Parameters
@@ -293,7 +301,7 @@ def load(record, mirror=None, downloads=_DOWNLOADS, crop="published"):
     )
 
 
-def outlined(record, mirror=None, downloads=_DOWNLOADS):
+def outlined(record: Any, mirror: Any = None, downloads: Any = _DOWNLOADS) -> Any:
     """The original photograph and its masks, not prepared.
 
     Parameters as for :func:`load`.
@@ -316,7 +324,7 @@ def outlined(record, mirror=None, downloads=_DOWNLOADS):
     )
 
 
-def training_arrays(folder):
+def training_arrays(folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """What a network is trained on, from a folder of prepared photographs.
 
     Parameters

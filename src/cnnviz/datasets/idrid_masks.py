@@ -1,11 +1,15 @@
 """IDRiD's masks of one photograph, which were added up in one picture."""
 
+from __future__ import annotations
+
 import functools
 import itertools
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-from scipy import ndimage
 
+from cnnviz.datasets.masks import largest_region
 from cnnviz.runtime.errors import UserError
 
 __all__ = ["split_mask"]
@@ -15,7 +19,7 @@ _COLORS = {"MA": (1, 1, 1), "HE": (1, 0, 0), "EX": (0, 0, 1), "SE": (0, 1, 0), "
 
 
 @functools.cache
-def _classes_of_sums():
+def _classes_of_sums() -> dict[int, Sequence[Any]]:
     """Which classes a sum of colors consists of, the fewest possible, by its code."""
     table = {}
     for count in range(len(_COLORS) + 1):
@@ -25,12 +29,12 @@ def _classes_of_sums():
     return table
 
 
-def _code(red, green, blue):
+def _code(red: Any, green: Any, blue: Any) -> Any:
     """One number for the counts of the three channels, each 0 to 3."""
     return red << 4 | green << 2 | blue
 
 
-def split_mask(image):
+def split_mask(image: np.ndarray) -> dict[str, np.ndarray]:
     """Undo the sum of IDRiD's five masks.
 
     Each mask was painted in one color (microaneurysms white, hemorrhages
@@ -74,11 +78,8 @@ def split_mask(image):
     for code in np.flatnonzero(np.bincount(codes.ravel(), minlength=64)):
         for name in table[code]:
             masks[name] |= codes == code
-    area, areas = ndimage.label(masks["OD"], np.ones((3, 3)))
-    if areas > 1:
-        largest = np.bincount(area.ravel())[1:].argmax() + 1
-        mistaken = (codes == _code(1, 1, 0)) & (area != largest)
-        masks["OD"] &= ~mistaken
-        masks["HE"] |= mistaken
-        masks["SE"] |= mistaken
+    mistaken = (codes == _code(1, 1, 0)) & ~largest_region(masks["OD"], np.ones((3, 3)))
+    masks["OD"] &= ~mistaken
+    masks["HE"] |= mistaken
+    masks["SE"] |= mistaken
     return masks

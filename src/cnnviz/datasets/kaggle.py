@@ -5,12 +5,15 @@ training photographs, a left and a right eye of each patient, named
 ``10_left.jpeg`` and so on, with their grades in ``trainLabels.csv``.
 """
 
+from __future__ import annotations
+
 import csv
 import io
 import re
 import zipfile
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -70,7 +73,7 @@ class Record(NamedTuple):
     split: str = "train"
 
 
-def split_name(name):
+def split_name(name: str) -> Any:
     """Patient and side that a photograph's name tells.
 
     Raises
@@ -84,7 +87,7 @@ def split_name(name):
     return found.groups()
 
 
-def read_labels(path):
+def read_labels(path: Path) -> dict[str, int]:
     """Grades of photographs.
 
     Parameters
@@ -126,7 +129,7 @@ def read_labels(path):
     return grades
 
 
-def check_labels(grades):
+def check_labels(grades: Mapping[str, int]) -> None:
     """Raise ValueError unless these are all of the competition's training labels."""
     counts = tuple(list(grades.values()).count(grade) for grade in range(5))
     if counts != CLASS_COUNTS:
@@ -136,7 +139,7 @@ def check_labels(grades):
         )
 
 
-def records(folder, grades):
+def records(folder: Path, grades: Mapping[str, int]) -> list[Record]:
     """Photographs of a folder, without reading them, whether they are there or not.
 
     Parameters
@@ -158,7 +161,7 @@ def records(folder, grades):
     return sorted(found, key=lambda record: (int(record.patient), record.side))
 
 
-def unlabeled(folder, grades):
+def unlabeled(folder: Any, grades: Mapping[str, int]) -> list[str]:
     """Names of the photographs in a folder that have no grade, in alphabetical order.
 
     Parameters as in :func:`records`.
@@ -167,7 +170,7 @@ def unlabeled(folder, grades):
     return sorted(there - set(grades))
 
 
-def load(record, crop="published"):
+def load(record: Record, crop: str = "published") -> fundus.Photograph:
     """Read and prepare one photograph.
 
     Parameters
@@ -195,7 +198,7 @@ def load(record, crop="published"):
     )
 
 
-def stream(found, bad):
+def stream(found: Sequence[Record], bad: Any) -> Iterator[Record | fundus.Photograph]:
     """Prepared photographs one by one; no more than one is held in memory.
 
     Parameters
@@ -218,7 +221,7 @@ def stream(found, bad):
 # --- Lists that others publish ----------------------------------------------
 
 
-def training_labels(mirror=None, downloads=None):
+def training_labels(mirror: Path | None = None, downloads: Any = None) -> Any:
     """Path of the training labels: in the mirror, or downloaded.
 
     Parameters
@@ -239,7 +242,7 @@ def training_labels(mirror=None, downloads=None):
     )
 
 
-def test_labels(mirror=None, downloads=None):
+def test_labels(mirror: Any = None, downloads: Any = None) -> Any:
     """Path of the test labels, which became public after the competition.
 
     Parameters and errors as in :func:`training_labels`.
@@ -274,7 +277,7 @@ def _only_member(path):
         return archive.read(members[0])
 
 
-def validation_outputs(mirror=None):
+def validation_outputs(mirror: Any = None) -> Any:
     """Path of De Fauw's network's outputs on its own validation photographs.
 
     Raises
@@ -289,7 +292,7 @@ def validation_outputs(mirror=None):
     return external.in_mirror(mirror, "defauw/validation_123003.csv")
 
 
-def read_outputs(path):
+def read_outputs(path: Path) -> Any:
     """Labels and posteriors of a file of a network's outputs.
 
     Parameters
@@ -313,8 +316,8 @@ def read_outputs(path):
             for row in csv.DictReader(io.StringIO(text))
         ]
         labels, posteriors = zip(*rows)
-        posteriors = np.array(posteriors)
-        if set(labels) - set(range(5)) or np.abs(posteriors.sum(axis=1) - 1).max() > 1e-5:
+        shares = np.array(posteriors)
+        if set(labels) - set(range(5)) or np.abs(shares.sum(axis=1) - 1).max() > 1e-5:
             raise UserError("labels or probabilities out of range")
     except (ValueError, TypeError, KeyError, csv.Error) as error:
         raise UserError(f"{path}: not a network's outputs ({error}); copy the file again") from None

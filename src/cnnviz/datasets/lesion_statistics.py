@@ -1,5 +1,9 @@
 """Size, shape and contrast of lesions, measured alike on real and synthetic photographs."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 from scipy import ndimage
 from skimage import measure
@@ -17,7 +21,7 @@ _DARK = 30
 _RING = 0.006
 
 
-def field_of_view(image):
+def field_of_view(image: np.ndarray) -> tuple[np.ndarray, float]:
     """Pixels inside the round field of view, and its diameter.
 
     Parameters
@@ -43,14 +47,14 @@ def field_of_view(image):
     return inside, float(columns[-1] - columns[0] + 1)
 
 
-def _contrast(patch, spot, background):
+def _contrast(patch: np.ndarray, spot: np.ndarray, background: np.ndarray) -> np.ndarray:
     """Logarithm of the ratio of colors, a channel at a time."""
     inside = patch[spot].astype(float).mean(axis=0)
     around = np.median(patch[background].astype(float), axis=0)
     return np.log((inside + 1) / (around + 1))
 
 
-def lesions(image, masks):
+def lesions(image: np.ndarray, masks: Mapping[str, np.ndarray]) -> list[dict[str, float | str]]:
     """One row for every connected lesion of a photograph.
 
     Parameters
@@ -102,6 +106,11 @@ def lesions(image, masks):
     return rows
 
 
-def quantiles(rows, kind, column, levels=(0.1, 0.5, 0.9)):
+def quantiles(
+    rows: Sequence[Mapping[str, float | str]],
+    kind: str,
+    column: str,
+    levels: Sequence[float] = (0.1, 0.5, 0.9),
+) -> np.ndarray:
     """Quantiles of one measurement of one kind of lesion."""
     return np.quantile([row[column] for row in rows if row["kind"] == kind], levels)

@@ -1,16 +1,22 @@
 """Masks as users have them: bool, whole numbers such as 0 and 255, shares of pixels."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
+from scipy import ndimage
 
 from cnnviz.runtime import arrays
 from cnnviz.runtime.errors import UserError
 
-__all__ = ["marked", "shares"]
+__all__ = ["largest_region", "marked", "shares"]
 
 _ROUNDING = 1e-5  # of shares
 
 
-def _read(mask, name):
+def _read(mask: Sequence[Sequence[Sequence[Any]]] | np.ndarray, name: str) -> np.ndarray:
     """Numbers; whole ones become bool, since any but 0 marks a pixel."""
     mask = arrays.numbers(mask, f"{name}: expected bool, whole numbers or shares in [0, 1]")
     if mask.dtype.kind not in "iu":
@@ -23,7 +29,7 @@ def _read(mask, name):
     return mask != 0
 
 
-def marked(mask, name="mask"):
+def marked(mask: np.ndarray, name: str = "mask") -> np.ndarray:
     """A mask that marks whole pixels.
 
     Parameters
@@ -48,7 +54,7 @@ def marked(mask, name="mask"):
     return mask
 
 
-def shares(mask, name="mask"):
+def shares(mask: Sequence[Sequence[Sequence[Any]]] | np.ndarray, name: str = "mask") -> np.ndarray:
     """A mask that may mark shares of pixels.
 
     Parameters
@@ -77,3 +83,23 @@ def shares(mask, name="mask"):
             "are shares of pixels, from 0 to 1"
         )
     return np.minimum(mask, mask.dtype.type(1)) if high > 1 else mask
+
+
+def largest_region(mask: np.ndarray, structure: np.ndarray | None = None) -> np.ndarray:
+    """The largest connected region of a mask; of equal ones, the first.
+
+    Parameters
+    ----------
+    mask : bool array, ``(rows, columns)``
+    structure : array, ``(3, 3)``, optional
+        Which neighbors are connected; the default is the four nearest.
+
+    Returns
+    -------
+    bool array, ``(rows, columns)``
+        Empty where the mask is.
+    """
+    regions, count = ndimage.label(mask, structure)
+    if not count:
+        return np.zeros(regions.shape, bool)
+    return regions == np.bincount(regions.ravel())[1:].argmax() + 1

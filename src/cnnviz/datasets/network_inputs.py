@@ -1,6 +1,10 @@
 """Arrays as a network takes them, in place of pictures: any number of channels."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,12 +17,12 @@ SUFFIXES = (".npy", ".npz")
 _ADVICE = "save one image with numpy.save(FILE, array), (channels, rows, columns)"
 
 
-def is_array(path):
+def is_array(path: Any) -> bool:
     """Whether a file holds an array rather than a picture, by its name."""
     return Path(path).suffix.lower() in SUFFIXES
 
 
-def read(path, shape):
+def read(path: Path | str, shape: tuple[int, int, int]) -> np.ndarray:
     """One image as the input of a network.
 
     Parameters
@@ -58,7 +62,7 @@ def read(path, shape):
     return image[np.newaxis].astype(np.float64)
 
 
-def _only(path, arrays):
+def _only(path: Any, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
     if "image" in arrays:
         return arrays["image"]
     if len(arrays) != 1:
@@ -69,7 +73,7 @@ def _only(path, arrays):
     return next(iter(arrays.values()))
 
 
-def _one(array, shape):
+def _one(array: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray | None:
     """The image without further axes, or None where it does not fit."""
     if array.ndim == 4 and len(array) == 1:
         array = array[0]
@@ -83,11 +87,11 @@ def _one(array, shape):
     return array if fits else None
 
 
-def _words(shape):
+def _words(shape: tuple[int, int, int]) -> str:
     return "({}, {}, {})".format(*("any" if size is None else size for size in shape))
 
 
-def _hint(array, shape):
+def _hint(array: np.ndarray, shape: tuple[int, int, int]) -> str:
     if array.ndim == 4 and len(array) > 1:
         return "; give one image at a time"
     if array.ndim == 3 and _one(np.moveaxis(array, -1, 0), shape) is not None:

@@ -7,9 +7,13 @@ little, for inks (CMYK), and not in pictures of red, green and blue, whose numbe
 networks are trained on as they are.
 """
 
+from __future__ import annotations
+
 import io
 import os
 import warnings
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tifffile
@@ -48,7 +52,7 @@ _NO_COMPRESSION, _WHITE_IS_ZERO, _SEPARATE, _SIGNED = 1, 0, 2, 2
 _STEPS = {"1": 255, "L;2": 85, "L;4": 17}
 
 
-def read(path, one_channel=False):
+def read(path: Path | str, one_channel: bool = False) -> np.ndarray:
     """Decode a picture.
 
     Parameters
@@ -89,12 +93,12 @@ def read(path, one_channel=False):
             raise _foreign(path, error) from None
 
 
-def _foreign(path, error):
+def _foreign(path: Path | str, error) -> UserError:
     reason = " ".join(str(error).split()) if os.path.getsize(path) else "it is empty"
     return UserError(f"{path}: truncated or not a {_KNOWN} ({reason}); fetch the file again")
 
 
-def _check_file(path):
+def _check_file(path: Path | str) -> None:
     """What is wrong with a file whatever its kind."""
     if not os.path.exists(path):
         raise MissingFileError(f"{path}: no such file")
@@ -106,7 +110,7 @@ def _check_file(path):
         raise StorageError(errors.of_machine(error) or f"{path}: {error}") from None
 
 
-def _decoded(path, one_channel):
+def _decoded(path: Path | str, one_channel: bool) -> np.ndarray:
     Image.init()
     try:
         image = Image.open(path, formats=[each for each in FORMATS if each in Image.OPEN])
@@ -130,12 +134,12 @@ def _decoded(path, one_channel):
         return _upright(values, _orientation(image))
 
 
-def _check_count(count):
+def _check_count(count: int) -> None:
     if count > 1:
         raise UserError(f"holds {count} pictures; save the one that is meant in a file of its own")
 
 
-def _misread(image):
+def _misread(image) -> bool:
     """Whether Pillow takes a TIFF file's pixels for something else."""
     tags = image.tag_v2
     deep = max(tags.get(_BITS, (1,))) > 8
@@ -159,7 +163,7 @@ def _misread(image):
 # --- Colors ------------------------------------------------------------------
 
 
-def _values(image, raw):
+def _values(image, raw: Any) -> np.ndarray:
     """Pixels of a loaded picture; ``raw`` is Pillow's name of how they lie in the file."""
     if image.mode == "F":
         return _shares(np.asarray(image))
@@ -172,7 +176,7 @@ def _values(image, raw):
     return np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB"))
 
 
-def _one_channel(image):
+def _one_channel(image) -> np.ndarray:
     """A mask's pixels."""
     if image.mode in ("P", "PA"):
         return np.asarray(image.convert("RGB")).max(axis=2)
@@ -183,7 +187,7 @@ def _one_channel(image):
     raise UserError(f"image of mode {image.mode} instead of one channel")
 
 
-def _shares(values):
+def _shares(values: np.ndarray) -> np.ndarray:
     """Floating point values, of which 1 is white."""
     low, high = values.min(), values.max()
     if not (low >= 0 and high <= 1):
@@ -204,14 +208,14 @@ def _deep(image):
     return shown if transparent is None else np.where(values == transparent, 1.0, shown)
 
 
-def _no_white(kind):
+def _no_white(kind: str) -> UserError:
     return UserError(
         f"whole numbers of {kind}, of which nobody knows what is white; save 8 "
         "or 16 bits without a sign, or floating point in [0, 1]"
     )
 
 
-def _in_srgb(image):
+def _in_srgb(image) -> Image.Image | None:
     """Inks, or colors of CIE 1976 L*a*b* under daylight D50, as a screen shows them."""
     screen = ImageCms.createProfile("sRGB")
     if image.mode == "LAB":
@@ -227,7 +231,7 @@ def _in_srgb(image):
     return image.convert("RGB")
 
 
-def _with_alpha(image, raw):
+def _with_alpha(image, raw: Any) -> tuple[np.ndarray, np.ndarray, bool]:
     """Colors, and how opaque they are, both in [0, 255]; already multiplied or not."""
     if image.mode in ("RGBa", "La"):
         values = np.asarray(image)
@@ -246,7 +250,7 @@ def _with_alpha(image, raw):
     return values[..., :-1], values[..., -1:], False
 
 
-def _on_white(colors, alpha, multiplied):
+def _on_white(colors: np.ndarray, alpha: np.ndarray, multiplied: bool) -> np.ndarray:
     if (alpha == 255).all():
         values = colors
     else:
@@ -258,11 +262,11 @@ def _on_white(colors, alpha, multiplied):
 # --- TIFF files that Pillow doesn't read right -----------------------------------
 
 
-def _unusual_tiff(path):
+def _unusual_tiff(path: Any) -> np.ndarray:
     """Floating point colors, and deep values in planes or with white as 0."""
     with tifffile.TiffFile(path) as file:
         _check_count(len(file.pages))
-        page = file.pages[0]
+        page: Any = file.pages[0]
         if page.size > 3 * (Image.MAX_IMAGE_PIXELS or np.inf):
             raise MemoryError(f"{page.size} values")
         if page.photometric > 2 or page.samplesperpixel not in (1, 3) or page.dtype is None:
@@ -290,7 +294,7 @@ def _unusual_tiff(path):
 # --- Orientation -----------------------------------------------------------------
 
 
-def _orientation(image):
+def _orientation(image) -> int:
     """1 to 8, as cameras note it; 1 is upright."""
     try:
         return image.getexif().get(_ORIENTATION, 1)
@@ -298,7 +302,7 @@ def _orientation(image):
         return 1
 
 
-def _upright(values, orientation):
+def _upright(values: np.ndarray, orientation: int) -> np.ndarray:
     """Rows from top to bottom, columns from left to right."""
     if orientation in (5, 6, 7, 8):
         values = values.swapaxes(0, 1)

@@ -6,7 +6,11 @@ angles in degrees).  It is given the shape of a network's input, and standardize
 Networks are named likewise: ``defauw``, those of the die, or a file of one's own.
 """
 
+from __future__ import annotations
+
 import re
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,7 +23,9 @@ from cnnviz.runtime.errors import UserError
 __all__ = ["fitted", "read_image", "read_picture", "standardization"]
 
 
-def standardization(name, mean, std, channels):
+def standardization(
+    name: str, mean: Sequence[float] | None, std: Sequence[float] | None, channels: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of a network's input.
 
     Parameters
@@ -51,7 +57,9 @@ def standardization(name, mean, std, channels):
     return np.array([facts["die360.mean"]]), np.array([facts["die360.standard_deviation"]])
 
 
-def _own_standardization(mean, std, channels):
+def _own_standardization(
+    mean: Sequence[float], std: Sequence[float], channels: int
+) -> tuple[np.ndarray, np.ndarray]:
     for option, values in (("--mean", mean), ("--std", std)):
         if len(values) not in (1, channels):
             raise UserError(f"{option}: {len(values)} numbers for {channels} channels")
@@ -60,7 +68,13 @@ def _own_standardization(mean, std, channels):
     return np.array(mean), np.array(std)
 
 
-def read_image(text, name, shape, mean, std):
+def read_image(
+    text: Any,
+    name: str,
+    shape: tuple[int, int, int],
+    mean: float | np.ndarray | Sequence[float],
+    std: np.ndarray | Sequence[float],
+) -> np.ndarray:
     """The input that a network gets of an image.
 
     Parameters
@@ -93,7 +107,7 @@ def read_image(text, name, shape, mean, std):
     return ((fitted(picture, shape) - mean) / std).astype(np.float32)[np.newaxis]
 
 
-def _check_kind(kind, text, name):
+def _check_kind(kind: str, text: str | None, name: str) -> None:
     """The die is nothing for De Fauw's network, nor an eye for those of the die."""
     foreign, ours = (
         ("die", "synthetic:17_left") if name == "defauw" else ("synthetic", "die:15,100")
@@ -104,11 +118,11 @@ def _check_kind(kind, text, name):
         )
 
 
-def _photograph(path):
+def _photograph(path: Any) -> np.ndarray:
     return fundus.photograph(path, fundus.read_image(path)).pixels
 
 
-def _synthetic_eye(what):
+def _synthetic_eye(what: str) -> np.ndarray:
     """Prepared pixels of a synthetic photograph, ``(3, 512, 512)``."""
     if what == "retina":
         return synthetic.load(synthetic.RETINA).pixels
@@ -121,7 +135,7 @@ def _synthetic_eye(what):
     return synthetic.load(synthetic.Record(what, "", 0, int(found[1]), found[2])).pixels
 
 
-def _die(what):
+def _die(what: str) -> np.ndarray:
     """The die at two angles, ``(32, 32)``."""
     try:
         a, b = map(float, what.split(","))
@@ -132,7 +146,7 @@ def _die(what):
     return die360.render(a, b)[0]
 
 
-def read_picture(path):
+def read_picture(path: Any) -> np.ndarray:
     """Decode a picture.
 
     Parameters
@@ -153,7 +167,7 @@ def read_picture(path):
     return util.img_as_float(picture_files.read(path))
 
 
-def fitted(picture, shape):
+def fitted(picture: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
     """Resize a picture and give it one channel or three.
 
     Parameters

@@ -4,7 +4,10 @@ Thesis section 5.4.  Views of a class differ by one degree in one angle from the
 neighbors within a block: the cells of a class that touch.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,12 +26,12 @@ class Block(NamedTuple):
     first_b: int
 
     @property
-    def closed(self):
+    def closed(self) -> bool:
         """Whether it goes all the way round."""
         return self.count_a == 360
 
 
-def blocks(label):
+def blocks(label: int) -> list[Block]:
     """Blocks of a class, 1 to 6, in the order of ``b``.
 
     Faces 3 and 4 have one each, which goes all the way round.  The others have two of
@@ -50,7 +53,7 @@ def blocks(label):
     return found
 
 
-def round_trip(label):
+def round_trip(label: int) -> tuple[np.ndarray, np.ndarray]:
     """A closed path of one-degree steps through views of a class.
 
     Faces 3 and 4: once round, at the middle of ``b``.  Others: along the border of the
@@ -77,14 +80,14 @@ def round_trip(label):
     return path_a % 360, path_b % 360
 
 
-def _places(a, b):
+def _places(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Index of the view at every pair of angles, ``(360, 360)``; -1 for none."""
     places = np.full((360, 360), -1)
     places[a, b] = np.arange(len(a))
     return places
 
 
-def neighbors(a, b, steps=(-1, 1)):
+def neighbors(a: np.ndarray, b: np.ndarray, steps: Sequence[int] = (-1, 1)) -> np.ndarray:
     """Views that differ by a few degrees in one angle.
 
     Parameters
@@ -109,7 +112,7 @@ def neighbors(a, b, steps=(-1, 1)):
     )
 
 
-def along(view, angle, reach):
+def along(view: tuple[int, int], angle: Any, reach: int) -> tuple[np.ndarray, np.ndarray]:
     """The views before and after one, in one-degree steps.
 
     Parameters
@@ -129,7 +132,7 @@ def along(view, angle, reach):
     return tuple(found % 360)
 
 
-def images(data, a, b):
+def images(data: die360.Die360, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Standardized images of views.
 
     Parameters

@@ -1,5 +1,7 @@
 """Training and validation parts of Die360, with and without leakage."""
 
+from __future__ import annotations
+
 import numpy as np
 
 from cnnviz.datasets import die360
@@ -23,12 +25,12 @@ TUNING_SEED = 1961
 MARGIN = 5
 
 
-def _check_fold(fold, lowest=0):
+def _check_fold(fold: int, lowest: int = 0) -> None:
     if fold not in range(lowest, FOLDS):
         raise UserError(f"fold {fold} does not exist; folds are {lowest} to {FOLDS - 1}")
 
 
-def random_split(n, fold):
+def random_split(n: int, fold: int) -> tuple[np.ndarray, np.ndarray]:
     """The thesis's split: shuffled views, one fifth of them for validation.
 
     Parameters
@@ -50,7 +52,7 @@ def random_split(n, fold):
     return np.setdiff1d(order, validation), np.sort(validation)
 
 
-def _held_out(b, fold):
+def _held_out(b: np.ndarray, fold: int) -> tuple[np.ndarray, int, int]:
     """Every view's place in its block of ``b``, and the fold's end places."""
     _check_fold(fold)
     starts = np.array(die360.STARTS_B)
@@ -59,7 +61,7 @@ def _held_out(b, fold):
     return place, held_out[0], held_out[-1]
 
 
-def separated_split(b, fold):
+def separated_split(b: np.ndarray, fold: int) -> tuple[np.ndarray, np.ndarray]:
     """Split in which no validation view has a close training view.
 
     The data set's views lie in blocks of 41 degrees of ``b``.  Every fold
@@ -89,7 +91,7 @@ def separated_split(b, fold):
     return np.flatnonzero(training), np.flatnonzero(validation)
 
 
-def separated_distance(b, fold):
+def separated_distance(b: np.ndarray, fold: int) -> np.ndarray:
     """Angle between every view and the nearest training view of its block.
 
     Parameters
@@ -114,7 +116,9 @@ def separated_distance(b, fold):
     return np.maximum(np.minimum(below, above), 0)
 
 
-def nearest_difference(images, training, validation, batch_size=256):
+def nearest_difference(
+    images: np.ndarray, training: np.ndarray, validation: np.ndarray, batch_size: int = 256
+) -> np.ndarray:
     """Difference between validation images and the most similar training one.
 
     Parameters
@@ -143,7 +147,7 @@ def nearest_difference(images, training, validation, batch_size=256):
     return np.sqrt((difference**2).mean(axis=1))
 
 
-def indices(b, split, fold):
+def indices(b: np.ndarray, split: str, fold: int) -> tuple[np.ndarray, np.ndarray]:
     """Training and validation indices of a fold of either split.
 
     Parameters

@@ -4,13 +4,17 @@ Writing may be interrupted at any time and goes on where it stopped; at most
 the last few photographs are prepared again.
 """
 
+from __future__ import annotations
+
 import contextlib
 import csv
 import io
 import json
 import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
@@ -19,6 +23,9 @@ from cnnviz.datasets import fundus
 from cnnviz.datasets.fundus_transform import SIZE, Transform
 from cnnviz.runtime import files, tables
 from cnnviz.runtime.errors import MissingFileError, UserError
+
+if TYPE_CHECKING:
+    from cnnviz.datasets.kaggle import Record
 
 __all__ = ["BAD", "PIXELS", "RECORDS", "Store", "read", "write"]
 
@@ -65,10 +72,10 @@ class Store:
     transforms: tuple
     centers: tuple
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.names)
 
-    def photograph(self, index):
+    def photograph(self, index: int) -> fundus.Photograph:
         """One photograph, without masks."""
         grade = int(self.grades[index])
         return fundus.Photograph(
@@ -82,7 +89,7 @@ class Store:
             centers=self.centers[index],
         )
 
-    def pairs(self):
+    def pairs(self) -> np.ndarray:
         """Left and right eye of every patient of whom both are there.
 
         Returns
@@ -108,7 +115,7 @@ class Store:
 # --- Rows of the table ------------------------------------------------------
 
 
-def _row(photograph, split):
+def _row(photograph: fundus.Photograph, split: str) -> Sequence[float | str]:
     """What the table says of a photograph; numbers with all their digits."""
     transform = photograph.transform
     numbers = (
@@ -129,7 +136,7 @@ def _row(photograph, split):
     )
 
 
-def _rows(path):
+def _rows(path) -> list[dict[str, str]]:
     """Complete rows of a table as dictionaries; a line broken off is left out.
 
     Raises
@@ -145,7 +152,7 @@ def _rows(path):
     return [dict(zip(_COLUMNS, row)) for row in rows]
 
 
-def _centers_of(row):
+def _centers_of(row: Mapping[str, str]) -> dict[str, tuple[float, ...]]:
     pairs = {
         name: tuple(row[f"{name.replace(' ', '_')}_{axis}"] for axis in ("row", "column"))
         for name in _CENTERS
@@ -153,7 +160,7 @@ def _centers_of(row):
     return {name: tuple(map(float, pair)) for name, pair in pairs.items() if all(pair)}
 
 
-def _transform_of(row):
+def _transform_of(row: Mapping[str, str]) -> Transform:
     offset, scale = (
         tuple(float(row[f"{what}_{axis}"]) for axis in ("row", "column"))
         for what in ("offset", "scale")
@@ -164,7 +171,7 @@ def _transform_of(row):
 # --- Writing ----------------------------------------------------------------
 
 
-def _header(count):
+def _header(count: int) -> bytes:
     """First bytes of the ``.npy`` file of ``count`` photographs."""
     stream = io.BytesIO()
     np.lib.format.write_array_header_1_0(
@@ -176,7 +183,9 @@ def _header(count):
 class _Unfinished:
     """Pixels and table while they grow; the table never runs ahead."""
 
-    def __init__(self, folder, names, settings):
+    def __init__(
+        self, folder: Any, names: Sequence[str], settings: Mapping[str, str] | None
+    ) -> None:
         self.folder = Path(folder)
         self.pixels_path = self.folder / (_UNFINISHED + PIXELS)
         self.table_path = self.folder / (_UNFINISHED + RECORDS)
@@ -185,7 +194,7 @@ class _Unfinished:
         self.done = self._earlier(set(names))
         self.waiting = []
 
-    def _earlier(self, names):
+    def _earlier(self, names: set[str]) -> list[str]:
         """Names of the photographs that an interrupted run left, in order."""
         with contextlib.suppress(OSError, ValueError):
             found = [row["name"] for row in _rows(self.table_path)]
@@ -196,11 +205,11 @@ class _Unfinished:
                 return found
         return []
 
-    def _same_settings(self):
+    def _same_settings(self) -> bool:
         """Whether the interrupted run prepared photographs in the same way."""
         return self.settings_path.read_text(encoding="utf-8") == self.settings
 
-    def __enter__(self):
+    def __enter__(self) -> _Unfinished:
         """Continue, or start anew where there is nothing of use."""
         self.folder.mkdir(parents=True, exist_ok=True)
         files.write_text(self.settings_path, self.settings)
@@ -217,14 +226,14 @@ class _Unfinished:
         self.table = open(self.table_path, "a", newline="", encoding="utf-8")
         return self
 
-    def add(self, photograph, split):
+    def add(self, photograph: fundus.Photograph, split: str) -> None:
         self.pixels.write(fundus.to_bytes(photograph.pixels).tobytes())
         self.waiting.append(_row(photograph, split))
         self.done.append(photograph.name)
         if len(self.waiting) >= _TOGETHER:
             self.commit()
 
-    def commit(self):
+    def commit(self) -> None:
         """Bring pixels to disk, then name them in the table."""
         self.pixels.flush()
         os.fsync(self.pixels.fileno())
@@ -232,14 +241,14 @@ class _Unfinished:
         self.table.flush()
         self.waiting.clear()
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: Any) -> None:
         try:
             self.commit()
         finally:
             self.pixels.close()
             self.table.close()
 
-    def finish(self):
+    def finish(self) -> None:
         """Give the files their names, the table last."""
         with open(self.pixels_path, "r+b") as stream:
             stream.write(_header(len(self.done)))
@@ -248,7 +257,14 @@ class _Unfinished:
         self.settings_path.unlink()
 
 
-def write(folder, records, load, skip_bad=False, progress=False, settings=None):
+def write(
+    folder: Path,
+    records: Sequence[Record],
+    load: Callable[..., Any],
+    skip_bad: bool = False,
+    progress: bool = False,
+    settings: Mapping[str, str] | None = None,
+) -> tuple[int, list[tuple[Any, ...]]]:
     """Prepare photographs one by one and keep them on disk.
 
     Parameters
@@ -313,7 +329,7 @@ def write(folder, records, load, skip_bad=False, progress=False, settings=None):
     return len(unfinished.done), bad
 
 
-def _is_there(record):
+def _is_there(record: Record) -> bool:
     """Whether a record's file, where it names one, is there to be prepared."""
     path = getattr(record, "path", None)
     return path is None or path.is_file()
@@ -322,7 +338,7 @@ def _is_there(record):
 # --- Reading ----------------------------------------------------------------
 
 
-def read(folder, remedy="cnnviz prepare-photographs"):
+def read(folder: Path, remedy: str = "cnnviz prepare-photographs") -> Store:
     """Prepared photographs of a folder.
 
     Parameters
@@ -358,13 +374,15 @@ def read(folder, remedy="cnnviz prepare-photographs"):
         np.array(numbers, np.float32).reshape(-1, 2),
         grades,
         np.array([row["split"] for row in rows], dtype=object),
-        *(tuple(row[name] or None for row in rows) for name in ("name", "patient", "side")),
+        tuple(row["name"] or None for row in rows),
+        tuple(row["patient"] or None for row in rows),
+        tuple(row["side"] or None for row in rows),
         transforms,
         centers,
     )
 
 
-def _pixels(path, count, again):
+def _pixels(path, count: int, again: str) -> np.ndarray:
     """Map the pixels of ``count`` photographs into memory."""
     if not count:
         return np.empty((0, SIZE, SIZE, 3), np.uint8)

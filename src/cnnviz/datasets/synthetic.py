@@ -6,8 +6,11 @@ camera's full size, or straight into the 512 x 512 pixels that De Fauw's
 network sees, which is what training does.
 """
 
+from __future__ import annotations
+
 import functools
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -41,7 +44,9 @@ __all__ = [
 _MARGIN = 0.03  # black margin around the field of view
 
 
-def _plan(seed, shares):
+def _plan(
+    seed: Sequence[int] | int, shares: Sequence[float] | np.ndarray
+) -> tuple[scenes.Patient, list[int], np.ndarray]:
     """Patient, grades of both eyes and their seeds; nothing is laid out yet."""
     rng = np.random.default_rng(seed)
     who = patient(rng)
@@ -52,7 +57,7 @@ def _plan(seed, shares):
     return who, grades, rng.integers(2**62, size=2)
 
 
-def grades(seed, shares=NATURAL_SHARES):
+def grades(seed: Sequence[int], shares: np.ndarray = NATURAL_SHARES) -> list[int]:
     """Grades of both eyes of a patient, much faster than :func:`pair`.
 
     Parameters as there.
@@ -64,14 +69,16 @@ def grades(seed, shares=NATURAL_SHARES):
     return _plan(seed, shares)[1]
 
 
-def eye(seed, side, shares=NATURAL_SHARES):
+def eye(
+    seed: Sequence[int] | int, side: str, shares: Sequence[float] | np.ndarray = NATURAL_SHARES
+) -> scenes.Scene:
     """One eye of a patient: the "left" or the "right" one of :func:`pair`."""
     who, wanted, seeds = _plan(seed, shares)
     index = fundus.SIDES.index(side)
     return synthetic_eye.scene(int(seeds[index]), side, who, wanted[index])
 
 
-def pair(seed, shares=NATURAL_SHARES):
+def pair(seed: Sequence[int] | int, shares: Sequence[float] | np.ndarray = NATURAL_SHARES) -> Any:
     """Left and right eye of a patient.
 
     Parameters
@@ -88,20 +95,30 @@ def pair(seed, shares=NATURAL_SHARES):
     return tuple(eye(seed, side, shares) for side in fundus.SIDES)
 
 
-def _density(scene, kind, shape, window):
+def _density(
+    scene: scenes.Scene,
+    kind: int,
+    shape: tuple[int, int],
+    window: tuple[float, float, float, float],
+) -> np.ndarray:
     target = np.zeros(shape, np.float32)
     raster.strokes(target, scene.segments[scene.segments[:, 6] == kind], window)
     return target
 
 
-def _frame(rng, spacing, stretch=1.0):
+def _frame(rng: np.random.Generator, spacing: float, stretch: float = 1.0) -> np.ndarray:
     """Turned and stretched lattice coordinates for :func:`raster.noise`."""
     angle = rng.uniform(0, np.pi)
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     return turn * np.array([[1 / (spacing * stretch)], [1 / spacing]])
 
 
-def _texture(rng, scene, shape, window):
+def _texture(
+    rng: np.random.Generator,
+    scene: scenes.Scene,
+    shape: tuple[int, int],
+    window: tuple[float, float, float, float],
+) -> np.ndarray:
     """Fundus texture: mottling, and the choroid's vessels."""
     target = np.zeros(shape, np.float32)
 
@@ -118,7 +135,9 @@ def _texture(rng, scene, shape, window):
     return target
 
 
-def _vessel_masks(scene, masks, window):
+def _vessel_masks(
+    scene: scenes.Scene, masks: np.ndarray, window: tuple[float, float, float, float]
+) -> None:
     """Masks of the lesions that are vessels."""
     for kind, found in scene.marked.items():
         raster.strokes(masks[kind], scene.segments[found], window)
@@ -126,7 +145,7 @@ def _vessel_masks(scene, masks, window):
         np.minimum(masks[kind] * 2.5, 1, out=masks[kind])
 
 
-def _write(picture, text):
+def _write(picture: np.ndarray, text: str) -> np.ndarray:
     """Burn text into a corner of the picture, as some cameras do."""
     image = Image.fromarray(picture)
     size = max(10, picture.shape[0] // 24)
@@ -139,7 +158,9 @@ def _write(picture, text):
     return np.asarray(image)
 
 
-def draw(scene, shape, window, with_masks=True):
+def draw(
+    scene: scenes.Scene, shape: tuple[int, int], window: Any, with_masks: bool = True
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Draw a scene.
 
     Parameters
@@ -193,13 +214,15 @@ def draw(scene, shape, window, with_masks=True):
     return picture, {scenes.LESIONS[kind]: masks[kind] for kind in sorted(present)}
 
 
-def _frame_of_camera(rows, half):
+def _frame_of_camera(rows: int, half: float) -> tuple[int, int, float]:
     """Rows, columns and radius of the field of view of a full photograph."""
     columns = rows * 3 // 2
     return rows, columns, min(rows / (2 * half), columns / (2 * (1 + _MARGIN)))
 
 
-def photograph(scene, rows=None):
+def photograph(
+    scene: scenes.Scene, rows: int | None = None
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Draw a scene at its camera's full size, with black margins.
 
     Parameters
@@ -219,7 +242,9 @@ def photograph(scene, rows=None):
     return draw(scene, (rows, columns), window)
 
 
-def prepared(scene, size=SIZE, with_masks=False):
+def prepared(
+    scene: scenes.Scene, size: int = SIZE, with_masks: bool = False
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Draw a scene as De Fauw's preparation would leave it.
 
     Cropped to the field of view and stretched to a square, so without the
@@ -233,13 +258,15 @@ def prepared(scene, size=SIZE, with_masks=False):
     return draw(scene, (size, size), prepared_window(scene, size), with_masks)
 
 
-def prepared_window(scene, size=SIZE):
+def prepared_window(scene: scenes.Scene, size: int = SIZE) -> tuple[float, float, float, float]:
     """Which part of the plane a prepared photograph shows, as :func:`draw` takes it."""
     half = scene.patient.half
     return (-1.0, -half, size / 2, size / (2 * half))
 
 
-def blob_masks(scene, shape, window):
+def blob_masks(
+    scene: scenes.Scene, shape: tuple[int, int], window: tuple[float, float, float, float]
+) -> dict[str, np.ndarray]:
     """Lesions and artifacts of a scene, without drawing it.
 
     Parameters
@@ -268,13 +295,13 @@ def blob_masks(scene, shape, window):
     return {name: masks[numbers[kind]] for kind, name in names.items() if kind in present}
 
 
-def text_mask(scene, shape):
+def text_mask(scene: scenes.Scene, shape: tuple[int, int]) -> np.ndarray:
     """Where text is burned into the picture, bool ``(rows, columns)``."""
     black = np.zeros((*shape, 3), np.uint8)
     return (_write(black, scene.text) if scene.text else black).any(axis=2)
 
 
-def dimensions(scene):
+def dimensions(scene: scenes.Scene) -> np.ndarray:
     """De Fauw's image dimensions of a scene, float32 ``(2,)``."""
     half = scene.patient.half
     rows, columns, radius = _frame_of_camera(scene.patient.original_rows, half)
@@ -298,7 +325,7 @@ class Record(NamedTuple):
 RETINA = Record("retina", "real", -1, -1, "left")
 
 
-def records(count, seed=0, split=""):
+def records(count: int, seed: int = 0, split: str = "") -> list[Record]:
     """Records of ``count`` eye pairs: left, right, left, right, ...
 
     Other seeds give other patients, so that training, validation and test
@@ -312,11 +339,11 @@ def records(count, seed=0, split=""):
 
 
 @functools.lru_cache(maxsize=1)  # both eyes of a patient follow each other
-def _patient(seed, patient):
+def _patient(seed: int, patient: int) -> dict[str, scenes.Scene]:
     return dict(zip(fundus.SIDES, pair([seed, patient])))
 
 
-def load(record):
+def load(record: Record) -> fundus.Photograph:
     """Draw one photograph of the data set, prepared, with its masks.
 
     :data:`RETINA` is read instead; it has no grade and no masks.
@@ -351,7 +378,9 @@ def load(record):
     )
 
 
-def narrow(scene, rng, size=256, scale=SIZE):
+def narrow(
+    scene: scenes.Scene, rng: np.random.Generator, size: int = 256, scale: int = SIZE
+) -> tuple[np.ndarray, int]:
     """A narrow-field picture: part of the prepared one, at its resolution.
 
     Parameters

@@ -1,14 +1,21 @@
 """Artifacts of photography at random: what the thesis found features for."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from cnnviz.datasets.synthetic_lesions import Blob
 from cnnviz.datasets.synthetic_scene import DUST, FLARE, GLARE
 
+if TYPE_CHECKING:
+    from cnnviz.datasets.synthetic_lesions import Lesions
+
 __all__ = ["burned_in_text", "draw_artifacts", "overexposed_rim"]
 
 
-def draw_artifacts(rng, lesions):
+def draw_artifacts(rng: np.random.Generator, lesions: Lesions) -> list[str]:
     """Glare, dust and flare into the collected blobs; returns their names."""
     names = []
     if rng.random() < 0.12:
@@ -23,7 +30,7 @@ def draw_artifacts(rng, lesions):
     return names
 
 
-def _glare_spots(rng, lesions):
+def _glare_spots(rng: np.random.Generator, lesions: Lesions) -> None:
     for _ in range(rng.integers(1, 6)):
         lesions.add(
             Blob(
@@ -39,7 +46,7 @@ def _glare_spots(rng, lesions):
         )
 
 
-def _dust(rng, lesions):
+def _dust(rng: np.random.Generator, lesions: Lesions) -> None:
     for _ in range(rng.integers(1, 9)):
         lesions.add(
             Blob(
@@ -56,7 +63,7 @@ def _dust(rng, lesions):
         )
 
 
-def _lens_flare(rng, lesions):
+def _lens_flare(rng: np.random.Generator, lesions: Lesions) -> None:
     angle = rng.uniform(0, 2 * np.pi)
     for position in rng.uniform(-0.7, 0.7, rng.integers(1, 4)):
         lesions.add(
@@ -73,7 +80,7 @@ def _lens_flare(rng, lesions):
         )
 
 
-def overexposed_rim(rng):
+def overexposed_rim(rng: np.random.Generator) -> np.ndarray:
     """Direction, width, depth, strength and colors of a crescent at the edge, ``(7,)``."""
     return np.array(
         [
@@ -86,6 +93,6 @@ def overexposed_rim(rng):
     )
 
 
-def burned_in_text(rng, side):
+def burned_in_text(rng: np.random.Generator, side: str) -> str:
     """What a camera writes into the picture of a left or a right eye."""
     return f"{'OD' if side == 'right' else 'OS'} {rng.integers(100, 99999)}"

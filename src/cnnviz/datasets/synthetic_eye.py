@@ -1,5 +1,9 @@
 """One eye of a patient, laid out at random for a grade."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from cnnviz.datasets import synthetic_vessels as vessels
@@ -8,10 +12,15 @@ from cnnviz.datasets.synthetic_lesions import Lesions
 from cnnviz.datasets.synthetic_retinopathy import draw_lesions
 from cnnviz.datasets.synthetic_scene import Scene, grade
 
+if TYPE_CHECKING:
+    from cnnviz.datasets.synthetic_scene import Patient
+
 __all__ = ["scene"]
 
 
-def _anatomy(rng, who, mirror):
+def _anatomy(
+    rng: np.random.Generator, who: Patient, mirror: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Disc and fovea, of a right eye where ``mirror`` is 1."""
     distance = 0.768 * np.exp(rng.normal(0, 0.05))
     shift = {
@@ -48,7 +57,7 @@ def _anatomy(rng, who, mirror):
     return disc, np.array([pale, cup]), fovea * [mirror, 1], macula
 
 
-def scene(seed, side, who, wanted):
+def scene(seed: int, side: str, who: Patient, wanted: int) -> Scene:
     """A photograph of one eye with a given grade.
 
     Parameters
@@ -75,7 +84,7 @@ def scene(seed, side, who, wanted):
             return what
 
 
-def _light(rng):
+def _light(rng: np.random.Generator) -> np.ndarray:
     """Gradients along x and y, falloff with two powers of the radius, and its part in blue."""
     return np.array(
         [
@@ -87,7 +96,9 @@ def _light(rng):
     )
 
 
-def _scene(rng, seed, side, mirror, who, wanted):
+def _scene(
+    rng: np.random.Generator, seed: int, side: str, mirror: int, who: Patient, wanted: int
+) -> Scene:
     disc, disc_colors, fovea, macula = _anatomy(rng, who, mirror)
     starts = vessels.trunks(rng, disc[:2], fovea, who.vein)
     segments = vessels.grow(rng, starts, disc[:2], fovea, who.tortuosity)

@@ -5,7 +5,10 @@ photographs of IDRiD (Porwal et al. 2018), as measured by
 :mod:`cnnviz.datasets.lesion_statistics`.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -17,6 +20,9 @@ from cnnviz.datasets.synthetic_scene import (
     SOFT_EXUDATE,
     quadrant_of,
 )
+
+if TYPE_CHECKING:
+    from cnnviz.datasets.synthetic_scene import Patient
 
 __all__ = ["Blob", "Lesions"]
 
@@ -56,13 +62,15 @@ class Blob(NamedTuple):
 class Lesions:
     """Collects the lesions of one eye while they are drawn at random."""
 
-    def __init__(self, rng, who, disc, fovea):
+    def __init__(
+        self, rng: np.random.Generator, who: Patient, disc: np.ndarray, fovea: np.ndarray
+    ) -> None:
         self.rng, self.who, self.disc, self.fovea = rng, who, disc, fovea
         self.shapes, self.colors, self.kinds = [], [], []
         # All lesions of an eye share part of their contrast: age, light.
         self.shared = {kind: rng.normal(0, spread * 0.6) for kind, (_, spread) in _CONTRAST.items()}
 
-    def place(self, spread=1.0):
+    def place(self, spread: float = 1.0) -> np.ndarray:
         """A random place that the photograph shows, off the disc."""
         while True:
             x, y = self.rng.uniform(-0.95, 0.95, 2) * spread
@@ -73,7 +81,7 @@ class Lesions:
             ):
                 return np.array([x, y])
 
-    def inside(self, place):
+    def inside(self, place: np.ndarray) -> bool:
         """Whether a place is photographed, off the disc."""
         x, y = place
         return (
@@ -82,18 +90,18 @@ class Lesions:
             and np.hypot(x - self.disc[0], y - self.disc[1]) > 1.1 * self.disc[2]
         )
 
-    def diameter(self, kind):
+    def diameter(self, kind: int) -> float:
         """A random diameter."""
         median, spread = _DIAMETER[kind]
         return median * np.exp(np.clip(self.rng.normal(0, spread), -1.6, 2.2))
 
-    def color(self, kind):
+    def color(self, kind: int) -> np.ndarray:
         """A random contrast."""
         median, spread = _CONTRAST[kind]
         strength = np.exp(self.shared[kind] + self.rng.normal(0, 0.8 * spread))
         return np.array(median) * strength * np.exp(self.rng.normal(0, 0.1, 3))
 
-    def add(self, blob):
+    def add(self, blob: Blob) -> None:
         """Add one blob."""
         amplitudes = blob.ragged * np.abs(self.rng.normal(0, [0.6, 0.8, 0.6]))
         phases = self.rng.uniform(0, 2 * np.pi, 3)
@@ -111,11 +119,11 @@ class Lesions:
         self.colors.append(self.color(blob.kind) if blob.color is None else blob.color)
         self.kinds.append(blob.kind)
 
-    def fibers(self, place):
+    def fibers(self, place: np.ndarray) -> float:
         """Direction of the nerve fibers: away from the disc."""
         return np.arctan2(place[1] - self.disc[1], place[0] - self.disc[0])
 
-    def microaneurysms(self, count, centers=()):
+    def microaneurysms(self, count: int, centers: Sequence[Any] = ()) -> None:
         """Small red dots, often in groups."""
         for _ in range(count):
             place = self.near(centers, 0.15)
@@ -131,7 +139,7 @@ class Lesions:
                 )
             )
 
-    def near(self, centers, spread):
+    def near(self, centers: Sequence[np.ndarray], spread: float) -> np.ndarray:
         """A place, near one of the centers more often than not."""
         if len(centers) and self.rng.random() < 0.65:
             for _ in range(20):
@@ -140,7 +148,7 @@ class Lesions:
                     return place
         return self.place()
 
-    def hemorrhage(self, place):
+    def hemorrhage(self, place: np.ndarray) -> None:
         """A dot, blot or flame hemorrhage."""
         kind = self.rng.choice(["dot", "blot", "flame"], p=[0.4, 0.4, 0.2])
         diameter = self.diameter(HEMORRHAGE)
@@ -181,7 +189,7 @@ class Lesions:
                 )
             )
 
-    def exudates(self, groups):
+    def exudates(self, groups: int) -> None:
         """Hard exudates: clusters, and circinate rings around a leak."""
         for _ in range(groups):
             # The macula is where they gather.
@@ -209,7 +217,7 @@ class Lesions:
                         )
                     )
 
-    def soft_exudates(self, count):
+    def soft_exudates(self, count: int) -> None:
         """Cotton-wool spots: pale, with feathery edges, along the fibers."""
         for _ in range(count):
             place = self.near([self.disc[:2]], 0.4)
@@ -225,7 +233,7 @@ class Lesions:
                 )
             )
 
-    def preretinal(self):
+    def preretinal(self) -> None:
         """Blood before the retina: boat-shaped, level on top."""
         place = self.near([self.disc[:2], self.fovea], 0.3)
         self.add(
@@ -241,6 +249,6 @@ class Lesions:
             )
         )
 
-    def quadrant(self, place):
+    def quadrant(self, place: np.ndarray | Sequence[Any]) -> int:
         """0 to 3, around the fovea's and the disc's middle."""
         return quadrant_of(place, self.disc, self.fovea)

@@ -1,5 +1,7 @@
 """Patients at random: colors, camera, grades of both eyes."""
 
+from __future__ import annotations
+
 import numpy as np
 
 from cnnviz.datasets.synthetic_scene import Patient
@@ -14,7 +16,7 @@ NATURAL_SHARES = np.array([25810, 2443, 5292, 873, 708]) / 35126
 _SAME_GRADE = 0.775
 
 
-def patient(rng):
+def patient(rng: np.random.Generator) -> Patient:
     """A patient and the camera that photographs both eyes.
 
     The distribution of colors is wider than IDRiD's, whose photographs come
@@ -48,7 +50,7 @@ def patient(rng):
     )
 
 
-def other_grade(rng, first):
+def other_grade(rng: np.random.Generator, first: int) -> int:
     """Grade of the other eye."""
     if rng.random() < _SAME_GRADE:
         return first

@@ -1,14 +1,22 @@
 """What makes a synthetic eye of a grade: which lesions there are, and how many."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from cnnviz.datasets import synthetic_vessels as vessels
 from cnnviz.datasets.synthetic_scene import BEADING, LOOP, MANY_HEMORRHAGES, NEOVASCULARIZATION
 
+if TYPE_CHECKING:
+    from cnnviz.datasets.synthetic_lesions import Lesions
+
 __all__ = ["draw_lesions"]
 
 
-def _many_hemorrhages(lesions):
+def _many_hemorrhages(lesions: Lesions) -> None:
     """More than twenty hemorrhages in every quadrant that is in view."""
     counts = np.zeros(4, int)
     wanted = lesions.rng.integers(MANY_HEMORRHAGES + 1, MANY_HEMORRHAGES + 13, 4)
@@ -23,7 +31,9 @@ def _many_hemorrhages(lesions):
     raise AssertionError("a quadrant is out of view")
 
 
-def draw_lesions(lesions, wanted, segments):
+def draw_lesions(
+    lesions: Lesions, wanted: int, segments: np.ndarray
+) -> tuple[np.ndarray, dict[int, np.ndarray]]:
     """Draw what makes an eye of a grade.
 
     Returns
@@ -66,7 +76,13 @@ def draw_lesions(lesions, wanted, segments):
     return segments, marked
 
 
-def _beaded(rng, segments, quadrants, lesions, marked):
+def _beaded(
+    rng: np.random.Generator,
+    segments: np.ndarray,
+    quadrants: np.ndarray,
+    lesions: Lesions,
+    marked: Any,
+) -> np.ndarray:
     found = []
     for quadrant in quadrants:
         found.append(
@@ -87,7 +103,7 @@ def _beaded(rng, segments, quadrants, lesions, marked):
     return segments
 
 
-def _append(segments, more, kind, marked):
+def _append(segments: np.ndarray, more: np.ndarray, kind: int, marked: Any) -> np.ndarray:
     if len(more):
         marked[kind] = np.append(
             marked.get(kind, np.array([], int)), len(segments) + np.arange(len(more))
@@ -95,7 +111,9 @@ def _append(segments, more, kind, marked):
     return np.concatenate([segments, more])
 
 
-def _proliferation(lesions, segments, marked):
+def _proliferation(
+    lesions: Lesions, segments: np.ndarray, marked: Mapping[int, np.ndarray]
+) -> np.ndarray:
     """New vessels at the disc or elsewhere, preretinal blood, or both."""
     rng = lesions.rng
     both = rng.random()

@@ -8,7 +8,10 @@ section 4.1.2), and :func:`grade` reads it off again from what is there.
 Lengths are in radii of the field of view; x points to the right, y down.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -61,7 +64,7 @@ class Patient:
     original_rows: int  #: of the camera's photographs
 
     @property
-    def half(self):
+    def half(self) -> float:
         """How far from the center rows are seen, in radii."""
         return min(self.cut, 1.0)
 
@@ -92,12 +95,12 @@ class Scene:
     grade: int = 0
 
 
-def quadrant_of(place, disc, fovea):
+def quadrant_of(place: Any, disc: np.ndarray, fovea: np.ndarray) -> int:
     middle = (np.asarray(disc[:2]) + fovea) / 2
     return 2 * int(place[1] > middle[1]) + int(place[0] > middle[0])
 
 
-def grade(what, window=None):
+def grade(what: Scene, window: Any = None) -> int:
     """Grade 0 to 4 by the International Clinical Disease Severity Scale.
 
     None: no lesion.  Mild: microaneurysms only.  Severe: more than twenty

@@ -8,6 +8,11 @@ they are too thin to see.
 Lengths are in radii of the field of view; x points to the right, y down.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
 import numba
 import numpy as np
 
@@ -27,7 +32,9 @@ _REACH = 1.08  # a little beyond the field of view
 _MOST_SEGMENTS = 12000
 
 
-def trunks(rng, disc, fovea, width):
+def trunks(
+    rng: np.random.Generator, disc: np.ndarray, fovea: np.ndarray, width: float
+) -> np.ndarray:
     """Starts of the eight trunks.
 
     Parameters
@@ -63,7 +70,7 @@ def trunks(rng, disc, fovea, width):
     return np.array(rows)
 
 
-def _side(heading):
+def _side(heading: float) -> int:
     """1 where a positive turn leads down the picture from this heading."""
     return 1 if np.cos(heading) >= 0 else -1
 
@@ -161,7 +168,7 @@ def grow(rng, starts, disc, fovea, tortuosity):
     return segments[:count]
 
 
-def bead(rng, segments, inside):
+def bead(rng: np.random.Generator, segments: np.ndarray, inside: Callable[..., Any]) -> np.ndarray:
     """Give the wider veins inside a region the bulges of venous beading.
 
     Parameters
@@ -188,7 +195,7 @@ def bead(rng, segments, inside):
     return chosen
 
 
-def loop(rng, segments):
+def loop(rng: np.random.Generator, segments: np.ndarray) -> np.ndarray:
     """A venous loop: a small arc beside a vein.
 
     Returns
@@ -216,7 +223,7 @@ def loop(rng, segments):
     return _joined(points, 0.8 * half, VEIN)
 
 
-def tangle(rng, center, radius, threads):
+def tangle(rng: np.random.Generator, center: np.ndarray, radius: float, threads: int) -> np.ndarray:
     """Neovascularization: a fan of fine, winding vessels.
 
     Parameters
@@ -247,7 +254,7 @@ def tangle(rng, center, radius, threads):
     return np.concatenate(pieces)
 
 
-def _joined(points, half, kind):
+def _joined(points: np.ndarray, half: float, kind: int) -> np.ndarray:
     """Segments between consecutive points, of one width."""
     count = len(points) - 1
     return np.column_stack(

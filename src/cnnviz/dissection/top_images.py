@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from cnnviz.attribution.activations import maximal_neurons
 from cnnviz.dissection.checks import check_features, checked_maps, one_each
 from cnnviz.runtime.errors import UserError
 from cnnviz.runtime.records import Record, axes
@@ -90,12 +91,11 @@ def _of_part(maps: np.ndarray, index: np.ndarray, keys: np.ndarray) -> TopImages
     """All images of a part, in their order."""
     flat = maps.reshape(*maps.shape[:2], -1)
     maxima = flat.max(axis=2)
-    place = np.unravel_index(flat.argmax(axis=2).T, maps.shape[2:])
     shape = maps.shape[1::-1]  # (features, n)
     return TopImages(
         maxima.T,
         np.broadcast_to(index, shape),
-        np.stack(place, axis=-1),
+        maximal_neurons(maps).swapaxes(0, 1),
         (maxima > flat.min(axis=2)).T,
         np.broadcast_to(keys, shape),
     )

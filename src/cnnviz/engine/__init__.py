@@ -10,6 +10,10 @@ Graphs, gradients, shared variables, updates and random numbers stay
 Theano's; only what executes them changes.  docs/engine.md explains how.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 import torch
 
 # Each of these registers implementations of Ops.
@@ -30,7 +34,9 @@ from cnnviz.engine.registry import UnsupportedOp, implements, supported
 __all__ = ["mode"]
 
 
-def mode(device="auto", tf32=False, check=False, resident=None):
+def mode(
+    device: Any = "auto", tf32: bool = False, check: bool = False, resident: bool | None = None
+) -> TorchMode:
     """A Theano compilation mode that runs on PyTorch.
 
     Parameters
@@ -64,7 +70,7 @@ def mode(device="auto", tf32=False, check=False, resident=None):
     return TorchMode(TorchLinker(device, check, resident), optimizer.query())
 
 
-def find_device(name="auto"):
+def find_device(name: str = "auto") -> torch.device:
     """The ``torch.device`` of that name.
 
     Raises

@@ -1,5 +1,10 @@
 """Convolutions."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
 import torch
 import torch.nn.functional as F
 from theano.tensor.nnet.abstract_conv import (
@@ -11,6 +16,9 @@ from theano.tensor.nnet.abstract_conv import (
 
 from cnnviz.engine.registry import UnsupportedOp, implements
 
+if TYPE_CHECKING:
+    from theano.gof import Apply
+
 _CONVOLUTIONS = {2: F.conv2d, 3: F.conv3d}
 _LAYOUTS = {2: torch.channels_last, 3: torch.channels_last_3d}
 
@@ -18,7 +26,7 @@ _LAYOUTS = {2: torch.channels_last, 3: torch.channels_last_3d}
 class _Geometry:
     """Strides, padding and orientation of one convolution node."""
 
-    def __init__(self, node):
+    def __init__(self, node: Apply) -> None:
         op = node.op
         if op.unshared:
             raise UnsupportedOp(
@@ -34,28 +42,35 @@ class _Geometry:
         self.flip = op.filter_flip
         self.layout = _LAYOUTS[op.convdim]
 
-    def filters(self, weights):
+    def filters(self, weights: Any) -> torch.Tensor:
         """Filters as PyTorch wants them, for cross-correlation."""
         if self.flip:
             weights = weights.flip(*range(2, 2 + self.dimensions))
         return weights
 
-    def padding(self, sizes):
+    def padding(self, sizes: Any) -> tuple[tuple[int, int], tuple[int, int]]:
         """Rows of zeros before and after, for filters of these sizes."""
         dilated = [(size - 1) * dilation + 1 for size, dilation in zip(sizes, self.dilation)]
         return border_mode_to_pad(self.border, self.dimensions, dilated)
 
-    def symmetric(self, sizes):
+    def symmetric(self, sizes: Any) -> Any:
         """Padding to leave to the kernel, and what must be added before."""
         pairs = self.padding(sizes)
         common = [min(pair) for pair in pairs]
         rest = [side - less for pair, less in reversed(list(zip(pairs, common))) for side in pair]
         return common, rest if any(rest) else None
 
-    def lay_out(self, value):
+    def lay_out(self, value: torch.Tensor) -> torch.Tensor:
         return value.contiguous(memory_format=self.layout)
 
-    def backward(self, top, image, weights, padding, mask):
+    def backward(
+        self,
+        top: torch.Tensor,
+        image: torch.Tensor,
+        weights: torch.Tensor,
+        padding: Sequence[int],
+        mask: Sequence[bool],
+    ) -> tuple[torch.Tensor | None, torch.Tensor | None, None]:
         return torch.ops.aten.convolution_backward(
             top,
             image,
@@ -72,7 +87,7 @@ class _Geometry:
 
 
 @implements(AbstractConv)
-def convolution(node):
+def convolution(node: Apply) -> Callable[..., Any]:
     geometry = _Geometry(node)
     kernel = _CONVOLUTIONS[geometry.dimensions]
 
@@ -94,7 +109,7 @@ def convolution(node):
 
 
 @implements(AbstractConv_gradWeights, host=[2])
-def convolution_grad_weights(node):
+def convolution_grad_weights(node: Apply) -> Callable[..., Any]:
     geometry = _Geometry(node)
 
     def run(image, top, sizes):
@@ -116,7 +131,9 @@ def convolution_grad_weights(node):
     return run
 
 
-def _by_phases(geometry, weights, top, sizes):
+def _by_phases(
+    geometry: _Geometry, weights: torch.Tensor, top: torch.Tensor, sizes: Sequence[int]
+) -> torch.Tensor:
     """Gradient of a strided convolution's few input channels.
 
     Inputs whose places leave the same remainder (phase) when divided by the
@@ -142,7 +159,7 @@ def _by_phases(geometry, weights, top, sizes):
     return F.pad(result, border)
 
 
-def _has_phases(geometry, weights):
+def _has_phases(geometry: _Geometry, weights: torch.Tensor) -> bool:
     """Whether :func:`_by_phases` applies, and pays."""
     return (
         geometry.dimensions == 2
@@ -155,7 +172,7 @@ def _has_phases(geometry, weights):
 
 
 @implements(AbstractConv_gradInputs, host=[2])
-def convolution_grad_inputs(node):
+def convolution_grad_inputs(node: Apply) -> Callable[..., Any]:
     geometry = _Geometry(node)
 
     def run(weights, top, sizes):
@@ -176,7 +193,7 @@ def convolution_grad_inputs(node):
             device=top.device,
             memory_format=geometry.layout,
         )
-        result = geometry.backward(
+        result: Any = geometry.backward(
             geometry.lay_out(top), image, geometry.filters(weights), padding, [True, False, False]
         )[0]
         return F.pad(result, [-each for each in rest]) if rest else result

@@ -6,7 +6,11 @@ to Theano).  So operands are cast before each kernel, to the dtype in which
 Theano computes, and the result has the dtype that Theano announced.
 """
 
+from __future__ import annotations
+
 import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -17,6 +21,9 @@ from theano.tensor.elemwise import Elemwise, MulWithoutZeros
 from theano.tensor.nnet import nnet, sigm
 
 from cnnviz.engine.registry import WIDE_UNSIGNED, UnsupportedOp, implements, torch_dtype
+
+if TYPE_CHECKING:
+    from theano.gof import Apply
 
 __all__ = ["LeakyRectify", "LeakyRectifySlope", "operand_dtype", "scalar_function"]
 
@@ -30,14 +37,14 @@ class LeakyRectify(scalar.UnaryScalarOp):
 
     __props__ = ("leakiness",)
 
-    def __init__(self, leakiness, name=None):
+    def __init__(self, leakiness: float, name: Any = None) -> None:
         super().__init__(scalar.same_out, name=name)
         self.leakiness = leakiness
 
-    def impl(self, x):
+    def impl(self, x: Any) -> Any:
         return x if x > 0 else x * type(x)(self.leakiness)
 
-    def c_code(self, *arguments):
+    def c_code(self, *arguments: Any) -> None:
         raise NotImplementedError("runs on the torch engine only")
 
 
@@ -45,11 +52,11 @@ class LeakyRectifySlope(LeakyRectify):
     """Derivative of :class:`LeakyRectify` as Theano defines it: at zero the
     mean of both sides."""
 
-    def impl(self, x):
+    def impl(self, x: Any) -> Any:
         mean, half = self.coefficients()
         return type(x)(mean + half * np.sign(x))
 
-    def coefficients(self):
+    def coefficients(self) -> tuple[float, float]:
         """a and b of ``a + b * sign(x)``."""
         return (1 + self.leakiness) / 2, (1 - self.leakiness) / 2
 
@@ -67,7 +74,7 @@ def _n_ary(function):
     return run
 
 
-def _into(function):
+def _into(function: Callable[..., Any]) -> Callable[..., Any]:
     """A function without ``out``, given one."""
 
     def run(*operands, out=None):
@@ -77,30 +84,37 @@ def _into(function):
     return run
 
 
-def _switch(condition, positive, negative, out=None):
+def _switch(
+    condition: torch.Tensor,
+    positive: torch.Tensor,
+    negative: torch.Tensor,
+    out: torch.Tensor | None = None,
+) -> torch.Tensor:
     return torch.where(condition, positive, negative, out=out)
 
 
-def _clip(value, low, high, out=None):
+def _clip(
+    value: torch.Tensor, low: torch.Tensor, high: torch.Tensor, out: torch.Tensor | None = None
+) -> torch.Tensor:
     # The lower end goes first where the ends are the wrong way round.
     return torch.where(value < low, low, torch.minimum(value, high), out=out)
 
 
-def _second(shape, value, out=None):
+def _second(shape: Any, value: torch.Tensor, out=None) -> torch.Tensor:
     shape = torch.broadcast_shapes(shape.shape, value.shape)
     return value.expand(shape).clone() if out is None else out.copy_(value)
 
 
-def _softplus(value):
+def _softplus(value: torch.Tensor) -> torch.Tensor:
     # Theano's own: beyond 30 the function is the identity to every digit.
     return torch.nn.functional.softplus(value, threshold=30)
 
 
-def _round_half_away(value):
+def _round_half_away(value: torch.Tensor) -> torch.Tensor:
     return torch.copysign(torch.floor(torch.abs(value) + 0.5), value)
 
 
-def _leaky_rectify(operation):
+def _leaky_rectify(operation: LeakyRectify) -> Callable[..., Any]:
     slope = operation.leakiness
     if slope == 0:
         return lambda value, out=None: torch.clamp_min(value, 0, out=out)
@@ -110,7 +124,7 @@ def _leaky_rectify(operation):
     )
 
 
-def _leaky_rectify_slope(operation):
+def _leaky_rectify_slope(operation: LeakyRectifySlope) -> Callable[..., Any]:
     mean, half = operation.coefficients()
 
     def run(value, out=None):
@@ -120,13 +134,13 @@ def _leaky_rectify_slope(operation):
     return run
 
 
-def _in_range(operation, dtype):
+def _in_range(operation, dtype: torch.dtype) -> Callable[..., Any]:
     above = torch.gt if operation.openlow else torch.ge
     below = torch.lt if operation.openhi else torch.le
     return _into(lambda value, low, high: (above(value, low) & below(value, high)).to(dtype))
 
 
-def _ultra_fast_sigmoid(value):
+def _ultra_fast_sigmoid(value: torch.Tensor) -> torch.Tensor:
     # Definition in theano.tensor.nnet.sigm.
     half = 0.5 * value
     size = torch.abs(half)
@@ -219,11 +233,11 @@ _BUILT = {LeakyRectify: _leaky_rectify, LeakyRectifySlope: _leaky_rectify_slope}
 _CHANGES_KIND = (scalar.Ceil, scalar.Floor, scalar.Trunc)
 
 
-def _scalar_op(node):
+def _scalar_op(node: Apply):
     return getattr(node.op, "scalar_op", node.op)
 
 
-def operand_dtype(node, position):
+def operand_dtype(node: Apply, position: int) -> torch.dtype:
     """Torch dtype in which an operand of an element-wise node is wanted."""
     operation = _scalar_op(node)
     types = [variable.type.dtype for variable in node.inputs]
@@ -244,7 +258,7 @@ def operand_dtype(node, position):
     return dtype
 
 
-def scalar_function(node):
+def scalar_function(node: Apply) -> Any:
     """Function ``(*operands, out=None)`` of an element-wise node.
 
     Raises
@@ -277,7 +291,7 @@ def scalar_function(node):
     )
 
 
-def _composite(operation):
+def _composite(operation) -> Callable[..., Any]:
     """A composite's graph, walked node by node."""
     graph = operation.fgraph
     steps = [(each, _with_casts(each, scalar_function(each))) for each in graph.toposort()]
@@ -298,7 +312,7 @@ def _composite(operation):
     return _into(run) if len(graph.outputs) == 1 else run
 
 
-def _with_casts(node, function):
+def _with_casts(node: Apply, function: Callable[..., Any]) -> Callable[..., Any]:
     """The function, its operands cast where they need it."""
     dtypes = [
         None
@@ -324,7 +338,7 @@ def _with_casts(node, function):
 
 
 @implements(Elemwise, scalar.ScalarOp, writes="any")
-def elementwise(node, target):
+def elementwise(node: Apply, target: int | None) -> Callable[..., Any]:
     """Element-wise Op; writes over the operand ``target`` if there is one."""
     if len(node.outputs) > 1:
         target = None

@@ -7,6 +7,11 @@ single integer is a waste.  Such values are Python numbers and tuples of
 them, computed by Theano's own definition of the Op.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import torch
 from theano import scalar
@@ -17,6 +22,9 @@ from theano.tensor.basic import Join, ScalarFromTensor, TensorFromScalar
 from theano.tensor.elemwise import CAReduce, DimShuffle, Elemwise
 from theano.tensor.opt import Assert, MakeVector
 from theano.tensor.subtensor import Subtensor
+
+if TYPE_CHECKING:
+    from theano.gof import Apply, Variable
 
 __all__ = ["as_host", "host_function", "is_host_input", "is_shape_query", "plain", "runs_on_host"]
 
@@ -35,7 +43,7 @@ _OPS = (
 )
 
 
-def _is_small(variable):
+def _is_small(variable: Variable) -> bool:
     """A number, or a vector of integers."""
     if isinstance(variable.type, scalar.Scalar):
         return True
@@ -44,21 +52,21 @@ def _is_small(variable):
     )
 
 
-def _is_discrete(variable):
+def _is_discrete(variable: Variable) -> bool:
     return np.dtype(variable.type.dtype).kind in "biu"
 
 
-def is_host_input(variable):
+def is_host_input(variable: Variable) -> bool:
     """Whether an argument is used best as a Python number."""
     return _is_discrete(variable) and getattr(variable, "ndim", 0) == 0
 
 
-def is_shape_query(node):
+def is_shape_query(node: Apply) -> bool:
     """Whether a node asks for (part of) the shape of its input."""
     return isinstance(node.op, (Shape, Shape_i))
 
 
-def runs_on_host(node, on_host):
+def runs_on_host(node: Apply, on_host: set[Any] | set[Variable]) -> bool:
     """Whether a node is arithmetic with shapes and indices.
 
     Parameters
@@ -74,13 +82,13 @@ def runs_on_host(node, on_host):
     )
 
 
-def plain(value):
+def plain(value: Any) -> Any:
     """Python number, or tuple of them, of a NumPy value."""
     value = np.asarray(value).tolist()
     return tuple(value) if isinstance(value, list) else value
 
 
-def as_host(value):
+def as_host(value: Any) -> Any:
     """Python number, or tuple of them, of a tensor."""
     if isinstance(value, torch.Tensor):
         value = value.tolist()
@@ -88,7 +96,7 @@ def as_host(value):
     return value
 
 
-def _typed(variable):
+def _typed(variable: Variable) -> Callable[..., Any]:
     """Function from a plain value to what Theano's Python code expects."""
     dtype = np.dtype(variable.type.dtype)
     if isinstance(variable.type, scalar.Scalar):
@@ -96,7 +104,7 @@ def _typed(variable):
     return lambda value: np.asarray(value, dtype)
 
 
-def host_function(node):
+def host_function(node: Apply) -> Callable[..., Any]:
     """Function of plain values that runs a node by Theano's definition."""
     if isinstance(node.op, MakeVector):
         return lambda *values: values
@@ -119,15 +127,15 @@ def host_function(node):
         for (cell, typed), value in zip(inputs, values):
             cell[0] = typed(value)
         thunk()
-        values = [plain(cell[0]) for cell in results]
-        return values[0] if len(values) == 1 else values
+        made = [plain(cell[0]) for cell in results]
+        return made[0] if len(made) == 1 else made
 
     return run
 
 
-def _scalar_function(operation, node):
+def _scalar_function(operation, node: Apply) -> Callable[..., Any]:
     result = np.dtype(node.outputs[0].type.dtype)
-    types = [np.dtype(each.type.dtype).type for each in node.inputs]
+    types: list[Any] = [np.dtype(each.type.dtype).type for each in node.inputs]
     if all(np.dtype(each).kind == "i" for each in [*types, result]):
         return lambda *values: int(operation.impl(*values))
 

@@ -1,5 +1,10 @@
 """Slices and indices."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
 import torch
 from theano.gof.graph import Constant
 from theano.tensor.basic import Nonzero
@@ -18,6 +23,9 @@ from theano.tensor.type_other import SliceType
 
 from cnnviz.engine.registry import UnsupportedOp, implements, torch_dtype
 
+if TYPE_CHECKING:
+    from theano.gof import Apply
+
 REST = slice(1, None)  # all inputs but the first
 
 
@@ -30,12 +38,14 @@ REST = slice(1, None)  # all inputs but the first
 # Slices
 
 
-def _indices(node, numbers):
+def _indices(node: Apply, numbers: Sequence[int]) -> Sequence[int | slice]:
     """What Theano's index list stands for, with the numbers put in."""
     return tuple(get_idx_list((None, *numbers), node.op.idx_list))
 
 
-def _forward(value, index):
+def _forward(
+    value: torch.Tensor, index: Sequence[int | slice]
+) -> tuple[Sequence[int | slice], list[int]]:
     """The value and the index with negative steps replaced by flips."""
     flips, forward = [], []
     for axis, entry in enumerate(index):
@@ -52,7 +62,7 @@ def _forward(value, index):
 
 
 @implements(Subtensor, host=[REST], view=True)
-def subtensor(node):
+def subtensor(node: Apply) -> Callable[..., Any]:
     """Slices and integers; PyTorch has no negative steps, so it flips."""
 
     def run(value, *numbers):
@@ -64,7 +74,7 @@ def subtensor(node):
 
 
 @implements(IncSubtensor, host=[slice(2, None)], writes=[0])
-def inc_subtensor(node, target):
+def inc_subtensor(node: Apply, target: int | None) -> Callable[..., Any]:
     """``x[index] += y`` or ``x[index] = y``, on a copy or in place."""
     setting = node.op.set_instead_of_inc
     dtype = torch_dtype(node.outputs[0].type.dtype)
@@ -89,7 +99,7 @@ def inc_subtensor(node, target):
 # Index arrays
 
 
-def _checked(index, length):
+def _checked(index: torch.Tensor, length: int) -> torch.Tensor:
     """Indices from 0 on, as int64.
 
     On the CPU PyTorch checks them itself; on a GPU an index out of range
@@ -107,13 +117,13 @@ def _checked(index, length):
 
 
 @implements(AdvancedSubtensor1)
-def advanced_subtensor1(node):
+def advanced_subtensor1(node: Apply) -> Callable[..., Any]:
     """Rows by their numbers."""
     return lambda value, index: value[_checked(index, value.shape[0])]
 
 
 @implements(AdvancedIncSubtensor1, writes=[0])
-def advanced_inc_subtensor1(node, target):
+def advanced_inc_subtensor1(node: Apply, target: int | None) -> Callable[..., Any]:
     """Rows increased (one that comes twice: twice) or set."""
     setting = node.op.set_instead_of_inc
     dtype = torch_dtype(node.outputs[0].type.dtype)
@@ -126,7 +136,7 @@ def advanced_inc_subtensor1(node, target):
     return run
 
 
-def _refuse_variable_slices(node):
+def _refuse_variable_slices(node: Apply) -> None:
     for variable in node.inputs:
         if isinstance(variable.type, SliceType) and not isinstance(variable, Constant):
             raise UnsupportedOp(
@@ -136,7 +146,9 @@ def _refuse_variable_slices(node):
             )
 
 
-def _advanced_index(value, entries):
+def _advanced_index(
+    value: torch.Tensor, entries: Sequence[slice | torch.Tensor]
+) -> Sequence[slice | torch.Tensor]:
     index = []
     for entry in entries:
         if isinstance(entry, torch.Tensor) and entry.dtype is not torch.bool:
@@ -146,14 +158,14 @@ def _advanced_index(value, entries):
 
 
 @implements(AdvancedSubtensor, AdvancedBooleanSubtensor)
-def advanced_subtensor(node):
+def advanced_subtensor(node: Apply) -> Callable[..., Any]:
     """Index arrays for several axes, masks, and constant slices."""
     _refuse_variable_slices(node)
     return lambda value, *entries: value[_advanced_index(value, entries)].clone()
 
 
 @implements(AdvancedIncSubtensor, AdvancedBooleanIncSubtensor, writes=[0])
-def advanced_inc_subtensor(node, target):
+def advanced_inc_subtensor(node: Apply, target: int | None) -> Callable[..., Any]:
     _refuse_variable_slices(node)
     setting = node.op.set_instead_of_inc
     dtype = torch_dtype(node.outputs[0].type.dtype)
@@ -178,6 +190,6 @@ def advanced_inc_subtensor(node, target):
 
 
 @implements(Nonzero)
-def nonzero(node):
+def nonzero(node: Any) -> Callable[..., Any]:
     """Indices of the elements that are not zero, a row for each axis."""
     return lambda value: torch.nonzero(value).T

@@ -4,6 +4,11 @@ Theano calls a *linker* the part that turns an optimized graph into something
 that runs.  Here that is a :class:`~cnnviz.engine.program.Program`.
 """
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
 import torch
 from theano.compile.function_module import FunctionMaker
 from theano.compile.mode import Mode
@@ -13,10 +18,14 @@ from theano.gof.op import Op
 from cnnviz.engine.program import Program
 from cnnviz.engine.storage import DeviceContainer, InputContainer, adopt
 
+if TYPE_CHECKING:
+    import numpy as np
+    from theano.gof import Apply, FunctionGraph, Variable
+
 __all__ = ["TorchLinker", "TorchMode"]
 
 
-def _folds_in_python(op, node):
+def _folds_in_python(op, node: Apply) -> bool:
     """Whether Theano may compute an Op of constants by its Python code."""
     return type(op).perform is not Op.perform
 
@@ -29,7 +38,9 @@ Op.python_constant_folding = _folds_in_python
 class TorchMode(Mode):
     """A compilation mode that runs on PyTorch; see :func:`cnnviz.engine.mode`."""
 
-    def function_maker(self, inputs, outputs, mode=None, **options):
+    def function_maker(
+        self, inputs: Sequence[Any], outputs: Any, mode: TorchMode | None = None, **options: Any
+    ) -> _Maker:
         """Called by ``theano.function``."""
         return _Maker(inputs, outputs, mode, **options)
 
@@ -37,7 +48,7 @@ class TorchMode(Mode):
 class _Maker(FunctionMaker):
     """Moves shared variables to the device before the function is made."""
 
-    def create(self, input_storage=None, *args, **options):
+    def create(self, input_storage: Sequence[Any] | None = None, *args: Any, **options: Any) -> Any:
         if self.linker.resident:
             for value in input_storage or ():
                 container = getattr(value, "container", value)
@@ -60,25 +71,35 @@ class TorchLinker(LocalLinker):
         device but the CPU.
     """
 
-    def __init__(self, device, check=False, resident=None):
+    def __init__(self, device: Any, check: bool = False, resident: bool | None = None) -> None:
         self.device = device
         self.check = check
         self.resident = device.type != "cpu" if resident is None else resident
         self.allow_gc = True
-        self.fgraph = None
-        self.updates = {}
+        self.fgraph: Any = None
+        self.updates: Any = {}
 
-    def accept(self, fgraph, no_recycling=None, profile=None):
+    def accept(
+        self,
+        fgraph: FunctionGraph,
+        no_recycling: set[Any] | set[Variable] | None = None,
+        profile: bool | None = None,
+    ) -> TorchLinker:
         """A linker for this graph."""
         linker = type(self)(self.device, self.check, self.resident)
         linker.fgraph = fgraph
         return linker
 
-    def accept_var_updates(self, updates):
+    def accept_var_updates(self, updates: Any) -> None:
         """Input variables and the outputs that they become after a call."""
         self.updates = updates
 
-    def make_all(self, input_storage=None, output_storage=None, storage_map=None):
+    def make_all(
+        self,
+        input_storage: Sequence[Sequence[int | np.ndarray | torch.Tensor | None]] | None = None,
+        output_storage: Any = None,
+        storage_map: Mapping[Any, Any] | None = None,
+    ) -> tuple[Program, list[Any], list[Any], list[Any], list[Apply]]:
         """The program, and containers of its inputs and outputs."""
         inputs, outputs = self.fgraph.inputs, self.fgraph.outputs
         input_storage = input_storage or [[None] for _ in inputs]
@@ -97,7 +118,7 @@ class TorchLinker(LocalLinker):
             program.nodes,
         )
 
-    def _container(self, variable, cell):
+    def _container(self, variable: Any, cell: Any):
         if isinstance(cell[0], torch.Tensor):
             container = DeviceContainer(variable, cell)
             container.device = self.device

@@ -6,6 +6,11 @@ convolution as matrix product, in-place variants (the engine decides itself
 what may be overwritten).
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 from theano import gof, scalar
 from theano.gof.graph import Constant
@@ -14,6 +19,9 @@ from theano.tensor.elemwise import Elemwise
 from theano.tensor.opt import in2out
 
 from cnnviz.engine.elementwise import LeakyRectify, LeakyRectifySlope
+
+if TYPE_CHECKING:
+    from theano.gof import Apply, Variable
 
 __all__ = ["query", "rectifiers"]
 
@@ -29,14 +37,14 @@ _EXCLUDED = (
 )
 
 
-def query():
+def query() -> Any:
     """Theano's fast-run optimizations, less those for C code, and ours."""
     return Query(include=["fast_run"], exclude=_EXCLUDED).register(
         (in2out(rectifiers, name="rectifiers"), 48.9)
     )
 
 
-def _applied(variable, kind):
+def _applied(variable: Variable, kind) -> list[Variable] | None:
     """Inputs of the element-wise node of that kind behind a variable."""
     node = variable.owner
     if node is not None and isinstance(node.op, Elemwise) and type(node.op.scalar_op) is kind:
@@ -44,14 +52,14 @@ def _applied(variable, kind):
     return None
 
 
-def _number(variable):
+def _number(variable: Variable) -> float | None:
     """Value of a constant with one element, else None."""
     if isinstance(variable, Constant) and np.size(variable.data) == 1:
         return float(np.asarray(variable.data).item())
     return None
 
 
-def _product(variable):
+def _product(variable: Variable) -> tuple[float, list[Variable]]:
     """A variable as a coefficient and a list of factors."""
     coefficient, factors = 1.0, []
     for factor in _applied(variable, scalar.Mul) or [variable]:
@@ -63,17 +71,17 @@ def _product(variable):
     return coefficient, factors
 
 
-def _same(first, second):
+def _same(first: Sequence[Variable], second: Sequence[Variable]) -> bool:
     return len(first) == len(second) and set(first) == set(second)
 
 
-def _without(factors, gone):
+def _without(factors: Sequence[Variable], gone: Variable) -> list[Variable]:
     rest = list(factors)
     rest.remove(gone)
     return rest
 
 
-def _argument(factors, kind, others):
+def _argument(factors: Sequence[Variable], kind, others: Sequence[Variable]) -> Variable | None:
     """x, where the factors are ``kind(x)`` and the others."""
     for factor in factors:
         inside = _applied(factor, kind)
@@ -82,18 +90,18 @@ def _argument(factors, kind, others):
     return None
 
 
-def _times(factors, variable):
+def _times(factors: Sequence[Variable], variable: Variable) -> Variable:
     """Product with the broadcasting of its factors."""
     for factor in factors:
         variable = variable * factor
     return variable
 
 
-def _is_one(number):
+def _is_one(number: float) -> bool:
     return abs(number - 1) < 1e-6
 
 
-def _rectifier(terms):
+def _rectifier(terms: Sequence[tuple[float, Sequence[Any]]]) -> Variable | None:
     """``a x + b |x|`` and ``a g + b g sgn(x)``, with a + b = 1."""
     for (a, plain), (b, other) in (terms, terms[::-1]):
         if not _is_one(a + b):
@@ -108,7 +116,7 @@ def _rectifier(terms):
     return None
 
 
-def _halved_sum(factors):
+def _halved_sum(factors: Sequence[Variable]) -> Variable | None:
     """Among factors with coefficient one half: ``x + |x|`` and
     ``g + g sgn(x)``, which are twice a rectifier."""
     for factor in factors:
@@ -122,7 +130,7 @@ def _halved_sum(factors):
 
 
 @gof.local_optimizer([Elemwise])
-def rectifiers(node):
+def rectifiers(node: Apply) -> list[Variable] | None:
     """Rectifiers and their derivatives, written as sums, become one Op each.
 
     ``theano.tensor.nnet.relu`` is ``a x + b |x|`` and its gradient

@@ -1,14 +1,22 @@
 """In which order a graph's nodes run."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
 from theano.tensor import TensorType
 from theano.tensor.elemwise import DimShuffle
 from theano.tensor.nnet.abstract_conv import BaseAbstractConv
 from theano.tensor.subtensor import Subtensor
 
+if TYPE_CHECKING:
+    from theano.gof import Apply, FunctionGraph, Variable
+
 __all__ = ["channels_last_inputs", "ordered"]
 
 
-def _readers(variable):
+def _readers(variable: Variable) -> set[Any] | set[Apply]:
     """Nodes that read a variable or a view of it."""
     found = set()
     for node, _ in variable.clients:
@@ -20,7 +28,7 @@ def _readers(variable):
     return found
 
 
-def ordered(fgraph, updates):
+def ordered(fgraph: FunctionGraph, updates: Mapping[Variable, Variable]) -> list[Apply]:
     """Nodes in an order that lets updates overwrite what they update.
 
     A node that computes the new value of a shared variable waits, where it
@@ -62,7 +70,7 @@ def ordered(fgraph, updates):
     return order
 
 
-def channels_last_inputs(fgraph):
+def channels_last_inputs(fgraph: FunctionGraph) -> set[Any] | set[Variable]:
     """Inputs kept channels last: untied biases and their like."""
     if not any(isinstance(node.op, BaseAbstractConv) for node in fgraph.apply_nodes):
         return set()

@@ -1,6 +1,10 @@
 """Pooling and its gradients."""
 
+from __future__ import annotations
+
 import itertools
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -13,8 +17,11 @@ from theano.tensor.signal.pool import (
 
 from cnnviz.engine.registry import implements
 
+if TYPE_CHECKING:
+    from theano.gof import Apply
 
-def _every(first, length, stride):
+
+def _every(first: int, length: int, stride: int) -> slice:
     """Slice that takes ``length`` places, each ``stride`` after the last."""
     return slice(first, first + (length - 1) * stride + 1 if length else first, stride)
 
@@ -22,18 +29,20 @@ def _every(first, length, stride):
 class _Windows:
     """Windows of one pooling node, over the last axes of a value."""
 
-    def __init__(self, node, parameters):
+    def __init__(
+        self, node: Apply, parameters: tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
+    ) -> None:
         self.ignore_border = node.op.ignore_border
         self.dimensions = node.op.ndim
         self.size, self.stride, self.pad = (tuple(map(int, each)) for each in parameters)
 
-    def output_lengths(self, value):
+    def output_lengths(self, value: torch.Tensor) -> list[int]:
         shape = Pool.out_shape(
             value.shape, self.size, self.ignore_border, self.stride, self.pad, self.dimensions
         )
         return [int(length) for length in shape[-self.dimensions :]]
 
-    def extend(self, value, lengths, fill):
+    def extend(self, value: torch.Tensor, lengths: Any, fill: float) -> torch.Tensor:
         """The value with its padding, and filled up to whole windows."""
         sides = []
         for axis in range(self.dimensions):
@@ -43,7 +52,7 @@ class _Windows:
             sides = [pad, max(pad, need - length - pad)] + sides
         return F.pad(value, sides, value=fill) if any(sides) else value
 
-    def crop(self, extended, value):
+    def crop(self, extended: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
         """What :meth:`extend` added, taken away again."""
         for axis in range(self.dimensions):
             extended = extended.narrow(
@@ -51,7 +60,7 @@ class _Windows:
             )
         return extended
 
-    def offsets(self, lengths):
+    def offsets(self, lengths: Any) -> Iterator[Any]:
         """For each place in a window: where it lies for all windows."""
         for place in itertools.product(*map(range, self.size)):
             yield (
@@ -63,12 +72,14 @@ class _Windows:
             )
 
     @staticmethod
-    def places(value, axis, first, stride, length):
+    def places(
+        value: torch.Tensor, axis: int, first: int, stride: int, length: int
+    ) -> torch.Tensor:
         """Every ``stride``-th slice along an axis (from the end)."""
         index = _every(first, length, stride)
         return value[(Ellipsis, index) + (slice(None),) * (-1 - axis)]
 
-    def is_simple(self, value, lengths):
+    def is_simple(self, value: torch.Tensor, lengths: Sequence[int]) -> bool:
         """PyTorch's own pooling kernels do the same."""
         return (
             self.dimensions == 2
@@ -80,11 +91,11 @@ class _Windows:
         )
 
 
-def _lowest(dtype):
+def _lowest(dtype: torch.dtype) -> float:
     return -float("inf") if dtype.is_floating_point else torch.iinfo(dtype).min
 
 
-def _pool_max(windows, value):
+def _pool_max(windows: _Windows, value: torch.Tensor) -> torch.Tensor:
     """Maxima axis by axis: a window's maximum is that of its rows' maxima.
 
     Many times faster on the CPU than PyTorch's pooling kernel, which also
@@ -102,7 +113,7 @@ def _pool_max(windows, value):
     return value
 
 
-def _window_counts(windows, value, lengths, padding_counts):
+def _window_counts(windows: _Windows, value: torch.Tensor, lengths, padding_counts: bool) -> Any:
     """Number of elements that each window averages over."""
     ones = value.new_ones(value.shape[-windows.dimensions :])
     extended = windows.extend(ones, lengths, 0)
@@ -118,7 +129,7 @@ def _window_counts(windows, value, lengths, padding_counts):
     return sum(extended[place] for place in windows.offsets(lengths))
 
 
-def _pool_sum(windows, value, mode):
+def _pool_sum(windows: _Windows, value: torch.Tensor, mode: str) -> Any:
     lengths = windows.output_lengths(value)
     extended = windows.extend(value, lengths, 0)
     result = sum(extended[place] for place in windows.offsets(lengths))
@@ -127,7 +138,7 @@ def _pool_sum(windows, value, mode):
     return result / _window_counts(windows, value, lengths, mode == "average_inc_pad")
 
 
-def _pool_mean(windows, value, mode):
+def _pool_mean(windows: _Windows, value: torch.Tensor, mode: str) -> torch.Tensor:
     lengths = windows.output_lengths(value)
     if windows.is_simple(value, lengths):
         return F.avg_pool2d(
@@ -142,7 +153,7 @@ def _pool_mean(windows, value, mode):
 
 
 @implements(Pool, host=[slice(1, None)])
-def pool(node):
+def pool(node: Apply) -> Callable[..., Any]:
     mode = node.op.mode
 
     def run(value, *parameters):
@@ -154,7 +165,9 @@ def pool(node):
     return run
 
 
-def _where_maximal(weight, value, maximum):
+def _where_maximal(
+    weight: torch.Tensor, value: torch.Tensor, maximum: torch.Tensor
+) -> torch.Tensor:
     """``weight`` where value and maximum are equal, else zero.
 
     The maximum is never less, so equality is ``value - maximum >= 0``.
@@ -168,7 +181,7 @@ def _where_maximal(weight, value, maximum):
 
 
 @implements(MaxPoolGrad, host=[slice(3, None)])
-def max_pool_grad(node):
+def max_pool_grad(node: Apply) -> Callable[..., Any]:
     """Every place that holds its window's maximum gets the full gradient.
 
     So Theano defines it; PyTorch's kernel gives all to the first such place.
@@ -187,7 +200,7 @@ def max_pool_grad(node):
 
 
 @implements(DownsampleFactorMaxGradGrad, host=[slice(3, None)])
-def max_pool_grad_grad(node):
+def max_pool_grad_grad(node: Apply) -> Callable[..., Any]:
     """Sum, over the places of the maximum, of a second gradient."""
 
     def run(value, maximum, top, *parameters):
@@ -204,7 +217,7 @@ def max_pool_grad_grad(node):
 
 
 @implements(AveragePoolGrad, host=[slice(2, None)])
-def average_pool_grad(node):
+def average_pool_grad(node: Apply) -> Callable[..., Any]:
     mode = node.op.mode
 
     def run(value, top, *parameters):

@@ -10,10 +10,14 @@ It is compiled once and is there to be read: ``f.fn.source`` of a compiled
 function ``f``.
 """
 
+from __future__ import annotations
+
 import itertools
 import linecache
 import re
 import weakref
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -37,16 +41,21 @@ from cnnviz.engine.storage import (
     writer,
 )
 
+if TYPE_CHECKING:
+    from theano.gof import Apply, FunctionGraph, Variable
+
+    from cnnviz.engine.registry import Implementation
+
 __all__ = ["Program"]
 
 _serial = itertools.count(1)
 
 
-def _check(value, kind):
+def _check(value: torch.Tensor, kind) -> None:
     check_tensor(value, kind, "what the node gave")
 
 
-def _title(op):
+def _title(op) -> str:
     """Name of an Op in the program."""
     op = getattr(op, "scalar_op", op)
     name = getattr(op, "name", None) or type(op).__name__
@@ -67,7 +76,15 @@ class Program:
     need_update_inputs = False  # the program stores its updates itself
     allow_gc = True  # and keeps nothing between calls
 
-    def __init__(self, fgraph, updates, cells, results, device, check=False):
+    def __init__(
+        self,
+        fgraph: FunctionGraph,
+        updates: Mapping[Variable, Variable],
+        cells: Sequence[Sequence[int | np.ndarray | torch.Tensor | None]],
+        results: Sequence[Sequence[Any]],
+        device: torch.device,
+        check: bool = False,
+    ) -> None:
         self.device = device
         self.storage_map = {}  # wanted by Function.copy and Function.free
         self.nodes = ordered(fgraph, updates)
@@ -87,7 +104,7 @@ class Program:
         self._emit_results(cells)
         self._compile()
 
-    def __call__(self, output_subset=None):
+    def __call__(self, output_subset: Any = None) -> list[np.ndarray | None]:
         try:
             with torch.inference_mode():
                 values = self._run()
@@ -95,11 +112,12 @@ class Program:
             self._explain(error)
             raise
         # Where some of Theano's own code looks for them.
-        for cell, value in zip(self._results, values):
+        cells: Any = self._results
+        for cell, value in zip(cells, values):
             cell[0] = value
         return values
 
-    def _explain(self, error):
+    def _explain(self, error) -> None:
         """Raise an error anew with the node that it comes of, where that can be told.
 
         Reading arguments and storing results belong to no node, and Theano's way of
@@ -114,14 +132,14 @@ class Program:
             if type(told) is type(error) and str(error) in str(told):
                 raise told from None
 
-    def _failed_node(self, trace):
+    def _failed_node(self, trace) -> Apply | None:
         while trace is not None:
             if trace.tb_frame.f_code is self._run.__code__:
                 return self._node_of_line.get(trace.tb_lineno)
             trace = trace.tb_next
         return None
 
-    def _compile(self):
+    def _compile(self) -> None:
         self.source = "\n".join(self._lines) + "\n"
         name = f"<cnnviz.engine program {next(_serial)}>"
         exec(compile(self.source, name, "exec"), self._globals)
@@ -132,20 +150,20 @@ class Program:
 
     # Names and lines
 
-    def _bind(self, name, thing):
+    def _bind(self, name: str, thing) -> str:
         """Name of a global that holds a thing."""
         while name in self._globals and self._globals[name] is not thing:
             name = f"{name}_{len(self._globals)}"
         self._globals[name] = thing
         return name
 
-    def _line(self, text, node=None):
+    def _line(self, text: str, node: Apply | None = None) -> None:
         self._lines.append("    " + text)
         self._node_of_line[len(self._lines)] = node
 
     # Life and death of values
 
-    def _find_last_uses(self):
+    def _find_last_uses(self) -> None:
         self._last_use = {
             variable: index for index, node in enumerate(self.nodes) for variable in node.inputs
         }
@@ -157,7 +175,7 @@ class Program:
             if new.owner is not None
         }
 
-    def _is_free(self, variable, index):
+    def _is_free(self, variable: Variable, index: int) -> bool:
         """Whether node ``index`` may write where a variable lies: nothing
         that shares the memory is read there or later, but the variable
         itself by that node, element for element."""
@@ -168,7 +186,7 @@ class Program:
             if other is root
         )
 
-    def _may_overwrite(self, index, node, position):
+    def _may_overwrite(self, index: int, node: Apply, position: Any) -> bool:
         """Whether node ``index`` may write its result over an input."""
         variable, output = node.inputs[position], node.outputs[0]
         if variable not in self._root or variable in self._views or variable.type != output.type:
@@ -176,14 +194,14 @@ class Program:
         root = self._root[variable]
         return root.owner is not None and self._is_free(variable, index)
 
-    def _overwritten(self, index, node, writes):
+    def _overwritten(self, index: int, node: Apply, writes: Any) -> int | None:
         """Position of the input whose memory the result takes, or None."""
         positions = range(len(node.inputs)) if writes == "any" else writes
         return next(
             (position for position in positions if self._may_overwrite(index, node, position)), None
         )
 
-    def _updated(self, index, node):
+    def _updated(self, index: int, node: Apply) -> Variable | None:
         """The shared variable over whose old value the node may write its
         new one, or None."""
         output = node.outputs[0]
@@ -200,7 +218,9 @@ class Program:
 
     # Inputs
 
-    def _emit_inputs(self, cells):
+    def _emit_inputs(
+        self, cells: Sequence[Sequence[int | np.ndarray | torch.Tensor | None]]
+    ) -> None:
         channels_last = channels_last_inputs(self._fgraph)
         for index, (variable, cell) in enumerate(zip(self._fgraph.inputs, cells)):
             if not variable.clients:
@@ -233,7 +253,7 @@ class Program:
 
     # Nodes
 
-    def _emit_node(self, index, node):
+    def _emit_node(self, index: int, node: Apply) -> None:
         run = self._host_node if host.runs_on_host(node, self._host) else self._device_node
         text = run(index, node)
         for variable in node.outputs:
@@ -258,7 +278,7 @@ class Program:
                         f"{self._bind('check', _check)}({self._names[variable]}, {kind})", node
                     )
 
-    def _host_node(self, index, node):
+    def _host_node(self, index: int, node: Apply) -> str:
         self._host.update(node.outputs)
         if host.is_shape_query(node):
             (value,) = node.inputs
@@ -273,7 +293,7 @@ class Program:
         arguments = [self._number(variable) for variable in node.inputs]
         return f"{name}({', '.join(arguments)})"
 
-    def _device_node(self, index, node):
+    def _device_node(self, index: int, node: Apply) -> str:
         implementation = implementation_of(node)
         for variable in node.outputs:
             torch_dtype(variable.type.dtype, f"the result of {node}")
@@ -295,7 +315,9 @@ class Program:
             self._note_view(node)
         return f"{self._bind(f'{_title(node.op)}_{index}', run)}({', '.join(arguments)})"
 
-    def _writing(self, index, node, implementation):
+    def _writing(
+        self, index: int, node: Apply, implementation: Implementation
+    ) -> tuple[Callable[..., Any], list[str]]:
         """Function of a node that may take memory over, and where to."""
         old = self._updated(index, node) if implementation.writes == "any" else None
         if old is not None:
@@ -306,7 +328,7 @@ class Program:
             self._root[node.outputs[0]] = self._root[node.inputs[target]]
         return implementation.build(node, target), []
 
-    def _note_view(self, node):
+    def _note_view(self, node: Apply) -> None:
         """The results share memory with the first tensor among the inputs."""
         for source in node.inputs:
             if source in self._root or isinstance(source, Constant):
@@ -315,7 +337,7 @@ class Program:
                 self._views.update(node.outputs)
                 return
 
-    def _number(self, variable):
+    def _number(self, variable: Variable) -> str:
         """Expression for a value as Python number, tuple, or None."""
         if not isinstance(variable, Constant):
             name = self._names[variable]
@@ -327,7 +349,7 @@ class Program:
         value = host.plain(variable.data)
         return self._bind("constant", value) if isinstance(value, float) else repr(value)
 
-    def _tensor(self, node, position):
+    def _tensor(self, node: Apply, position: int) -> str:
         """Expression for an input of a node as tensor."""
         variable = node.inputs[position]
         # A kernel takes a zero-dimensional tensor on the CPU as a number.
@@ -357,7 +379,9 @@ class Program:
 
     # Results
 
-    def _emit_results(self, cells):
+    def _emit_results(
+        self, cells: Sequence[Sequence[int | np.ndarray | torch.Tensor | None]]
+    ) -> None:
         count = len(self._fgraph.outputs) - len(self._updates)
         taken = set()  # memory that has got an owner outside
         for old, new in self._updates.items():
@@ -368,7 +392,7 @@ class Program:
         results = [self._array(variable, taken) for variable in self._fgraph.outputs[:count]]
         self._line(f"return [{', '.join(results + ['None'] * len(self._updates))}]")
 
-    def _owned(self, variable, taken):
+    def _owned(self, variable: Variable, taken: set[Any] | set[Variable]) -> str:
         """Expression for a tensor whose memory nobody else has."""
         if isinstance(variable, Constant) or variable in self._host:
             return f"{self._bind('fresh', self._fresh(variable))}({self._number(variable)})"
@@ -379,10 +403,10 @@ class Program:
         taken.add(root)
         return name
 
-    def _fresh(self, variable):
+    def _fresh(self, variable: Variable) -> Callable[..., Any]:
         dtype = torch_dtype(variable.type.dtype, f"the result {variable}")
         device = self.device
         return lambda value: torch.tensor(value, dtype=dtype, device=device)
 
-    def _array(self, variable, taken):
+    def _array(self, variable: Variable, taken: set[Any] | set[Variable]) -> str:
         return f"{self._bind('to_array', to_array)}({self._owned(variable, taken)})"

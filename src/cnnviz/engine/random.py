@@ -6,10 +6,18 @@ sample is drawn by stream ``i`` modulo the number of streams, so all streams
 step together, as rows of one tensor.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
 import torch
 from theano.sandbox.rng_mrg import DotModulo, mrg_uniform
 
 from cnnviz.engine.registry import UnsupportedOp, implements
+
+if TYPE_CHECKING:
+    from theano.gof import Apply
 
 M1, M2 = 2147483647, 2147462579
 # A product with the state stays below 2**63.
@@ -18,7 +26,7 @@ A21, A23 = 2**15, 2**15 + 1
 SCALES = {"float32": 4.6566126e-10, "float64": 4.656612873077392578125e-10}
 
 
-def step(state):
+def step(state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """The state after one draw, and the integers drawn.
 
     Parameters
@@ -40,7 +48,7 @@ def step(state):
 
 
 @implements(mrg_uniform, host=[1])
-def uniform(node):
+def uniform(node: Apply) -> Callable[..., Any]:
     """New state of the generator, and a sample of the uniform distribution."""
     dtype = node.outputs[1].type.dtype
     if dtype not in SCALES:
@@ -71,7 +79,7 @@ def uniform(node):
 
 
 @implements(DotModulo)
-def dot_modulo(node):
+def dot_modulo(node: Apply) -> Callable[..., Any]:
     """Two products of matrix and vector, each modulo a number, end to end.
 
     The generator's streams are set apart with it.

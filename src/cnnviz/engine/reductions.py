@@ -1,6 +1,10 @@
 """Sums, products, extrema and their positions, sorting, products of matrices."""
 
+from __future__ import annotations
+
 import functools
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
 from theano import scalar
@@ -12,8 +16,11 @@ from theano.tensor.sort import ArgSortOp, SortOp
 
 from cnnviz.engine.registry import UnsupportedOp, implements, torch_dtype
 
+if TYPE_CHECKING:
+    from theano.gof import Apply
 
-def _axes(node):
+
+def _axes(node: Apply) -> Sequence[int]:
     """Reduced axes, in ascending order."""
     count = node.inputs[0].ndim
     axis = node.op.axis
@@ -23,7 +30,7 @@ def _axes(node):
     return tuple(sorted(each % count for each in axis))
 
 
-def _one_by_one(function):
+def _one_by_one(function: Callable[..., Any]) -> Callable[..., Any]:
     """Reduce along several axes with a kernel that takes one."""
 
     def run(value, axes):
@@ -34,7 +41,7 @@ def _one_by_one(function):
     return run
 
 
-def _prod_without_zeros(value, axis):
+def _prod_without_zeros(value: torch.Tensor, axis: int) -> torch.Tensor:
     product = torch.prod(torch.where(value == 0, 1, value), axis)
     return torch.where((value == 0).all(axis), 0, product)
 
@@ -48,7 +55,7 @@ _REDUCTIONS = {
 }
 
 
-def _bitwise(function):
+def _bitwise(function: Callable[..., Any]) -> Callable[..., Any]:
     def run(value, axis):
         return functools.reduce(function, value.unbind(axis))
 
@@ -56,7 +63,7 @@ def _bitwise(function):
 
 
 @implements(CAReduce)
-def reduction(node):
+def reduction(node: Apply) -> Callable[..., Any]:
     """Sum, Prod, All, Any, and ``CAReduce`` of maximum and minimum.
 
     Sums of float32 accumulate pairwise in float32, where Theano's C code
@@ -69,7 +76,7 @@ def reduction(node):
     if not axes:
         return lambda value: value.to(dtype, copy=True)
     if kind is scalar.Add:
-        return lambda value: torch.sum(value, axes, dtype=dtype)
+        return lambda value: torch.sum(value, list(axes), dtype=dtype)
     if kind in _LOGICAL and source is torch.bool:
         function = _one_by_one(_LOGICAL[kind])
     elif kind in (scalar.AND, scalar.OR, scalar.XOR):
@@ -93,14 +100,14 @@ def reduction(node):
     return lambda value: function(value.to(dtype), axes)
 
 
-def _rows(value, axes, count):
+def _rows(value: torch.Tensor, axes: Sequence[int], count: int) -> torch.Tensor:
     """The reduced axes last, as one."""
     kept = [axis for axis in range(count) if axis not in axes]
     return value.permute(*kept, *axes).flatten(len(kept)) if axes else value
 
 
 @implements(MaxAndArgmax)
-def max_and_argmax(node):
+def max_and_argmax(node: Apply) -> Callable[..., Any]:
     """The first of equal maxima, as NumPy and Theano have it."""
     axes, count = _axes(node), node.inputs[0].ndim
     if not axes:
@@ -114,7 +121,7 @@ def max_and_argmax(node):
 
 
 @implements(Argmax)
-def argmax(node):
+def argmax(node: Apply) -> Callable[..., Any]:
     axes, count = _axes(node), node.inputs[0].ndim
     if not axes:
         return lambda value: torch.zeros_like(value, dtype=torch.int64)
@@ -122,7 +129,7 @@ def argmax(node):
 
 
 @implements(Dot)
-def dot(node):
+def dot(node: Apply) -> Callable[..., Any]:
     dtype = torch_dtype(node.outputs[0].type.dtype)
     if all(torch_dtype(each.type.dtype) is dtype for each in node.inputs):
         return torch.matmul
@@ -130,7 +137,7 @@ def dot(node):
 
 
 @implements(BatchedDot)
-def batched_dot(node):
+def batched_dot(node: Apply) -> Callable[..., Any]:
     subscripts = {
         (3, 3): "bij,bjk->bik",
         (3, 2): "bij,bj->bi",
@@ -142,7 +149,7 @@ def batched_dot(node):
 
 
 @implements(CumOp)
-def cumulative(node):
+def cumulative(node: Apply) -> Callable[..., Any]:
     function = torch.cumsum if node.op.mode == "add" else torch.cumprod
     dtype = torch_dtype(node.outputs[0].type.dtype)
     if node.op.axis is None:
@@ -151,7 +158,7 @@ def cumulative(node):
 
 
 @implements(SortOp, host=[1])
-def sort(node):
+def sort(node: Apply) -> Callable[..., Any]:
     def run(value, axis):
         if axis is None:
             value, axis = value.reshape(-1), 0
@@ -161,7 +168,7 @@ def sort(node):
 
 
 @implements(ArgSortOp, host=[1])
-def argsort(node):
+def argsort(node: Apply) -> Callable[..., Any]:
     dtype = torch_dtype(node.outputs[0].type.dtype)
 
     def run(value, axis):

@@ -1,10 +1,15 @@
 """Which function builds the PyTorch implementation of which Theano Op."""
 
-from collections.abc import Callable
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
+
+if TYPE_CHECKING:
+    from theano.gof import Apply
 
 __all__ = [
     "Implementation",
@@ -40,7 +45,7 @@ class UnsupportedOp(NotImplementedError):
     """A graph holds an Op, or a use of one, that the engine cannot run."""
 
 
-def torch_dtype(name, what="a value"):
+def torch_dtype(name: str, what: str = "a value") -> torch.dtype:
     """PyTorch's dtype of that name.
 
     Raises
@@ -76,7 +81,7 @@ class Implementation:
     #: Makes tensors from numbers: the builder is told the device as well.
     creates: bool = False
 
-    def host_positions(self, count):
+    def host_positions(self, count: int) -> set[Any] | set[int]:
         """The positions in ``host``, for a node with ``count`` inputs."""
         positions = range(count)
         found = set()
@@ -89,7 +94,13 @@ class Implementation:
 _IMPLEMENTATIONS: dict[Any, Any] = {}
 
 
-def implements(*ops, host=(), view=False, writes=(), creates=False):
+def implements(
+    *ops: Any,
+    host: Sequence[Any] = (),
+    view: bool = False,
+    writes: Sequence[Any] = (),
+    creates: bool = False,
+) -> Callable[..., Any]:
     """Register a builder for Op classes; see :class:`Implementation`.
 
     A subclass of a registered class runs by the same builder unless it has
@@ -104,7 +115,7 @@ def implements(*ops, host=(), view=False, writes=(), creates=False):
     return register
 
 
-def implementation_of(node):
+def implementation_of(node: Apply) -> Implementation:
     """The implementation for a node.
 
     Raises
@@ -124,6 +135,6 @@ def implementation_of(node):
     )
 
 
-def supported():
+def supported() -> list[Any]:
     """The Op classes that have an implementation, sorted by name."""
     return sorted(_IMPLEMENTATIONS, key=lambda op: op.__name__)

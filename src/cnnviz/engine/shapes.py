@@ -1,5 +1,10 @@
 """Shapes of arrays, new arrays, and arrays put together."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import torch
 from theano.compile.ops import DeepCopyOp, Rebroadcast, SpecifyShape, ViewOp
@@ -26,9 +31,12 @@ from theano.tensor.opt import Assert, MakeVector
 from cnnviz.engine.indexing import REST
 from cnnviz.engine.registry import implements, torch_dtype
 
+if TYPE_CHECKING:
+    from theano.gof import Apply
+
 
 @implements(DimShuffle, view=True)
-def dimshuffle(node):
+def dimshuffle(node: Apply) -> Callable[..., Any]:
     """Axes dropped, permuted and added."""
     op = node.op
     order = [axis for axis in op.new_order if axis != "x"]
@@ -58,44 +66,44 @@ def dimshuffle(node):
     return run
 
 
-def _to_shape(value, shape):
+def _to_shape(value: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
     # Theano allows one -1, and so does PyTorch.
     return value.reshape(shape)
 
 
 @implements(Reshape, host=[1], view=True)
-def reshape(node):
+def reshape(node: Apply) -> Callable[..., Any]:
     return _to_shape
 
 
 @implements(Flatten, view=True)
-def flatten(node):
+def flatten(node: Apply) -> Callable[..., Any]:
     keep = node.outputs[0].ndim - 1
     return lambda value: value.reshape(*value.shape[:keep], -1)
 
 
 @implements(ViewOp, view=True)
-def identity(node):
+def identity(node: Apply) -> Any:
     return lambda value: value.view_as(value)
 
 
 @implements(TensorFromScalar, ScalarFromTensor, view=True)
-def scalar_conversion(node):
+def scalar_conversion(node: Apply) -> Callable[..., Any]:
     return lambda value: value.view_as(value)
 
 
 @implements(CpuContiguous, view=True)
-def contiguous(node):
+def contiguous(node: Apply) -> Callable[..., Any]:
     return lambda value: value.contiguous()
 
 
 @implements(DeepCopyOp)
-def deep_copy(node):
+def deep_copy(node: Apply) -> Callable[..., Any]:
     return torch.clone
 
 
 @implements(Rebroadcast, view=True)
-def rebroadcast(node):
+def rebroadcast(node: Apply) -> Callable[..., Any]:
     """A view, after a look at the axes that are promised to be 1 long."""
     promised = [axis for axis, single in node.op.axis.items() if single]
 
@@ -112,7 +120,7 @@ def rebroadcast(node):
 
 
 @implements(SpecifyShape, host=[1], view=True)
-def specify_shape(node):
+def specify_shape(node: Apply) -> Callable[..., Any]:
     def run(value, shape):
         if tuple(value.shape) != tuple(shape):
             raise AssertionError(f"got shape {tuple(value.shape)}, expected {shape}")
@@ -122,7 +130,7 @@ def specify_shape(node):
 
 
 @implements(Assert, host=[REST], view=True)
-def assertion(node):
+def assertion(node: Apply) -> Callable[..., Any]:
     def run(value, *conditions):
         if not np.all(conditions):
             raise AssertionError(node.op.msg)
@@ -131,12 +139,12 @@ def assertion(node):
     return run
 
 
-def _value_shape(shape):
+def _value_shape(shape: Sequence[int]) -> Sequence[int]:
     return tuple(map(int, shape))
 
 
 @implements(Alloc, host=[REST])
-def alloc(node):
+def alloc(node: Apply) -> Callable[..., Any]:
     def run(value, *shape):
         return value.expand(_value_shape(shape)).clone(memory_format=torch.contiguous_format)
 
@@ -149,14 +157,14 @@ def alloc(node):
 
 
 @implements(AllocEmpty, host=[slice(None)], creates=True)
-def alloc_empty(node, device):
+def alloc_empty(node: Apply, device: torch.device) -> Callable[..., Any]:
     """Memory with whatever is in it, as in Theano."""
     dtype = torch_dtype(node.outputs[0].type.dtype)
     return lambda *shape: torch.empty(_value_shape(shape), dtype=dtype, device=device)
 
 
 @implements(ARange, host=[slice(None)], creates=True)
-def arange(node, device):
+def arange(node: Apply, device: torch.device) -> Callable[..., Any]:
     dtype = torch_dtype(node.outputs[0].type.dtype)
 
     def run(start, stop, step):
@@ -168,7 +176,7 @@ def arange(node, device):
 
 
 @implements(Eye, host=[slice(None)], creates=True)
-def eye(node, device):
+def eye(node: Apply, device: torch.device) -> Callable[..., Any]:
     """Ones on a diagonal."""
     dtype = torch_dtype(node.outputs[0].type.dtype)
 
@@ -180,7 +188,7 @@ def eye(node, device):
 
 
 @implements(Tri, host=[slice(None)], creates=True)
-def tri(node, device):
+def tri(node: Apply, device: torch.device) -> Callable[..., Any]:
     """Ones on and below a diagonal."""
     dtype = torch_dtype(node.outputs[0].type.dtype)
 
@@ -192,31 +200,31 @@ def tri(node, device):
 
 
 @implements(ExtractDiag)
-def extract_diagonal(node):
+def extract_diagonal(node: Apply) -> Callable[..., Any]:
     op = node.op
     return lambda value: torch.diagonal(value, op.offset, op.axis1, op.axis2).clone()
 
 
 @implements(AllocDiag)
-def alloc_diagonal(node):
+def alloc_diagonal(node: Apply) -> Callable[..., Any]:
     op = node.op
     return lambda value: torch.diag_embed(value, op.offset, op.axis1, op.axis2)
 
 
 @implements(MakeVector)
-def make_vector(node):
+def make_vector(node: Apply) -> Callable[..., Any]:
     dtype = torch_dtype(node.outputs[0].type.dtype)
     return lambda *values: torch.stack([value.to(dtype) for value in values])
 
 
 @implements(Join, host=[0])
-def join(node):
+def join(node: Apply) -> Callable[..., Any]:
     dtype = torch_dtype(node.outputs[0].type.dtype)
     return lambda axis, *values: torch.cat([value.to(dtype) for value in values], int(axis))
 
 
 @implements(Split, host=[1, 2])
-def split(node):
+def split(node: Apply) -> Callable[..., Any]:
     def run(value, axis, sizes):
         if (
             len(sizes) != node.op.len_splits
@@ -234,7 +242,7 @@ def split(node):
 
 
 @implements(RepeatOp, host=[1])
-def repeat(node):
+def repeat(node: Apply) -> Callable[..., Any]:
     def run(value, repeats):
         axis = node.op.axis
         if axis is None:

@@ -1,5 +1,10 @@
 """Softmax and cross-entropy."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
 import torch
 from theano.tensor.nnet.nnet import (
     CrossentropyCategorical1Hot,
@@ -14,6 +19,9 @@ from theano.tensor.nnet.nnet import (
 
 from cnnviz.engine.registry import implements
 
+if TYPE_CHECKING:
+    from theano.gof import Apply
+
 # Convolution (thesis eq. 2.2)
 
 
@@ -24,26 +32,26 @@ from cnnviz.engine.registry import implements
 
 
 @implements(Softmax)
-def softmax(node):
+def softmax(node: Apply) -> Callable[..., Any]:
     return lambda value: torch.softmax(value, -1)
 
 
 @implements(LogSoftmax)
-def log_softmax(node):
+def log_softmax(node: Apply) -> Callable[..., Any]:
     return lambda value: torch.log_softmax(value, -1)
 
 
 @implements(SoftmaxWithBias)
-def softmax_with_bias(node):
+def softmax_with_bias(node: Apply) -> Callable[..., Any]:
     return lambda value, bias: torch.softmax(value + bias, -1)
 
 
 @implements(SoftmaxGrad)
-def softmax_grad(node):
+def softmax_grad(node: Apply) -> Callable[..., Any]:
     return lambda top, posterior: posterior * (top - (top * posterior).sum(-1, keepdim=True))
 
 
-def _labels(labels, posterior):
+def _labels(labels: torch.Tensor, posterior: torch.Tensor) -> torch.Tensor:
     """Labels as a column of indices; Theano refuses negative ones."""
     labels = labels.long()
     if labels.device.type == "cpu" and labels.numel() and labels.min() < 0:
@@ -52,7 +60,7 @@ def _labels(labels, posterior):
 
 
 @implements(CrossentropySoftmaxArgmax1HotWithBias)
-def crossentropy_softmax(node):
+def crossentropy_softmax(node: Apply) -> Callable[..., Any]:
     """Loss, posterior and most probable class."""
 
     def run(value, bias, labels):
@@ -65,7 +73,7 @@ def crossentropy_softmax(node):
 
 
 @implements(CrossentropySoftmax1HotWithBiasDx)
-def crossentropy_softmax_grad(node):
+def crossentropy_softmax_grad(node: Apply) -> Callable[..., Any]:
     def run(top, posterior, labels):
         top = top.reshape(-1, 1).expand(len(posterior), 1)
         gradient = posterior * top
@@ -75,14 +83,14 @@ def crossentropy_softmax_grad(node):
 
 
 @implements(CrossentropyCategorical1Hot)
-def crossentropy(node):
+def crossentropy(node: Apply) -> Callable[..., Any]:
     return lambda posterior, labels: (
         -torch.log(posterior.gather(1, _labels(labels, posterior))[:, 0])
     )
 
 
 @implements(CrossentropyCategorical1HotGrad)
-def crossentropy_grad(node):
+def crossentropy_grad(node: Apply) -> Callable[..., Any]:
     def run(top, posterior, labels):
         labels = _labels(labels, posterior)
         gradient = torch.zeros_like(posterior)

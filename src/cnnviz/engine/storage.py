@@ -8,12 +8,20 @@ container translates: what reads it sees an array, what writes it sends one
 to the device.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import torch
 from theano.gof.link import Container
 from theano.tensor import TensorType
 
 from cnnviz.engine.registry import UnsupportedOp, torch_dtype
+
+if TYPE_CHECKING:
+    from theano.gof import Variable
 
 __all__ = [
     "DeviceContainer",
@@ -29,7 +37,7 @@ __all__ = [
 ]
 
 
-def _is_shareable(array):
+def _is_shareable(array: np.ndarray) -> bool:
     """Whether PyTorch can use an array's memory; it warns of what is read-only.
 
     Every stride counts, even that of an axis of length one, for which NumPy has no use
@@ -42,18 +50,18 @@ def _is_shareable(array):
     )
 
 
-def _is_dense(array):
+def _is_dense(array: np.ndarray) -> bool:
     """Whether the elements lie side by side, in any order of the axes."""
     order = sorted(range(array.ndim), key=lambda axis: -array.strides[axis])
     return array.transpose(order).flags.c_contiguous
 
 
-def _copied(array):
+def _copied(array: np.ndarray) -> np.ndarray:
     """A copy that PyTorch can share."""
     return array.astype(array.dtype.newbyteorder("="), order="K")
 
 
-def to_tensor(value, device):
+def to_tensor(value: np.ndarray | torch.Tensor | None, device: torch.device) -> torch.Tensor:
     """Tensor of an array on a device; on the CPU it shares the memory where it can."""
     if isinstance(value, torch.Tensor):
         return value if value.device == device else value.to(device)
@@ -62,17 +70,17 @@ def to_tensor(value, device):
     return tensor if device.type == "cpu" else tensor.to(device)
 
 
-def _own_tensor(value, device):
+def _own_tensor(value: np.ndarray, device: torch.device) -> torch.Tensor:
     """Tensor of an array, with memory of its own."""
     return to_tensor(_copied(np.asarray(value)), device)
 
 
-def to_array(tensor):
+def to_array(tensor: torch.Tensor) -> np.ndarray:
     """C-contiguous array of a tensor, for the caller of a function."""
     return tensor.contiguous().cpu().numpy()
 
 
-def check_tensor(tensor, kind, name):
+def check_tensor(tensor: torch.Tensor, kind: Any, name: str) -> None:
     """Raise TypeError unless a tensor is a value of a Theano type."""
     wanted = torch_dtype(kind.dtype)
     # Theano's scalar types have no dimensions to speak of.
@@ -95,14 +103,14 @@ class DeviceContainer(Container):
     not reach the device.  Setting sends the value to the device.
     """
 
-    def __get__(self):
+    def __get__(self) -> np.ndarray:
         value = self.storage[0]
         if isinstance(value, torch.Tensor):
             value = value.contiguous().to("cpu", copy=True).numpy()
             value.flags.writeable = False
         return value
 
-    def __set__(self, value):
+    def __set__(self, value: np.ndarray) -> None:
         if isinstance(value, torch.Tensor):
             if self.readonly:
                 raise TypeError(f"{self.name} is read-only")
@@ -117,7 +125,7 @@ class DeviceContainer(Container):
     data = property(__get__, __set__)
     value = property(__get__, __set__)
 
-    def __deepcopy__(self, memo):
+    def __deepcopy__(self, memo: Any) -> Any:
         new = Container(
             self.type,
             [np.array(self.__get__())],
@@ -129,7 +137,7 @@ class DeviceContainer(Container):
         memo[id(self)] = new
         return new
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[type, tuple[Any, ...]]:
         return Container, (
             self.type,
             [np.array(self.__get__())],
@@ -140,7 +148,7 @@ class DeviceContainer(Container):
         )
 
 
-def adopt(container, device):
+def adopt(container: Any, device: torch.device) -> None:
     """Move a container's value to a device, where it stays from now on.
 
     Raises
@@ -167,17 +175,22 @@ def adopt(container, device):
 class _TensorInputType:
     """A Theano type whose filter lets tensors of that type pass."""
 
-    def __init__(self, kind, name):
+    def __init__(self, kind: Any, name: str) -> None:
         self._kind = kind
         self._name = name
 
-    def filter(self, value, strict=False, allow_downcast=None):
+    def filter(
+        self,
+        value: int | np.ndarray | torch.Tensor,
+        strict: bool = False,
+        allow_downcast: Any = None,
+    ) -> np.ndarray | torch.Tensor:
         if isinstance(value, torch.Tensor):
             check_tensor(value, self._kind, self._name)
             return value.detach()
         return self._kind.filter(value, strict, allow_downcast)
 
-    def __getattr__(self, name):
+    def __getattr__(self, name) -> Any:
         return getattr(self._kind, name)
 
 
@@ -185,12 +198,12 @@ class InputContainer(Container):
     """Container of a function's argument: an array, or a tensor left on
     the device."""
 
-    def __init__(self, variable, storage):
+    def __init__(self, variable: Variable, storage: np.ndarray | Sequence[Any]) -> None:
         super().__init__(variable, storage)
         self.type = _TensorInputType(variable.type, variable.name or "the argument")
 
 
-def channels_last_3d(array):
+def channels_last_3d(array: np.ndarray) -> np.ndarray:
     """The array with equal values, channels last in memory.
 
     Of shape ``(channels, rows, columns)`` both; an untied bias is added to
@@ -199,7 +212,7 @@ def channels_last_3d(array):
     return np.ascontiguousarray(array.transpose(1, 2, 0)).transpose(2, 0, 1)
 
 
-def _prepared(array, written, relayout):
+def _prepared(array: np.ndarray, written: bool, relayout: bool) -> np.ndarray:
     if relayout:
         array = channels_last_3d(array)
     # What is written must reach the cell, and each element have a place of its own.
@@ -208,7 +221,9 @@ def _prepared(array, written, relayout):
     return array
 
 
-def reader(cell, device, written=False, relayout=False):
+def reader(
+    cell: Any, device: torch.device, written: bool = False, relayout: bool = False
+) -> Callable[..., Any]:
     """Function that gives the tensor of a cell.
 
     Parameters
@@ -236,17 +251,17 @@ def reader(cell, device, written=False, relayout=False):
     return read
 
 
-def argument_reader(cell, device):
+def argument_reader(cell: np.ndarray | Sequence[Any], device: torch.device) -> Callable[..., Any]:
     """Function that gives the tensor of an argument."""
     return lambda: to_tensor(cell[0], device)
 
 
-def host_reader(cell):
+def host_reader(cell: np.ndarray | Sequence[Any]) -> Callable[..., Any]:
     """Function that gives the Python number in a cell."""
     return lambda: cell[0].item()
 
 
-def writer(cell, device):
+def writer(cell: Any, device: torch.device) -> Callable[..., Any]:
     """Function that makes a tensor the new value of a cell."""
 
     def write(tensor):

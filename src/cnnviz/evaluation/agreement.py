@@ -1,5 +1,7 @@
 """Whether two methods say the same: rank correlation of their maps."""
 
+from __future__ import annotations
+
 import numpy as np
 from scipy import stats
 
@@ -8,7 +10,9 @@ from cnnviz.evaluation.checks import as_maps, as_region, check_agree
 __all__ = ["rank_agreement", "spearman"]
 
 
-def rank_agreement(maps_a, maps_b, region=None):
+def rank_agreement(
+    maps_a: np.ndarray, maps_b: np.ndarray, region: np.ndarray | None = None
+) -> np.ndarray:
     """Rank correlation of two methods' maps, image by image (Spearman 1904).
 
     Parameters
@@ -39,7 +43,7 @@ def rank_agreement(maps_a, maps_b, region=None):
     )
 
 
-def spearman(a, b):
+def spearman(a: np.ndarray, b: np.ndarray) -> float:
     if not a.size or a.min() == a.max() or b.min() == b.max():
         return np.nan
     return stats.spearmanr(a, b).statistic

@@ -15,8 +15,11 @@ measures themselves are in :mod:`.localization`, :mod:`.faithfulness` and :mod:`
 Results are rows, dictionaries with the keys of :data:`COLUMNS`.
 """
 
+from __future__ import annotations
+
 import itertools
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from scipy import ndimage
@@ -28,6 +31,11 @@ from cnnviz.evaluation.agreement import rank_agreement
 from cnnviz.evaluation.faithfulness import deletion_insertion
 from cnnviz.evaluation.feature_neurons import Neuron, maximal_neurons, part
 from cnnviz.evaluation.layer_methods import METHODS, THESIS, magnitude, signed
+
+if TYPE_CHECKING:
+    from cnnviz.attribution.occlusion_passes import WindowPasses
+    from cnnviz.evaluation.faithfulness import Curves
+    from cnnviz.evaluation.layer_methods import LayerMethods
 
 __all__ = [
     "CENTER",
@@ -62,7 +70,9 @@ _EVERYWHERE = np.ones((3, 3), bool)  # neighbors of a pixel
 _WIDTH = 4  # standard deviations of the Gaussian at the center, across what is seen
 
 
-def pointing_and_mass(maps, mask, field):
+def pointing_and_mass(
+    maps: np.ndarray, mask: np.ndarray, field: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Whether maps lie on a mask.
 
     Parameters
@@ -85,7 +95,7 @@ def pointing_and_mass(maps, mask, field):
     )
 
 
-def agreement(maps, field):
+def agreement(maps: np.ndarray, field: np.ndarray) -> dict[tuple[int, int], float]:
     """Rank correlation of every two maps of an image.
 
     Parameters
@@ -103,7 +113,7 @@ def agreement(maps, field):
     return dict(zip(pairs, rank_agreement(first, second, field)))
 
 
-def half_share(values, field):
+def half_share(values: np.ndarray, field: np.ndarray) -> float:
     """Smallest share of the pixels that holds half of a map.
 
     Parameters
@@ -125,7 +135,7 @@ def half_share(values, field):
     return (np.searchsorted(held, held[-1] / 2) + 1) / len(held)
 
 
-def separate_areas(values):
+def separate_areas(values: np.ndarray) -> float:
     """Number of important areas of a map's overlay that do not touch.
 
     Parameters
@@ -146,7 +156,7 @@ def separate_areas(values):
     return float(ndimage.label(overlay.important(values[near]), _EVERYWHERE)[1])
 
 
-def centered(shape):
+def centered(shape: tuple[int, ...]) -> np.ndarray:
     """A map that knows nothing but the middle: a Gaussian, ``(rows, columns)``.
 
     Neurons depend most on the middle of what they see, whatever there is (Luo et al.
@@ -158,12 +168,20 @@ def centered(shape):
     )
 
 
-def blurred(images, sigma):
+def blurred(images: np.ndarray, sigma: float) -> np.ndarray:
     """Images without what is small: Gaussian, ``sigma`` in pixels."""
     return ndimage.gaussian_filter(images, (0, 0, sigma, sigma))
 
 
-def curves(occluded, image, neuron, maps, sigma, steps, seed=0):
+def curves(
+    occluded: WindowPasses,
+    image: np.ndarray,
+    neuron: Neuron,
+    maps: np.ndarray,
+    sigma: float,
+    steps: int,
+    seed: int = 0,
+) -> Curves:
     """Deletion and insertion of what a neuron sees, by maps and in random order.
 
     Pixels become those of the blurred image (Fong and Vedaldi 2017), since constants
@@ -220,7 +238,15 @@ class Settings(NamedTuple):
     blur: float  #: standard deviation in pixels, of what pixels become
 
 
-def evaluate(methods, images, names, targets, fields, settings, curved=None):
+def evaluate(
+    methods: LayerMethods,
+    images: np.ndarray,
+    names: Sequence[str],
+    targets: Sequence[Target],
+    fields: np.ndarray,
+    settings: Settings,
+    curved: Sequence[bool] | None = None,
+) -> list[dict[str, int | str]]:
     """Measure the maps of features by every method.
 
     Parameters
@@ -279,11 +305,13 @@ def evaluate(methods, images, names, targets, fields, settings, curved=None):
     return rows
 
 
-def row(measure, value, method="", other=""):
+def row(measure: str, value: float, method: str = "", other: str = "") -> dict[str, float | str]:
     return {"measure": measure, "method": method, "other": other, "value": float(value)}
 
 
-def _curve_rows(occluded, image, case, settings):
+def _curve_rows(
+    occluded: WindowPasses, image: np.ndarray, case: _Case, settings: Settings
+) -> Iterator[dict[str, float | str]]:
     """Areas under the curves of one feature on one image."""
     found = curves(occluded, image, case.neuron, case.candidates(), settings.blur, settings.steps)
     if not _depends(found):
@@ -293,7 +321,7 @@ def _curve_rows(occluded, image, case, settings):
         yield row("insertion", found.insertion_area[k], method)
 
 
-def _depends(found):
+def _depends(found: Curves) -> bool:
     """Whether the blurred image takes half of the activation at least."""
     image, fill = found.deletion[0, 0], found.deletion[0, -1]
     return image > 0 and fill <= image / 2
@@ -308,15 +336,15 @@ class _Case(NamedTuple):
     mask: np.ndarray  #: ``(rows, columns)``
     field: np.ndarray  #: ``(rows, columns)``
 
-    def sees_target(self):
+    def sees_target(self) -> bool:
         return (self.mask & self.field)[part(self.neuron.box)].any()
 
-    def candidates(self):
+    def candidates(self) -> np.ndarray:
         """Maps of what the neuron sees: of the methods, and the one of the center."""
         seen = self.magnitude[(slice(None), *part(self.neuron.box))]
         return np.concatenate([seen, centered(seen.shape[1:])[np.newaxis]])
 
-    def rows(self, stride):
+    def rows(self, stride: int) -> Iterator[dict[str, float | str]]:
         """Everything that needs no network."""
         mask, field = (each[part(self.neuron.box)] for each in (self.mask, self.field))
         yield row("chance", localization.area_share(mask[np.newaxis], field)[0])
@@ -337,13 +365,19 @@ class _Case(NamedTuple):
             yield row("areas", separate_areas(sign), method)
 
 
-def _localization_rows(maps, mask, field, suffix="", methods=(*METHODS, CENTER)):
+def _localization_rows(
+    maps: np.ndarray,
+    mask: np.ndarray,
+    field: np.ndarray,
+    suffix: str = "",
+    methods: Sequence[str] = (*METHODS, CENTER),
+) -> Iterator[dict[str, float | str]]:
     for method, pointing, mass in zip(methods, *pointing_and_mass(maps, mask, field)):
         yield row("pointing" + suffix, pointing, method)
         yield row("mass" + suffix, mass, method)
 
 
-def score_rows(methods, maps, mask, image):
+def score_rows(methods: Any, maps: np.ndarray, mask: np.ndarray, image: str) -> Any:
     """Rows of maps of the true class's score, which sees the whole image.
 
     Parameters
@@ -369,14 +403,14 @@ def score_rows(methods, maps, mask, image):
     ]
 
 
-def visited_pixels(field, stride):
+def visited_pixels(field: np.ndarray, stride: int) -> np.ndarray:
     """Pixels on which occluders are centered, so that nothing compared is interpolated."""
     visited = np.zeros_like(field)
     visited[::stride, ::stride] = True
     return visited & field
 
 
-def within_box(shape, box):
+def within_box(shape: tuple[int, int], box: tuple[int, int, int, int]) -> np.ndarray:
     inside = np.zeros(shape, bool)
     inside[part(box)] = True
     return inside

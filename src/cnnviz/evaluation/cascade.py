@@ -1,5 +1,10 @@
 """Maps of one neuron while layers are randomized from the top (Adebayo et al. 2018)."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from cnnviz.attribution import overlay
@@ -12,6 +17,14 @@ from cnnviz.evaluation.feature_neurons import maximal_neurons
 from cnnviz.evaluation.layer_methods import METHODS, magnitude, signed
 from cnnviz.evaluation.randomization import cascading_similarity
 from cnnviz.networks.layers import NeuronLayer
+
+if TYPE_CHECKING:
+    from lasagne.layers import Layer
+
+    from cnnviz.attribution.occluder import Occluder
+    from cnnviz.evaluation.benchmark import Settings, Target
+    from cnnviz.evaluation.feature_neurons import Neuron
+    from cnnviz.evaluation.layer_methods import LayerMethods
 
 __all__ = ["FixedNeuron", "cascade", "cascade_rows"]
 
@@ -30,7 +43,7 @@ class FixedNeuron:
         Of the images.
     """
 
-    def __init__(self, methods, occluder, shape):
+    def __init__(self, methods: LayerMethods, occluder: Occluder, shape: tuple[int, ...]) -> None:
         layer = methods.layer
         self._neuron = NeuronLayer(layer)
         self._gradients = [
@@ -41,7 +54,7 @@ class FixedNeuron:
         self._occluder = occluder
         self._occluded = methods.occlusion(occluder).windows(shape)
 
-    def __call__(self, image, neuron):
+    def __call__(self, image: np.ndarray, neuron: Neuron) -> list[np.ndarray]:
         """Maps of every method, one after the other.
 
         Parameters
@@ -61,7 +74,7 @@ class FixedNeuron:
         )
         return [*first, self._occlusion(image, neuron)[np.newaxis], *last]
 
-    def _occlusion(self, image, neuron):
+    def _occlusion(self, image: np.ndarray, neuron: Neuron) -> np.ndarray:
         shape, size = image.shape[2:], self._occluder.size
         before = self._occluded.keep([image], 0)[(0, neuron.feature, *neuron.place)]
         places = centers(shape, self._occluder.stride, neuron.box)
@@ -75,7 +88,14 @@ class FixedNeuron:
         return interpolated(lost)
 
 
-def cascade(fixed, layer, image, neuron, region, seed=0):
+def cascade(
+    fixed: FixedNeuron,
+    layer: Layer,
+    image: np.ndarray,
+    neuron: Neuron,
+    region: np.ndarray,
+    seed: int = 0,
+) -> tuple[tuple[str, str], np.ndarray]:
     """How maps change while layers are randomized from the top (Adebayo et al. 2018).
 
     The neuron stays the one that was maximal in the trained network, so that maps are
@@ -111,7 +131,14 @@ def cascade(fixed, layer, image, neuron, region, seed=0):
     return found.names, found.agreement.reshape(len(found.names), 2, len(METHODS))
 
 
-def cascade_rows(methods, images, names, targets, fields, settings):
+def cascade_rows(
+    methods: LayerMethods,
+    images: np.ndarray,
+    names: Any,
+    targets: Sequence[tuple[Target, Sequence[Any]]],
+    fields: np.ndarray,
+    settings: Settings,
+) -> list[dict[str, int | str]]:
     """Rows of randomized networks, of every target on its images.
 
     Parameters

@@ -1,5 +1,7 @@
 """Measures of what a saliency map points at, on masks that are exact."""
 
+from __future__ import annotations
+
 import numpy as np
 
 from cnnviz.datasets import die360
@@ -10,7 +12,7 @@ __all__ = ["CONCEPTS", "concept_lift", "concept_masks"]
 CONCEPTS = ("background", "edge", "face", "pip")
 
 
-def concept_masks(region):
+def concept_masks(region: np.ndarray) -> np.ndarray:
     """Masks of the concepts from the regions of pixels.
 
     Parameters
@@ -33,7 +35,7 @@ def concept_masks(region):
     )
 
 
-def concept_lift(saliency, masks):
+def concept_lift(saliency: np.ndarray, masks: np.ndarray) -> np.ndarray:
     """Share of the positive saliency on each concept, against its area.
 
     Parameters

@@ -1,6 +1,9 @@
 """Whether the network depends on the pixels that a map marks: deletion and insertion."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import integrate
@@ -21,7 +24,13 @@ class Curves(NamedTuple):
     insertion_area: np.ndarray  #: ``(n,)``, normalized; the higher the better
 
 
-def deletion_insertion(score, images, maps, fill=0, steps=100):
+def deletion_insertion(
+    score: Callable[..., Any],
+    images: np.ndarray,
+    maps: np.ndarray,
+    fill: int | np.ndarray = 0,
+    steps: int = 100,
+) -> Curves:
     """Deletion and insertion curves of saliency maps (Petsiuk et al. 2018).
 
     Deletion replaces an image's pixels by the fill, insertion puts them back
@@ -82,7 +91,7 @@ def deletion_insertion(score, images, maps, fill=0, steps=100):
     return Curves(fractions, deletion, insertion, *areas)
 
 
-def _as_images(images, expected):
+def _as_images(images: np.ndarray, expected: tuple[int, ...]) -> np.ndarray:
     images = np.asarray(images)
     if images.ndim != 4 or not np.issubdtype(images.dtype, np.floating):
         raise UserError(
@@ -94,7 +103,7 @@ def _as_images(images, expected):
     return images
 
 
-def _as_fill(fill, images):
+def _as_fill(fill: int | np.ndarray, images: np.ndarray) -> np.ndarray:
     fill = np.asarray(fill, images.dtype)
     check_finite(fill, "fill")
     try:
@@ -106,14 +115,14 @@ def _as_fill(fill, images):
         ) from None
 
 
-def _counts(steps, pixels):
+def _counts(steps: int, pixels: int) -> np.ndarray:
     """Pixels changed at each point of a curve."""
     if not 1 <= steps <= pixels:
         raise UserError(f"steps must be 1 to {pixels}, the number of pixels, not {steps}")
     return np.linspace(0, pixels, steps + 1).round().astype(int)
 
 
-def _ranks(maps):
+def _ranks(maps: np.ndarray) -> np.ndarray:
     """Place of each pixel in the order of decreasing saliency, from 0."""
     order = np.argsort(-maps.reshape(len(maps), -1), axis=1, kind="stable")
     ranks = np.empty_like(order)
@@ -121,7 +130,13 @@ def _ranks(maps):
     return ranks.reshape(maps.shape)
 
 
-def _curve(score, start, end, ranks, counts):
+def _curve(
+    score: Callable[..., Any],
+    start: np.ndarray,
+    end: np.ndarray,
+    ranks: np.ndarray,
+    counts: np.ndarray,
+) -> np.ndarray:
     """Scores on the way from one batch of images to another, ``(n, points)``."""
     columns = []
     for count in counts:
@@ -134,6 +149,8 @@ def _curve(score, start, end, ranks, counts):
     return np.stack(columns, axis=1)
 
 
-def _area(curve, full, empty, fractions):
+def _area(
+    curve: np.ndarray, full: np.ndarray, empty: np.ndarray, fractions: np.ndarray
+) -> np.ndarray:
     span = np.where(full > empty, full - empty, np.nan)
     return integrate.trapezoid((curve - empty) / span, fractions, axis=1)

@@ -1,10 +1,19 @@
 """Maximal neurons of features, and what they see of an image."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from cnnviz.attribution import activations
 from cnnviz.attribution.activations import feature_maps
 from cnnviz.attribution.receptive_field import receptive_field
+
+if TYPE_CHECKING:
+    import numpy as np
+    from lasagne.layers import Layer
+
+    from cnnviz.attribution.receptive_field import ReceptiveField
 
 __all__ = ["Neuron", "maximal_neurons", "part"]
 
@@ -17,7 +26,9 @@ class Neuron(NamedTuple):
     box: tuple  #: what it sees of the image: first row and column, end row and column
 
 
-def maximal_neurons(layer, images, features):
+def maximal_neurons(
+    layer: Layer, images: np.ndarray, features: Sequence[int]
+) -> list[list[Neuron]]:
     """The first maximal neuron of every feature on every image.
 
     Parameters
@@ -37,10 +48,12 @@ def maximal_neurons(layer, images, features):
     ]
 
 
-def _strongest(values, feature, field, shape):
+def _strongest(
+    values: np.ndarray, feature: int, field: ReceptiveField, shape: tuple[int, ...]
+) -> Neuron:
     row, column = map(int, activations.maximal_neurons(values))
     return Neuron(int(feature), (row, column), field.box(row, column, shape))
 
 
-def part(box):
+def part(box: tuple[int, int, int, int]) -> tuple[slice, slice]:
     return slice(box[0], box[2]), slice(box[1], box[3])

@@ -1,5 +1,10 @@
 """Features that are about something known, chosen by their gradients."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from cnnviz.attribution.gradient import LayersGradient
@@ -8,10 +13,13 @@ from cnnviz.evaluation import die_concepts
 from cnnviz.evaluation.feature_neurons import maximal_neurons, part
 from cnnviz.evaluation.layer_methods import magnitude
 
+if TYPE_CHECKING:
+    from lasagne.layers import Layer
+
 __all__ = ["is_about", "lifts", "scores"]
 
 
-def lifts(maps, masks):
+def lifts(maps: np.ndarray, masks: np.ndarray) -> Any:
     """How much more of each feature's saliency lies on concepts than by chance.
 
     Parameters
@@ -28,7 +36,7 @@ def lifts(maps, masks):
     return np.array([die_concepts.concept_lift(each, masks) for each in maps])
 
 
-def is_about(lift, concept):
+def is_about(lift: np.ndarray, concept: int) -> list[int]:
     """Features of which one concept's lift is the largest, and above chance.
 
     Parameters
@@ -44,7 +52,13 @@ def is_about(lift, concept):
     return [k for k, each in enumerate(lift) if each[concept] == each.max() and each[concept] > 1]
 
 
-def scores(layers, images, masks, fields, progress=None):
+def scores(
+    layers: Sequence[Layer],
+    images: np.ndarray,
+    masks: np.ndarray,
+    fields: np.ndarray,
+    progress: Callable[..., Any] | None = None,
+) -> list[np.ndarray]:
     """By how much the gradient of each feature's maximum beats chance on concepts.
 
     Parameters
@@ -87,7 +101,7 @@ def scores(layers, images, masks, fields, progress=None):
     ]
 
 
-def _excess(values, masks, field):
+def _excess(values: np.ndarray, masks: np.ndarray, field: np.ndarray) -> np.ndarray:
     """Share on each mask less its area, ``(concepts,)``.
 
     As relevance mass less area share, but for hundreds of features.

@@ -1,5 +1,10 @@
 """How far a mean over images can be trusted: bootstrap intervals."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from scipy import stats
 
@@ -11,7 +16,13 @@ __all__ = ["bootstrap_interval"]
 _RESAMPLES = 50
 
 
-def bootstrap_interval(values, statistic, seed=0, count=2000, level=0.95):
+def bootstrap_interval(
+    values: np.ndarray,
+    statistic: Callable[..., Any],
+    seed: int = 0,
+    count: int = 2000,
+    level: float = 0.95,
+) -> tuple[float, float]:
     """Percentile bootstrap interval of a statistic (Efron 1979).
 
     Parameters

@@ -1,5 +1,10 @@
 """Every method on one layer, compiled once."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from cnnviz.attribution.deconvnet import Deconvnet, GuidedBackprop
@@ -8,6 +13,9 @@ from cnnviz.attribution.interpolation import interpolated
 from cnnviz.attribution.occluder import Occluder
 from cnnviz.attribution.occlusion import Occlusion
 from cnnviz.attribution.reductions import reduce_channels
+
+if TYPE_CHECKING:
+    from lasagne.layers import Layer
 
 __all__ = ["METHODS", "THESIS", "LayerMethods", "all_methods", "magnitude", "signed"]
 
@@ -31,7 +39,7 @@ class LayerMethods:
         For a layer that cannot be evaluated on windows, unless others may take over.
     """
 
-    def __init__(self, layer, evaluation="windows"):
+    def __init__(self, layer: Layer, evaluation: str = "windows") -> None:
         self.layer, self._evaluation = layer, evaluation
         self._gradients = [
             Gradient(layer, target, evaluation=evaluation) for target in ("max", "sum")
@@ -41,7 +49,7 @@ class LayerMethods:
             GuidedBackprop(layer, position="max"),
         ]
 
-    def occlusion(self, occluder):
+    def occlusion(self, occluder: Occluder) -> Occlusion:
         """Occlusion of the maximal neuron."""
         return Occlusion(
             self.layer,
@@ -51,7 +59,9 @@ class LayerMethods:
             evaluation=self._evaluation,
         )
 
-    def maps(self, images, features, occluder):
+    def maps(
+        self, images: np.ndarray, features: Sequence[int], occluder: Occluder
+    ) -> Iterator[np.ndarray]:
         """Maps of features by every method, one method after the other.
 
         Parameters
@@ -75,22 +85,29 @@ class LayerMethods:
             yield _features_first(projection.attribute(images, features))
 
 
-def _features_first(maps):
+def _features_first(maps: np.ndarray) -> np.ndarray:
     """Maps ``(features, n, ...)``, laid out in this order: sums over them keep their bits."""
     return np.ascontiguousarray(np.swapaxes(maps, 0, 1))
 
 
-def signed(raw):
+def signed(raw: np.ndarray) -> np.ndarray:
     """The thesis's maps ``(..., rows, columns)``: the largest value of the channels."""
     return reduce_channels(raw)
 
 
-def magnitude(raw):
+def magnitude(raw: np.ndarray) -> np.ndarray:
     """The largest magnitude of the channels (Simonyan et al. 2014, section 3.1)."""
     return reduce_channels(raw, "abs_max")
 
 
-def all_methods(layer, images, features, size, stride=1, reduce=signed):
+def all_methods(
+    layer: Layer,
+    images: np.ndarray,
+    features: Sequence[int],
+    size: int,
+    stride: int = 1,
+    reduce: Callable[..., Any] = signed,
+) -> np.ndarray:
     """Saliency by every method.
 
     Parameters

@@ -5,6 +5,11 @@ what chance gives.  Maps are ``(n, rows, columns)``, one for each image, of one 
 measure has one number for each, NaN where it has no meaning.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from scipy import ndimage
 
@@ -15,7 +20,7 @@ from cnnviz.runtime.errors import UserError
 __all__ = ["area_share", "dilate", "pointing_game", "relevance_mass", "relevance_rank"]
 
 
-def dilate(mask, tolerance):
+def dilate(mask: np.ndarray, tolerance: float) -> np.ndarray:
     """Pixels near a mask, as :func:`pointing_game` counts them.
 
     Parameters
@@ -35,7 +40,9 @@ def dilate(mask, tolerance):
     return ndimage.distance_transform_edt(~mask) <= tolerance
 
 
-def _targets(masks, region, tolerance):
+def _targets(
+    masks: np.ndarray, region: np.ndarray | None, tolerance: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Masks to hit and regions that count, from the arguments of the measures."""
     if not tolerance >= 0:
         raise UserError(f"tolerance must be at least 0, not {tolerance}")
@@ -45,7 +52,13 @@ def _targets(masks, region, tolerance):
     return targets & region, region
 
 
-def _per_map(measure, maps, masks, region=None, tolerance=0):
+def _per_map(
+    measure: Callable[..., Any],
+    maps: np.ndarray,
+    masks: np.ndarray,
+    region: np.ndarray | None = None,
+    tolerance: float = 0,
+) -> np.ndarray:
     """A measure of saliency and mask, ``(pixels,)`` each, of every map's region."""
     maps = as_maps(maps)
     masks, region = _targets(masks, region, tolerance)
@@ -55,7 +68,9 @@ def _per_map(measure, maps, masks, region=None, tolerance=0):
     )
 
 
-def pointing_game(maps, masks, tolerance=0, region=None):
+def pointing_game(
+    maps: np.ndarray, masks: np.ndarray, tolerance: float = 0, region: np.ndarray | None = None
+) -> np.ndarray:
     """Whether a map's maximum lies on the mask (Zhang et al. 2016).
 
     Parameters
@@ -91,13 +106,15 @@ def pointing_game(maps, masks, tolerance=0, region=None):
     return _per_map(_pointed, maps, masks, region, tolerance)
 
 
-def _pointed(values, mask):
+def _pointed(values: np.ndarray, mask: np.ndarray) -> float:
     if not mask.any() or values.min() == values.max():
         return np.nan
     return mask[values == values.max()].mean()
 
 
-def relevance_mass(maps, masks, region=None):
+def relevance_mass(
+    maps: np.ndarray, masks: np.ndarray, region: np.ndarray | None = None
+) -> np.ndarray:
     """Share of the positive saliency that lies on the mask (Arras et al. 2022).
 
     Parameters
@@ -129,7 +146,7 @@ def relevance_mass(maps, masks, region=None):
     return _per_map(_mass, maps, masks, region)
 
 
-def _mass(values, mask):
+def _mass(values: np.ndarray, mask: np.ndarray) -> float:
     positive = np.maximum(values, 0)
     if not mask.any() or not positive.any():
         return np.nan
@@ -138,7 +155,9 @@ def _mass(values, mask):
     return positive[mask].sum() / positive.sum()
 
 
-def relevance_rank(maps, masks, region=None):
+def relevance_rank(
+    maps: np.ndarray, masks: np.ndarray, region: np.ndarray | None = None
+) -> np.ndarray:
     """Share of the K most salient pixels that lie on a mask of K pixels.
 
     Parameters as for :func:`relevance_mass`; the sign of the saliency counts.
@@ -163,7 +182,7 @@ def relevance_rank(maps, masks, region=None):
     return _per_map(_rank, maps, masks, region)
 
 
-def _rank(values, mask):
+def _rank(values: np.ndarray, mask: np.ndarray) -> float:
     if not mask.any() or values.min() == values.max():
         return np.nan
     count = mask.sum()
@@ -173,7 +192,9 @@ def _rank(values, mask):
     return hits / count
 
 
-def area_share(masks, region=None, tolerance=0):
+def area_share(
+    masks: np.ndarray, region: np.ndarray | None = None, tolerance: float = 0
+) -> np.ndarray:
     """Share of the pixels that lie on the mask: what saliency by chance scores.
 
     That is what :func:`pointing_game`, :func:`relevance_mass` and

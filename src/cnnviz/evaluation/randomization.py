@@ -3,8 +3,11 @@
 After Adebayo et al. 2018.
 """
 
+from __future__ import annotations
+
 import contextlib
-from typing import NamedTuple
+from collections.abc import Callable, Generator, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -12,11 +15,16 @@ from cnnviz.evaluation.agreement import rank_agreement
 from cnnviz.runtime.backend import lasagne
 from cnnviz.runtime.errors import UserError
 
+if TYPE_CHECKING:
+    from lasagne.layers import Layer
+
 __all__ = ["Cascade", "cascading_randomization", "cascading_similarity"]
 
 
 @contextlib.contextmanager
-def cascading_randomization(network, names=None, seed=0):
+def cascading_randomization(
+    network: Layer, names: Sequence[str] | str | None = None, seed: int = 0
+) -> Iterator[Iterator[Any]]:
     """Randomize a network's layers one by one, output first (Adebayo et al. 2018).
 
     A saliency map that stays the same shows the image, not what the network
@@ -73,7 +81,7 @@ def cascading_randomization(network, names=None, seed=0):
             parameter.set_value(values)
 
 
-def _downward(network, names):
+def _downward(network: Layer, names: Sequence[str] | str | None) -> list[Layer]:
     """Layers with parameters, from the output down."""
     layers = [
         layer for layer in reversed(lasagne.layers.get_all_layers(network)) if layer.get_params()
@@ -94,7 +102,9 @@ def _downward(network, names):
     return [layer for layer in layers if layer.name in names]
 
 
-def _randomized(layers, waiting, rng):
+def _randomized(
+    layers: Sequence[Layer], waiting: Any, rng: np.random.Generator
+) -> Generator[str, None, None]:
     """Randomize a layer and say its name, layer after layer."""
     for layer in layers:
         for parameter in layer.get_params():
@@ -111,7 +121,13 @@ class Cascade(NamedTuple):
     agreement: np.ndarray  #: ``(layers, n)``, of :func:`rank_agreement`
 
 
-def cascading_similarity(network, compute, names=None, seed=0, region=None):
+def cascading_similarity(
+    network: Layer,
+    compute: Callable[..., Any],
+    names: str | None = None,
+    seed: int = 0,
+    region: np.ndarray | None = None,
+) -> Cascade:
     """How like the trained network's maps are to those of randomized ones.
 
     Parameters

@@ -4,9 +4,12 @@ Thesis section 5.4 and Figures 5.2 and 5.5, which show one pair of images each: 
 the change is a number, so that the pair can be found by rule and compared with others.
 """
 
+from __future__ import annotations
+
 import numpy as np
 
 from cnnviz.attribution import overlay
+from cnnviz.runtime import arrays
 
 __all__ = [
     "change",
@@ -19,7 +22,7 @@ __all__ = [
 ]
 
 
-def important_areas(smooth):
+def important_areas(smooth: np.ndarray) -> np.ndarray:
     """Important areas of smoothed saliency maps, as overlays show them.
 
     Parameters
@@ -34,7 +37,7 @@ def important_areas(smooth):
     return np.array([overlay.important(each) for each in flat], bool).reshape(smooth.shape)
 
 
-def prominent(smooth, share=0.5):
+def prominent(smooth: np.ndarray, share: float = 0.5) -> np.ndarray:
     """Whether positive saliency is strong beside the negative of the same map.
 
     Important is what comes near the largest saliency of a map.  Where nearly all of it
@@ -54,7 +57,7 @@ def prominent(smooth, share=0.5):
     return (peak > 0) & (peak >= share * np.abs(smooth).max(axis=(-2, -1)))
 
 
-def change(first, second):
+def change(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Change of an area: one minus intersection over union.
 
     Parameters
@@ -71,7 +74,7 @@ def change(first, second):
     return np.where(union > 0, 1 - common / np.maximum(union, 1), np.nan)
 
 
-def correlation(first, second):
+def correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Correlation coefficient of two maps over their pixels.
 
     Parameters
@@ -83,16 +86,10 @@ def correlation(first, second):
     float array, ``(...)``
         NaN where a map is the same everywhere.
     """
-    first, second = (
-        each - each.mean(axis=(-2, -1), keepdims=True, dtype=np.float64) for each in (first, second)
-    )
-    norm = np.sqrt((first**2).sum(axis=(-2, -1)) * (second**2).sum(axis=(-2, -1)))
-    return np.where(
-        norm > 0, (first * second).sum(axis=(-2, -1)) / np.where(norm > 0, norm, 1), np.nan
-    )
+    return arrays.pearson(*(each.reshape(*each.shape[:-2], -1) for each in (first, second)))
 
 
-def largest(changes, differences):
+def largest(changes: np.ndarray, differences: np.ndarray) -> tuple[int, int] | None:
     """The largest change; of equal ones, that of the most similar images.
 
     Parameters
@@ -113,7 +110,7 @@ def largest(changes, differences):
     return int(feature), int(pair)
 
 
-def total_variation(first, second):
+def total_variation(first: np.ndarray, second: np.ndarray) -> float | np.ndarray:
     """Total variation distance of distributions.
 
     .. math:: \\frac{1}{2} \\sum_k |p_k - q_k|
@@ -130,7 +127,7 @@ def total_variation(first, second):
     return np.abs(first - second).sum(axis=-1) / 2
 
 
-def disagreement(posteriors, neighbors):
+def disagreement(posteriors: np.ndarray, neighbors: np.ndarray) -> np.ndarray:
     """How much an image's posteriors differ from those of its neighbors.
 
     Parameters

@@ -5,10 +5,12 @@ reach beside the largest one on data, what they are like, and whether they survi
 another start.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -20,6 +22,9 @@ from cnnviz.networks import defauw, die, layers, weights
 from cnnviz.runtime import paths
 from cnnviz.runtime.errors import UserError
 from cnnviz.runtime.records import Record, made_from
+
+if TYPE_CHECKING:
+    from lasagne.layers import Layer
 
 __all__ = ["FUNDUS_LAYERS", "ExemplarStatistics", "Sample", "settings", "write"]
 
@@ -57,7 +62,7 @@ class Sample:
     max_steps: int | None
 
 
-def settings(kind, max_steps):
+def settings(kind: str, max_steps: int | None) -> Settings:
     """Ascents of the same length, in steps times their size, for both experiments."""
 
     usual = (
@@ -72,7 +77,7 @@ def settings(kind, max_steps):
     )
 
 
-def _die(which):
+def _die(which: Sample) -> Any:
     """Network, its pooling layers and their features, images, labels, accuracy."""
     network = die.build(which.network)
     names = [layer.name for layer in layers.pooling_layers(network)]
@@ -99,14 +104,14 @@ def _fundus(which):
     return network, FUNDUS_LAYERS, photographs.pixels, photographs.grades, None
 
 
-def _sample(images, labels, count):
+def _sample(images: np.ndarray, labels: np.ndarray, count: int) -> analysis.Data:
     chosen = np.array(images[analysis.stratified(labels, count)])
     if chosen.dtype == np.uint8:
         chosen = fundus.standardize(chosen)
     return analysis.data_of(chosen)
 
 
-def write(which, output):
+def write(which: Sample, output: Any) -> None:
     """Measure and save, for ``cnnviz exemplar-statistics``."""
     kind = "fundus" if which.network == "defauw" else "die"
     prepare = {"die": _die, "fundus": _fundus}[kind]
@@ -127,7 +132,9 @@ def write(which, output):
     ).save(output, made_from(**_origin(which), layers=names), compressed=True)
 
 
-def _of_layer(network, name, count, data, lengths):
+def _of_layer(
+    network: Layer, name: str, count: int, data: analysis.Data, lengths: Settings
+) -> LayerStatistics:
     """Statistics of some features of a layer, evenly from all of them."""
     layer = layers.find_layer(network, name)
     features = np.linspace(0, layer.output_shape[1], count, endpoint=False).astype(int)

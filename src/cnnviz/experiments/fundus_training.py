@@ -176,6 +176,7 @@ def _stream(stage: Stage, planned: Plan) -> Callable[[int], Any]:
     if stage.name not in WITH_PHOTOGRAPHS:
         return fundus_batches.pairs_stream(seed, count, shares, plain)
     synthetic = 2 * round(count * pictures["synthetic_share"] / 2)
+    assert stage.photographs is not None  # required of these stages when they are read
     real, dimensions, grades = idrid.training_arrays(stage.photographs)
     return fundus_batches.mixed_stream(
         [

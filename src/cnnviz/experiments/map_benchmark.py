@@ -9,12 +9,14 @@ fundus: for every kind of lesion and every layer the feature of De Fauw's networ
 it, on synthetic photographs, and on IDRiD's outlined ones where there is a mirror.
 """
 
+from __future__ import annotations
+
 import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -37,6 +39,9 @@ from cnnviz.evaluation import (
 from cnnviz.networks import defauw, die, inputs, layers, weights
 from cnnviz.runtime import tables
 from cnnviz.runtime.errors import UserError
+
+if TYPE_CHECKING:
+    from lasagne.layers import Layer
 
 __all__ = [
     "DieBenchmark",
@@ -114,7 +119,7 @@ def _grown(masks, distance):
 # --- Die360 -----------------------------------------------------------------------
 
 
-def views(count, wanted):
+def views(count: int, wanted: int) -> tuple[np.ndarray, np.ndarray]:
     """Indices of views for choosing and for measuring, evenly from the data set.
 
     Returns
@@ -133,7 +138,7 @@ def views(count, wanted):
     return chosen[::2], chosen[1::2]
 
 
-def _lift_rows(layer, lift, concepts):
+def _lift_rows(layer: Layer, lift, concepts):
     return [
         {
             "layer": layer.name,
@@ -217,11 +222,11 @@ class Photographs(NamedTuple):
     masks: np.ndarray  #: bool, ``(n, lesions, 512, 512)``, with what lies near
     fields: np.ndarray  #: bool, ``(n, 512, 512)``
 
-    def chosen(self, index):
+    def chosen(self, index: Any) -> Any:
         """Some of them."""
         return Photographs(*(each[index] for each in self))
 
-    def place(self):
+    def place(self) -> Any:
         """Number of each among those of the same source, ``(n,)``."""
         return np.array([(self.data[:k] == each).sum() for k, each in enumerate(self.data)])
 
@@ -243,7 +248,7 @@ def _has_all(scene):
     return all((scene.kinds == synthetic_scene.LESIONS.index(name)).any() for name in LESIONS)
 
 
-def synthetic_photographs(seed, count):
+def synthetic_photographs(seed: Any, count: Any) -> Any:
     """Synthetic photographs with every kind of lesion, each of another patient."""
     found, patient = [], 0
     with tqdm(total=count, unit=" photographs", desc="drawing") as bar:
@@ -266,7 +271,7 @@ def synthetic_photographs(seed, count):
     return _photographs("synthetic", found)
 
 
-def real(mirror, count):
+def real(mirror: Any, count: Any) -> Any:
     """IDRiD's outlined photographs with every kind of lesion, the first ones."""
     wanted = {short for short, name in idrid.CLASSES.items() if name in LESIONS}
     records = [each for each in idrid.records("lesions") if wanted <= set(each.classes)]

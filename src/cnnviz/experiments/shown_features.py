@@ -1,6 +1,9 @@
 """What features and units make of one image: their neurons, maps, exemplars, silence."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -21,6 +24,9 @@ from cnnviz.networks.channel_axes import reduced_axis
 from cnnviz.networks.layers import outputs
 from cnnviz.runtime import number_format
 from cnnviz.runtime.errors import UserError
+
+if TYPE_CHECKING:
+    from lasagne.layers import Layer
 
 __all__ = [
     "Exemplar",
@@ -43,7 +49,7 @@ class Neuron(NamedTuple):
     feature: int
     place: tuple  #: row and column in the feature map
     activation: float
-    box: tuple  #: pixels that it sees, not clipped; None if that is unknown,
+    box: tuple | None  #: pixels that it sees, not clipped; None if that is unknown,
 
 
 class Unit(NamedTuple):
@@ -64,7 +70,7 @@ class Exemplar(NamedTuple):
     reached: float  #: and by ``patch``
 
 
-def responses(layer, pixels):
+def responses(layer: Layer, pixels: np.ndarray) -> np.ndarray:
     """How strongly features or units respond to an image: their largest activations.
 
     Parameters
@@ -81,18 +87,20 @@ def responses(layer, pixels):
     return found.reshape(len(found), -1).max(axis=1)
 
 
-def strongest(values, count):
+def strongest(values: Sequence[int] | np.ndarray, count: int) -> list[int]:
     """Indices of the largest values, largest first, at most so many."""
     return [int(k) for k in np.argsort(-np.asarray(values), kind="stable")[:count]]
 
 
-def units(layer, pixels, wanted):
+def units(layer: Layer, pixels: np.ndarray, wanted: Sequence[int]) -> list[Unit]:
     """Output units on one image: list of :class:`Unit`."""
     found = outputs(layer, pixels)[0]
     return [Unit(unit, float(found[unit])) for unit in wanted]
 
 
-def silence(layer, pixels, rows, maps):
+def silence(
+    layer: Layer, pixels: np.ndarray, rows: Sequence[Neuron | Unit], maps: np.ndarray
+) -> dict[int, str]:
     """Why the saliency of a feature or unit shows nothing, where that is so.
 
     Parameters
@@ -132,7 +140,7 @@ def silence(layer, pixels, rows, maps):
     return reasons
 
 
-def filled(pixels, choice, size):
+def filled(pixels: np.ndarray, choice: Any, size: int) -> float | np.ndarray:
     """What occluders cover an image with.
 
     Parameters
@@ -163,7 +171,7 @@ def filled(pixels, choice, size):
     return choice[0] if len(choice) == 1 else np.array(choice)
 
 
-def strongest_neurons(layer, pixels, features):
+def strongest_neurons(layer: Layer, pixels: np.ndarray, features: Sequence[int]) -> list[Neuron]:
     """The first most active neuron of every feature in one image.
 
     Parameters
@@ -185,14 +193,19 @@ def strongest_neurons(layer, pixels, features):
     found = []
     for feature, each in zip(features, maps):
         place = tuple(maximal_neurons(each).tolist())
-        known = field is not None and each.min() < each.max()
-        found.append(
-            Neuron(feature, place, float(each[place]), field.box(*place) if known else None)
-        )
+        box = field.box(*place) if field is not None and each.min() < each.max() else None
+        found.append(Neuron(feature, place, float(each[place]), box))
     return found
 
 
-def attribution_maps(layer, pixels, wanted, method, occluder=None, copies=1):
+def attribution_maps(
+    layer: Layer,
+    pixels: np.ndarray,
+    wanted: Sequence[int],
+    method: str,
+    occluder: Occluder | None = None,
+    copies: int = 1,
+) -> np.ndarray:
     """Saliency of features, or of output units, in one image.
 
     Parameters
@@ -222,7 +235,15 @@ def attribution_maps(layer, pixels, wanted, method, occluder=None, copies=1):
     return reduce_channels(maps, axis=None if axis is None else axis + 1)[0]
 
 
-def find_exemplars(layer, features, pixels=None, regularize=False, seed=0, steps=None, norm=None):
+def find_exemplars(
+    layer: Layer,
+    features: Sequence[int],
+    pixels: np.ndarray | None = None,
+    regularize: bool = False,
+    seed: int = 0,
+    steps: int | None = None,
+    norm: float | None = None,
+) -> list[Exemplar]:
     """Exemplars of the features, at the central neuron of their maps.
 
     Parameters
@@ -246,7 +267,7 @@ def find_exemplars(layer, features, pixels=None, regularize=False, seed=0, steps
     list of Exemplar
     """
     network = patch_network.patch_network(layer)
-    neurons = [None] * len(features)
+    neurons: Any = [None] * len(features)
     if pixels is None:
         start = starting_points.start_noise(network, features, seed)
     else:
@@ -261,7 +282,9 @@ def find_exemplars(layer, features, pixels=None, regularize=False, seed=0, steps
     ]
 
 
-def _seen(network, pixels, features):
+def _seen(
+    network: patch_network.PatchNetwork, pixels: np.ndarray, features: Sequence[int]
+) -> tuple[np.ndarray, list[Neuron]]:
     """What the most active neurons see, and these, by linear activation."""
     maxima = starting_points.start_maximum(network, pixels, features)
     field = receptive_field(network.layer)
@@ -271,7 +294,15 @@ def _seen(network, pixels, features):
     ]
 
 
-def _ascend(network, start, features, regularize, seed, steps, norm):
+def _ascend(
+    network: patch_network.PatchNetwork,
+    start: np.ndarray,
+    features: Sequence[int],
+    regularize: bool,
+    seed: int,
+    steps: int | None,
+    norm: float | None,
+) -> ascent.Exemplars:
     rule = regularization.RULE if regularize else ascent.Rule()
     norm = np.sqrt(np.prod(network.shape)) if norm is None else norm
     rule = rule._replace(norm=norm or None, steps=rule.steps if steps is None else steps)

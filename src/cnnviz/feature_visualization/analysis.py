@@ -13,7 +13,10 @@ regularized
     regularized activation maximization (:mod:`.regularization`), with the same norm and steps.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -40,6 +43,11 @@ from cnnviz.feature_visualization.starting_points import start_maximum, start_me
 from cnnviz.networks import inputs
 from cnnviz.runtime.backend import T, function, lasagne
 from cnnviz.runtime.errors import UserError
+
+if TYPE_CHECKING:
+    from lasagne.layers import Layer
+
+    from cnnviz.feature_visualization.patch_network import PatchNetwork
 
 __all__ = [
     "Data",
@@ -80,7 +88,7 @@ class Settings(NamedTuple):
 # --- Measures ---------------------------------------------------------------------
 
 
-def stratified(labels, count):
+def stratified(labels: np.ndarray, count: int) -> np.ndarray:
     """A sample with up to ``count`` members of every class, evenly spaced.
 
     Parameters
@@ -110,7 +118,7 @@ def stratified(labels, count):
     return np.sort(np.concatenate(chosen))
 
 
-def data_of(images):
+def data_of(images: np.ndarray) -> Data:
     """A sample with its mean, its range and its root mean square.
 
     Parameters
@@ -130,7 +138,7 @@ def data_of(images):
     )
 
 
-def unit_output(layer):
+def unit_output(layer: Layer) -> Callable[..., Any]:
     """What a layer's units make of a linear activation.
 
     Parameters
@@ -156,7 +164,7 @@ def unit_output(layer):
 # --- The way up -------------------------------------------------------------------
 
 
-def kept_steps(steps):
+def kept_steps(steps: int) -> Sequence[int]:
     """Steps to keep patches of: each of the first ten, then every eighth further on.
 
     Parameters
@@ -175,7 +183,7 @@ def kept_steps(steps):
     return tuple(kept)
 
 
-def first_reaching(activations, levels):
+def first_reaching(activations: np.ndarray, levels: Sequence[float] | np.ndarray) -> np.ndarray:
     """Where activations first reach a level.
 
     Parameters
@@ -193,7 +201,9 @@ def first_reaching(activations, levels):
     return np.where(there.any(axis=1), there.argmax(axis=1), -1)
 
 
-def early_measures(activations, iterates, kept, start, maxima, levels=LEVELS):
+def early_measures(
+    activations: Any, iterates: Any, kept: Any, start: Any, maxima: Any, levels: Any = LEVELS
+) -> StoppedEarly:
     """How an ascent's iterates depart from its start (Figs. 4.23 and 4.24).
 
     Parameters
@@ -231,7 +241,14 @@ def early_measures(activations, iterates, kept, start, maxima, levels=LEVELS):
 # --- Exemplars --------------------------------------------------------------------
 
 
-def exemplars_of(network, data, strongest, features, settings, progress=False):
+def exemplars_of(
+    network: PatchNetwork,
+    data: Data,
+    strongest: np.ndarray,
+    features: Sequence[int],
+    settings: Settings,
+    progress: bool = False,
+) -> dict[str, Exemplars]:
     """Exemplars of a layer in three ways, from several starting points.
 
     Parameters
@@ -275,7 +292,9 @@ def exemplars_of(network, data, strongest, features, settings, progress=False):
     }
 
 
-def measures(network, data, strongest, found, seeds):
+def measures(
+    network: PatchNetwork, data: Data, strongest: np.ndarray, found: Exemplars, seeds: int
+) -> dict[str, np.ndarray]:
     """Measures of exemplars that one method made.
 
     Parameters
@@ -313,7 +332,13 @@ def measures(network, data, strongest, found, seeds):
     }
 
 
-def of_layer(layer, data, features=None, settings=None, progress=False):
+def of_layer(
+    layer: Layer,
+    data: Data,
+    features: Sequence[int] | None = None,
+    settings: Settings | None = None,
+    progress: bool = False,
+) -> LayerStatistics:
     """Everything that is measured of a layer's exemplars.
 
     Parameters
@@ -346,7 +371,8 @@ def of_layer(layer, data, features=None, settings=None, progress=False):
         for name, found in made.items()
     }
     early = early_measures(
-        *(value[: len(features)] for value in (made["plain"].activations, made["plain"].iterates)),
+        made["plain"].activations[: len(features)],
+        made["plain"].iterates[: len(features)],
         made["plain"].kept,
         maxima.patches,
         positive(maxima.activations),
@@ -361,13 +387,20 @@ def of_layer(layer, data, features=None, settings=None, progress=False):
     )
 
 
-def _statistics(network, data, strongest, found, seeds, output):
+def _statistics(
+    network: PatchNetwork,
+    data: Data,
+    strongest: np.ndarray,
+    found: Exemplars,
+    seeds: int,
+    output: Callable[..., Any],
+) -> MethodStatistics:
     """Measures of what one method found, with its patches."""
     each = measures(network, data, strongest, found, seeds)
     patches = found.patches.reshape(-1, *strongest.shape)
     return MethodStatistics(output=output(each["reached"]), patches=patches, **each)
 
 
-def positive(values):
+def positive(values: np.ndarray) -> np.ndarray:
     """Values with NaN in the place of those that are not positive."""
     return np.where(np.asarray(values) > 0, values, np.nan)

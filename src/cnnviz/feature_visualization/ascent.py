@@ -1,5 +1,7 @@
 """Gradient ascent with Nesterov momentum, on a sphere if need be (thesis eq. 3.1)."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -49,7 +51,7 @@ class Rule(NamedTuple):
     tolerance: float | None = 1e-4
     patience: int = 100  #: steps
 
-    def checked(self) -> "Rule":
+    def checked(self) -> Rule:
         """The rule itself; a ValueError where it makes no sense."""
         for name in ("step_size", "norm"):
             value = getattr(self, name)
@@ -139,7 +141,7 @@ class Climb:
         Rows that have not stopped.
     """
 
-    def __init__(self, values, rule):
+    def __init__(self, values: np.ndarray, rule: Rule) -> None:
         self.rule = rule
         self.values, self.best = values.copy(), values.copy()
         self.velocity = np.zeros_like(values)
@@ -149,7 +151,7 @@ class Climb:
         )
         self.active = np.arange(len(values))
 
-    def record(self, step, activations):
+    def record(self, step: int, activations: np.ndarray) -> None:
         """Note the activations of the active rows at a step."""
         active = self.active
         before = self.activations[active, :step].max(axis=1, initial=-np.inf)
@@ -160,7 +162,7 @@ class Climb:
             if kept == step:
                 self.iterates[active, k] = self.values[active]
 
-    def going(self, step):
+    def going(self, step: int) -> np.ndarray:
         """Which of the active rows go on after a step."""
         if step == self.rule.steps:
             return np.zeros(len(self.active), bool)
@@ -172,7 +174,7 @@ class Climb:
         recent = seen[:, -patience:].max(axis=1)
         return recent - earlier > tolerance * np.abs(earlier)
 
-    def move(self, gradients, project):
+    def move(self, gradients: np.ndarray, project: Callable[..., Any]) -> None:
         """Take a step with the active rows."""
         active = self.active
         moved, self.velocity[active] = nesterov(

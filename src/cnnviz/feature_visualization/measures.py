@@ -1,5 +1,7 @@
 """Measures of exemplars: how they survive shifts, differ between seeds, and depart from data."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,6 +10,7 @@ import numpy as np
 from cnnviz.feature_visualization.ascent import BATCH_SIZE
 from cnnviz.feature_visualization.patch_network import PatchNetwork
 from cnnviz.networks.inputs import batches, check_features
+from cnnviz.runtime import arrays
 from cnnviz.runtime.errors import UserError
 
 __all__ = [
@@ -84,7 +87,7 @@ def transfer(
     return found[:, 1:] / whole
 
 
-def _shifted(patches, rows, columns):
+def _shifted(patches: np.ndarray, rows: int, columns: int) -> np.ndarray:
     out = np.zeros_like(patches)
     source, target = zip(
         *(_overlap(size, step) for size, step in zip(patches.shape[2:], (rows, columns)))
@@ -93,7 +96,7 @@ def _shifted(patches, rows, columns):
     return out
 
 
-def _overlap(size, step):
+def _overlap(size: int, step: int) -> tuple[slice, slice]:
     """Slices of what stays in sight, before a shift and after it."""
     kept = max(size - abs(step), 0)
     low, high = slice(0, kept), slice(size - kept, size)
@@ -166,18 +169,11 @@ def likeness(patches: np.ndarray, others: np.ndarray) -> np.ndarray:
     array, ``(n,)``
         NaN where a row is constant, or not finite.
     """
-    first, second = (_centered(each) for each in (patches, others))
-    lengths = np.sqrt((first**2).sum(axis=1) * (second**2).sum(axis=1))
-    return (first * second).sum(axis=1) / np.where(lengths > 0, lengths, np.nan)
-
-
-def _centered(patches):
-    flat = np.asarray(patches, np.float64).reshape(len(patches), -1)
-    return flat - flat.mean(axis=1, keepdims=True)
+    return arrays.pearson(*(np.reshape(each, (len(each), -1)) for each in (patches, others)))
 
 
 def transfer_by_distance(
-    network: PatchNetwork, patches: np.ndarray, features: Sequence[int]
+    network: PatchNetwork, patches: np.ndarray, features: np.ndarray | Sequence[Any]
 ) -> np.ndarray:
     """Share of its activation that a shifted exemplar keeps, by distance.
 

@@ -1,8 +1,10 @@
 """What one neuron of every feature computes from its receptive field (thesis section 3.1.1)."""
 
+from __future__ import annotations
+
 import copy
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -10,6 +12,10 @@ from cnnviz.attribution.receptive_field import receptive_field, window_geometry
 from cnnviz.networks.inputs import check_maps, check_whole, input_variables, precision
 from cnnviz.runtime.backend import T, function, lasagne
 from cnnviz.runtime.errors import UserError
+
+if TYPE_CHECKING:
+    from lasagne.layers import Layer
+    from theano.gof import Variable
 
 __all__ = ["PatchNetwork", "patch_network"]
 
@@ -81,7 +87,7 @@ def patch_network(layer: Any, neuron: tuple[int, int] | None = None) -> PatchNet
     return network
 
 
-def _linear_chain(layer):
+def _linear_chain(layer: Layer) -> list[Layer]:
     """Copies of the layers above the input, without the last non-linearity.
 
     Copies, so that the user's network stays as it is.
@@ -105,14 +111,14 @@ def _linear_chain(layer):
     return chain
 
 
-def _resized(layer, input_shape):
+def _resized(layer: Layer, input_shape: tuple[None, int, int, int]) -> Layer:
     resized = copy.copy(layer)
     # Any number of images, whatever the network was built for.
     resized.input_shape = (None, *input_shape[1:])
     return resized
 
 
-def _leave_out_nonlinearity(chain):
+def _leave_out_nonlinearity(chain: Sequence[Layer]) -> None:
     """Make the last non-linearity linear; none lies below the last convolution."""
     identity = lasagne.nonlinearities.identity
     for layer in reversed(chain):
@@ -123,7 +129,7 @@ def _leave_out_nonlinearity(chain):
             return
 
 
-def _check_neuron(layer, neuron):
+def _check_neuron(layer: Layer, neuron: Any) -> tuple[int, int]:
     shape = layer.output_shape[2:]
     if neuron is None:
         return tuple(size // 2 for size in shape)
@@ -142,13 +148,13 @@ class _Window(NamedTuple):
     padding: tuple  # (before, after) along rows and columns of the map below
 
 
-def _below(places, size, stride, pad):
+def _below(places: tuple[int, int], size: int, stride: int, pad: int) -> tuple[int, int]:
     """Span of the map below that a span of neurons sees, padding included."""
     first, end = places
     return first * stride - pad, (end - 1) * stride - pad + size
 
 
-def _windows(chain, neuron):
+def _windows(chain: Sequence[Layer], neuron: tuple[int, int]) -> Any:
     """Window of each layer, first to last, and the pixels seen, (first, end) twice."""
     places = tuple((place, place + 1) for place in neuron)
     windows = []
@@ -169,7 +175,7 @@ def _windows(chain, neuron):
     return windows, places
 
 
-def _padded(x, padding, fill):
+def _padded(x: Variable, padding: tuple[tuple[int, int], tuple[int, int]], fill: float) -> Variable:
     """Pad rows and columns; Lasagne's own function knows one precision only."""
     sizes = [x.shape[2 + k] + before + after for k, (before, after) in enumerate(padding)]
     # The fill has the type of x, which may differ from Theano's floatX.
@@ -179,12 +185,12 @@ def _padded(x, padding, fill):
     return T.set_subtensor(inside, x)
 
 
-def _fill(layer):
+def _fill(layer: Layer) -> float:
     """What a layer pads with: nothing is ever smaller than a maximum's padding."""
     return -np.inf if getattr(layer, "mode", None) == "max" else 0
 
 
-def _cut_to(window, shape):
+def _cut_to(window: _Window, shape: Sequence[int]) -> Layer:
     """A layer that computes one window of its map, from all that it needs."""
     layer = _resized(window.layer, (None, window.layer.input_shape[1], *shape))
     (top, bottom), (left, right) = window.places
@@ -197,7 +203,7 @@ def _cut_to(window, shape):
     return layer
 
 
-def _patch_maps(windows, patches, shape):
+def _patch_maps(windows: Sequence[_Window], patches: Variable, shape: Any) -> Variable:
     """Activations of the neuron, ``(n, features, 1, 1)``."""
     x = patches
     for window in windows:
@@ -209,7 +215,9 @@ def _patch_maps(windows, patches, shape):
     return x
 
 
-def _compile_evaluate(layer, windows, shape):
+def _compile_evaluate(
+    layer: Layer, windows: Sequence[_Window], shape: tuple[int, int]
+) -> Callable[..., Any]:
     _, (patches,) = input_variables(layer)
     features = T.ivector("features")
     maps = _patch_maps(windows, patches, shape)
@@ -221,7 +229,7 @@ def _compile_evaluate(layer, windows, shape):
     )
 
 
-def _compile_maps(layer, chain):
+def _compile_maps(layer: Layer, chain: Sequence[Layer]):
     _, (images,) = input_variables(layer)
     maps = images
     for each in chain:
@@ -229,7 +237,7 @@ def _compile_maps(layer, chain):
     return function([images], maps)
 
 
-def _check_reproduction(network):
+def _check_reproduction(network: PatchNetwork) -> None:
     """One random image through the patch's network and through the whole one."""
     shape = (1, *lasagne.layers.get_all_layers(network.layer)[0].output_shape[1:])
     image = np.random.RandomState(0).randn(*shape).astype(precision(network.layer))

@@ -10,6 +10,8 @@ that shifts bring content into view.  Everything here is linear in the canvas, a
 back through the adjoint.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -125,20 +127,20 @@ class _Canvas(NamedTuple):
     size: tuple[int, int]  # rows, columns
     margin: int
 
-    def center(self, coefficients):
+    def center(self, coefficients: np.ndarray) -> np.ndarray:
         """The patch itself, untransformed."""
         _, rows, columns = self.network.shape
         canvas = self.parameterization.to_canvas(coefficients)
         return canvas[:, :, self.margin : self.margin + rows, self.margin : self.margin + columns]
 
-    def project(self, coefficients, norm):
+    def project(self, coefficients: np.ndarray, norm: float | None) -> np.ndarray:
         """Scale to a norm of the patch, which is linear in the coefficients."""
         if norm is None:
             return coefficients
         patches = self.center(coefficients)
         return rescaled(coefficients, norm, np.sqrt((patches**2).sum(axis=(1, 2, 3))))
 
-    def draw(self, transforms, rng):
+    def draw(self, transforms: Any, rng: np.random.RandomState) -> Any:
         """A random view of the canvas, as a sparse matrix."""
         matrix = np.eye(3)
         for transform in transforms:
@@ -234,13 +236,13 @@ def maximize_regularized(
     return _in_pixels(canvas, joined(climbs, features), last, batch_size)
 
 
-def _canvas(network, margin, parameterization):
+def _canvas(network: Any, margin: int, parameterization: Callable[..., Any]) -> _Canvas:
     channels, *size = network.shape
     size = tuple(side + 2 * margin for side in size)
     return _Canvas(network, parameterization((channels, *size)), size, margin)
 
 
-def _noise(canvas, features, seed):
+def _noise(canvas: _Canvas, features: np.ndarray, seed: int) -> np.ndarray:
     return np.stack(
         [
             np.random.RandomState([seed, feature]).randn(*canvas.parameterization.shape)
@@ -249,7 +251,7 @@ def _noise(canvas, features, seed):
     )
 
 
-def _in_pixels(canvas, found, last, batch_size):
+def _in_pixels(canvas: _Canvas, found: Exemplars, last: np.ndarray, batch_size: int) -> Exemplars:
     """The result with patches in the place of coefficients."""
     network = canvas.network
     patches = canvas.center(last).astype(precision(network.layer))

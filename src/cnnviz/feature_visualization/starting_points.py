@@ -1,5 +1,7 @@
 """Patches from which an ascent starts (thesis section 4.4)."""
 
+from __future__ import annotations
+
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -73,7 +75,7 @@ def start_maximum(
     return Maxima(patches, places[:, 0], places[:, 1:], found)
 
 
-def _strongest(maps):
+def _strongest(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Value and (image, row, column) of each feature's maximum."""
     maps = np.moveaxis(maps, 1, 0)
     flat = maps.reshape(len(maps), -1)
@@ -81,7 +83,9 @@ def _strongest(maps):
     return flat.max(axis=1), places
 
 
-def _seen(network, image, neuron):
+def _seen(
+    network: PatchNetwork, image: np.ndarray, neuron: np.ndarray | tuple[int, int]
+) -> np.ndarray:
     """What a neuron sees of an image, zero outside of it."""
     patch = np.zeros(network.shape, precision(network.layer))
     within, places = [], []

@@ -1,5 +1,7 @@
 """Random views and parameterizations of an exemplar that is made (Olah et al. 2017)."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -82,15 +84,16 @@ def fourier(shape: Sequence[int], decay: float = 1.0) -> Parameterization:
     return Parameterization((channels, 2, size[0], size[1] // 2 + 1), to_canvas, adjoint)
 
 
-def _mirror_images(columns):
+def _mirror_images(columns: int) -> np.ndarray:
     """How many columns of the whole spectrum each kept one stands for."""
     kept = np.arange(columns // 2 + 1)
     return np.where(2 * kept % columns == 0, 1.0, 2.0)
 
 
-def _frequencies(size):
+def _frequencies(size: Any) -> np.ndarray:
     """Cycles a pixel; that of the mean is taken for the lowest other one."""
-    found = np.hypot(np.fft.fftfreq(size[0])[:, np.newaxis], np.fft.rfftfreq(size[1]))
+    frequencies: Any = np.fft
+    found = np.hypot(frequencies.fftfreq(size[0])[:, np.newaxis], frequencies.rfftfreq(size[1]))
     return np.maximum(found, 1 / max(size))
 
 
@@ -173,7 +176,9 @@ def resampling(matrix: np.ndarray, canvas: Any, patch: Any) -> Any:
     )
 
 
-def _neighbors(place, size):
+def _neighbors(
+    place: np.ndarray, size: int
+) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
     """Both whole numbers around a place, and their weights."""
     place = np.clip(place, 0, size - 1)
     first = np.minimum(place.astype(int), max(size - 2, 0))

@@ -1,6 +1,7 @@
 """Networks as a command line names them: those of this package, or a Python file."""
 
 import contextlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ def blaming(name: str) -> contextlib.AbstractContextManager[None]:
     return own_code.blaming(name) if is_own(name) else contextlib.nullcontext()
 
 
-def read(name: str, choice: str) -> Any:
+def read(name: Any, choice: str) -> Any:
     """Build a network and load its parameters.
 
     Parameters
@@ -70,7 +71,7 @@ def _defauw(choice: str) -> Any:
         defauw.load(choice, network)
     else:
         usual = choice in ("shipped", "surrogate")
-        defauw.load("surrogate", network, None if usual else choice)
+        defauw.load("surrogate", network, None if usual else Path(choice))
     return network
 
 

@@ -1,8 +1,15 @@
 """Which axis of an input its channels are on, by the layers that read it."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from cnnviz.networks.inputs import input_variables, label
 from cnnviz.runtime.backend import lasagne
 from cnnviz.runtime.errors import UserError
+
+if TYPE_CHECKING:
+    from lasagne.layers import Layer
 
 __all__ = ["channel_axis", "check_pictures", "reduced_axis"]
 
@@ -41,7 +48,7 @@ _CHANNELS_FIRST = (
 _TIME_FIRST = ("CustomRecurrentLayer", "RecurrentLayer", "LSTMLayer", "GRULayer")
 
 
-def channel_axis(layer, wrt=0, given=None):
+def channel_axis(layer: Layer, wrt: int = 0, given: int | None = None) -> Any:
     """Axis of an input's channels, by the layers that read it.
 
     Lasagne's convolutions take channels on axis 1, recurrent layers on axis 2; a
@@ -94,7 +101,7 @@ def channel_axis(layer, wrt=0, given=None):
     )
 
 
-def reduced_axis(layer, wrt=0, raw=False, given=None):
+def reduced_axis(layer: Layer, wrt: int = 0, raw: bool = False, given: Any = None) -> int | None:
     """Axis of an input over which a map of its pixels is the maximum.
 
     Parameters
@@ -125,7 +132,7 @@ def reduced_axis(layer, wrt=0, raw=False, given=None):
     return channel_axis(layer, wrt, given)
 
 
-def _readers(source, top):
+def _readers(source: Layer, top: Layer) -> list[Layer]:
     return [
         each
         for each in lasagne.layers.get_all_layers(top)
@@ -133,7 +140,7 @@ def _readers(source, top):
     ]
 
 
-def _told(reader, top):
+def _told(reader: Layer, top: Layer) -> int | str | None:
     """Axis of the channels that a layer's kind tells of its input, "nothing" or "unknown"."""
     kinds = {kind.__name__ for kind in type(reader).__mro__}
     if kinds & set(_CHANNELS_FIRST):
@@ -151,7 +158,7 @@ def _told(reader, top):
     return "nothing"
 
 
-def check_pictures(layer, wrt, purpose):
+def check_pictures(layer: Layer, wrt: int, purpose: str) -> None:
     """Raise a UserError unless an input takes ``(batch, channel, row, column)``.
 
     Parameters

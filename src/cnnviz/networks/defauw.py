@@ -3,6 +3,11 @@
 Model 2015_07_17_123003 of De Fauw's entry to the Kaggle competition.
 """
 
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from cnnviz.networks import weights
@@ -15,6 +20,9 @@ from cnnviz.networks.layers import (
 from cnnviz.runtime import paths
 from cnnviz.runtime.backend import T, function, lasagne
 from cnnviz.runtime.errors import UserError
+
+if TYPE_CHECKING:
+    from lasagne.layers import Layer
 
 __all__ = [
     "EIGHT_BIT",
@@ -42,7 +50,9 @@ _DROPOUT = 0.5
 _BIAS = 0.1
 
 
-def convolutional_stack(incoming, untie_biases=True, reduction=1, normalize=False):
+def convolutional_stack(
+    incoming: Layer, untie_biases: bool = True, reduction: int = 1, normalize: bool = False
+) -> Layer:
     """The five blocks of convolutions and pooling.
 
     Every convolution is a cross-correlation with *same* padding, 3x3 but for
@@ -92,7 +102,7 @@ def convolutional_stack(incoming, untie_biases=True, reduction=1, normalize=Fals
     return network
 
 
-def _maxout(incoming, units, name):
+def _maxout(incoming: Layer, units: int, name: str) -> Layer:
     """Dense layer of linear units, and the maximum of every two."""
     layers = lasagne.layers
     dense = layers.DenseLayer(
@@ -106,7 +116,7 @@ def _maxout(incoming, units, name):
     return layers.FeaturePoolLayer(dense, 2, name=f"{name}_maxout")
 
 
-def _check(batch_size, size, reduction):
+def _check(batch_size: int, size: int, reduction: int) -> None:
     if batch_size < 2 or batch_size % 2:
         raise UserError(
             f"batch_size must be even, since images come in eye pairs, not {batch_size}"
@@ -122,7 +132,14 @@ def _check(batch_size, size, reduction):
         )
 
 
-def build(batch_size=2, seed=0, size=SIZE, reduction=1, untie_biases=True, normalize=False):
+def build(
+    batch_size: int = 2,
+    seed: int = 0,
+    size: int = SIZE,
+    reduction: int = 1,
+    untie_biases: bool = True,
+    normalize: bool = False,
+) -> Layer:
     """De Fauw's network, freshly initialized.
 
     Parameters come in the order of his published ones: W and b of each layer,
@@ -181,7 +198,7 @@ def build(batch_size=2, seed=0, size=SIZE, reduction=1, untie_biases=True, norma
     return layers.NonlinearityLayer(network, lasagne.nonlinearities.softmax, name="output")
 
 
-def fold(normalized, plain):
+def fold(normalized: Layer, plain: Layer) -> None:
     """Give a plain network the weights of one trained with normalization.
 
     Scale, mean and variance of a feature map go into its filter and its
@@ -202,7 +219,7 @@ def fold(normalized, plain):
         parameter.set_value(values[parameter.name].astype(parameter.dtype))
 
 
-def unfold(normalized, pixels):
+def unfold(normalized: Layer, pixels: np.ndarray) -> None:
     """Normalize a network whose weights were folded, to train it further.
 
     The inverse of :func:`fold`: what the network computes with dropout off
@@ -237,7 +254,7 @@ def unfold(normalized, pixels):
         layer.normalize_by(mean, variance)
 
 
-def load(choice, network, path=None):
+def load(choice: str, network: Layer, path: Path | None = None) -> None:
     """Give a network the weights that the configuration names.
 
     Parameters

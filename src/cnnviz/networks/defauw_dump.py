@@ -7,9 +7,13 @@ the network, parameter by parameter, and converted once to a weight file of
 this package.
 """
 
+from __future__ import annotations
+
 import hashlib
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +23,9 @@ from cnnviz.networks.safe_pickle import Unpickler as _Unpickler
 from cnnviz.runtime import files
 from cnnviz.runtime.backend import lasagne
 from cnnviz.runtime.errors import MissingFileError, UserError
+
+if TYPE_CHECKING:
+    from lasagne.layers import Layer
 
 __all__ = ["BLOB", "SOURCE", "convert", "git_blob_sha1", "load", "read"]
 
@@ -33,7 +40,7 @@ _FULL_DUMP_BLOB = "66569aaffd91f092e88b92ed3352c483dfa9a898"
 _REMEDY = f"download the file again (about 84 MB) from {SOURCE}"
 
 
-def git_blob_sha1(path):
+def git_blob_sha1(path: Any) -> str:
     """Hexadecimal SHA-1 by which git names a file's content.
 
     Of ``blob``, a space, the size in bytes, a zero byte, and the content.
@@ -45,7 +52,7 @@ def git_blob_sha1(path):
     return digest.hexdigest()
 
 
-def _what_else(path, found):
+def _what_else(path, found: str) -> str:
     """What a file of another hash is, as far as one can see."""
     if files.is_pointer(path):
         return files.POINTER
@@ -61,7 +68,7 @@ def _what_else(path, found):
     return "this is another file, or it was truncated or altered"
 
 
-def _check_blob(path, expected):
+def _check_blob(path, expected: str) -> None:
     if not Path(path).is_file():
         raise MissingFileError(f"{path}: no such file; {_REMEDY}")
     with files.refusals(path):
@@ -73,7 +80,7 @@ def _check_blob(path, expected):
         )
 
 
-def _arrays(values):
+def _arrays(values: Mapping[str, int] | int | Sequence[Any]) -> Any:
     """Arrays of an unpickled list."""
     if not isinstance(values, (list, tuple)):
         raise _Refused(
@@ -91,7 +98,7 @@ def _arrays(values):
     return arrays
 
 
-def read(path, blob=BLOB):
+def read(path: Path, blob: str = BLOB) -> list[np.ndarray]:
     """Arrays of a published parameter file.
 
     Parameters
@@ -125,7 +132,7 @@ def read(path, blob=BLOB):
         ) from None
 
 
-def _fill(path, values, network):
+def _fill(path, values: Sequence[np.ndarray], network: Layer) -> None:
     """Set every parameter, or none."""
     parameters = lasagne.layers.get_all_params(network)
     if len(values) != len(parameters):
@@ -142,7 +149,7 @@ def _fill(path, values, network):
     )
 
 
-def load(path, network, blob=BLOB):
+def load(path: Path, network: Layer, blob: str = BLOB) -> None:
     """Load a published parameter file into a network.
 
     Nothing is loaded unless everything fits.
@@ -164,7 +171,7 @@ def load(path, network, blob=BLOB):
     _fill(path, read(path, blob), network)
 
 
-def convert(path, output, network=None, blob=BLOB):
+def convert(path: Path, output: Path, network: Layer | None = None, blob: str = BLOB) -> Layer:
     """Convert a published parameter file to a weight file of this package.
 
     Parameters

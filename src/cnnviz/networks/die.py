@@ -1,6 +1,9 @@
 """The networks of chapter 5 (thesis section 5.2, Table 5.1), and one with sigmoid units."""
 
-from typing import Any
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -8,6 +11,9 @@ from cnnviz.datasets.die360 import CLASSES, SIZE
 from cnnviz.networks.die_architectures import CONVOLUTIONAL, EXTRA, NAMES, architecture
 from cnnviz.networks.layers import SameConv2DLayer
 from cnnviz.runtime.backend import lasagne
+
+if TYPE_CHECKING:
+    from lasagne.layers import Layer
 
 __all__ = ["CONVOLUTIONAL", "EXTRA", "NAMES", "build"]
 
@@ -69,7 +75,9 @@ def build(name: str, seed: int = 0) -> Any:
     )
 
 
-def _convolutional(network, blocks, nonlinearity, initial):
+def _convolutional(
+    network: Layer, blocks: Sequence[int], nonlinearity: Callable[..., Any], initial
+) -> Layer:
     """Convolutions and, after each block of them, a pooling layer."""
     layers = lasagne.layers
     count = 0

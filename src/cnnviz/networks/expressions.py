@@ -4,13 +4,21 @@ Where several neurons share a maximum, Theano gives each of them the whole gradi
 PyTorch the first one; docs/methods.md says where that matters, and how much.
 """
 
+from __future__ import annotations
+
 import copy
 import warnings
+from collections.abc import Mapping, Sequence
 from itertools import product
+from typing import TYPE_CHECKING, Any
 
 from cnnviz.networks.inputs import label
 from cnnviz.runtime.backend import T, lasagne, selected
 from cnnviz.runtime.errors import UserError
+
+if TYPE_CHECKING:
+    from lasagne.layers import Layer
+    from theano.gof import Variable
 
 __all__ = [
     "below",
@@ -25,12 +33,12 @@ __all__ = [
 ]
 
 
-def is_max_pooling(layer):
+def is_max_pooling(layer: Layer) -> bool:
     """Whether a layer takes maxima of windows over rows and columns."""
     return isinstance(layer, lasagne.layers.Pool2DLayer) and getattr(layer, "mode", "max") == "max"
 
 
-def pooling_windows(layer, pooled):
+def pooling_windows(layer: Layer, pooled: Variable) -> list[tuple[slice, slice, slice, slice]]:
     """For each place in a pooling window: where in the frame all windows have it.
 
     Parameters
@@ -56,7 +64,7 @@ def pooling_windows(layer, pooled):
     ]
 
 
-def framed(layer, maps, value, count):
+def framed(layer: Layer, maps: Variable, value: float, count: Variable) -> Any:
     """A frame of one value, wide enough to have every pooling window whole.
 
     Returns
@@ -73,7 +81,9 @@ def framed(layer, maps, value, count):
     return frame, (slice(None), slice(None), *place)
 
 
-def candidates(layer, maps, pooled, fill=-float("inf")):
+def candidates(
+    layer: Layer, maps: Variable, pooled: Variable, fill: float = -float("inf")
+) -> list[Variable]:
     """What stands at each place of all windows, ``fill`` where there is only padding.
 
     Returns
@@ -86,7 +96,7 @@ def candidates(layer, maps, pooled, fill=-float("inf")):
     return [frame[each] for each in pooling_windows(layer, pooled)]
 
 
-def switches(layer, maps, pooled):
+def switches(layer: Layer, maps: Variable, pooled: Variable) -> Variable:
     """For each pooling window, the number of its first maximum, row by row.
 
     Parameters
@@ -102,7 +112,7 @@ def switches(layer, maps, pooled):
     return T.argmax(T.stack(candidates(layer, maps, pooled)), axis=0)
 
 
-def _pooled_by_first(layer, maps):
+def _pooled_by_first(layer: Layer, maps: Variable) -> Variable:
     """A max-pooling layer's result, of which the first maximum gets the gradient."""
     pooled = layer.get_output_for(maps, deterministic=True)
     chosen = switches(layer, maps, pooled)
@@ -113,7 +123,7 @@ def _pooled_by_first(layer, maps):
     )
 
 
-def _pooled_by_average(layer, maps):
+def _pooled_by_average(layer: Layer, maps):
     """What a layer gives that leaves padding out of its averages.
 
     Theano's C code cannot differentiate it if there is padding.
@@ -123,7 +133,7 @@ def _pooled_by_average(layer, maps):
     return total / count
 
 
-def _lacks_gradient(layer):
+def _lacks_gradient(layer: Layer) -> bool:
     return (
         selected()[0] == "theano"
         and isinstance(layer, lasagne.layers.Pool2DLayer)
@@ -132,7 +142,7 @@ def _lacks_gradient(layer):
     )
 
 
-def first_maximum(maps):
+def first_maximum(maps: Variable) -> Variable:
     """The maximum of each map, of which the first position gets the gradient.
 
     Parameters
@@ -147,7 +157,7 @@ def first_maximum(maps):
     return flat[T.arange(flat.shape[0]), T.argmax(flat, axis=1)]
 
 
-def output(layer, given, ties="all"):
+def output(layer: Layer, given: Mapping[Layer, Variable], ties: str = "all") -> Variable:
     """Output of a layer, layers on the way being deterministic.
 
     Parameters
@@ -183,14 +193,14 @@ def output(layer, given, ties="all"):
     return found[layer]
 
 
-def below(layer):
+def below(layer: Layer) -> list[Layer]:
     """The layers that a layer reads."""
     if isinstance(layer, lasagne.layers.MergeLayer):
         return layer.input_layers
     return [layer.input_layer] if hasattr(layer, "input_layer") else []
 
 
-def result(layer, inputs, ties="all"):
+def result(layer: Layer, inputs: Sequence[Variable], ties: str = "all") -> Variable:
     """One layer's output, of a list of what it reads; as :func:`output`."""
     if isinstance(layer, lasagne.layers.MergeLayer):
         return layer.get_output_for(inputs, deterministic=True)
@@ -204,7 +214,7 @@ def result(layer, inputs, ties="all"):
         return _for_any_number(layer).get_output_for(inputs[0], deterministic=True)
 
 
-def _for_any_number(layer):
+def _for_any_number(layer: Layer) -> Layer:
     """One of Lasagne's layers, for any number of images whatever it was built for.
 
     Some write that number into what they compute; layers of others may need it.

@@ -4,14 +4,22 @@ A network may have several inputs; every method takes one array for each, in
 Lasagne's order, and computes in the type of the network's parameters.
 """
 
+from __future__ import annotations
+
 import copy
 import operator
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cnnviz.runtime.arrays import as_array, host, numbers
 from cnnviz.runtime.backend import T, lasagne, theano
 from cnnviz.runtime.errors import UserError
+
+if TYPE_CHECKING:
+    from lasagne.layers import Layer
+    from theano.gof import Variable
 
 __all__ = [
     "as_arrays",
@@ -28,12 +36,12 @@ __all__ = [
 ]
 
 
-def label(layer):
+def label(layer: Layer) -> str:
     """What messages call a layer: its name, or its kind."""
     return layer.name or type(layer).__name__
 
 
-def precision(layer):
+def precision(layer: Layer) -> str:
     """Floating point type of a network: that of its parameters.
 
     Returns
@@ -45,7 +53,7 @@ def precision(layer):
     return parameters[0].dtype if parameters else theano.config.floatX
 
 
-def input_variables(layer):
+def input_variables(layer: Layer) -> tuple[list[Layer], list[Variable]]:
     """Input layers below ``layer`` and fresh variables for them.
 
     Returns
@@ -75,7 +83,7 @@ def input_variables(layer):
     return below, [T.TensorType(dtype, (False,) * len(each.shape))(each.name) for each in below]
 
 
-def as_arrays(layer, images):
+def as_arrays(layer: Layer, images: Any) -> list[np.ndarray]:
     """One checked array for each input of a network.
 
     Parameters
@@ -113,7 +121,7 @@ def as_arrays(layer, images):
     return arrays
 
 
-def _check_plain(source):
+def _check_plain(source: Layer) -> None:
     """An input layer's own expression would be lost with the variable that it is given."""
     if getattr(source.input_var, "owner", None) is not None:
         raise UserError(
@@ -124,12 +132,12 @@ def _check_plain(source):
         )
 
 
-def _stands_on_a_shape(layer):
+def _stands_on_a_shape(layer: Layer) -> bool:
     below = getattr(layer, "input_layers", None) or [getattr(layer, "input_layer", layer)]
     return any(each is None for each in below)
 
 
-def _separate(images, below):
+def _separate(images: np.ndarray, below: Sequence[Layer]) -> list[np.ndarray]:
     """One thing for each input, of whatever images were given as."""
     if not isinstance(images, (list, tuple)):
         return [images]
@@ -143,13 +151,13 @@ def _separate(images, below):
     return list(images) if for_inputs else [images]
 
 
-def _numbers(array, layer):
+def _numbers(array: np.ndarray, layer: Layer) -> np.ndarray:
     return numbers(
         array, f"input '{label(layer)}': expected an array of numbers of shape {layer.shape}"
     )
 
 
-def _checked(array, layer, dtype):
+def _checked(array: np.ndarray, layer: Layer, dtype: str) -> np.ndarray:
     """Numbers of a network's type, in an array of their own if they must be converted.
 
     Kernels count on an array that is laid out row by row in the processor's byte
@@ -170,14 +178,14 @@ def _checked(array, layer, dtype):
     return array
 
 
-def check_input(layer, wrt):
+def check_input(layer: Layer, wrt: int) -> None:
     """Raise a UserError unless a network has an input of that number."""
     below, _ = input_variables(layer)
     if isinstance(wrt, bool) or not hasattr(wrt, "__index__") or not 0 <= wrt < len(below):
         raise UserError(f"the network has inputs 0 to {len(below) - 1}, not {wrt}")
 
 
-def check_maps(layer):
+def check_maps(layer: Layer) -> None:
     """Raise a UserError unless a layer has feature maps."""
     shape = layer.output_shape
     if len(shape) != 4:
@@ -192,7 +200,7 @@ def check_maps(layer):
         )
 
 
-def check_units(layer):
+def check_units(layer: Layer) -> None:
     """Raise a UserError unless a layer has output units."""
     if len(layer.output_shape) != 2:
         raise UserError(
@@ -200,7 +208,7 @@ def check_units(layer):
         )
 
 
-def check_whole(name, value, least=1):
+def check_whole(name: str, value: int, least: int | None = 1) -> int:
     """A whole number, of at least ``least`` where that is given, or a UserError."""
     try:
         value = operator.index(value)
@@ -211,7 +219,7 @@ def check_whole(name, value, least=1):
     return value
 
 
-def check_features(layer, features=None):
+def check_features(layer: Layer, features: Any = None) -> list[int]:
     """Features (or units) of a layer as a list; all of them for None.
 
     Parameters
@@ -251,14 +259,14 @@ def check_features(layer, features=None):
     return found
 
 
-def batches(arrays, batch_size):
+def batches(arrays: Sequence[np.ndarray], batch_size: int) -> Iterator[slice]:
     """Slices of at most ``batch_size`` images."""
     check_whole("batch_size", batch_size)
     for start in range(0, len(arrays[0]), batch_size):
         yield slice(start, start + batch_size)
 
 
-def linear(layer):
+def linear(layer: Layer) -> Layer:
     """A layer without its final non-linearity.
 
     Parameters

@@ -1,11 +1,19 @@
 """Layers that Lasagne 0.1 lacks, and walks over a network's layers."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from cnnviz.networks import inputs
 from cnnviz.runtime.backend import T, function, lasagne, theano
 from cnnviz.runtime.errors import UserError
 from cnnviz.runtime.gpu_layers import check_odd
+
+if TYPE_CHECKING:
+    from lasagne.layers import Layer
+    from theano.gof import Variable
 
 __all__ = [
     "NeuronLayer",
@@ -36,11 +44,11 @@ class SameConv2DLayer(lasagne.layers.Conv2DLayer):
         For an even filter size, whose *same* padding would not be symmetric.
     """
 
-    def __init__(self, incoming, num_filters, filter_size, **kwargs):
+    def __init__(self, incoming: Layer, num_filters: int, filter_size: Any, **kwargs: Any) -> None:
         check_odd(filter_size)
         super().__init__(incoming, num_filters, filter_size, pad="same", **kwargs)
 
-    def correlate(self, input):
+    def correlate(self, input: Variable) -> Variable:
         """The cross-correlation, without bias and non-linearity."""
         # Any number of images, whatever the network was built for.
         return T.nnet.conv2d(
@@ -53,10 +61,10 @@ class SameConv2DLayer(lasagne.layers.Conv2DLayer):
             filter_flip=False,
         )
 
-    def get_output_for(self, input, **kwargs):
+    def get_output_for(self, input: Variable, **kwargs: Any) -> Variable:
         return self._activated(self.correlate(input))
 
-    def _activated(self, activation):
+    def _activated(self, activation: Variable) -> Variable:
         if self.b is not None:
             pattern = ("x", 0, 1, 2) if self.untie_biases else ("x", 0, "x", "x")
             activation = activation + self.b.dimshuffle(*pattern)
@@ -81,7 +89,9 @@ class NormalizedConv2DLayer(SameConv2DLayer):
     _KEEP = 0.95  # of the running statistics, at each step
     EPSILON = 1e-4
 
-    def __init__(self, incoming, num_filters, filter_size, **kwargs):
+    def __init__(
+        self, incoming: Layer, num_filters: int, filter_size: int | tuple[int, int], **kwargs: Any
+    ) -> None:
         super().__init__(incoming, num_filters, filter_size, **kwargs)
         init, shape = lasagne.init.Constant, (num_filters,)
         self.scale = self.add_param(init(1), shape, "scale", regularizable=False)
@@ -91,7 +101,9 @@ class NormalizedConv2DLayer(SameConv2DLayer):
         )
         self.updates = {}
 
-    def get_output_for(self, input, deterministic=False, **kwargs):
+    def get_output_for(
+        self, input: Variable, deterministic: bool = False, **kwargs: Any
+    ) -> Variable:
         activation = self.correlate(input)
         mean, variance = self.mean, self.variance
         if not deterministic:
@@ -106,7 +118,7 @@ class NormalizedConv2DLayer(SameConv2DLayer):
             - (mean * factor).dimshuffle("x", 0, "x", "x")
         )
 
-    def normalize_by(self, mean, variance):
+    def normalize_by(self, mean: np.ndarray, variance: np.ndarray) -> None:
         """Take on the statistics of the maps, yet compute the same as before.
 
         For weights that were folded: until then nothing is normalized (mean 0,
@@ -129,7 +141,7 @@ class NormalizedConv2DLayer(SameConv2DLayer):
         ):
             parameter.set_value(value.astype(parameter.dtype))
 
-    def folded(self):
+    def folded(self) -> tuple[np.ndarray, np.ndarray]:
         """Weights and biases of the plain layer that computes the same."""
         scale, mean, variance = (
             each.get_value() for each in (self.scale, self.mean, self.variance)
@@ -151,23 +163,25 @@ class NeuronLayer(lasagne.layers.SliceLayer):
         As for ``lasagne.layers.SliceLayer``, which slices one axis.
     """
 
-    def __init__(self, incoming, **kwargs):
+    def __init__(self, incoming: Layer, **kwargs: Any) -> None:
         super().__init__(incoming, slice(0, 1), axis=2, **kwargs)
         self._place = theano.shared(np.zeros(2, np.int64))
 
-    def choose(self, row, column):
+    def choose(self, row: int, column: int) -> None:
         """Choose the neuron, by its row and column in the map."""
         self._place.set_value(np.array([row, column], np.int64))
 
-    def get_output_shape_for(self, input_shape):
+    def get_output_shape_for(
+        self, input_shape: tuple[int | None, int, int, int]
+    ) -> tuple[int | None, int, int, int]:
         return (*input_shape[:2], 1, 1)
 
-    def get_output_for(self, input, **kwargs):
+    def get_output_for(self, input: Variable, **kwargs: Any) -> Variable:
         row, column = self._place[0], self._place[1]
         return input[:, :, row : row + 1, column : column + 1]
 
 
-def outputs(layer, images):
+def outputs(layer: Layer, images: np.ndarray) -> np.ndarray:
     """What a layer gives for images, whatever the shape of its output.
 
     Parameters
@@ -185,17 +199,17 @@ def outputs(layer, images):
     )(*inputs.as_arrays(layer, images))
 
 
-def layers_of_type(network, kind):
+def layers_of_type(network: Layer, kind: type) -> list[Layer]:
     """Layers of one class between the inputs and ``network``, in order."""
     return [layer for layer in lasagne.layers.get_all_layers(network) if isinstance(layer, kind)]
 
 
-def pooling_layers(network):
+def pooling_layers(network: Layer) -> list[Layer]:
     """Pooling layers of a network, first to last."""
     return layers_of_type(network, lasagne.layers.MaxPool2DLayer)
 
 
-def find_layer(network, name):
+def find_layer(network: Layer, name: str) -> Layer:
     """The layer of that name.
 
     Raises

@@ -5,7 +5,11 @@ The Python file is run as code, as ``python FILE.py`` would run it; the paramete
 worked example.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,10 +19,13 @@ from cnnviz.networks.own_parameters import load
 from cnnviz.runtime.backend import lasagne
 from cnnviz.runtime.errors import UserError
 
+if TYPE_CHECKING:
+    from lasagne.layers import Layer
+
 __all__ = ["fit", "named", "read", "read_with_mean"]
 
 
-def read(path, choice):
+def read(path: Any, choice: Any) -> Layer:
     """Build a network of one's own and load its parameters.
 
     Parameters
@@ -41,7 +48,7 @@ def read(path, choice):
     return read_with_mean(path, choice)[0]
 
 
-def read_with_mean(path, choice):
+def read_with_mean(path: Any, choice: str) -> tuple[Layer, np.ndarray | None]:
     """As :func:`read`, with the mean image beside the parameters.
 
     Returns
@@ -60,7 +67,7 @@ def read_with_mean(path, choice):
 # --- Names ----------------------------------------------------------------------
 
 
-def named(network, path):
+def named(network: Layer, path: Path | str) -> Layer:
     """Name the layers of a network that have no name, by number and kind.
 
     Parameters
@@ -93,7 +100,7 @@ def named(network, path):
 # --- Size of the input ----------------------------------------------------------
 
 
-def fit(layer, images):
+def fit(layer: Layer, images: np.ndarray) -> int:
     """Make a network take images of this size, one at a time.
 
     Its one input may have been built for a fixed number of images, and without fixed
@@ -133,7 +140,7 @@ def fit(layer, images):
     return built[0]
 
 
-def _reshape(source, above, shape):
+def _reshape(source: Layer, above: Sequence[Layer], shape: Any) -> None:
     """Give an input another shape, and tell the layers above, first to last."""
     source.shape = shape
     for layer in above:

@@ -1,5 +1,7 @@
 """Running a user's file that builds a network."""
 
+from __future__ import annotations
+
 import contextlib
 import inspect
 import io
@@ -10,7 +12,9 @@ import sysconfig
 import tokenize
 import traceback
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,10 +23,13 @@ from cnnviz.runtime import files
 from cnnviz.runtime.backend import lasagne
 from cnnviz.runtime.errors import MissingFileError, UserError
 
+if TYPE_CHECKING:
+    from lasagne.layers import Layer
+
 __all__ = ["blaming", "build"]
 
 
-def build(path):
+def build(path: Path) -> Layer:
     """Run a Python file and its ``build()``.
 
     Parameters
@@ -53,7 +60,7 @@ def build(path):
     return network
 
 
-def _advice(value):
+def _advice(value: int) -> str:
     """What to return instead, where ``build()`` returns several layers."""
     several = value.values() if isinstance(value, dict) else value
     if isinstance(value, (dict, list, tuple)) and any(
@@ -63,7 +70,7 @@ def _advice(value):
     return ""
 
 
-def _check_text(path):
+def _check_text(path) -> None:
     """Refuse bytes that are no text; Python itself passes them over in comments."""
     content = path.read_bytes()
     try:
@@ -89,7 +96,7 @@ def _first_odd(content):
     return 0
 
 
-def _run(path):
+def _run(path) -> Layer:
     """What ``build()`` of a file returns."""
     # As in 'python FILE.py', neighbors can be imported, and no arguments are left.
     folder, words = str(path.resolve().parent), sys.argv
@@ -109,7 +116,7 @@ def _run(path):
             sys.path.remove(folder)
 
 
-def _check_build(path, function):
+def _check_build(path, function: Any) -> None:
     if not callable(function):
         raise UserError(f"{path}: has no function build() that returns the output layer")
     try:
@@ -125,7 +132,7 @@ def _check_build(path, function):
 
 
 @contextlib.contextmanager
-def blaming(path, always=False):
+def blaming(path: Path | str, always: bool = False) -> Iterator[None]:
     """Say where in the user's code an exception came from, as a UserError.
 
     Parameters
@@ -149,7 +156,7 @@ def blaming(path, always=False):
         raise UserError(f"{place or path}: {text}") from error
 
 
-def _place(path, error):
+def _place(path, error) -> str | None:
     """Innermost line of the user's file, and of another one that it called; or None.
 
     Of the exception that an error was made of, where it has none itself.
@@ -162,7 +169,7 @@ def _place(path, error):
     return None
 
 
-def _line(path, error):
+def _line(path, error) -> str | None:
     frames = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
     if isinstance(error, SyntaxError) and error.filename:  # it has not come to a frame
         frames.append((error.filename, error.lineno))
@@ -181,14 +188,14 @@ def _line(path, error):
     return place
 
 
-def _same(name, path):
+def _same(name: str, path) -> bool:
     return Path(name).resolve() == path.resolve()
 
 
-def _is_users(name, path):
+def _is_users(name: Any, path) -> bool:
     """Whether a source file is the user's, rather than an installed one."""
     name, folder = Path(name).resolve(), path.resolve().parent
-    installed = [
+    installed: list[Any] = [
         Path(cnnviz.__file__).parent,
         sysconfig.get_path("stdlib"),
         sysconfig.get_path("purelib"),

@@ -1,7 +1,10 @@
 """Parameters of a user's network, from his files."""
 
+from __future__ import annotations
+
 import zipfile
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -9,6 +12,9 @@ from cnnviz.networks import safe_pickle, weights
 from cnnviz.runtime import files
 from cnnviz.runtime.backend import lasagne
 from cnnviz.runtime.errors import UserError
+
+if TYPE_CHECKING:
+    from lasagne.layers import Layer
 
 __all__ = ["load"]
 
@@ -20,7 +26,7 @@ _VALUES = ("param values", "values", "parameters", "params")
 _MEANS = ("mean image", "mean value", "mean")
 
 
-def load(path, network):
+def load(path: Path | str, network: Layer) -> np.ndarray | None:
     """Load the parameters of a network of one's own; all of them fit, or none is.
 
     Parameters
@@ -57,7 +63,7 @@ def load(path, network):
     return _load_pickle(path, network)
 
 
-def _load_archive(path, network):
+def _load_archive(path, network: Layer) -> None:
     arrays = files.load_arrays(path, _SAVED, f"write it with '{_SAVED}'")
     if weights.METADATA in arrays:
         weights.load(path, network)
@@ -76,7 +82,7 @@ def _load_archive(path, network):
     )
 
 
-def _load_pickle(path, network):
+def _load_pickle(path, network: Layer) -> np.ndarray | None:
     values, mean = _of_pickle(path, safe_pickle.load(path))
     parameters = lasagne.layers.get_all_params(network)
     if len(values) != len(parameters):
@@ -92,7 +98,7 @@ def _load_pickle(path, network):
     return mean
 
 
-def _of_pickle(path, content):
+def _of_pickle(path, content: Any) -> tuple[list[np.ndarray], np.ndarray | None]:
     """Parameters, and the mean image or None, of what a pickle holds."""
     mean = None
     if isinstance(content, dict):
@@ -112,7 +118,7 @@ def _of_pickle(path, content):
     return list(content), None if mean is None else _mean(path, mean)
 
 
-def _mean(path, value):
+def _mean(path, value: float | np.ndarray) -> np.ndarray:
     """A mean image, without axes of one image."""
     try:
         array = np.asarray(value, np.float64)

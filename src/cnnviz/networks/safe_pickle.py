@@ -7,8 +7,12 @@ refused and named.  Nothing of the file is executed, and what is read takes no m
 memory than in proportion to the file.
 """
 
+from __future__ import annotations
+
 import pickle
-from typing import Any, ClassVar
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
 
@@ -35,7 +39,7 @@ class Refused(UserError):
 class _DataType:
     """Stands in for ``numpy.dtype``: numbers only."""
 
-    def __init__(self, code, *_):
+    def __init__(self, code: str, *_: Any) -> None:
         code = code.decode("latin1") if isinstance(code, bytes) else str(code)
         try:
             self.value = np.dtype(code)
@@ -44,7 +48,7 @@ class _DataType:
         if self.value is None or self.value.kind not in _KINDS or self.value.names:
             raise Refused(f"holds an array of type '{code}' instead of numbers")
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
         _, byte_order, *_ = state
         self.value = self.value.newbyteorder(byte_order)
 
@@ -54,14 +58,14 @@ class _Array:
 
     value = None
 
-    def __init__(self, *_):
+    def __init__(self, *_: Any) -> None:
         """Whatever the file asks for: all of it comes again with the state."""
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: tuple[int, Sequence[Any], _DataType, bool, bytes | str]) -> None:
         _, shape, kind, fortran, data = state
         self._set(data, kind, shape, "F" if fortran else "C")
 
-    def _set(self, data, kind, shape, order):
+    def _set(self, data: bytes | str, kind: _DataType, shape: Sequence[Any], order: str) -> None:
         if isinstance(data, str):  # bytes, before Python 3
             data = data.encode("latin1")
         self.value = np.frombuffer(data, kind.value).reshape(shape, order=order)
@@ -70,38 +74,40 @@ class _Array:
 class _Scalar(_Array):
     """Stands in for ``numpy.core.multiarray.scalar``: one number."""
 
-    def __init__(self, kind, data):
+    def __init__(self, kind: _DataType, data: bytes) -> None:
         self._set(data, kind, (), "C")
 
 
 class _Buffer(_Array):
     """Stands in for ``numpy.core.numeric._frombuffer``, of protocol 5."""
 
-    def __init__(self, data, kind, shape, order):
+    def __init__(
+        self, data: bytes, kind: _DataType, shape: tuple[int, int, int, int], order: str
+    ) -> None:
         self._set(data, kind, shape, order)
 
 
 class _Encoded:
     """Stands in for ``_codecs.encode``, by which Python 3 writes bytes for 2."""
 
-    def __new__(cls, text, encoding="utf-8"):
+    def __new__(cls, text: str, encoding: str = "utf-8") -> bytes:
         if encoding != "latin1":
             raise Refused(f"holds text in '{encoding}' instead of bytes in 'latin1'")
         return text.encode(encoding)
 
-    def __setstate__(self, state):
+    def __setstate__(self, state) -> None:
         raise Refused("changes what it was given to read it with")
 
 
 class _Ordered:
     """Stands in for ``collections.OrderedDict``: dictionaries keep their order."""
 
-    def __new__(cls, items=()):
+    def __new__(cls, items: Sequence[Any] = ()) -> dict[Any, Any]:
         items = [tuple(item) for item in items]
         _check_keys(key for key, _ in items)
         return dict(items)
 
-    def __setstate__(self, state):
+    def __setstate__(self, state) -> None:
         raise Refused("changes what it was given to read it with")
 
 
@@ -128,7 +134,7 @@ ALL = {
 }
 
 
-def _check_keys(keys):
+def _check_keys(keys: Sequence[str]) -> None:
     """Keys of a dictionary: plain values, since others can nest without end."""
     for key in keys:
         if not isinstance(key, (str, bytes, int, float, type(None))):
@@ -143,7 +149,7 @@ class _Steps(dict):
 
     left = _MOST_STEPS
 
-    def __getitem__(self, code):
+    def __getitem__(self, code: int) -> Callable[..., Any]:
         self.left -= 1
         if self.left < 0:
             raise Refused(
@@ -151,7 +157,7 @@ class _Steps(dict):
             )
         return super().__getitem__(code)
 
-    def __missing__(self, code):
+    def __missing__(self, code) -> None:
         if code not in pickle._Unpickler.dispatch:
             raise pickle.UnpicklingError("not a pickle")
         raise Refused(
@@ -179,13 +185,13 @@ _UNKNOWN = (
 class _Stream:
     """A file of which no more is asked for than it holds."""
 
-    def __init__(self, stream):
+    def __init__(self, stream: BinaryIO) -> None:
         here = stream.tell()
         self.readline, self._stream = stream.readline, stream
         self.length = stream.seek(0, 2) - here
         stream.seek(here)
 
-    def read(self, size):
+    def read(self, size: int) -> bytes:
         # Python sets the memory aside before it reads.
         return self._stream.read(min(size, self.length))
 
@@ -203,7 +209,7 @@ class Unpickler(pickle._Unpickler):
 
     # Python's own reading: in C, one step can take any memory.
 
-    def __init__(self, stream, names=ARRAYS):
+    def __init__(self, stream: BinaryIO, names: Mapping[tuple[str, str], type] = ARRAYS) -> None:
         stream = _Stream(stream)
         super().__init__(stream, encoding="latin1")
         self._names = names
@@ -214,7 +220,7 @@ class Unpickler(pickle._Unpickler):
             if bytes([code]) not in _UNKNOWN
         )
 
-    def find_class(self, module, name):
+    def find_class(self, module: str, name: str) -> type:
         if (module, name) not in self._names:
             raise Refused(
                 f"asks for '{module}.{name}', which arrays do not need and which "
@@ -222,7 +228,7 @@ class Unpickler(pickle._Unpickler):
             )
         return self._names[module, name]
 
-    def _spend(self, value):
+    def _spend(self, value: _Array | _DataType | bytes) -> None:
         """Count the memory of what a step made out of what was there."""
         if isinstance(value, _Array):
             value = value.value
@@ -240,25 +246,25 @@ class Unpickler(pickle._Unpickler):
 
     dispatch: ClassVar[dict[int, Any]] = dict(pickle._Unpickler.dispatch)
 
-    def load_reduce(self):
+    def load_reduce(self) -> None:
         super().load_reduce()
         self._spend(self.stack[-1])
 
     dispatch[pickle.REDUCE[0]] = load_reduce
 
-    def load_newobj(self):
+    def load_newobj(self) -> None:
         super().load_newobj()
         self._spend(self.stack[-1])
 
     dispatch[pickle.NEWOBJ[0]] = load_newobj
 
-    def load_inst(self):
+    def load_inst(self) -> None:
         super().load_inst()
         self._spend(self.stack[-1])
 
     dispatch[pickle.INST[0]] = load_inst
 
-    def load_build(self):
+    def load_build(self) -> None:
         if not isinstance(self.stack[-2], (_Array, _DataType)):
             raise Refused("changes what is neither an array nor its type")
         super().load_build()
@@ -266,32 +272,32 @@ class Unpickler(pickle._Unpickler):
 
     dispatch[pickle.BUILD[0]] = load_build
 
-    def load_setitem(self):
+    def load_setitem(self) -> None:
         _check_keys(self.stack[-2:-1])
         super().load_setitem()
 
     dispatch[pickle.SETITEM[0]] = load_setitem
 
-    def load_setitems(self):
+    def load_setitems(self) -> None:
         _check_keys(self.stack[::2])
         super().load_setitems()
 
     dispatch[pickle.SETITEMS[0]] = load_setitems
 
-    def load_dict(self):
+    def load_dict(self) -> None:
         _check_keys(self.stack[::2])
         super().load_dict()
 
     dispatch[pickle.DICT[0]] = load_dict
 
-    def load_bytearray8(self):
+    def load_bytearray8(self) -> None:
         """Read it, rather than set so much memory aside as it says."""
         self.append(self.read(int.from_bytes(self.read(8), "little")))
 
     dispatch[pickle.BYTEARRAY8[0]] = load_bytearray8
 
 
-def _plain(value, seen, depth=0):
+def _plain(value: Any, seen: dict[int, Any], depth: int = 0) -> Any:
     """An unpickled value with arrays in the place of their stand-ins."""
     if depth > _DEEPEST:
         raise Refused(f"holds containers in containers, more than {_DEEPEST} deep")
@@ -314,7 +320,11 @@ def _plain(value, seen, depth=0):
     return found
 
 
-def load(path):
+def load(
+    path: Path,
+) -> (
+    Sequence[dict[str, np.ndarray] | np.ndarray] | dict[str, float | np.ndarray | list[np.ndarray]]
+):
     """What a pickle of numbers holds, by Python 2 or 3, of any protocol.
 
     Parameters

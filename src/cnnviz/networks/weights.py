@@ -1,14 +1,22 @@
 """Weight files: named arrays and a description, checked on loading."""
 
+from __future__ import annotations
+
 import csv
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cnnviz.runtime import files, paths, tables
 from cnnviz.runtime.backend import lasagne
 from cnnviz.runtime.errors import MissingFileError, UserError
+
+if TYPE_CHECKING:
+    from lasagne.layers import Layer
+    from theano.gof import Variable
 
 __all__ = [
     "MANIFEST_COLUMNS",
@@ -40,7 +48,7 @@ MANIFEST_COLUMNS = (
 )
 
 
-def _named_parameters(network):
+def _named_parameters(network: Layer) -> dict[str, Variable]:
     """Parameters by name, in Lasagne's order; names must be unique."""
     parameters = lasagne.layers.get_all_params(network)
     named = {parameter.name: parameter for parameter in parameters}
@@ -49,7 +57,9 @@ def _named_parameters(network):
     return named
 
 
-def compress(arrays, eight_bit=()):
+def compress(
+    arrays: Mapping[str, np.ndarray], eight_bit: Sequence[Any] = ()
+) -> dict[str, np.ndarray]:
     """Smaller arrays that :func:`expand` makes into nearly the same ones.
 
     Parameters
@@ -83,7 +93,7 @@ def compress(arrays, eight_bit=()):
     return small
 
 
-def expand(arrays):
+def expand(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Arrays as they were before :func:`compress`, to its accuracy."""
     return {
         name: array * arrays[name + STEP] if name + STEP in arrays else array
@@ -92,7 +102,9 @@ def expand(arrays):
     }
 
 
-def save(path, network, metadata, eight_bit=None):
+def save(
+    path: Path, network: Layer, metadata: Mapping[str, Any], eight_bit: tuple[str] | None = None
+) -> None:
     """Save a network's parameters and a description.
 
     Parameters
@@ -113,7 +125,7 @@ def save(path, network, metadata, eight_bit=None):
     files.save_arrays(path, eight_bit is not None, **arrays, **{METADATA: np.array(text)})
 
 
-def _remedy(path):
+def _remedy(path) -> str:
     """Command that brings a weight file back."""
     path = Path(path).resolve()
     if path.is_relative_to(paths.SHIPPED_WEIGHTS.parent):
@@ -123,7 +135,7 @@ def _remedy(path):
     return f"snakemake --configfile config/retrain.yaml --force {path}"
 
 
-def _checked(path, expected_sha256):
+def _checked(path, expected_sha256: str | None) -> dict[str, np.ndarray]:
     remedy = _remedy(path)
     if expected_sha256 is not None and Path(path).is_file():
         found = files.sha256(path)
@@ -142,7 +154,7 @@ def _checked(path, expected_sha256):
     return arrays
 
 
-def _description(path, entry):
+def _description(path, entry: np.ndarray) -> dict[str, Any]:
     try:
         return dict(json.loads(str(entry)))
     except (ValueError, TypeError):
@@ -152,12 +164,14 @@ def _description(path, entry):
         ) from None
 
 
-def read_metadata(path):
+def read_metadata(path: Any) -> dict[str, Any]:
     """Description of a weight file, as a dictionary."""
     return _description(path, _checked(path, None)[METADATA])
 
 
-def load(path, network, sha256=None, expected=None):
+def load(
+    path: Any, network: Layer, sha256: Any = None, expected: Mapping[str, int | str] | None = None
+) -> dict[str, float | list[dict[Any, Any]] | str]:
     """Load parameters into a network of the same architecture.
 
     Nothing is loaded unless everything fits.
@@ -203,7 +217,9 @@ def load(path, network, sha256=None, expected=None):
     return metadata
 
 
-def fill(parameters, values, names):
+def fill(
+    parameters: Sequence[Variable], values: Sequence[np.ndarray], names: Sequence[str]
+) -> None:
     """Set every parameter to a value of its shape, or none of them.
 
     Parameters
@@ -223,7 +239,7 @@ def fill(parameters, values, names):
         parameter.set_value(value)
 
 
-def _fitting(parameter, value, name):
+def _fitting(parameter: Variable, value: np.ndarray, name: str) -> np.ndarray:
     """A value in its parameter's type, or an error."""
     shape = parameter.get_value(borrow=True).shape
     if value.dtype.kind not in "biuf":
@@ -237,7 +253,7 @@ def _fitting(parameter, value, name):
     return value
 
 
-def transfer(path, network):
+def transfer(path: Path, network: Layer) -> list[str]:
     """Load what fits from another network's weights, for further training.
 
     A tied bias, one number a feature map, goes to every position of an untied
@@ -275,12 +291,12 @@ def transfer(path, network):
     return left
 
 
-def write_manifest(folder, rows):
+def write_manifest(folder: Any, rows: Sequence[Mapping[str, str]]) -> None:
     """Write ``manifest.csv`` of a folder of weight files."""
     tables.write_rows(paths.manifest(folder), MANIFEST_COLUMNS, rows)
 
 
-def read_manifest(folder):
+def read_manifest(folder: Any) -> dict[str, dict[str, str]]:
     """Rows of ``manifest.csv`` by file name relative to the folder.
 
     Raises
@@ -300,7 +316,7 @@ def read_manifest(folder):
         return {row["file"]: row for row in reader}
 
 
-def load_fold(folder, split, network_name, fold, network):
+def load_fold(folder: Any, split: str, network_name: str, fold: int, network: Layer) -> Any:
     """Load the weights of one fold from a folder.
 
     Shipped weights are held against their manifest's checksums, and so are

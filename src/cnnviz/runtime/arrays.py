@@ -1,27 +1,30 @@
 """Whatever users have for arrays of numbers: lists, tensors of PyTorch, arrays."""
 
+from __future__ import annotations
+
 import warnings
+from typing import Any
 
 import numpy as np
 
 from cnnviz.runtime.errors import UserError
 
-__all__ = ["as_array", "host", "numbers"]
+__all__ = ["as_array", "host", "numbers", "pearson"]
 
 
-def host(array):
+def host(array: Any) -> Any:
     """A tensor of PyTorch as NumPy reads it: without its history, in main memory."""
     return array.detach().cpu() if hasattr(array, "detach") else array
 
 
-def as_array(values):
+def as_array(values: Any) -> np.ndarray:
     """Values as NumPy reads them; an error instead of a warning for ragged ones."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         return np.asarray(host(values))
 
 
-def numbers(values, expected):
+def numbers(values: Any, expected: str) -> np.ndarray:
     """An array of real numbers.
 
     Parameters
@@ -49,3 +52,23 @@ def numbers(values, expected):
     if found.dtype.kind not in "biuf":
         raise UserError(f"{expected}, not {type(values).__name__} of {found.dtype}")
     return found
+
+
+def pearson(first: Any, second: Any) -> np.ndarray:
+    """Pearson correlation along the last axis, in double precision.
+
+    Parameters
+    ----------
+    first, second : arrays, ``(..., n)``
+
+    Returns
+    -------
+    float array, ``(...)``
+        NaN where one of them is constant, or not finite.
+    """
+    first, second = (
+        each - each.mean(axis=-1, keepdims=True)
+        for each in (np.asarray(first, np.float64), np.asarray(second, np.float64))
+    )
+    lengths = np.sqrt((first**2).sum(axis=-1) * (second**2).sum(axis=-1))
+    return (first * second).sum(axis=-1) / np.where(lengths > 0, lengths, np.nan)

@@ -22,6 +22,8 @@ Mends, each with its reason:
   Python version, never in ``~/.theano``, where other projects' flags live.
 """
 
+from __future__ import annotations
+
 import contextlib
 import functools
 import importlib
@@ -33,12 +35,19 @@ import sys
 import sysconfig
 import types
 import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cnnviz.runtime import compat
 from cnnviz.runtime.errors import UserError
+
+if TYPE_CHECKING:
+    from theano.gof import Variable
+
+    from cnnviz.engine.linker import TorchMode
 
 __all__ = [
     "ENGINES",
@@ -65,7 +74,7 @@ class TheanoFirst(UserError, ImportError):
     __str__ = ValueError.__str__
 
 
-def cache_folder():
+def cache_folder() -> Any:
     """Folder for compiled code: ``CNNVIZ_CACHE``, else the user's cache."""
     if "CNNVIZ_CACHE" in os.environ:
         return Path(os.environ["CNNVIZ_CACHE"]).expanduser()
@@ -118,7 +127,7 @@ def _downsample_module():
     """``theano.tensor.signal.downsample`` as Lasagne 0.1 expects it."""
     from theano.tensor.signal.pool import pool_2d
 
-    module = types.ModuleType("theano.tensor.signal.downsample")
+    module: Any = types.ModuleType("theano.tensor.signal.downsample")
 
     def max_pool_2d(input, ds, ignore_border=None, st=None, padding=(0, 0), mode="max"):
         return pool_2d(input, ws=ds, ignore_border=ignore_border, stride=st, pad=padding, mode=mode)
@@ -127,7 +136,14 @@ def _downsample_module():
     return module
 
 
-def convolution(input, filters, input_shape=None, *arguments, image_shape=None, **options):
+def convolution(
+    input: Variable,
+    filters: Variable,
+    input_shape: Any = None,
+    *arguments: Any,
+    image_shape: tuple[None, int, int | None, int | None] | None = None,
+    **options: Any,
+) -> Variable:
     """``theano.tensor.nnet.conv2d`` as Lasagne calls it.
 
     Lasagne 0.1 calls the third argument ``image_shape``, as Theano once did; 0.2.dev1
@@ -153,7 +169,7 @@ def convolution(input, filters, input_shape=None, *arguments, image_shape=None, 
 
 
 @contextlib.contextmanager
-def _lasagnes_convolution(nnet):
+def _lasagnes_convolution(nnet) -> Iterator[None]:
     """While Lasagne is imported: what its layers take for Theano's convolution."""
     original, nnet.conv2d = nnet.conv2d, convolution
     try:
@@ -174,7 +190,7 @@ def _aligning(filtering):
     return aligned
 
 
-def _check_first():
+def _check_first() -> None:
     """Raise TheanoFirst if there is anything of Theano in this process."""
     if "theano" in sys.modules:
         raise TheanoFirst(
@@ -194,7 +210,7 @@ def _check_first():
 
 
 @contextlib.contextmanager
-def _environment(flags):
+def _environment(flags) -> Iterator[None]:
     """The flags in Theano's environment variables, for the time of its import."""
     given = {name: os.environ.get(name) for name in ("THEANO_FLAGS", "THEANORC")}
     # The user's own flags come last and win; a forgotten ~/.theanorc must not.
@@ -238,7 +254,7 @@ T = theano.tensor
 _selection = {"engine": "auto", "device": "auto"}
 
 
-def select(engine="auto", device="auto"):
+def select(engine: str = "auto", device: str = "auto") -> None:
     """Choose what runs the functions that are compiled from now on.
 
     Parameters
@@ -260,12 +276,12 @@ def select(engine="auto", device="auto"):
     _selection.update(engine=engine, device=device)
 
 
-def selected():
+def selected() -> tuple[str, str]:
     """Engine and device in use, ``("torch", "cpu")`` for example."""
     return _resolve(**_selection)
 
 
-def _resolve(engine, device):
+def _resolve(engine: str, device: str) -> tuple[str, str]:
     if engine == "auto":
         engine = os.environ.get("CNNVIZ_ENGINE") or "auto"
     if device == "auto":
@@ -295,7 +311,7 @@ def _resolve(engine, device):
 
 
 @functools.lru_cache
-def _mode(engine, device):
+def _mode(engine: str, device: str) -> TorchMode | None:
     """Compilation mode of an engine, None for Theano's own."""
     if engine == "theano":
         return None
@@ -304,7 +320,14 @@ def _mode(engine, device):
     return torch_engine.mode(device)
 
 
-def function(inputs, outputs=None, updates=None, givens=None, mode=None, **options):
+def function(
+    inputs: Sequence[Variable],
+    outputs: Sequence[Variable] | Variable | None = None,
+    updates: Any = None,
+    givens: Any = None,
+    mode: Any = None,
+    **options: Any,
+) -> Any:
     """Compile a Theano function for the selected engine and device.
 
     Parameters are those of ``theano.function``; a ``mode`` overrides the
@@ -331,7 +354,7 @@ class NotSupported(UserError, NotImplementedError):
 
 
 @contextlib.contextmanager
-def _supported():
+def _supported() -> Iterator[None]:
     """What the torch engine lacks, such as loops over time, as an error for users."""
     try:
         yield
@@ -346,14 +369,14 @@ def _supported():
 
 
 @contextlib.contextmanager
-def _quiet():
+def _quiet() -> Iterator[None]:
     """Silence the warnings that Lasagne 0.1's old calls cause in 1.0.5."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=DeprecationWarning)
         yield
 
 
-def describe():
+def describe() -> str:
     """One line for the log: engine, device, versions."""
     engine, device = selected()
     if engine == "torch":

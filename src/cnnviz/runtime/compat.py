@@ -7,11 +7,15 @@ modules that built C extensions, only Theano's Python code can run there,
 and the torch engine.
 """
 
+from __future__ import annotations
+
 import importlib.util
 import sys
 import types
 import warnings
+from collections.abc import Callable
 from importlib import metadata
+from typing import Any
 
 import numpy as np
 
@@ -21,11 +25,11 @@ __all__ = ["compiles", "restore_removed_names"]
 class _Cast(dict):
     """``np.cast``: from a dtype to the function that casts to it."""
 
-    def __missing__(self, dtype):
+    def __missing__(self, dtype: str) -> Callable[..., Any]:
         return lambda value: np.asarray(value, dtype=dtype)
 
 
-def _numpy_names():
+def _numpy_names() -> dict[str, type]:
     exceptions = getattr(np, "exceptions", np)
     return {
         "bool": bool,
@@ -44,14 +48,14 @@ def _numpy_names():
     }
 
 
-def _has(name):
+def _has(name: str) -> bool:
     """Whether NumPy gives a name, if only with a warning."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return hasattr(np, name)
 
 
-def _is_there(module):
+def _is_there(module: str) -> bool:
     if module in sys.modules:
         return True
     try:
@@ -60,7 +64,7 @@ def _is_there(module):
         return False
 
 
-def _module(name, **contents):
+def _module(name, **contents: Any):
     """A new module under its name, also as attribute of its parent."""
     module = types.ModuleType(name)
     module.__dict__.update(contents)
@@ -71,7 +75,7 @@ def _module(name, **contents):
     return module
 
 
-def _restore_modules():
+def _restore_modules() -> None:
     """Modules that are imported, and used only when C code is compiled."""
     if not _is_there("numpy.distutils"):
         _module("numpy.distutils")
@@ -87,12 +91,12 @@ def _restore_modules():
         _module("pkg_resources", get_distribution=metadata.distribution)
 
 
-def compiles():
+def compiles() -> Any:
     """Whether Theano's C code can be compiled against this NumPy."""
     return np.lib.NumpyVersion(np.__version__) < "2.0.0" and _is_there("numpy.distutils")
 
 
-def restore_removed_names():
+def restore_removed_names() -> list[str]:
     """Put back the names that are absent.
 
     Returns

@@ -5,12 +5,18 @@ network's parameters when it runs, so it follows new values of them; a layer tha
 built anew, or whose attributes were set to something else, is compiled again.
 """
 
+from __future__ import annotations
+
 import collections
 import threading
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cnnviz.runtime.backend import lasagne, selected
 from cnnviz.runtime.errors import UserError
+
+if TYPE_CHECKING:
+    from lasagne.layers import Layer
 
 __all__ = ["forget", "is_kept", "of_layer"]
 
@@ -22,12 +28,12 @@ _entries: collections.OrderedDict[tuple[int, int], Any] = collections.OrderedDic
 class _Entry:
     """What belongs to one layer, as it and those below it are now."""
 
-    def __init__(self, state):
+    def __init__(self, state: Sequence[tuple[Layer, Any]]) -> None:
         self.state = state  # keeps the layers alive, so that no other gets their ids
         self.products = {}
 
 
-def _state(layer):
+def _state(layer: Layer) -> list[tuple[Layer, Any]]:
     """Every layer up to this one, with its attributes."""
     return [
         (each, dict(vars(each)) if each is not None else None)
@@ -35,7 +41,7 @@ def _state(layer):
     ]
 
 
-def _unchanged(before, now):
+def _unchanged(before: Sequence[tuple[Layer, Any]], now: Sequence[tuple[Layer, Any]]) -> bool:
     return len(before) == len(now) and all(
         old is new
         and (
@@ -45,7 +51,7 @@ def _unchanged(before, now):
     )
 
 
-def _entry(layer):
+def _entry(layer: Layer) -> _Entry:
     """The layer's own entry, a fresh one if anything about it has changed."""
     place = (threading.get_ident(), id(layer))
     state = _state(layer)
@@ -58,7 +64,7 @@ def _entry(layer):
     return entry
 
 
-def of_layer(layer, key, build):
+def of_layer(layer: Layer, key: Any, build: Callable[..., Any]) -> Any:
     """What ``build()`` gives for a layer, or what it gave when last asked.
 
     Parameters
@@ -90,7 +96,7 @@ def of_layer(layer, key, build):
     return products[key]
 
 
-def is_kept(layer, key):
+def is_kept(layer: Layer, key: tuple[str, tuple[int, int], str]) -> bool:
     """Whether something was built for a layer under a key, successfully or not."""
     return (selected(), key) in _entry(layer).products
 
@@ -100,6 +106,6 @@ class _Failure(NamedTuple):
     text: str
 
 
-def forget():
+def forget() -> None:
     """Drop all that was compiled, and the memory that it holds."""
     _entries.clear()

@@ -1,7 +1,11 @@
 """The workflow's configuration, checked with messages a user understands."""
 
+from __future__ import annotations
+
 import difflib
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import yaml
@@ -11,12 +15,12 @@ from cnnviz.runtime import files, paths
 __all__ = ["differences", "fundus_source", "plain", "problems"]
 
 
-def _place(error):
+def _place(error) -> str:
     """Where in the configuration an error is, as ``training.c1``."""
     return ".".join(str(part) for part in error.absolute_path) or "top level"
 
 
-def _unknown_keys(error):
+def _unknown_keys(error) -> Iterator[str]:
     """One message for every key that the schema does not know."""
     known = list(error.schema.get("properties", ()))
     for key in error.instance:
@@ -26,7 +30,7 @@ def _unknown_keys(error):
             yield f"{_place(error)}: unknown key '{key}'; {hint}"
 
 
-def _messages(error):
+def _messages(error) -> Iterator[str]:
     if error.validator == "additionalProperties":
         yield from _unknown_keys(error)
     elif error.validator == "enum":
@@ -38,7 +42,10 @@ def _messages(error):
         yield f"{_place(error)}: {error.message}"
 
 
-def problems(config, schema_path=paths.CONFIG_SCHEMA):
+def problems(
+    config: Mapping[str, Mapping[str, int] | Sequence[str] | str],
+    schema_path: Path = paths.CONFIG_SCHEMA,
+) -> list[str]:
     """Mistakes in a configuration.
 
     Parameters
@@ -66,14 +73,14 @@ def problems(config, schema_path=paths.CONFIG_SCHEMA):
     return found
 
 
-def _untrained(config):
+def _untrained(config: Mapping[str, Mapping[str, int] | Sequence[str] | str]) -> Iterator[Any]:
     if config["weights"] == "trained":
         for name in config["networks"]:
             if name not in config["training"]:
                 yield f"training: no settings for network '{name}'"
 
 
-def _not_at_hand(fundus):
+def _not_at_hand(fundus: Any) -> Iterator[Any]:
     """What only the user can bring, and did not."""
     folder = fundus["kaggle"]
     if fundus["source"] == "kaggle" and not folder:
@@ -91,7 +98,7 @@ def _not_at_hand(fundus):
         )
 
 
-def fundus_source(fundus, mirror):
+def fundus_source(fundus: Mapping[str, int | str | None], mirror: Path | str | None) -> Any:
     """Where the photographs of chapter 4 come from.
 
     Parameters
@@ -111,7 +118,7 @@ def fundus_source(fundus, mirror):
     return fundus["source"]
 
 
-def differences(config, default, place=""):
+def differences(config: Any, default: Any, place: Any = "") -> list[str]:
     """Settings that two configurations do not share.
 
     Parameters
@@ -133,7 +140,7 @@ def differences(config, default, place=""):
     return found
 
 
-def plain(value):
+def plain(value: Any) -> Any:
     """Dictionaries and lists of any kind as plain ones."""
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}

@@ -4,7 +4,10 @@ The command line shows a :class:`UserError` as one line; every other exception i
 taken for a fault and keeps its traceback.
 """
 
+from __future__ import annotations
+
 import errno
+from typing import Any
 
 __all__ = ["MissingFileError", "StorageError", "UserError", "of_machine"]
 
@@ -42,7 +45,7 @@ _REMEDIES = {
 }
 
 
-def of_machine(error):
+def of_machine(error: Any) -> str | None:
     """One line for an operating system's refusal, or None for any other error.
 
     Parameters

@@ -1,5 +1,7 @@
 """Files that are either finished or absent, and errors that name the remedy."""
 
+from __future__ import annotations
+
 import contextlib
 import errno
 import hashlib
@@ -8,7 +10,9 @@ import re
 import shutil
 import stat
 import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -47,7 +51,7 @@ _POINTER = b"version https://git-lfs"
 
 
 @contextlib.contextmanager
-def refusals(path, temporary=None):
+def refusals(path: Any, temporary: str | None = None) -> Iterator[None]:
     """The system's refusals to read or write, as a StorageError that names ``path``.
 
     Errors of other files, which name these, pass as they are; a temporary name, which
@@ -66,7 +70,7 @@ def refusals(path, temporary=None):
         raise StorageError(text) from error
 
 
-def _refusal(error, path, temporary):
+def _refusal(error, path, temporary: str | None) -> str | None:
     """One line for an OSError about a path, or None for any other."""
     if re.search(r"\d+ requested and \d+ written", str(error)):
         # NumPy counts what it could not write, without an error number.
@@ -80,7 +84,7 @@ def _refusal(error, path, temporary):
 
 
 @contextlib.contextmanager
-def atomic(path):
+def atomic(path: Any) -> Iterator[Any]:
     """Write to a temporary name beside ``path``; rename on success.
 
     Yields the temporary path, which keeps the suffix of ``path``.  When the
@@ -109,7 +113,7 @@ def atomic(path):
             os.unlink(name)
 
 
-def _make_folder(folder):
+def _make_folder(folder) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except FileExistsError:  # a file
@@ -120,7 +124,7 @@ def _no_folder(path):
     return NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
 
 
-def _temporary(path, folder, content=b""):
+def _temporary(path, folder, content: bytes = b"") -> str:
     """Name of a new file in a folder, to become ``path``."""
     try:
         handle, name = tempfile.mkstemp(prefix=_UNFINISHED, suffix=path.suffix, dir=folder)
@@ -141,7 +145,7 @@ def _temporary(path, folder, content=b""):
     return name
 
 
-def _require_regular(path):
+def _require_regular(path) -> None:
     """Refuse to put a file in the place of a folder or a device."""
     with refusals(path):
         try:
@@ -154,7 +158,7 @@ def _require_regular(path):
         raise StorageError(f"{path}: is a device and no place for a file; choose another")
 
 
-def require_writable(path, folder=False):
+def require_writable(path: Path, folder: bool = False) -> None:
     """Try whether something can be written, before hours of work; nothing stays behind.
 
     Parameters
@@ -185,7 +189,7 @@ def require_writable(path, folder=False):
         os.unlink(_temporary(path, place, b"room?"))
 
 
-def require_space(folder, needed):
+def require_space(folder: Any, needed: float) -> None:
     """Raise StorageError when the disk of ``folder`` has less than ``needed`` bytes."""
     folder = Path(folder)
     with refusals(folder):
@@ -202,7 +206,7 @@ def require_space(folder, needed):
 # --- Reading ------------------------------------------------------------------
 
 
-def is_pointer(path):
+def is_pointer(path: Any) -> bool:
     """Whether a file is a Git LFS pointer, which only names a file.
 
     Git leaves them in the place of large files where its extension LFS is missing.
@@ -211,14 +215,14 @@ def is_pointer(path):
         return stream.read(len(_POINTER)) == _POINTER
 
 
-def refuse_pointer(path):
+def refuse_pointer(path: Any) -> None:
     """Raise a UserError for a Git LFS pointer."""
     if is_pointer(path):
         raise UserError(f"{path}: {POINTER}")
 
 
 @contextlib.contextmanager
-def reading(path, remedy=None):
+def reading(path: Any, remedy: str | None = None) -> Iterator[None]:
     """What can be wrong with a file before one knows its kind, in one line.
 
     Parameters
@@ -247,7 +251,7 @@ def reading(path, remedy=None):
             ) from None
 
 
-def sha256(path):
+def sha256(path: Any) -> str:
     """Hexadecimal SHA-256 of a file."""
     digest = hashlib.sha256()
     with open(path, "rb") as stream:
@@ -256,12 +260,18 @@ def sha256(path):
     return digest.hexdigest()
 
 
-def _require_file(path, remedy):
+def _require_file(path, remedy: str) -> None:
     if not Path(path).is_file():
         raise MissingFileError(f"{path}: no such file; make it with '{remedy}'")
 
 
-def load_array(path, shape=None, dtype=None, remedy="snakemake", again=None):
+def load_array(
+    path: Path | str,
+    shape: Sequence[int] | None = None,
+    dtype: type | None = None,
+    remedy: str = "snakemake",
+    again: str | None = None,
+) -> np.ndarray:
     """Load one ``.npy`` array and check it.
 
     Parameters
@@ -297,7 +307,7 @@ def load_array(path, shape=None, dtype=None, remedy="snakemake", again=None):
     return array
 
 
-def load_arrays(path, remedy="snakemake", again=None):
+def load_arrays(path: Any, remedy: str = "snakemake", again: Any = None) -> dict[str, np.ndarray]:
     """Load a ``.npz`` of named arrays as a dictionary.
 
     Parameters
@@ -321,7 +331,7 @@ def load_arrays(path, remedy="snakemake", again=None):
 
 
 @contextlib.contextmanager
-def _damaged(what, again):
+def _damaged(what, again: str) -> Iterator[None]:
     """Whatever NumPy says of an array file, in one line."""
     try:
         yield
@@ -339,7 +349,7 @@ def _damaged(what, again):
         raise UserError(f"{what}: truncated or not an array file ({error}); {again}") from None
 
 
-def read_text(path, remedy=None, encoding="utf-8"):
+def read_text(path: Any, remedy: Any = None, encoding: str = "utf-8") -> str:
     """Text of a file; errors as of :func:`reading`."""
     with reading(path, remedy):
         return Path(path).read_text(encoding=encoding)
@@ -348,7 +358,7 @@ def read_text(path, remedy=None, encoding="utf-8"):
 # --- Arrays and text ------------------------------------------------------------
 
 
-def save_array(path, array):
+def save_array(path: Any, array: np.ndarray) -> None:
     """Save one array as ``.npy``, after making sure that the disk has room."""
     # As a stream: by name, NumPy adds a suffix where it misses its own.
     with atomic(path) as temporary, open(temporary, "wb") as stream:
@@ -356,7 +366,7 @@ def save_array(path, array):
         np.save(stream, array)
 
 
-def save_arrays(path, compressed=False, **arrays):
+def save_arrays(path: Any, compressed: Any = False, **arrays: Any) -> None:
     """Save named arrays as ``.npz``; equal arrays give equal bytes."""
     needed = sum(np.asarray(array).nbytes for array in arrays.values()) + (1 << 20)
     save = np.savez_compressed if compressed else np.savez
@@ -365,7 +375,7 @@ def save_arrays(path, compressed=False, **arrays):
         save(stream, **arrays)
 
 
-def write_text(path, text):
+def write_text(path: Any, text: str) -> None:
     """Write UTF-8 text in one go."""
     with atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8")

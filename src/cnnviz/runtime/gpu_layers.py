@@ -1,4 +1,4 @@
-"""Lasagne's layers for GPUs, surrogateg in where Theano has none of its own GPU code.
+"""Lasagne's layers for GPUs, standing in where Theano has none of its own GPU code.
 
 ``lasagne.layers.dnn`` (cuDNN) and ``lasagne.layers.corrmm`` compute what Lasagne's
 plain layers do, by code that only Theano's former GPU back end could run.  Networks
@@ -7,13 +7,20 @@ give the plain layers, with the defaults of the originals.  What has no plain la
 the installed Lasagne is refused by a line that says so.
 """
 
+from __future__ import annotations
+
 import functools
 import inspect
 import sys
 import types
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from cnnviz.runtime.backend import convolution, lasagne, theano
 from cnnviz.runtime.errors import UserError
+
+if TYPE_CHECKING:
+    from lasagne.layers import Layer
 
 __all__ = ["Conv2DDNNLayer", "Conv2DMMLayer", "GpuLayerMissing", "check_odd"]
 
@@ -26,14 +33,14 @@ class GpuLayerMissing(UserError, ImportError):
     __str__ = ValueError.__str__
 
 
-def check_odd(filter_size):
+def check_odd(filter_size: Any) -> None:
     """Raise a UserError for an even filter size, which cannot be padded evenly."""
     sizes = lasagne.utils.as_tuple(filter_size, 2)
     if any(size % 2 == 0 for size in sizes):
         raise UserError(f"filter_size {sizes} must be odd for same padding")
 
 
-def _as_told(flip_filters):
+def _as_told(flip_filters: bool) -> dict[str, Any]:
     """Option of Lasagne's convolution layer that flips filters, or does not."""
     if "flip_filters" in inspect.signature(_layers.Conv2DLayer).parameters:
         return {"flip_filters": flip_filters}
@@ -57,18 +64,18 @@ class Conv2DDNNLayer(_layers.Conv2DLayer):  # type: ignore[name-defined]
 
     def __init__(
         self,
-        incoming,
-        num_filters,
-        filter_size,
-        stride=(1, 1),
-        pad=0,
-        untie_biases=False,
-        W=lasagne.init.GlorotUniform(),
-        b=lasagne.init.Constant(0.0),
-        nonlinearity=lasagne.nonlinearities.rectify,
-        flip_filters=False,
-        **options,
-    ):
+        incoming: Layer,
+        num_filters: int,
+        filter_size: int | tuple[int, int],
+        stride: Sequence[int] = (1, 1),
+        pad: int | str = 0,
+        untie_biases: bool = False,
+        W: Any = lasagne.init.GlorotUniform(),
+        b: Any = lasagne.init.Constant(0.0),
+        nonlinearity: Callable[..., Any] | None = lasagne.nonlinearities.rectify,
+        flip_filters: bool = False,
+        **options: Any,
+    ) -> None:
         if pad == "same":
             check_odd(filter_size)
         super().__init__(
@@ -121,7 +128,7 @@ _STAND_INS = {
 
 def _stand_in(module, names):
     """A module of stand-ins; the names that have none raise what to do instead."""
-    found = types.ModuleType(f"lasagne.layers.{module}", __doc__)
+    found: Any = types.ModuleType(f"lasagne.layers.{module}", __doc__)
     for name, plain in names.items():
         thing = getattr(_layers, plain, None) if isinstance(plain, str) else plain
         if thing is not None:
@@ -143,7 +150,7 @@ def _stand_in(module, names):
     return found
 
 
-def _put_in_place():
+def _put_in_place() -> None:
     if theano.config.device != "cpu":  # the user's own flags: Lasagne's layers may work
         return
     for module, names in _STAND_INS.items():

@@ -6,7 +6,10 @@ repository unless told otherwise (``snakemake --directory``), and lie in ``resul
 ``figures`` only; what it downloads is kept in ``data/downloads``.
 """
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 
@@ -72,32 +75,32 @@ COMPARISON_TEXT = TABLES / "comparison.md"
 _RECORDED = {TABLES: REPOSITORY / "thesis_tables", DATA: REPOSITORY / "data"}
 
 
-def recorded(path):
+def recorded(path: Any) -> Any:
     """Where the record keeps a table that a run makes, such as :data:`COMPARISON`."""
     folder = next(folder for folder in _RECORDED if path.is_relative_to(folder))
     return _RECORDED[folder] / path.relative_to(folder)
 
 
-def weight_file(folder, split, network, fold):
+def weight_file(folder: Any, split: str, network: str, fold: int) -> Any:
     """Weights of one network, trained on one fold of one split."""
     return Path(folder) / split / f"{network}_fold{fold}.npz"
 
 
-def animation(folder, face):
+def animation(folder: Any, face: int) -> Any:
     """Animation of the views of a face of the die."""
     return Path(folder) / f"face_{face}.gif"
 
 
-def features(source, name):
+def features(source: str, name: str) -> Any:
     """File about the features of De Fauw's network on photographs of a source."""
     return FEATURES / source / name
 
 
-def sheet_name(figure):
+def sheet_name(figure: Any) -> Any:
     """Name of the file of a saliency figure of chapter 4, "4.5" for example."""
     return f"figure_{figure.replace('.', '_')}.npz"
 
 
-def manifest(folder):
+def manifest(folder: Any) -> Any:
     """List of a folder's weight files with their checksums."""
     return Path(folder) / "manifest.csv"

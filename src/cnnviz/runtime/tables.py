@@ -1,14 +1,28 @@
 """Tables in comma-separated files."""
 
+from __future__ import annotations
+
 import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from cnnviz.runtime.errors import UserError
 from cnnviz.runtime.files import atomic, reading
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 __all__ = ["read_rows", "read_table", "write_rows"]
 
 
-def read_table(path, remedy=None, columns=(), what="comma-separated values", **options):
+def read_table(
+    path: Path,
+    remedy: str | None = None,
+    columns: Sequence[str] = (),
+    what: str = "comma-separated values",
+    **options: Any,
+) -> pd.DataFrame:
     """Comma-separated values as a data frame.
 
     Parameters
@@ -46,7 +60,7 @@ def read_table(path, remedy=None, columns=(), what="comma-separated values", **o
     return table
 
 
-def read_rows(path, remedy=None):
+def read_rows(path: Path, remedy: str | None = None) -> list[dict[str, str]]:
     """Comma-separated values as a list of dictionaries of text.
 
     Raises
@@ -61,7 +75,9 @@ def read_rows(path, remedy=None):
             raise UserError(f"{path}: not a table of comma-separated values ({error})") from None
 
 
-def write_rows(path, columns, rows):
+def write_rows(
+    path: Path | str, columns: Sequence[str], rows: Sequence[Mapping[str, float | str]]
+) -> None:
     """Write dictionaries as comma-separated values under a header."""
     with atomic(path) as temporary:
         with open(temporary, "w", newline="", encoding="utf-8") as stream:

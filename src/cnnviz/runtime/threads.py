@@ -1,22 +1,26 @@
 """Threads for kernels that release the interpreter's lock."""
 
+from __future__ import annotations
+
 import concurrent.futures
 import functools
 import os
+from collections.abc import Callable
+from typing import Any
 
 __all__ = ["count", "over"]
 
 
-def count():
+def count() -> int:
     """How many threads: ``OMP_NUM_THREADS`` where it is set, else one a core."""
     given = os.environ.get("OMP_NUM_THREADS", "")
-    return int(given) if given.isdigit() and int(given) else os.cpu_count()
+    return int(given) if given.isdigit() and int(given) else os.cpu_count() or 1
 
 
 _pool = functools.lru_cache(maxsize=1)(concurrent.futures.ThreadPoolExecutor)
 
 
-def over(items, work):
+def over(items: int, work: Callable[..., Any]) -> None:
     """Call ``work(first, end)`` on parts of ``range(items)``, one a thread.
 
     Every item is worked on by itself, or results would depend on the threads.

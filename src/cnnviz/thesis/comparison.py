@@ -4,9 +4,13 @@ Numbers are compared as decimal text, never as binary floating point: the
 printed digits say how the reproduced value is to be rounded.
 """
 
+from __future__ import annotations
+
 import re
+from collections.abc import Sequence
 from decimal import Decimal
 from fnmatch import fnmatchcase
+from typing import Any
 
 import pandas as pd
 
@@ -33,13 +37,13 @@ COMPARISON = (
 _WILDCARD = re.compile(r"\[[^]]*\]|[*?]")
 
 
-def _specificity(pattern):
+def _specificity(pattern: str) -> tuple[bool, int]:
     """Sorting key: an id beats every pattern, then more literal characters win."""
     literal = _WILDCARD.sub("", pattern)
     return literal == pattern, len(literal)
 
 
-def _find_reason(name, reasons):
+def _find_reason(name: str, reasons: Sequence[Any]) -> str:
     """The most specific reason for an id, or NO_REASON."""
     fitting = sorted(
         (row for row in reasons if fnmatchcase(name, row.id)), key=lambda row: _specificity(row.id)
@@ -55,7 +59,7 @@ def _find_reason(name, reasons):
     return best.reason
 
 
-def _check_known(reported, reproduced, reasons):
+def _check_known(reported: pd.DataFrame, reproduced: pd.DataFrame, reasons: pd.DataFrame) -> None:
     """Guard against misspelled ids and other units."""
     units = dict(zip(reported["id"], reported["unit"]))
     for row in reproduced.itertuples():
@@ -77,7 +81,7 @@ def _check_known(reported, reproduced, reasons):
             )
 
 
-def _difference(reported, reproduced):
+def _difference(reported: str, reproduced: str) -> str:
     """Reproduced less reported, exactly, as text."""
     if not reproduced:
         return ""
@@ -85,7 +89,7 @@ def _difference(reported, reproduced):
     return "0" if difference == 0 else f"{difference:f}"
 
 
-def _compare_row(row, found, reasons):
+def _compare_row(row, found, reasons: Sequence[Any]) -> tuple[str, ...]:
     value = found.value if found else ""
     result = verdict(row.value, value, row.tolerance)
     reason = {MATCH: "", WITHIN: row.why}.get(result)
@@ -110,12 +114,14 @@ def _compare_row(row, found, reasons):
 NO_REASON = "No reason recorded yet."
 
 
-def lacking_reasons(comparison):
+def lacking_reasons(comparison: pd.DataFrame) -> list[str]:
     """Ids of the numbers whose verdict still lacks its reason."""
     return list(comparison["id"][comparison["reason"] == NO_REASON])
 
 
-def compare(reported, reproduced, reasons):
+def compare(
+    reported: pd.DataFrame, reproduced: pd.DataFrame, reasons: pd.DataFrame
+) -> pd.DataFrame:
     """Put every reported number beside the reproduced one, with a verdict.
 
     Parameters
@@ -145,6 +151,6 @@ def compare(reported, reproduced, reasons):
     return pd.DataFrame(rows, columns=list(COMPARISON), dtype=object)
 
 
-def to_csv(comparison):
+def to_csv(comparison: pd.DataFrame) -> str:
     """Text of a comparison as comma-separated values."""
     return comparison.to_csv(index=False, lineterminator="\n")

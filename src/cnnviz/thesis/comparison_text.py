@@ -1,25 +1,31 @@
 """A comparison with the thesis as text for reading (Markdown)."""
 
+from __future__ import annotations
+
 import re
 from decimal import Decimal
+from typing import TYPE_CHECKING, Any
 
 from cnnviz.thesis import markdown
 from cnnviz.thesis.printed_numbers import VERDICTS, parse_printed, round_decimal
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 __all__ = ["to_markdown"]
 
 
-def _title(table):
+def _title(table: str) -> str:
     """``table_5_1`` as ``Table 5.1``."""
     spaced = table.replace("_", " ")
     return re.sub(r"(?<=[0-9]) (?=[0-9])", ".", spaced).capitalize()
 
 
-def _cell(text):
+def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", r"\|")
 
 
-def _shown(text, decimals, sign=""):
+def _shown(text: str, decimals: int, sign: str = "") -> str:
     """Round a number for reading: one digit more than the thesis prints."""
     if not text:
         return ""
@@ -30,7 +36,7 @@ def _shown(text, decimals, sign=""):
     return f"{abs(value):f}" if value == 0 else f"{value:{sign}f}"
 
 
-def _shown_row(row, notes):
+def _shown_row(row, notes: Any) -> list[str]:
     decimals = parse_printed(row.reported).decimals
     number = ""
     if row.reason:
@@ -50,7 +56,7 @@ def _shown_row(row, notes):
     ]
 
 
-def _section(title, part):
+def _section(title: str, part: pd.DataFrame) -> list[str]:
     """Lines on one table; equal reasons share a number."""
     notes = {}
     header = [
@@ -72,11 +78,11 @@ def _section(title, part):
     return lines
 
 
-def _counts(title, verdicts):
+def _counts(title: str, verdicts: pd.Series) -> list[str]:
     return [title, *(str((verdicts == name).sum()) for name in VERDICTS), str(len(verdicts))]
 
 
-def to_markdown(comparison):
+def to_markdown(comparison: pd.DataFrame) -> str:
     """Text of a comparison for reading: counts of verdicts, then each table.
 
     Reproduced values are rounded to one digit more than the thesis prints.

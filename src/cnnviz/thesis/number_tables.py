@@ -1,11 +1,14 @@
 """Files of reported and reproduced numbers, and of reasons for their differences."""
 
+from __future__ import annotations
+
 import csv
 import io
 import re
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -36,13 +39,13 @@ class Reproduced(NamedTuple):
     """One reproduced number: a row of a file of reproduced values."""
 
     id: str
-    value: float  #: finite; written with all its digits
+    value: Any  #: a finite number; written with all its digits
     unit: str  #: as in the row of the reported number
     command: str  #: that computes it
     note: str = ""
 
 
-def _lines(path, columns):
+def _lines(path, columns: Sequence[str]) -> list[tuple[int, list[Any]]]:
     """Line number and fields of every row, the header checked and left out."""
     if not path.is_file():
         raise MissingFileError(
@@ -64,7 +67,7 @@ def _lines(path, columns):
     return rows[1:]
 
 
-def _read(path, columns):
+def _read(path, columns: Sequence[str]) -> list[dict[str, str]]:
     """Rows of one file as dictionaries of text, with ``source`` added."""
     path, rows = Path(path), []
     for line, fields in _lines(path, columns):
@@ -83,7 +86,7 @@ def _read(path, columns):
     return rows
 
 
-def _frame(rows, columns):
+def _frame(rows: Sequence[Mapping[str, str]], columns: Sequence[str]) -> pd.DataFrame:
     """Frame of text; ids must be unique over all files."""
     first = {}
     for row in rows:
@@ -96,14 +99,14 @@ def _frame(rows, columns):
     return pd.DataFrame(rows, columns=[*columns, "source"], dtype=object)
 
 
-def _natural(path):
+def _natural(path) -> tuple[list[int | str], str]:
     """Sorting key that puts ``table_4_2`` before ``table_4_10``."""
     path = Path(path)
     parts = re.split(r"([0-9]+)", path.stem)
     return [int(part) if part.isdigit() else part for part in parts], str(path)
 
 
-def _check_reported(row, table):
+def _check_reported(row: Mapping[str, str], table: str) -> None:
     source = row["source"]
     parts = (table, row["network"], row["quantity"])
     expected = ".".join(part for part in parts if part)
@@ -129,7 +132,7 @@ def _check_reported(row, table):
         )
 
 
-def read_reported(paths):
+def read_reported(paths: Any) -> pd.DataFrame:
     """Read numbers that the thesis reports.
 
     Parameters
@@ -162,7 +165,7 @@ def read_reported(paths):
     return _frame(rows, REPORTED)
 
 
-def read_reproduced(paths):
+def read_reproduced(paths: Sequence[Any]) -> pd.DataFrame:
     """Read reproduced numbers.
 
     Parameters
@@ -193,7 +196,7 @@ def read_reproduced(paths):
     return _frame(rows, REPRODUCED)
 
 
-def read_reasons(path):
+def read_reasons(path: Path) -> pd.DataFrame:
     """Read reasons for numbers that differ or could not be reproduced.
 
     Parameters
@@ -215,13 +218,13 @@ def read_reasons(path):
     return _frame(_read(path, REASONS), REASONS)
 
 
-def _digits(value):
+def _digits(value: bool | float) -> str:
     """Shortest decimal text that is the number again."""
     value = getattr(value, "item", lambda: value)()  # of a NumPy scalar
     return str(int(value)) if isinstance(value, (bool, int)) else repr(float(value))
 
 
-def write_reproduced(path, rows):
+def write_reproduced(path: Path | None, rows: Sequence[Reproduced]) -> None:
     """Write reproduced numbers; equal rows give equal bytes.
 
     Parameters

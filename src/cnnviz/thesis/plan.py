@@ -172,7 +172,7 @@ class Plan:
         """The networks whose features are looked at: trained, and random for contrast."""
         return ["random"] if self.config["fundus"]["weights"] == "random" else ["trained", "random"]
 
-    def label_source(self) -> str:
+    def label_source(self) -> str | None:
         """Photographs that features are labeled on: the configured ones, if concepts are known.
 
         Nobody outlined what is on the competition's.

@@ -1,9 +1,11 @@
 """Numbers as the thesis prints them, and what agrees with them."""
 
+from __future__ import annotations
+
 import decimal
 import re
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 __all__ = [
     "DIFFERS",
@@ -37,10 +39,10 @@ class _Printed(NamedTuple):
     number: Decimal
 
     @property
-    def decimals(self):
-        return -self.number.as_tuple().exponent
+    def decimals(self) -> int:
+        return -int(self.number.as_tuple().exponent)
 
-    def distance(self, value):
+    def distance(self, value: Any) -> Any:
         """How far ``value`` is from the number, or on the wrong side of the bound."""
         difference = EXACT.subtract(value, self.number)
         if self.bound:
@@ -49,18 +51,20 @@ class _Printed(NamedTuple):
         return abs(difference)
 
 
-def parse_printed(text):
+def parse_printed(text: str) -> _Printed:
     """A number, or a bound on one, as the thesis prints it."""
-    bound, number = PRINTED.fullmatch(text).groups()
+    found = PRINTED.fullmatch(text)
+    assert found is not None, text  # checked when it was read
+    bound, number = found.groups()
     return _Printed(bound or "", Decimal(number))
 
 
-def round_decimal(value, decimals):
+def round_decimal(value: Any, decimals: int) -> Any:
     """Round half to even, exactly, keeping trailing zeros."""
     return value.quantize(Decimal(1).scaleb(-decimals), context=EXACT)
 
 
-def verdict(reported, reproduced, tolerance):
+def verdict(reported: str, reproduced: str, tolerance: str) -> str:
     """Verdict on one number.
 
     Parameters

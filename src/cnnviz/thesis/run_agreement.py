@@ -6,13 +6,16 @@ tolerance of the recorded one.  On one machine a run gives the same bits every t
 tolerances (:data:`TOLERANCES`) are for other processors, which round differently.
 """
 
+from __future__ import annotations
+
 import csv
 import difflib
 import fnmatch
 import io
 import itertools
 import re
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 __all__ = ["TOLERANCES", "Difference", "Tolerance", "compare", "in_words", "tolerance"]
 
@@ -105,7 +108,7 @@ _EMPTY = _Row("", ())
 _ABSENT = "no such row"
 
 
-def tolerance(table):
+def tolerance(table: str) -> Tolerance:
     """The tolerance for the numbers of a table.
 
     Parameters
@@ -116,7 +119,7 @@ def tolerance(table):
     return next(each for each in TOLERANCES if fnmatch.fnmatch(f"/{table}", each.tables))
 
 
-def compare(table, recorded, run):
+def compare(table: str, recorded: str, run: str) -> tuple[int, list[Difference]]:
     """Compare a table of a run with the recorded one.
 
     Parameters
@@ -155,7 +158,9 @@ def compare(table, recorded, run):
     return count, found
 
 
-def in_words(counts, differences, elsewhere=()):
+def in_words(
+    counts: Mapping[str, int], differences: Sequence[Difference], elsewhere: Sequence[str] = ()
+) -> str:
     """One line on the agreement of a whole run.
 
     Parameters
@@ -189,7 +194,7 @@ def in_words(counts, differences, elsewhere=()):
 # --- Rows -------------------------------------------------------------------
 
 
-def _csv_rows(*texts):
+def _csv_rows(*texts: Any) -> list[list[_Row]]:
     """Rows of several tables; the first columns that tell all rows apart are their keys."""
     tables = [list(csv.reader(io.StringIO(text))) or [[]] for text in texts]
     width = max(
@@ -209,7 +214,7 @@ def _csv_rows(*texts):
     ]
 
 
-def _markdown_rows(text):
+def _markdown_rows(text: str) -> list[_Row]:
     found, head, paragraph = [], [], []
 
     def finish():
@@ -245,7 +250,7 @@ def _markdown_rows(text):
     return found
 
 
-def _paired(before, after):
+def _paired(before: Sequence[_Row], after: Sequence[_Row]) -> Iterator[Any]:
     """Rows with the same key, in order; what has no partner stands beside None."""
     matcher = difflib.SequenceMatcher(
         None, [row.key for row in before], [row.key for row in after], autojunk=False
@@ -262,12 +267,12 @@ def _paired(before, after):
 # --- Cells ------------------------------------------------------------------
 
 
-def _words(text):
+def _words(text: str) -> str:
     """A text with a sign for each number."""
     return _NUMBER.sub("#", text)
 
 
-def _cell_differences(recorded, run, accepted):
+def _cell_differences(recorded: str, run: str, accepted: Tolerance) -> Iterator[Any]:
     """Pairs of numbers that are too far apart, or both texts where the words differ."""
     if recorded == run:
         return
@@ -279,11 +284,11 @@ def _cell_differences(recorded, run, accepted):
             yield old, new
 
 
-def _value(number):
+def _value(number: str) -> float:
     return float(number.replace("−", "-").replace(",", ""))
 
 
-def _accepted(old, new, accepted):
+def _accepted(old: str, new: str, accepted: Tolerance) -> float:
     """The largest accepted distance of two numbers."""
     distance = accepted.relative * abs(_value(old))
     if {".", "e", "E"}.isdisjoint(old + new):

@@ -1,5 +1,7 @@
 """Random changes to photographs during training, as De Fauw made them."""
 
+from __future__ import annotations
+
 import numba
 import numpy as np
 
@@ -39,7 +41,7 @@ def _warp(picture, matrix, gain, offset, result):
                 result[channel, row, column] = (value - MEAN) / STD
 
 
-def augment(rng, picture):
+def augment(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
     """A prepared picture, changed at random and standardized.
 
     Rotation by any angle, reflection, magnification up to 5 %, shift up to

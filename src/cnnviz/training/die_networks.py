@@ -5,7 +5,11 @@ value to zero; nothing is chosen by validation accuracy, so the accuracy
 after the last epoch is the result.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
@@ -13,6 +17,10 @@ from tqdm import tqdm
 from cnnviz.networks.layers import layers_of_type
 from cnnviz.runtime.backend import T, function, lasagne, theano
 from cnnviz.runtime.errors import UserError
+
+if TYPE_CHECKING:
+    from lasagne.layers import Layer
+    from theano.gof import Variable
 
 __all__ = ["DeadStart", "Outcome", "Settings", "accuracy", "predict", "train"]
 
@@ -33,7 +41,7 @@ class Settings:
     alive_accuracy: float = 0.35
     max_starts: int = 10
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch_size < 1 or self.max_starts < 1:
             raise UserError(
                 "epochs, batch size and starts must be at least 1, "
@@ -64,12 +72,14 @@ class DeadStart(UserError, RuntimeError):
     """Training cannot get anywhere from this start."""
 
 
-def learning_rate(settings, epoch):
+def learning_rate(settings: Settings, epoch: int) -> float:
     """Half a cosine from the start value to zero (Loshchilov, Hutter 2017)."""
     return settings.learning_rate * 0.5 * (1 + np.cos(np.pi * epoch / settings.epochs))
 
 
-def _training_step(network, images, labels, settings):
+def _training_step(
+    network: Layer, images: Variable, labels: Variable, settings: Settings
+) -> tuple[Any, Variable]:
     """Compiled step and the variable of its learning rate."""
     batch = T.ivector("batch")
     rate = theano.shared(np.float32(0), "learning rate")
@@ -83,13 +93,15 @@ def _training_step(network, images, labels, settings):
     return function([batch], [loss, right], updates=updates), rate
 
 
-def predictor(network):
+def predictor(network: Layer) -> Any:
     """Compiled function from images to posteriors, dropout off."""
     inputs = T.tensor4("images")
     return function([inputs], lasagne.layers.get_output(network, inputs, deterministic=True))
 
 
-def predict(network, images, compute=None):
+def predict(
+    network: Layer, images: np.ndarray, compute: Callable[..., Any] | None = None
+) -> np.ndarray:
     """Posteriors of images.
 
     Parameters
@@ -112,12 +124,12 @@ def predict(network, images, compute=None):
     return posteriors
 
 
-def accuracy(posteriors, labels):
+def accuracy(posteriors: np.ndarray, labels: np.ndarray) -> float:
     """Share of images whose largest posterior is that of their label."""
     return float(np.mean(np.argmax(posteriors, axis=1) == labels))
 
 
-def _silent_layer(network, images):
+def _silent_layer(network: Layer, images: np.ndarray) -> str | None:
     """Name of a ReLU layer that is zero on all images, or None."""
     relu = [
         layer
@@ -135,7 +147,9 @@ def _silent_layer(network, images):
     return None
 
 
-def _judge_start(network, images, training_accuracy, settings, epoch):
+def _judge_start(
+    network: Layer, images: np.ndarray, training_accuracy: float, settings: Settings, epoch: int
+) -> None:
     """Raise DeadStart when training cannot get anywhere from here."""
     # Neighboring images are nearly equal, so the probe strides over them all.
     probe = images[:: max(1, len(images) // EVALUATION_BATCH)]
@@ -146,7 +160,15 @@ def _judge_start(network, images, training_accuracy, settings, epoch):
         raise DeadStart(f"training accuracy {training_accuracy:.3f} after {epoch + 1} epochs")
 
 
-def _train_once(network, images, labels, validation, settings, seed, bar):
+def _train_once(
+    network: Layer,
+    images: np.ndarray,
+    labels: np.ndarray,
+    validation: tuple[np.ndarray, np.ndarray],
+    settings: Settings,
+    seed: int,
+    bar,
+) -> tuple[np.ndarray, list[dict[Any, Any]]]:
     """One start; raises DeadStart."""
     shared_images = theano.shared(images, "images", borrow=True)
     shared_labels = theano.shared(labels, "labels")
@@ -185,7 +207,15 @@ def _train_once(network, images, labels, validation, settings, seed, bar):
     return posteriors, history
 
 
-def train(build, training, validation, settings, seed, progress=False, log=print):
+def train(
+    build: Callable[..., Any],
+    training: tuple[np.ndarray, np.ndarray],
+    validation: tuple[np.ndarray, np.ndarray],
+    settings: Settings,
+    seed: int,
+    progress: bool = False,
+    log: Callable[..., Any] = print,
+) -> Outcome:
     """Train a network; a dead start is followed by the next seed.
 
     Parameters

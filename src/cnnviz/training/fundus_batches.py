@@ -4,16 +4,23 @@ A stream is a function from a step's number to a batch; every batch follows from
 its number, so that training goes on after an interruption exactly where it was.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import queue
 import threading
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cnnviz.datasets import synthetic
 from cnnviz.networks.defauw import GRADES
 from cnnviz.training.augmentation import augment
+
+if TYPE_CHECKING:
+    from cnnviz.datasets.synthetic_scene import Scene
 
 __all__ = [
     "Batch",
@@ -36,12 +43,12 @@ class Batch:
     grades: np.ndarray  #: ``(n,)``
 
 
-def _batch(rows):
+def _batch(rows: Sequence[tuple[np.ndarray, np.ndarray, int]]) -> Batch:
     pixels, dimensions, grades = zip(*rows)
     return Batch(np.stack(pixels), np.stack(dimensions).astype(np.float32), np.array(grades))
 
 
-def plainness(step, steps, first):
+def plainness(step: int, steps: int, first: float) -> float:
     """How much stronger lesions may be drawn than they are, at a step.
 
     Falls from ``first`` to 1 over the first half of the stage: lessons begin
@@ -50,14 +57,16 @@ def plainness(step, steps, first):
     return first + (1 - first) * min(1.0, 2 * step / steps)
 
 
-def _plain(scene, rng, most):
+def _plain(scene: Scene, rng: np.random.Generator, most: float) -> Scene:
     """The scene with lesions up to ``most`` times as strong."""
     strength = np.exp(rng.uniform(0, np.log(most)))
     colors = np.where(scene.kinds[:, None] >= 0, strength, 1) * scene.colors
     return dataclasses.replace(scene, colors=colors)
 
 
-def pairs_stream(seed, batch_size, shares, plain=lambda step: 1.0):
+def pairs_stream(
+    seed: int, batch_size: int, shares: np.ndarray, plain: Any = lambda step: 1.0
+) -> Any:
     """Synthetic eye pairs, every one drawn anew.
 
     Parameters
@@ -88,7 +97,14 @@ def pairs_stream(seed, batch_size, shares, plain=lambda step: 1.0):
     return draw
 
 
-def narrow_stream(seed, batch_size, shares, size, plain=lambda step: 1.0, views=4):
+def narrow_stream(
+    seed: int,
+    batch_size: int,
+    shares: Sequence[float] | np.ndarray,
+    size: int,
+    plain: Callable[..., Any] = lambda step: 1.0,
+    views: int = 4,
+) -> Callable[..., Any]:
     """Narrow-field pictures of synthetic eyes: the first lessons.
 
     ``views`` pictures of every eye; parameters otherwise as for
@@ -112,7 +128,14 @@ def narrow_stream(seed, batch_size, shares, size, plain=lambda step: 1.0, views=
     return draw
 
 
-def photographs_stream(seed, batch_size, pictures, dimensions, grades, shares=None):
+def photographs_stream(
+    seed: int,
+    batch_size: int,
+    pictures: np.ndarray,
+    dimensions: np.ndarray,
+    grades: np.ndarray,
+    shares: np.ndarray | None = None,
+) -> Callable[..., Any]:
     """Single photographs in pairs of the same grade.
 
     Of single photographs no patient's other eye is known; since both eyes
@@ -146,7 +169,7 @@ def photographs_stream(seed, batch_size, pictures, dimensions, grades, shares=No
     return draw
 
 
-def mixed_stream(streams):
+def mixed_stream(streams: Sequence[Callable[..., Any]]) -> Callable[..., Any]:
     """A batch of every stream, side by side."""
 
     def draw(step):
@@ -161,7 +184,7 @@ def mixed_stream(streams):
     return draw
 
 
-def validation_pairs(seed, count, shares):
+def validation_pairs(seed: Any, count: Any, shares: Any) -> Any:
     """Held-out synthetic pairs, without augmentation.
 
     Returns
@@ -177,7 +200,7 @@ def validation_pairs(seed, count, shares):
     return np.stack(pictures), np.stack(dimensions), np.array(grades)
 
 
-def drawn_ahead(draw, first, last, depth=2):
+def drawn_ahead(draw: Callable[..., Any], first: int, last: int, depth: int = 2) -> Iterator[Batch]:
     """Batches ``first`` to ``last - 1``, drawn by a thread ahead of their use."""
     waiting = queue.Queue(depth)
     stop = threading.Event()

@@ -5,9 +5,13 @@ batches; every batch follows from its number, so that training goes on after
 an interruption exactly where it was.
 """
 
+from __future__ import annotations
+
 import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
@@ -21,6 +25,10 @@ from cnnviz.runtime.errors import UserError
 from cnnviz.training.fundus_batches import drawn_ahead
 from cnnviz.training.grading import quadratic_weighted_kappa
 from cnnviz.training.objectives import kappa_loss
+
+if TYPE_CHECKING:
+    from lasagne.layers import Layer
+    from theano.gof import Variable
 
 __all__ = ["Diverged", "EyeReader", "Settings", "predictor", "train"]
 
@@ -45,7 +53,7 @@ class Settings:
     kappa_share: float = 1.0
     largest_gradient: float = 10.0  #: norm to which gradients are cut
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.steps < 1 or self.batch_size < 2 or self.batch_size % 2:
             raise UserError(
                 "steps must be at least 1 and the batch size even, not "
@@ -60,18 +68,18 @@ class Settings:
             )
 
 
-def learning_rate(settings, step):
+def learning_rate(settings: Settings, step: int) -> float:
     """Linear warm-up, then half a cosine down to zero."""
     warm = min(1.0, (step + 1) / max(1, settings.warmup))
     return settings.learning_rate * warm * 0.5 * (1 + np.cos(np.pi * step / settings.steps))
 
 
-def _inputs(network):
+def _inputs(network: Layer) -> dict[Layer, Variable]:
     layers = [find_layer(network, name) for name in ("images", "dimensions")]
     return dict(zip(layers, (T.tensor4("images"), T.matrix("dimensions"))))
 
 
-def compile_step(network, settings):
+def compile_step(network: Layer, settings: Settings) -> tuple[Any, Variable]:
     """The training step and the variable of its learning rate.
 
     Loss: soft quadratic weighted kappa, half the log loss as far as it exceeds
@@ -105,7 +113,7 @@ def compile_step(network, settings):
     ), rate
 
 
-def predictor(network):
+def predictor(network: Layer) -> Any:
     """Compiled function of images and dimensions to posteriors, dropout off."""
     given = _inputs(network)
     return function(
@@ -126,7 +134,7 @@ class EyeReader:
 
     _TOGETHER = 4  # photographs of a pass
 
-    def __init__(self, network):
+    def __init__(self, network: Layer) -> None:
         given, maps = _inputs(network), T.tensor4("maps")
         images, dimensions = given.values()
         last = pooling_layers(network)[-1]
@@ -146,7 +154,7 @@ class EyeReader:
             ),
         )
 
-    def maps(self, pixels):
+    def maps(self, pixels: np.ndarray) -> np.ndarray:
         """Maps of the last pooling layer.
 
         Parameters
@@ -166,7 +174,7 @@ class EyeReader:
             ]
         )
 
-    def posteriors(self, maps, dimensions, pairs):
+    def posteriors(self, maps: np.ndarray, dimensions: np.ndarray, pairs: np.ndarray) -> np.ndarray:
         """Posteriors of eye pairs.
 
         Parameters
@@ -189,12 +197,12 @@ class EyeReader:
         return np.concatenate(results)[: len(pairs)]
 
 
-def _save_state(path, step_function, step, history):
+def _save_state(path, step_function, step: int, history: Sequence[Mapping[str, float]]) -> None:
     arrays = {f"shared{k}": value.get_value() for k, value in enumerate(step_function.get_shared())}
     files.save_arrays(path, step=np.int64(step), history=np.array(json.dumps(history)), **arrays)
 
 
-def _load_state(path, step_function):
+def _load_state(path, step_function) -> tuple[int, list[dict[Any, Any]]]:
     """Step and history of a checkpoint; its values go into the function."""
     remedy = "cnnviz train-fundus"
     state = files.load_arrays(path, remedy)
@@ -214,7 +222,15 @@ def _load_state(path, step_function):
     return int(state["step"]), json.loads(str(state["history"]))
 
 
-def train(network, draw, settings, checkpoint=None, validate=None, every=100, progress=True):
+def train(
+    network: Layer,
+    draw: Callable[..., Any],
+    settings: Settings,
+    checkpoint: Path | None = None,
+    validate: Any = None,
+    every: int = 100,
+    progress: bool = True,
+) -> list[dict[str, float]]:
     """Train a network for the steps of one stage.
 
     Parameters
@@ -272,7 +288,13 @@ def train(network, draw, settings, checkpoint=None, validate=None, every=100, pr
     return history
 
 
-def _row(step, settings, losses, seen, said):
+def _row(
+    step: int,
+    settings: Settings,
+    losses: Sequence[tuple[float, float, float]],
+    seen: Sequence[np.ndarray],
+    said: Sequence[np.ndarray],
+) -> dict[str, float]:
     seen, said = np.concatenate(seen), np.concatenate(said)
     loss, log_loss, norm = np.mean(losses, axis=0)
     return {

@@ -1,5 +1,10 @@
 """Agreement of two gradings: confusion and quadratic weighted kappa (thesis section 4.1)."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from cnnviz.runtime.errors import UserError
@@ -7,7 +12,9 @@ from cnnviz.runtime.errors import UserError
 __all__ = ["confusion", "quadratic_weighted_kappa"]
 
 
-def confusion(first, second, grades=5):
+def confusion(
+    first: np.ndarray | Sequence[int], second: np.ndarray | Sequence[int], grades: int = 5
+) -> np.ndarray:
     """How often each grade of one rating meets each of another.
 
     Parameters
@@ -35,7 +42,7 @@ def confusion(first, second, grades=5):
     return np.bincount(grades * first + second, minlength=grades * grades).reshape(grades, grades)
 
 
-def quadratic_weighted_kappa(first, second, grades=5):
+def quadratic_weighted_kappa(first: Any, second: Any, grades: Any = 5) -> float:
     """Agreement of two ratings beyond chance (Cohen 1968), quadratic weights.
 
     Parameters as for :func:`confusion`.

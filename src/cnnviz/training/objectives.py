@@ -1,19 +1,28 @@
 """Losses that Lasagne 0.1 lacks."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from cnnviz.runtime.backend import T, theano
 
+if TYPE_CHECKING:
+    from theano.gof import Variable
+
 __all__ = ["kappa_loss", "quadratic_weights"]
 
 
-def quadratic_weights(grades):
+def quadratic_weights(grades: int) -> np.ndarray:
     """Disagreement of every pair of grades, ``(grades, grades)``, 0 to 1."""
     grade = np.arange(grades)
     return ((grade[:, None] - grade) ** 2 / (grades - 1) ** 2).astype(theano.config.floatX)
 
 
-def kappa_loss(posteriors, targets, grades=5, epsilon=1e-15):
+def kappa_loss(
+    posteriors: Variable, targets: Variable, grades: int = 5, epsilon: float = 1e-15
+) -> Variable:
     """Negative quadratic weighted kappa of soft predictions (De Fauw's loss).
 
     .. math:: -\\kappa = \\frac{\\sum_{ij} w_{ij} O_{ij}}

@@ -5,6 +5,11 @@ pointwise part, and, of a pooling layer, which places hold their window's
 maximum.  All features of an image share them.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from cnnviz.attribution.windowed import ops, trust_gradients, windows
@@ -13,6 +18,11 @@ from cnnviz.attribution.windowed.stack import NotLocal, channels_first, channels
 from cnnviz.networks.inputs import label
 from cnnviz.runtime.backend import T, function, theano
 from cnnviz.runtime.errors import UserError
+
+if TYPE_CHECKING:
+    from theano.gof import Variable
+
+    from cnnviz.attribution.windowed.stack import Block, Stack
 
 __all__ = ["TIES", "Gradients", "work"]
 
@@ -46,7 +56,9 @@ class Gradients:
         of whole passes.
     """
 
-    def __init__(self, stack, above=None, ties="all", checked=True):
+    def __init__(
+        self, stack: Stack, above: Gradients | None = None, ties: str = "all", checked: bool = True
+    ) -> None:
         for block in stack.blocks:
             if not block.pointwise or block.pooling and not block.maximum:
                 raise NotLocal(
@@ -55,6 +67,9 @@ class Gradients:
                 )
         register()
         self.stack, self.ties, self._above = stack, ties, above
+        self._below: Any = None
+        self._last: Any = None
+        self._start: Any = None
         with preparing(stack.layer):
             self._prepare(above)
         if checked:  # the common rule, which whole passes follow
@@ -62,7 +77,7 @@ class Gradients:
                 stack, lambda: self if ties == "all" else Gradients(stack, checked=False)
             )
 
-    def _prepare(self, above):
+    def _prepare(self, above: Gradients | None) -> None:
         stack = self.stack
         last = stack.blocks[-1]
         # Neighboring pooling windows often share their maximum; from the layer
@@ -95,7 +110,7 @@ class Gradients:
     # What is kept
 
     @staticmethod
-    def _slope(block, before):
+    def _slope(block: Block, before: Variable) -> Variable:
         """Derivative of a block's pointwise part."""
         after = block.rest(before)
         if after is before:
@@ -114,7 +129,7 @@ class Gradients:
             maps += [channels_last(before), channels_last(value)]
         return function([images], slopes + maps)
 
-    def keep(self, images):
+    def keep(self, images: np.ndarray) -> np.ndarray:
         """Keep the derivatives at images.
 
         Parameters
@@ -134,9 +149,11 @@ class Gradients:
         slopes, maps = values[: len(blocks)], values[len(blocks) :]
         images = np.moveaxis(images, 1, -1)
         below = [images, *maps[1::2]]
-        for kept, value in zip(self._slopes, [np.ones_like(images), *slopes]):
+        held: Any = self._slopes
+        for kept, value in zip(held, [np.ones_like(images), *slopes]):
             kept.set_value(value, borrow=True)
-        for block, kept, under, before in zip(blocks, self._switches, below, maps[::2]):
+        switches: Any = self._switches
+        for block, kept, under, before in zip(blocks, switches, below, maps[::2]):
             if block.pooling:
                 kept.set_value(
                     ops.switches(under, before, block, self.ties == "first"), borrow=True
@@ -144,7 +161,7 @@ class Gradients:
         self._below = below
         return self.kept(self)
 
-    def release(self):
+    def release(self) -> None:
         """Let go of what is kept of images, and its memory."""
         for kept in [*self._slopes, *self._switches]:
             if kept is not None:
@@ -153,7 +170,7 @@ class Gradients:
         for owner in filter(None, (self, self._above)):
             owner._below = owner._last = owner._start = None
 
-    def kept(self, above):
+    def kept(self, above: Gradients) -> np.ndarray:
         """Take over what another object kept, of this stack or one that continues it.
 
         Returns
@@ -167,7 +184,7 @@ class Gradients:
         )
         return self._last
 
-    def maxima(self, image, feature):
+    def maxima(self, image: int, feature: int) -> tuple[np.ndarray, np.ndarray]:
         """Neurons through which the maximum of a map depends on the image.
 
         Every neuron that holds the maximum counts (as in Theano's gradient of a
@@ -189,7 +206,7 @@ class Gradients:
             )
         return self._under(image, feature, tied if self.ties == "all" else tied[:1])
 
-    def _under(self, image, feature, places):
+    def _under(self, image: int, feature: int, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Neurons of the map where gradients begin, for places of the last map."""
         if self._level == len(self.stack.blocks):
             return places, np.ones(len(places), self.stack.dtype)
@@ -210,16 +227,16 @@ class Gradients:
 
     # Backwards
 
-    def _window_sizes(self):
+    def _window_sizes(self) -> list[tuple[int, int]]:
         middle = np.array([self.stack.shapes[self._level]]) // 2
         return [window.size for window in self._cone(middle)]
 
-    def _cone(self, neurons):
+    def _cone(self, neurons: np.ndarray) -> list[windows.Window]:
         """Windows of every map below neurons."""
         cone = windows.backward_cone(self.stack.blocks[: self._level], neurons)
         return [windows.clipped(window, shape) for window, shape in zip(cone, self.stack.shapes)]
 
-    def _compile(self, level):
+    def _compile(self, level: int):
         """Function of images, of the gradient and of the windows of every map.
 
         The gradient is that of the map on ``level``, and the windows are of
@@ -258,7 +275,9 @@ class Gradients:
             [images, gradient, *inputs], [channels_first(value), start], on_unused_input="ignore"
         )
 
-    def _convolve_back(self, k, gradient, size):
+    def _convolve_back(
+        self, k: int, gradient: Variable, size: tuple[Variable, Variable]
+    ) -> Variable:
         """Gradient of a convolution on all that its windows see."""
         block, channels = self.stack.blocks[k], self.stack.channels[k]
         # Only its shape counts.
@@ -271,7 +290,9 @@ class Gradients:
 
     # Passes
 
-    def of_neurons(self, features, neurons, images=None):
+    def of_neurons(
+        self, features: Sequence[int], neurons: np.ndarray, images: Any = None
+    ) -> list[np.ndarray]:
         """Gradients of single neurons, on what they see.
 
         Parameters
@@ -299,7 +320,7 @@ class Gradients:
             *(each for window in self._cone(neurons) for each in (window.start, *window.size)),
         )
 
-    def of_places(self, image, feature, places):
+    def of_places(self, image: int, feature: int, places: np.ndarray) -> np.ndarray:
         """Gradient of the sum of places of the last map.
 
         Parameters
@@ -313,7 +334,9 @@ class Gradients:
         """
         return self.total(image, feature, *self._under(image, feature, places))
 
-    def total(self, image, feature, neurons, weights):
+    def total(
+        self, image: int, feature: int, neurons: np.ndarray, weights: np.ndarray
+    ) -> np.ndarray:
         """Weighted sum of the gradients of neurons, as :meth:`maxima` gives them."""
         result = np.zeros((self.stack.channels[0], *self.stack.shapes[0]), self.stack.dtype)
         for neuron, weight in zip(neurons, weights):
@@ -322,7 +345,7 @@ class Gradients:
             result[:, rows, columns] += weight * values
         return result
 
-    def clipped(self, values, start):
+    def clipped(self, values: np.ndarray, start: np.ndarray) -> Any:
         """The part of a window that lies in the image, and where."""
         size = values.shape[1:]
         first = np.maximum(start, 0)
@@ -330,7 +353,7 @@ class Gradients:
         inner = tuple(slice(*span) for span in zip(first - start, end - start))
         return (values[(slice(None), *inner)], *(slice(*span) for span in zip(first, end)))
 
-    def of_maps(self, top, images=None):
+    def of_maps(self, top: Any, images: Any = None) -> np.ndarray:
         """Gradients of weighted sums of whole maps.
 
         Parameters
@@ -358,7 +381,7 @@ class Gradients:
         return out
 
 
-def work(stack, sizes):
+def work(stack: Stack, sizes: Sequence[tuple[int, int]]) -> int:
     """Multiply-adds of one gradient on windows of so many rows and columns."""
     return sum(
         int(np.prod(size)) * int(np.prod(block.size)) * incoming * block.channels

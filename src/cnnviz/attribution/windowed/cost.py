@@ -1,11 +1,18 @@
 """What evaluation on windows costs beside whole passes, in multiply-adds."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from cnnviz.attribution.windowed import windows
 from cnnviz.attribution.windowed.backward import work
 from cnnviz.attribution.windowed.stack import NotLocal, Stack
 from cnnviz.runtime import compiled
+
+if TYPE_CHECKING:
+    from lasagne.layers import Layer
 
 __all__ = ["windows_pay"]
 
@@ -21,7 +28,14 @@ SMALL = 5e8
 _BOTH_WAYS = 3
 
 
-def windows_pay(layer, shape, key, aggregate, images, features):
+def windows_pay(
+    layer: Layer,
+    shape: tuple[int, ...],
+    key: tuple[str, tuple[int, int], str],
+    aggregate: str,
+    images: int,
+    features: int,
+) -> bool:
     """Whether gradients of features come sooner on windows than by whole passes.
 
     What is compiled already costs nothing more.  Else windows are prepared as soon as
@@ -61,7 +75,7 @@ def windows_pay(layer, shape, key, aggregate, images, features):
     return so_far[0] > COMPILING * len(stack.blocks) + COMPARING * whole
 
 
-def _neuron_share(stack):
+def _neuron_share(stack: Stack) -> float:
     """Share of a whole pass that the middle neuron of the last map takes."""
     cone = windows.backward_cone(stack.blocks, np.array([stack.shapes[-1]]) // 2)
     sizes = [windows.clipped(window, limit).size for window, limit in zip(cone, stack.shapes)]

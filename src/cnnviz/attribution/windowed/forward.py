@@ -1,11 +1,19 @@
 """Occluded images, evaluated on windows (thesis section 3.2.2)."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from cnnviz.attribution.windowed import ops, trust, windows
 from cnnviz.attribution.windowed.registration import register
 from cnnviz.attribution.windowed.stack import channels_first, channels_last, preparing
 from cnnviz.runtime.backend import T, function, theano
+
+if TYPE_CHECKING:
+    from cnnviz.attribution.windowed.stack import Stack
 
 __all__ = ["Occluded", "multiply_adds"]
 
@@ -14,7 +22,7 @@ __all__ = ["Occluded", "multiply_adds"]
 BUDGET = 24e6
 
 
-def _typical(stack, size, neuron):
+def _typical(stack: Stack, size: tuple[int, int], neuron: bool) -> np.ndarray:
     """Sizes ``(maps, positions, 2)`` of what occluders all over the image change.
 
     With ``neuron``, of that which the neuron in the middle sees.
@@ -37,7 +45,7 @@ def _typical(stack, size, neuron):
     return np.array([end - first for first, end in spans])
 
 
-def multiply_adds(stack, size, neuron=False):
+def multiply_adds(stack: Stack, size: tuple[int, int], neuron: bool = False) -> float:
     """Multiply-adds of one occluder, on average over its positions.
 
     Parameters
@@ -75,7 +83,7 @@ class Occluded:
         When an occluder changes more than its windows hold.
     """
 
-    def __init__(self, stack):
+    def __init__(self, stack: Stack) -> None:
         register()
         self.stack = stack
         self._empty = np.zeros((0, 0, 0, 0), stack.dtype)
@@ -88,7 +96,7 @@ class Occluded:
             self._maps = function([images], [channels_last(each) for each in maps] + [last])
         trust.check_occluders(self)
 
-    def keep(self, images, fill):
+    def keep(self, images: Any, fill: float | np.ndarray) -> np.ndarray:
         """Keep the activations of images.
 
         Parameters
@@ -112,12 +120,12 @@ class Occluded:
         self._occluder.set_value(np.ascontiguousarray(np.moveaxis(fill, 1, -1)), borrow=True)
         return last
 
-    def release(self):
+    def release(self) -> None:
         """Let go of what is kept of images, and its memory."""
         for kept in [*self._kept, self._occluder]:
             kept.set_value(self._empty, borrow=True)
 
-    def whole(self, images):
+    def whole(self, images: np.ndarray) -> np.ndarray:
         """The stack's last maps ``(m, channels, rows, columns)``, by whole passes."""
         return self._maps(images)[-1]
 
@@ -125,7 +133,8 @@ class Occluded:
         images, box = T.lvector("images"), T.lmatrix("box")
         inputs, value, start = [images, box], None, None
         for block, kept in zip(self.stack.blocks, self._kept):
-            above, size = T.lmatrix("start"), (T.lscalar("rows"), T.lscalar("columns"))
+            above = T.lmatrix("start")
+            size: Any = (T.lscalar("rows"), T.lscalar("columns"))
             inputs += [above, *size]
             first = above * block.stride - block.pad
             size = [
@@ -143,7 +152,7 @@ class Occluded:
             start = above
         return function(inputs, value)
 
-    def batch_size(self, size, neuron=False):
+    def batch_size(self, size: tuple[int, int], neuron: bool = False) -> int:
         """Occluders in one pass."""
         stack = self.stack
         sizes = np.maximum(_typical(stack, size, neuron).max(axis=1), 1)
@@ -153,7 +162,13 @@ class Occluded:
         )
         return int(np.clip(BUDGET / (largest * np.dtype(stack.dtype).itemsize), 1, 2048))
 
-    def __call__(self, first, size, images=None, neurons=None):
+    def __call__(
+        self,
+        first: np.ndarray,
+        size: tuple[int, int],
+        images: np.ndarray | None = None,
+        neurons: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
         """One pass.
 
         Parameters
@@ -181,11 +196,15 @@ class Occluded:
         box = np.column_stack([first, np.tile(size, (count, 1))])
         return self._on_windows(images, box, held), held[-1].start
 
-    def _on_windows(self, images, box, held):
+    def _on_windows(
+        self, images: np.ndarray, box: np.ndarray, held: Sequence[windows.Window]
+    ) -> np.ndarray:
         arguments = [each for window in held[1:] for each in (window.start, *window.size)]
         return self._pass(images, box, *arguments)
 
-    def changed(self, images, box, neuron):
+    def changed(
+        self, images: np.ndarray, box: tuple[int, int, int, int], neuron: tuple[int, int]
+    ) -> np.ndarray:
         """One neuron's activations of images with other pixels than the kept ones.
 
         Parameters

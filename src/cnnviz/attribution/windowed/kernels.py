@@ -1,5 +1,9 @@
 """Compiled loops over windows of many images at a time."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numba
 import numpy as np
 
@@ -20,7 +24,7 @@ _entry = numba.njit(**_OPTIONS, cache=True)
 _LEAST = 1 << 15  # numbers, below which a second thread is not worth its start
 
 
-def over_rows(kernel, out, *arguments):
+def over_rows(kernel: Any, out: np.ndarray, *arguments: Any) -> np.ndarray:
     """Run a kernel over the rows of all items, in as many threads as there are."""
 
     def work(first, end):

@@ -9,6 +9,11 @@ window's ``start`` ``(n, 2)`` is its first row and column; it may reach beyond
 its map.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from cnnviz.attribution.windowed.kernels import (
@@ -20,6 +25,11 @@ from cnnviz.attribution.windowed.kernels import (
     switch_rows,
 )
 from cnnviz.runtime.backend import T, theano
+
+if TYPE_CHECKING:
+    from theano.gof import Apply, Variable
+
+    from cnnviz.attribution.windowed.stack import Block
 
 __all__ = [
     "Add",
@@ -39,12 +49,14 @@ __all__ = [
 # Loops over channels, in functions of their own so that they are vectorized.
 
 
-def switch_type(block):
+def switch_type(block: Block) -> str:
     """Smallest integer type with a bit for every place of a pooling window, or for 32."""
     return "uint16" if np.prod(block.size) <= 16 else "uint32"
 
 
-def switches(below, pooled, block, first=False):
+def switches(
+    below: np.ndarray, pooled: np.ndarray, block: Block, first: bool = False
+) -> np.ndarray:
     """Which places of every pooling window hold its maximum.
 
     Parameters
@@ -78,23 +90,25 @@ class _Windowed(theano.Op):  # type: ignore[name-defined]
 
     __props__ = ()
 
-    def make_node(self, *inputs):
-        inputs = [T.as_tensor_variable(each) for each in inputs]
-        dtype = inputs[0].dtype
-        return theano.Apply(self, inputs, [T.TensorType(dtype, (False,) * 4)()])
+    def make_node(self, *inputs: Any) -> Apply:
+        variables = [T.as_tensor_variable(each) for each in inputs]
+        dtype = variables[0].dtype
+        return theano.Apply(self, variables, [T.TensorType(dtype, (False,) * 4)()])
 
-    def infer_shape(self, node, shapes):
+    def infer_shape(
+        self, node: Apply, shapes: Sequence[Sequence[Any]]
+    ) -> list[tuple[Variable, Variable, Variable, Variable]]:
         rows, columns = node.inputs[-2:]
         return [(self.items(shapes), rows, columns, shapes[0][3])]
 
-    def items(self, shapes):
+    def items(self, shapes: Sequence[Sequence[Any]]) -> Variable | int:
         """Number of items, from the inputs' shapes."""
         return shapes[0][0]
 
-    def perform(self, node, inputs, outputs):
+    def perform(self, node: Apply, inputs: Any, outputs: Any) -> None:
         outputs[0][0] = self.compute(*inputs)
 
-    def compute(self, *inputs):
+    def compute(self, *inputs: Any) -> np.ndarray:
         """The result, of arrays."""
         arrays = [np.ascontiguousarray(each) for each in inputs[:-2]]  # kernels count on it
         size = tuple(int(each) for each in inputs[-2:])
@@ -108,7 +122,7 @@ class Cut(_Windowed):
 
     kernel = staticmethod(cut_rows)
 
-    def items(self, shapes):
+    def items(self, shapes: Sequence[Sequence[Variable | int]]) -> Variable | int:
         return shapes[1][0]
 
 
@@ -130,7 +144,15 @@ class Add(_Windowed):
     kernel = staticmethod(add_rows)
 
 
-def cut(source, images, start, size, fill, new, new_start):
+def cut(
+    source: Variable,
+    images: Variable,
+    start: Variable,
+    size: tuple[int, int],
+    fill: float,
+    new: Variable,
+    new_start: Variable,
+) -> Variable:
     """Windows of kept maps, with new values in them.
 
     Parameters
@@ -165,7 +187,15 @@ def cut(source, images, start, size, fill, new, new_start):
     )
 
 
-def cut_around(source, images, start, size, fill, box, occluder):
+def cut_around(
+    source: Variable,
+    images: Variable,
+    start: Variable,
+    size: Sequence[Variable],
+    fill: float,
+    box: Variable,
+    occluder: Variable,
+) -> Variable:
     """Windows of images with an occluder on them.
 
     Parameters
@@ -194,7 +224,7 @@ def cut_around(source, images, start, size, fill, box, occluder):
     )
 
 
-def add(value, source, start):
+def add(value: Variable, source: Variable, start: Variable) -> Variable:
     """A map ``(rows, columns, channels)``, added window by window.
 
     Windows of ``value`` ``(n, rows, columns, channels)`` must lie in the map.
@@ -202,7 +232,14 @@ def add(value, source, start):
     return Add()(value, source, start, *value.shape[1:3])
 
 
-def scale(gradient, start, slopes, images, out_start, size):
+def scale(
+    gradient: Variable,
+    start: Variable,
+    slopes: Variable,
+    images: Variable,
+    out_start: Variable,
+    size: tuple[int, int],
+) -> Variable:
     """A gradient times kept slopes, on windows that may be others.
 
     Parameters
@@ -223,7 +260,16 @@ def scale(gradient, start, slopes, images, out_start, size):
     return Scale()(gradient, start, slopes, images, out_start, *size)
 
 
-def pool_back(gradient, start, switches, slopes, images, out_start, size, block):
+def pool_back(
+    gradient: Variable,
+    start: Variable,
+    switches: Variable,
+    slopes: Variable,
+    images: Variable,
+    out_start: Variable,
+    size: tuple[int, int],
+    block: Block,
+) -> Variable:
     """A gradient, back through max-pooling and the slopes below it.
 
     Parameters

@@ -4,17 +4,26 @@ On the CPU they are the kernels of that module; on any other device the same
 is said with PyTorch's indexing.
 """
 
+from __future__ import annotations
+
 import itertools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from cnnviz.attribution.windowed import ops
 from cnnviz.engine.registry import implements
 
+if TYPE_CHECKING:
+    from theano.gof import Apply
+
 _SIZE = [-2, -1]
 
 
-def take(source, images, rows, columns):
+def take(
+    source: torch.Tensor, images: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Values at places, and which places are in the map.
 
     Parameters
@@ -43,11 +52,21 @@ def take(source, images, rows, columns):
     return found, (inside[0][:, :, None] & inside[1][:, None, :])[..., None]
 
 
-def _lines(start, size):
+def _lines(start: torch.Tensor, size: tuple[int, int]) -> list[torch.Tensor]:
     return [start[:, k, None] + torch.arange(size[k], device=start.device) for k in range(2)]
 
 
-def cut(source, images, start, fill, new, new_start, box, occluder, *size):
+def cut(
+    source: torch.Tensor,
+    images: torch.Tensor,
+    start: torch.Tensor,
+    fill: torch.Tensor,
+    new: torch.Tensor,
+    new_start: torch.Tensor,
+    box: torch.Tensor,
+    occluder: torch.Tensor,
+    *size: Any,
+) -> torch.Tensor:
     rows, columns = _lines(start, size)
     result, inside = take(source, images, rows, columns)
     result = torch.where(inside, result, fill)
@@ -55,7 +74,7 @@ def cut(source, images, start, fill, new, new_start, box, occluder, *size):
     if new.shape[1]:
         fresh, there = take(new, items, rows - new_start[:, :1], columns - new_start[:, 1:])
         result = torch.where(there, fresh, result)
-    hidden = [
+    hidden: Any = [
         (lines >= box[:, k, None]) & (lines < (box[:, k] + box[:, k + 2])[:, None])
         for k, lines in enumerate((rows, columns))
     ]
@@ -66,12 +85,19 @@ def cut(source, images, start, fill, new, new_start, box, occluder, *size):
     return torch.where(hidden, over, result)
 
 
-def add(value, source, start, *size):
+def add(value: torch.Tensor, source: torch.Tensor, start: torch.Tensor, *size: Any) -> torch.Tensor:
     rows, columns = _lines(start, size)
     return value + source[rows[:, :, None], columns[:, None, :]]
 
 
-def scale(gradient, start, slopes, images, out_start, *size):
+def scale(
+    gradient: torch.Tensor,
+    start: torch.Tensor,
+    slopes: torch.Tensor,
+    images: torch.Tensor,
+    out_start: torch.Tensor,
+    *size: Any,
+) -> torch.Tensor:
     rows, columns = _lines(out_start, size)
     items = torch.arange(len(gradient), device=gradient.device)
     value, there = take(gradient, items, rows - start[:, :1], columns - start[:, 1:])
@@ -79,7 +105,16 @@ def scale(gradient, start, slopes, images, out_start, *size):
     return torch.where(there & inside, value * slope, 0)
 
 
-def pool_back(gradient, start, switches, slopes, images, out_start, geometry, *size):
+def pool_back(
+    gradient: torch.Tensor,
+    start: torch.Tensor,
+    switches: torch.Tensor,
+    slopes: torch.Tensor,
+    images: torch.Tensor,
+    out_start: torch.Tensor,
+    geometry: torch.Tensor,
+    *size: Any,
+) -> torch.Tensor:
     rows, columns = _lines(out_start, size)
     slope, inside = take(slopes, images, rows, columns)
     items = torch.arange(len(gradient), device=gradient.device)
@@ -106,9 +141,10 @@ _ELSEWHERE = {ops.Cut: cut, ops.Add: add, ops.Scale: scale, ops.PoolBack: pool_b
 
 
 @implements(*_ELSEWHERE, host=_SIZE)
-def windowed(node):
+def windowed(node: Apply) -> Callable[..., Any]:
     """The Op's kernel on the CPU, PyTorch's indexing elsewhere."""
-    compute, elsewhere = node.op.compute, _ELSEWHERE[type(node.op)]
+    compute = node.op.compute
+    elsewhere: Any = _ELSEWHERE[type(node.op)]
 
     def run(*inputs):
         tensors = inputs[:-2]

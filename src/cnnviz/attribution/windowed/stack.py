@@ -5,8 +5,12 @@ each neuron alone.  It computes through the layers' own Theano expressions,
 on windows that bring their surroundings along instead of padding.
 """
 
+from __future__ import annotations
+
 import contextlib
 import copy
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +19,10 @@ from cnnviz.attribution.windowed import ops
 from cnnviz.networks.inputs import label, precision
 from cnnviz.runtime.backend import T, lasagne
 from cnnviz.runtime.errors import UserError
+
+if TYPE_CHECKING:
+    from lasagne.layers import Layer
+    from theano.gof import Variable
 
 __all__ = ["Block", "NotLocal", "Stack", "local_prefix", "preparing"]
 
@@ -28,7 +36,7 @@ class NotLocal(UserError):
 
 
 @contextlib.contextmanager
-def preparing(layer):
+def preparing(layer: Layer) -> Iterator[None]:
     """Whatever fails while windows are prepared means that there are none.
 
     Layers are anybody's code; whole passes may do where windows fail.
@@ -45,7 +53,7 @@ def preparing(layer):
         ) from error
 
 
-def _is_pointwise(layer):
+def _is_pointwise(layer: Layer) -> bool:
     return (
         isinstance(layer, (_layers.NonlinearityLayer, *_SILENT))
         or isinstance(layer, _layers.FeaturePoolLayer)
@@ -53,11 +61,11 @@ def _is_pointwise(layer):
     )
 
 
-def _pools_by_maximum(layer):
+def _pools_by_maximum(layer: Layer) -> bool:
     return isinstance(layer, _layers.Pool2DLayer) and getattr(layer, "mode", "max") == "max"
 
 
-def _is_windowed(layer):
+def _is_windowed(layer: Layer) -> bool:
     return isinstance(layer, _WINDOWED) and (
         not isinstance(layer, _layers.Pool2DLayer)
         or _pools_by_maximum(layer)
@@ -66,7 +74,7 @@ def _is_windowed(layer):
     )
 
 
-def _why_not(layer):
+def _why_not(layer: Layer) -> str:
     """Why a layer is neither windowed nor pointwise."""
     if isinstance(layer, _layers.Pool2DLayer):
         return (
@@ -81,7 +89,7 @@ def _why_not(layer):
     )
 
 
-def local_prefix(layer, wrt=0):
+def local_prefix(layer: Layer, wrt: int = 0) -> Layer:
     """The last layer, on the way from an input, up to which all is local.
 
     Parameters
@@ -131,10 +139,14 @@ class Block:
         What stands for neurons outside the block's input.
     """
 
-    def __init__(self, layer, after, places=None):
+    def __init__(
+        self, layer: Layer, after: Sequence[Layer], places: tuple[int, int] | None = None
+    ) -> None:
         self.layer, self.after = layer, after
         self.places = tuple(self.last.output_shape[2:]) if places is None else places
-        self.size, self.stride, self.pad = map(np.array, declared_geometry(layer))
+        declared = declared_geometry(layer)
+        assert declared is not None  # blocks begin with layers that have one
+        self.size, self.stride, self.pad = map(np.array, declared)
         self.pooling = isinstance(layer, _layers.Pool2DLayer)
         self.maximum = _pools_by_maximum(layer)
         self.fill = -np.inf if self.maximum else 0.0
@@ -148,27 +160,29 @@ class Block:
             self._bare.input_shape = (None, layer.input_shape[1], None, None)
 
     @property
-    def pointwise(self):
+    def pointwise(self) -> bool:
         """Whether what follows the window acts on each number alone."""
         return not any(isinstance(each, _layers.FeaturePoolLayer) for each in self.after)
 
     @property
-    def last(self):
+    def last(self) -> Layer:
         """The block's last layer."""
         return self.after[-1] if self.after else self.layer
 
-    def windows(self, value):
+    def windows(self, value: Variable) -> Variable:
         """Convolution or pooling alone, without padding and bias."""
         return self._bare.get_output_for(value, deterministic=True)
 
-    def needed_size(self, size):
+    def needed_size(
+        self, size: np.ndarray | tuple[Variable | int, Variable | int]
+    ) -> tuple[Variable | int, Variable | int]:
         """Rows and columns of the input for so many of the result."""
         return tuple(
             (length - 1) * int(step) + int(window)
             for length, step, window in zip(size, self.stride, self.size)
         )
 
-    def add_bias(self, value, start=None):
+    def add_bias(self, value: Variable, start: Variable | None = None) -> Variable:
         """Add the bias to ``(n, channels, rows, columns)``.
 
         Parameters
@@ -186,7 +200,7 @@ class Block:
             return value + b.dimshuffle("x", 0, 1, 2)
         return channels_first(ops.add(channels_last(value), b.dimshuffle(1, 2, 0), start))
 
-    def rest(self, value):
+    def rest(self, value: Variable) -> Variable:
         """Non-linearity and the layers after it."""
         if not self.pooling:
             value = self.layer.nonlinearity(value)
@@ -195,17 +209,17 @@ class Block:
         return value
 
 
-def channels_last(value):
+def channels_last(value: Variable) -> Variable:
     """``(n, channels, rows, columns)`` to ``(n, rows, columns, channels)``."""
     return value.dimshuffle(0, 2, 3, 1)
 
 
-def channels_first(value):
+def channels_first(value: Variable) -> Variable:
     """The way back."""
     return value.dimshuffle(0, 3, 1, 2)
 
 
-def _grouped(path):
+def _grouped(path: Sequence[Layer]) -> list[tuple[Layer, list[Any]]]:
     """Every windowed layer with the pointwise layers after it."""
     groups = []
     for layer in path:
@@ -246,11 +260,11 @@ class Stack:
         When a layer on the way is not local.
     """
 
-    def __init__(self, layer, shape=None):
+    def __init__(self, layer: Layer, shape: tuple[int, ...] | None = None) -> None:
         with preparing(layer):
             self._build(layer, shape)
 
-    def _build(self, layer, shape):
+    def _build(self, layer: Layer, shape: tuple[int, ...] | None) -> None:
         path = _layers.get_all_layers(layer)
         for each in path[1:]:
             with preparing(each):
@@ -280,18 +294,18 @@ class Stack:
                 self.blocks.append(Block(*group, places))
         self.dtype = precision(layer)
 
-    def variable(self, name="images"):
+    def variable(self, name: str = "images") -> Variable:
         """A fresh variable for images."""
         return T.TensorType(self.dtype, (False,) * 4)(name)
 
-    def results(self, images):
+    def results(self, images: Variable) -> list[Variable]:
         """Result of every block for whole images, as Lasagne computes them."""
         return _layers.get_output(
             [block.last for block in self.blocks], {self.source: images}, deterministic=True
         )
 
     @staticmethod
-    def padded(block, value, shape):
+    def padded(block: Block, value: Variable, shape: tuple[int, int]) -> Variable:
         """A whole map with the surroundings that its windows reach."""
         full = block.needed_size(block.places)
         wide = [max(pad + length, need) for pad, length, need in zip(block.pad, shape, full)]

@@ -1,9 +1,17 @@
 """Gradients on windows, of many features of many images (thesis eqs. 3.4 to 3.7)."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from cnnviz.attribution.windowed.backward import Gradients, work
 from cnnviz.runtime.errors import UserError
+
+if TYPE_CHECKING:
+    from cnnviz.attribution.windowed.stack import Stack
 
 __all__ = ["SharedSweep", "Sweep"]
 
@@ -12,7 +20,7 @@ BUDGET = 32e6
 KEPT = 300e6  # bytes of what is kept of the images of a batch
 
 
-def _largest(stack, sizes):
+def _largest(stack: Stack, sizes: Sequence[tuple[int, int]]) -> int:
     """Numbers in the largest array of one gradient."""
     return max(int(np.prod(size)) * channels for size, channels in zip(sizes, stack.channels))
 
@@ -27,7 +35,7 @@ class Sweep:
         Over the positions of a map.
     """
 
-    def __init__(self, gradients, aggregate):
+    def __init__(self, gradients: Gradients, aggregate: str) -> None:
         self.gradients, self.aggregate = gradients, aggregate
         self.ties = gradients.ties
         stack = self.stack = gradients.stack
@@ -37,7 +45,9 @@ class Sweep:
             1, work(stack, stack.shapes) // max(1, work(stack, gradients.window_sizes))
         )
 
-    def __call__(self, arrays, features, batch_size=None):
+    def __call__(
+        self, arrays: Sequence[np.ndarray], features: Sequence[int], batch_size: int | None = None
+    ) -> Iterator[Any]:
         """Run through all features of all images.
 
         Parameters
@@ -66,7 +76,7 @@ class Sweep:
         finally:
             self.gradients.release()
 
-    def images_at_once(self):
+    def images_at_once(self) -> int:
         """Of how many images the memory has room for what is kept."""
         each = (
             4
@@ -78,7 +88,9 @@ class Sweep:
         )
         return max(1, int(KEPT / each))
 
-    def of_kept(self, maps, features, batch_size=None):
+    def of_kept(
+        self, maps: np.ndarray, features: Sequence[int], batch_size: Any = None
+    ) -> Iterator[tuple[int, int, np.ndarray, slice, slice]]:
         """The same for images that the gradients keep, given their last maps."""
         whole, alone = [], []
         for image in range(len(maps)):
@@ -93,13 +105,19 @@ class Sweep:
         yield from self._by_maps(whole, maps, features, batch_size)
         yield from self._by_neurons(alone, features, batch_size)
 
-    def _slices(self, count, sizes, batch_size):
+    def _slices(self, count: int, sizes: Sequence[tuple[int, int]], batch_size) -> list[slice]:
         """Slices of so many gradients as a pass takes."""
         if batch_size is None:
             batch_size = max(1, int(BUDGET / self._bytes / _largest(self.stack, sizes)))
         return [slice(begin, begin + batch_size) for begin in range(0, count, batch_size)]
 
-    def _by_maps(self, pairs, maps, features, batch_size):
+    def _by_maps(
+        self,
+        pairs: Sequence[tuple[int, int]],
+        maps: np.ndarray,
+        features: Sequence[int],
+        batch_size,
+    ) -> Iterator[tuple[int, int, np.ndarray, slice, slice]]:
         """Whole maps: all positions, or those that share the maximum."""
         everything = tuple(map(slice, self.stack.shapes[0]))
         for part in self._slices(len(pairs), self.stack.shapes, batch_size):
@@ -111,7 +129,12 @@ class Sweep:
             for (k, image), value in zip(pairs[part], values):
                 yield (k, image, value, *everything)
 
-    def _by_neurons(self, found, features, batch_size):
+    def _by_neurons(
+        self,
+        found: Sequence[tuple[int, int, np.ndarray, np.ndarray]],
+        features: Sequence[int],
+        batch_size,
+    ) -> Iterator[Any]:
         """Single neurons; where several share a maximum, their gradients add up."""
         # Neighbors together: their windows are of much the same size.
         single = sorted(
@@ -132,7 +155,9 @@ class Sweep:
                     *everything,
                 )
 
-    def _of_neurons(self, chosen, features):
+    def _of_neurons(
+        self, chosen: Sequence[tuple[int, int, np.ndarray, np.ndarray]], features: Sequence[int]
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
         """Gradients and where their windows begin, one pair for each neuron."""
         gradients, starts = self.gradients.of_neurons(
             [features[each[0]] for each in chosen],
@@ -157,7 +182,7 @@ class SharedSweep:
         For a layer that is not below the last one.
     """
 
-    def __init__(self, stacks, aggregate, ties="all"):
+    def __init__(self, stacks: Sequence[Stack], aggregate: str, ties: str = "all") -> None:
         ends = [block.last for block in stacks[-1].blocks]
         for stack in stacks:
             own = [block.last for block in stack.blocks]
@@ -170,7 +195,7 @@ class SharedSweep:
         ]
         self._sweeps = [Sweep(each, aggregate) for each in self._gradients]
 
-    def __call__(self, image, features):
+    def __call__(self, image: np.ndarray, features: Sequence[Sequence[int]]) -> Iterator[Any]:
         """Run through features of all layers.
 
         Parameters

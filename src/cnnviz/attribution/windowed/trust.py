@@ -8,6 +8,11 @@ of several magnitudes is put in, with both signs, so that a threshold on the way
 met by some of it.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
@@ -19,13 +24,20 @@ from cnnviz.networks.inputs import label
 from cnnviz.runtime import compiled
 from cnnviz.runtime.backend import T, function, lasagne
 
+if TYPE_CHECKING:
+    from lasagne.layers import Layer
+
+    from cnnviz.attribution.occlusion_passes import WindowPasses
+    from cnnviz.attribution.windowed.forward import Occluded
+    from cnnviz.attribution.windowed.stack import Block
+
 __all__ = ["check_occluders", "check_values", "trusted_stack"]
 
 #: Factors of the noise; powers of two, by which rounding stays the same.
 SCALES = (1.0, -(2.0**-12), 2.0**12)
 
 
-def trusted_stack(layer, shape=None):
+def trusted_stack(layer: Layer, shape: tuple[int, ...] | None = None) -> Stack:
     """Blocks of a layer that were compared with whole passes, once for the layer.
 
     Parameters
@@ -52,7 +64,7 @@ def trusted_stack(layer, shape=None):
 # --- Values --------------------------------------------------------------------
 
 
-def check_values(stack):
+def check_values(stack: Stack) -> Verdict:
     """Compare every block's results on parts of its map with Lasagne's own.
 
     Parameters
@@ -73,14 +85,14 @@ def check_values(stack):
     return once("values", stack, lambda: _judge_values(stack))
 
 
-def _judge_values(stack):
+def _judge_values(stack: Stack) -> Verdict:
     register()
     with preparing(stack.layer):
         reason = _elsewhere(stack) or _by_batch(stack)
     return Verdict(reason, () if reason else tuple(filter(None, _Small(stack).reasons())))
 
 
-def _parts(block):
+def _parts(block: Block) -> Iterator[Any]:
     """First and last half of a block's map, and of what they need of its input."""
     for ends in (
         [(0, (size + 1) // 2) for size in block.places],
@@ -96,7 +108,7 @@ def _parts(block):
         )
 
 
-def _elsewhere(stack):
+def _elsewhere(stack: Stack) -> str | None:
     """Which block computes on parts of its map something else than on the whole, if any.
 
     Each block has noise of its own, whatever comes before it.
@@ -142,7 +154,7 @@ def _elsewhere(stack):
     return None
 
 
-def _padded(block, maps):
+def _padded(block: Block, maps: np.ndarray) -> np.ndarray:
     """Maps with the surroundings that a block's windows reach."""
     full = block.needed_size(block.places)
     wide = np.maximum(full, block.pad + maps.shape[2:])
@@ -154,7 +166,7 @@ def _padded(block, maps):
     return out[:, :, : full[0], : full[1]]
 
 
-def _by_batch(stack):
+def _by_batch(stack: Stack):
     """Whether images of a batch depend on each other, and in which block, if in any."""
     small = _Small(stack)
     together, alone = small.values(slice(None)), small.values(slice(1))
@@ -173,7 +185,7 @@ class _Small:
 
     _SIDE = 2  # windows, along rows and along columns
 
-    def __init__(self, stack):
+    def __init__(self, stack: Stack) -> None:
         self.stack = stack
         self._compute = compiled.of_layer(
             stack.layer, ("small", tuple(stack.shapes)), self._compile
@@ -194,20 +206,22 @@ class _Small:
             inputs += [given, inner]
         return function(inputs, outputs)
 
-    def _results(self, given, inner):
+    def _results(
+        self, given: Sequence[np.ndarray], inner: Sequence[np.ndarray]
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
         """For each block: its windows of ``given``, its pointwise part of ``inner``."""
         values = self._compute(*(each for pair in zip(given, inner) for each in pair))
         return list(zip(values[::2], values[1::2]))
 
-    def values(self, images):
+    def values(self, images: slice) -> list[tuple[np.ndarray, np.ndarray]]:
         """The same for some of the images."""
         return self._results(
             *([each[images] for each in group] for group in (self._given, self._inner))
         )
 
-    def reasons(self):
+    def reasons(self) -> list[str | None]:
         """Of each block, why gradients on windows cannot be trusted, or None."""
-        found = [None] * len(self.stack.blocks)
+        found: list[str | None] = [None] * len(self.stack.blocks)
         rng, first = np.random.RandomState(1), None
         masks = [rng.rand(*each.shape) < 0.5 for each in self._inner]
         for scale in SCALES:
@@ -235,8 +249,9 @@ class _Small:
                     found[k] = f"layer '{label(block.last)}' {why}"
         return found
 
-    def _is_maximum(self, block, given, raw):
-        windows = sliding_window_view(given, tuple(block.size), axis=(2, 3))
+    def _is_maximum(self, block: Any, given: np.ndarray, raw: np.ndarray) -> bool:
+        rows, columns = block.size.tolist()
+        windows = sliding_window_view(given, (rows, columns), axis=(2, 3))  # type: ignore[call-overload]
         windows = windows[:, :, :: block.stride[0], :: block.stride[1]]
         return np.array_equal(raw, windows.max(axis=(4, 5)))
 
@@ -247,7 +262,7 @@ class _Small:
 # --- Occluders -----------------------------------------------------------------
 
 
-def check_occluders(occluded):
+def check_occluders(occluded: Occluded | WindowPasses) -> None:
     """Compare what occluders change with whole passes of occluded images.
 
     Parameters
@@ -261,7 +276,7 @@ def check_occluders(occluded):
     once("occluders", occluded.stack, lambda: Verdict(_reason_of_occluders(occluded)))
 
 
-def _reason_of_occluders(occluded):
+def _reason_of_occluders(occluded: Occluded | WindowPasses) -> str | None:
     stack = occluded.stack
     rng = np.random.RandomState(2)
     image = rng.randn(1, stack.channels[0], *stack.shapes[0]).astype(stack.dtype)

@@ -1,5 +1,10 @@
 """Whether gradients of windows are those of whole passes."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from cnnviz.attribution.windowed.stack import NotLocal, Stack
@@ -7,6 +12,9 @@ from cnnviz.attribution.windowed.trust import check_values
 from cnnviz.attribution.windowed.verdicts import Verdict, once
 from cnnviz.networks.inputs import label
 from cnnviz.runtime.backend import T, function
+
+if TYPE_CHECKING:
+    from cnnviz.attribution.windowed.backward import Gradients
 
 __all__ = ["GRADIENT_TOLERANCE", "check_gradients"]
 
@@ -17,7 +25,7 @@ __all__ = ["GRADIENT_TOLERANCE", "check_gradients"]
 GRADIENT_TOLERANCE = {"float32": 1e-2, "float64": 1e-6}
 
 
-def check_gradients(stack, build):
+def check_gradients(stack: Stack, build: Callable[..., Any]) -> None:
     """Compare gradients of a stack's last map with those of whole passes.
 
     Parameters
@@ -36,7 +44,7 @@ def check_gradients(stack, build):
     once("gradients", stack, lambda: Verdict(_reason_of_gradients(build())))
 
 
-def _reason_of_gradients(gradients):
+def _reason_of_gradients(gradients: Gradients) -> str | None:
     stack = gradients.stack
     if not _gradients_differ(gradients):
         return None
@@ -53,7 +61,7 @@ def _reason_of_gradients(gradients):
     )
 
 
-def _gradients_differ(gradients):
+def _gradients_differ(gradients: Gradients) -> bool:
     stack = gradients.stack
     images, top = stack.variable(), stack.variable("top")
     whole = function(
@@ -71,7 +79,7 @@ def _gradients_differ(gradients):
         gradients.release()
 
 
-def _neurons_differ(gradients, whole, images):
+def _neurons_differ(gradients: Gradients, whole, images: np.ndarray) -> bool:
     """The middle neuron, those in two corners and one in between, of several features.
 
     By the sum of their gradients, which takes a single whole pass.
@@ -84,7 +92,8 @@ def _neurons_differ(gradients, whole, images):
         (rows - 1, columns - 1),
         (rows // 3, columns - 1 - columns // 3),
     ]
-    top, found = np.zeros((1, stack.channels[-1], rows, columns), stack.dtype), 0
+    top = np.zeros((1, stack.channels[-1], rows, columns), stack.dtype)
+    found: Any = 0
     for k, place in enumerate(places):
         feature = k * (stack.channels[-1] - 1) // (len(places) - 1)
         top[0, feature][place] += 1
@@ -92,7 +101,7 @@ def _neurons_differ(gradients, whole, images):
     return _far(found, whole(images, top)[0], stack.dtype)
 
 
-def _far(found, expected, dtype):
+def _far(found: Any, expected: np.ndarray, dtype: str) -> bool:
     scale = np.sqrt(np.square(expected, dtype=np.float64).mean())
     error = np.sqrt(np.square(np.subtract(found, expected, dtype=np.float64)).mean())
     return not error <= GRADIENT_TOLERANCE[dtype] * scale

@@ -1,14 +1,20 @@
 """Verdicts on what windows give, each made once."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cnnviz.attribution.windowed.stack import NotLocal, preparing
 from cnnviz.runtime import compiled
 
+if TYPE_CHECKING:
+    from cnnviz.attribution.windowed.stack import Stack
+
 __all__ = ["Verdict", "once"]
 
 
-def once(kind, stack, measure):
+def once(kind: str, stack: Stack, measure: Callable[..., Any]) -> Verdict:
     """The verdict on a stack: measured now, or when the layer was last asked about.
 
     Parameters

@@ -5,9 +5,15 @@ they make one array; only where they begin differs.  So a window may hold some
 neurons more than needed, never fewer.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from cnnviz.attribution.windowed.stack import Block
 
 __all__ = ["Window", "backward_cone", "clipped", "forward_spans", "forward_windows", "needed"]
 
@@ -19,7 +25,7 @@ class Window(NamedTuple):
     size: tuple  #: rows, columns
 
 
-def backward_cone(blocks, neurons):
+def backward_cone(blocks: Sequence[Block], neurons: np.ndarray) -> list[Window]:
     """What neurons of the last map see of every map, from the input on.
 
     Parameters
@@ -39,24 +45,30 @@ def backward_cone(blocks, neurons):
     return cone
 
 
-def _common(spans, shape):
+def _common(spans: np.ndarray | tuple[np.ndarray, np.ndarray], shape: tuple[int, int]) -> Window:
     """Windows of one size, inside their map, that hold given spans."""
     first, end = np.clip(spans, 0, shape)
     size = np.maximum((end - first).max(axis=0, initial=1), 1)
     return Window(np.clip(first, 0, np.array(shape) - size), tuple(map(int, size)))
 
 
-def clipped(window, shape):
+def clipped(window: Window, shape: tuple[int, int]) -> Window:
     """Windows that hold what lies in the map of given ones."""
     return _common((window.start, window.start + window.size), shape)
 
 
-def forward_spans(blocks, shapes, first, size, neurons=None):
+def forward_spans(
+    blocks: Sequence[Block],
+    shapes: Sequence[tuple[int, int]],
+    first: np.ndarray,
+    size: Any,
+    neurons: np.ndarray | None = None,
+) -> list[np.ndarray]:
     """First and end, each ``(n, 2)``, of what occluders change of every map.
 
     Parameters are those of :func:`forward_windows`.
     """
-    limits = [(0, np.array(shape)) for shape in shapes]
+    limits: list[Any] = [(0, np.array(shape)) for shape in shapes]
     if neurons is not None:
         limits = [
             np.clip((window.start, window.start + window.size), *limit)
@@ -76,7 +88,13 @@ def forward_spans(blocks, shapes, first, size, neurons=None):
     return spans
 
 
-def forward_windows(blocks, shapes, first, size, neurons=None):
+def forward_windows(
+    blocks: Sequence[Block],
+    shapes: Sequence[tuple[int, int]],
+    first: np.ndarray,
+    size: Any,
+    neurons: np.ndarray | None = None,
+) -> list[Window]:
     """Windows that hold what occluders change of every map, from the input on.
 
     Parameters
@@ -102,6 +120,6 @@ def forward_windows(blocks, shapes, first, size, neurons=None):
     return windows
 
 
-def needed(window, block):
+def needed(window: Window, block: Block) -> Window:
     """What a block needs of its input for a window of its result."""
     return Window(window.start * block.stride - block.pad, block.needed_size(window.size))

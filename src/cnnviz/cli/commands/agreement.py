@@ -4,11 +4,15 @@ The record is what the repository holds: thesis_tables/ and, of the die, data/. 
 compared within which tolerance, and why, is said in docs/reproduction.md.
 """
 
+from __future__ import annotations
+
+import argparse
+
 from cnnviz.cli.commands import arguments
 from cnnviz.runtime import paths
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.add_run(parser)
     arguments.add_written(
         parser,
@@ -19,7 +23,7 @@ def add_arguments(parser):
     )
 
 
-def run(args):
+def run(args: argparse.Namespace) -> None:
     from cnnviz.thesis import finished_run
 
     print(finished_run.agreement(args.run, args.output))

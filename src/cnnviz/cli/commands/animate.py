@@ -4,12 +4,15 @@ Thesis section 5.4.  One for each face; the feature is the one whose saliency of
 share of the area on spots most, as 'cnnviz saliency' measured it.
 """
 
+from __future__ import annotations
+
+import argparse
 from pathlib import Path
 
 from cnnviz.cli.commands import arguments
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--saliency", type=Path, required=True, help="file of 'cnnviz saliency'")
     parser.add_argument("--fold", type=int, default=0)
     arguments.add_images(parser)
@@ -18,7 +21,7 @@ def add_arguments(parser):
     arguments.add_output(parser, "folder for face_1.gif to face_6.gif", "folder")
 
 
-def run(args):
+def run(args: argparse.Namespace) -> None:
     from cnnviz.experiments.die_pooling import Trained
     from cnnviz.thesis.figures import die_animations
 

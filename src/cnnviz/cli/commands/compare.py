@@ -1,5 +1,8 @@
 """Put every reproduced number beside the thesis's, with a verdict."""
 
+from __future__ import annotations
+
+import argparse
 import sys
 from pathlib import Path
 
@@ -8,7 +11,7 @@ from cnnviz.runtime import files, paths
 from cnnviz.thesis import comparison, comparison_text, number_tables, printed_numbers
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--reported", type=Path, nargs="+", required=True, help="CSV files of the thesis's numbers"
     )
@@ -21,7 +24,7 @@ def add_arguments(parser):
     arguments.add_output(parser, "CSV file to write; a Markdown file goes beside it")
 
 
-def run(args):
+def run(args: argparse.Namespace) -> None:
     table = comparison.compare(
         number_tables.read_reported(args.reported),
         number_tables.read_reproduced(args.reproduced),

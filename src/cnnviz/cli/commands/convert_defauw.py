@@ -4,12 +4,15 @@ His file is a Python pickle, which could run code when it is loaded.  It is
 identified by its hash and read by an unpickler that knows arrays only.
 """
 
+from __future__ import annotations
+
+import argparse
 from pathlib import Path
 
 from cnnviz.cli.commands import arguments
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dump",
         type=Path,
@@ -20,7 +23,7 @@ def add_arguments(parser):
     arguments.add_output(parser, ".npz file to write")
 
 
-def run(args):
+def run(args: argparse.Namespace) -> None:
     from cnnviz.networks import defauw_dump
     from cnnviz.runtime.backend import lasagne
 

@@ -4,10 +4,14 @@ Thesis sections 3.1.1 and 5.3: gradient ascent from Gaussian noise, on the patch
 sees, of the central neuron and of neuron (0, 0).
 """
 
+from __future__ import annotations
+
+import argparse
+
 from cnnviz.cli.commands import arguments
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--starts", type=int, default=4, help="ascents from different noise; the best counts"
     )
@@ -21,7 +25,7 @@ def add_arguments(parser):
     arguments.add_output(parser, ".npz file to write")
 
 
-def run(args):
+def run(args: argparse.Namespace) -> None:
     from cnnviz.experiments import die_exemplars
 
     arguments.select_engine(args)

@@ -4,10 +4,14 @@ Thesis section 5.4 and Figure 5.5: searched over all views of the data set and b
 networks of one fold.
 """
 
+from __future__ import annotations
+
+import argparse
+
 from cnnviz.cli.commands import arguments
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--networks", nargs="+", required=True)
     parser.add_argument("--fold", type=int, default=0)
     arguments.add_images(parser)
@@ -16,7 +20,7 @@ def add_arguments(parser):
     arguments.add_output(parser, ".npz file to write")
 
 
-def run(args):
+def run(args: argparse.Namespace) -> None:
     from cnnviz.experiments import disagreement
 
     arguments.select_engine(args)

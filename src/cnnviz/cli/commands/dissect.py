@@ -7,13 +7,16 @@ activations with every concept. Without marked concepts, as of the competition's
 photographs, only the strongest of the whole data set.
 """
 
+from __future__ import annotations
+
+import argparse
 from pathlib import Path
 
 from cnnviz.cli.commands import arguments
 from cnnviz.experiments.figure_parts import LAYERS
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.add_photographs(parser)
     parser.add_argument(
         "--concepts",
@@ -41,7 +44,7 @@ def add_arguments(parser):
     arguments.add_output(parser, ".npz file to write")
 
 
-def run(args):
+def run(args: argparse.Namespace) -> None:
     from cnnviz.experiments import fundus_features
 
     arguments.select_engine(args)

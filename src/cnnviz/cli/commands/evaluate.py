@@ -1,9 +1,13 @@
 """Posteriors of a trained network, fold by fold, on the views it was not trained on."""
 
+from __future__ import annotations
+
+import argparse
+
 from cnnviz.cli.commands import arguments
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.add_network(parser)
     parser.add_argument(
         "--folds",
@@ -22,7 +26,7 @@ def add_arguments(parser):
     )
 
 
-def run(args):
+def run(args: argparse.Namespace) -> None:
     from cnnviz.experiments import die_evaluation
 
     arguments.select_engine(args)

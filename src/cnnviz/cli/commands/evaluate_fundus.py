@@ -4,13 +4,16 @@ Three readings: both eyes of a patient, where there are pairs; every eye shown
 in both places of a pair; and, for comparison, the randomly initialized network.
 """
 
+from __future__ import annotations
+
+import argparse
 from pathlib import Path
 
 from cnnviz.cli.commands import arguments
 from cnnviz.runtime import paths
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.add_photographs(parser)
     parser.add_argument("--split", help="use the photographs of this split only; all if not given")
     arguments.add_defauw_weights(parser)
@@ -24,7 +27,7 @@ def add_arguments(parser):
     arguments.add_output(parser, ".npz file of grades and posteriors")
 
 
-def run(args):
+def run(args: argparse.Namespace) -> None:
     from cnnviz.experiments import fundus_evaluation
     from cnnviz.thesis.tables import fundus_network
 

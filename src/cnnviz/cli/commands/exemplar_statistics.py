@@ -5,13 +5,16 @@ and regularized; the activation that they reach beside the largest one on data,
 what they are like, and whether they survive a shift and another start.
 """
 
+from __future__ import annotations
+
+import argparse
 from pathlib import Path
 
 from cnnviz.cli.commands import arguments
 from cnnviz.runtime import paths
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--network",
         required=True,
@@ -50,7 +53,7 @@ def add_arguments(parser):
     arguments.add_output(parser, ".npz file to write")
 
 
-def run(args):
+def run(args: argparse.Namespace) -> None:
     from cnnviz.experiments import exemplar_statistics
 
     arguments.select_engine(args)

@@ -4,13 +4,17 @@
 needs.
 """
 
+from __future__ import annotations
+
+import argparse
+
 from cnnviz.cli import products
 from cnnviz.cli.figures import FIGURES
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     products.add_parsers(parser, "Figure", FIGURES)
 
 
-def run(args):
+def run(args: argparse.Namespace) -> None:
     products.make(args, FIGURES)

@@ -6,12 +6,15 @@ norm that photographs have on average over a patch of its size (eq. 3.1), withou
 the activation of this network has no maximum.
 """
 
+from __future__ import annotations
+
+import argparse
 from pathlib import Path
 
 from cnnviz.cli.commands import arguments
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.add_photographs(parser)
     parser.add_argument(
         "--roles", type=Path, required=True, help="file of 'cnnviz table 4.1': which features"
@@ -25,7 +28,7 @@ def add_arguments(parser):
     arguments.add_output(parser, ".npz file to write")
 
 
-def run(args):
+def run(args: argparse.Namespace) -> None:
     from cnnviz.experiments import fundus_exemplars
 
     arguments.select_engine(args)

@@ -5,6 +5,9 @@ of its sum, and occlusion of the maximal neuron by squares of 11 x 11 pixels. Th
 are those of 'cnnviz dissect'.
 """
 
+from __future__ import annotations
+
+import argparse
 from pathlib import Path
 
 from cnnviz.cli.commands import arguments
@@ -12,7 +15,7 @@ from cnnviz.cli.commands import arguments
 STRIDES = {"pool1": 1, "pool2": 1, "pool3": 3, "pool4": 8, "pool5": 16}
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.add_photographs(parser)
     parser.add_argument(
         "--roles", type=Path, required=True, help="file of 'cnnviz table 4.1': which features"
@@ -41,7 +44,7 @@ def add_arguments(parser):
     arguments.add_output(parser, "folder to write, with a file for each figure", "folder")
 
 
-def run(args):
+def run(args: argparse.Namespace) -> None:
     from cnnviz.experiments import fundus_sheets
 
     arguments.select_engine(args)

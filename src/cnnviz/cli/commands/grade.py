@@ -3,12 +3,15 @@
 One line for each photograph: the most probable grade, and the posterior of each grade.
 """
 
+from __future__ import annotations
+
+import argparse
 from pathlib import Path
 
 from cnnviz.cli.commands import arguments
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="photographs of eyes")
     parser.add_argument(
         "--pairs",
@@ -20,7 +23,7 @@ def add_arguments(parser):
     arguments.add_engine(parser)
 
 
-def run(args):
+def run(args: argparse.Namespace) -> None:
     from cnnviz.experiments import eye_grades
 
     arguments.select_engine(args)

@@ -5,12 +5,15 @@ features of the die's networks, where masks are exact: compared with the measure
 5.3 and 5.4, with random weights, and with what thesis section 5.4 says.
 """
 
+from __future__ import annotations
+
+import argparse
 from pathlib import Path
 
 from cnnviz.cli.commands import arguments
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--networks", nargs="+", required=True, help="networks of the die: c1, c2, c3, c4 or c9"
     )
@@ -37,7 +40,7 @@ def add_arguments(parser):
     arguments.add_output(parser, "Markdown file to write")
 
 
-def run(args):
+def run(args: argparse.Namespace) -> None:
     from cnnviz.datasets import die360
     from cnnviz.experiments import labeler_validation
     from cnnviz.thesis.tables import labeler_validation as table

@@ -6,12 +6,15 @@ share on every concept is compared with that of the same saliency at all other p
 the same photographs. The network and its layers are those of 'cnnviz dissect'.
 """
 
+from __future__ import annotations
+
+import argparse
 from pathlib import Path
 
 from cnnviz.cli.commands import arguments
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.add_photographs(parser)
     parser.add_argument(
         "--concepts",
@@ -27,7 +30,7 @@ def add_arguments(parser):
     arguments.add_output(parser, ".npz file to write")
 
 
-def run(args):
+def run(args: argparse.Namespace) -> None:
     from cnnviz.experiments import fundus_features
 
     arguments.select_engine(args)

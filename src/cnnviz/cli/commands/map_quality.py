@@ -5,12 +5,16 @@ fundus: for every kind of lesion and every layer the feature of De Fauw's networ
 most about it, on synthetic photographs, and on IDRiD's outlined ones where there is a mirror.
 """
 
+from __future__ import annotations
+
+import argparse
+
 from cnnviz.cli.commands import arguments
 
 LAYERS = ("pool1", "pool2", "pool3", "pool4", "pool5")
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--experiment", choices=("die360", "fundus"), required=True)
     arguments.add_images(parser)
     arguments.add_weights(parser)
@@ -44,7 +48,7 @@ def add_arguments(parser):
     arguments.add_output(parser, "CSV file of all measurements")
 
 
-def run(args):
+def run(args: argparse.Namespace) -> None:
     from cnnviz.experiments import map_benchmark
 
     arguments.select_engine(args)

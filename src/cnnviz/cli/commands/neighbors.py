@@ -4,10 +4,14 @@ Thesis section 5.4 and Figure 5.2: every n-th view with its neighbors in either 
 compare with, two views of the same class at random.
 """
 
+from __future__ import annotations
+
+import argparse
+
 from cnnviz.cli.commands import arguments
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sampling-stride",
         type=int,
@@ -18,7 +22,7 @@ def add_arguments(parser):
     arguments.add_output(parser, ".npz file to write")
 
 
-def run(args):
+def run(args: argparse.Namespace) -> None:
     from cnnviz.experiments import neighboring_views
 
     arguments.select_engine(args)

@@ -4,15 +4,19 @@ Run it in the repository. Refused unless the run in results/ is complete, up to 
 made with the default configuration, which is asked of Snakemake.
 """
 
+from __future__ import annotations
+
+import argparse
+
 from cnnviz.cli.commands import arguments
 from cnnviz.runtime import paths
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.add_run(parser)
 
 
-def run(args):
+def run(args: argparse.Namespace) -> None:
     from cnnviz.thesis import finished_run
 
     found, count = finished_run.record(args.run)

@@ -1,10 +1,14 @@
 """Render the Die360 images (thesis section 5.1)."""
 
+from __future__ import annotations
+
+import argparse
+
 from cnnviz.cli.commands import arguments
 from cnnviz.datasets import die360
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sampling-stride", type=int, default=1, help="every n-th view of the data set"
     )
@@ -12,5 +16,5 @@ def add_arguments(parser):
     arguments.add_output(parser, ".npz file to write")
 
 
-def run(args):
+def run(args: argparse.Namespace) -> None:
     die360.write(args.output, args.sampling_stride, args.size, progress=True)

@@ -6,13 +6,16 @@ the synthetic photographs.  The learning curves, CSV files beside the weights, g
 Weights that were shipped before stand for the stages behind them.
 """
 
+from __future__ import annotations
+
+import argparse
 from pathlib import Path
 
 from cnnviz.cli.commands import arguments
 from cnnviz.runtime import paths
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--trained",
         type=Path,
@@ -29,7 +32,7 @@ def add_arguments(parser):
     )
 
 
-def run(args):
+def run(args: argparse.Namespace) -> None:
     from cnnviz.experiments import fundus_shipping
 
     arguments.select_engine(args)

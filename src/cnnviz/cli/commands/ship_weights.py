@@ -1,12 +1,15 @@
 """Copy trained weights to weights/, with a manifest and learning curves."""
 
+from __future__ import annotations
+
+import argparse
 from pathlib import Path
 
 from cnnviz.cli.commands import arguments
 from cnnviz.runtime import paths
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--trained",
         type=Path,
@@ -29,7 +32,7 @@ def add_arguments(parser):
     )
 
 
-def run(args):
+def run(args: argparse.Namespace) -> None:
     from cnnviz.experiments import die_shipping
 
     count = die_shipping.write(args.trained, args.histories, args.output)

@@ -4,13 +4,16 @@ The real ones were measured once; --measure measures them again from IDRiD's
 outlined photographs and writes that record.
 """
 
+from __future__ import annotations
+
+import argparse
 from pathlib import Path
 
 from cnnviz.cli.commands import arguments
 from cnnviz.runtime import paths
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.add_mirror(parser)
     parser.add_argument("--measure", action="store_true", help="measure the real ones again")
     parser.add_argument(
@@ -20,7 +23,7 @@ def add_arguments(parser):
     arguments.add_output(parser, "Markdown file to write")
 
 
-def run(args):
+def run(args: argparse.Namespace) -> None:
     from cnnviz.thesis.tables import synthetic_lesions
 
     if args.measure:

@@ -1,11 +1,14 @@
 """Train one Die360 network on one fold (thesis section 5.2)."""
 
+from __future__ import annotations
+
+import argparse
 import shlex
 
 from cnnviz.cli.commands import arguments
 
 
-def command_line(args):
+def command_line(args: argparse.Namespace) -> str:
     """The command that trains the same weights again."""
     words = ["cnnviz", "train"]
     for name, value in vars(args).items():
@@ -13,7 +16,7 @@ def command_line(args):
     return shlex.join(words)
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.add_fold(parser)
     arguments.add_images(parser)
     parser.add_argument("--epochs", type=int, required=True, help="passes over the training images")
@@ -39,7 +42,7 @@ def add_arguments(parser):
     arguments.add_output(parser, "weight file (.npz) to write")
 
 
-def run(args):
+def run(args: argparse.Namespace) -> None:
     from cnnviz.experiments import die_training
 
     arguments.select_engine(args)

@@ -7,6 +7,9 @@ Stages: "narrow" (small narrow-field synthetic pictures, tied biases), "pairs"
 stage goes on where it was.  Those of whole photographs can begin with shipped weights.
 """
 
+from __future__ import annotations
+
+import argparse
 from pathlib import Path
 
 from cnnviz.cli.commands import arguments
@@ -14,7 +17,7 @@ from cnnviz.experiments.fundus_stages import STAGES
 from cnnviz.runtime import paths
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stage", choices=STAGES, required=True)
     parser.add_argument(
         "--settings",
@@ -40,7 +43,7 @@ def add_arguments(parser):
     arguments.add_output(parser, "weight file (.npz) to write")
 
 
-def run(args):
+def run(args: argparse.Namespace) -> None:
     from cnnviz.experiments import fundus_training
 
     stage = fundus_training.Stage(

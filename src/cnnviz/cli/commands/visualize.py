@@ -17,10 +17,13 @@ or a pickle (.pkl) of these arrays, as in Lasagne's Recipes, of which only
 numbers are read. docs/own_network.md is a worked example.
 """
 
+from __future__ import annotations
+
 import argparse
 import math
 import re
 from dataclasses import fields
+from typing import Any
 
 from cnnviz.cli.commands import arguments
 from cnnviz.runtime.errors import UserError
@@ -46,7 +49,7 @@ examples:
 """
 
 
-def add_arguments(parser):
+def add_arguments(parser: Any) -> None:
     # The examples keep their lines.
     parser.formatter_class = type(
         "_Help", (argparse.RawDescriptionHelpFormatter, parser.formatter_class), {}
@@ -72,7 +75,7 @@ def add_arguments(parser):
     arguments.add_output(parser, "figure to write: .png or .pdf")
 
 
-def _add_network(parser):
+def _add_network(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--network",
         required=True,
@@ -94,7 +97,7 @@ def _add_network(parser):
     )
 
 
-def _add_shown(parser):
+def _add_shown(parser: argparse.ArgumentParser) -> None:
     shown = parser.add_mutually_exclusive_group(required=True)
     shown.add_argument(
         "--feature",
@@ -111,7 +114,7 @@ def _add_shown(parser):
     )
 
 
-def _feature(text):
+def _feature(text: str) -> Any:
     """A feature's number, or "topN"."""
     if re.fullmatch("top[1-9][0-9]*", text):
         return text
@@ -123,7 +126,7 @@ def _feature(text):
         ) from None
 
 
-def _fill(text):
+def _fill(text: str) -> float | str:
     """A number, or the name of another fill."""
     if text in FILLS:
         return text
@@ -138,7 +141,7 @@ def _fill(text):
     return value
 
 
-def _add_image(parser):
+def _add_image(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--image",
         help="photograph; synthetic:17_left (left eye of synthetic patient "
@@ -163,7 +166,7 @@ def _add_image(parser):
     )
 
 
-def _add_occlusion_options(parser):
+def _add_occlusion_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--size", type=int, default=11, help="occlusion: rows and columns of the occluder, odd"
     )
@@ -184,7 +187,7 @@ def _add_occlusion_options(parser):
     )
 
 
-def _add_exemplar_options(parser):
+def _add_exemplar_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--steps", type=int, help="exemplars: steps at most; 1000, regularized 256, if not given"
     )
@@ -198,7 +201,7 @@ def _add_exemplar_options(parser):
     parser.add_argument("--seed", type=int, default=0, help="exemplars: of the noise")
 
 
-def _add_map_options(parser):
+def _add_map_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sigma",
         type=float,
@@ -218,7 +221,7 @@ def _add_map_options(parser):
     )
 
 
-def run(args):
+def run(args: argparse.Namespace) -> None:
     if args.output.suffix.lower() not in arguments.FIGURE_SUFFIXES:
         raise UserError(f"{args.output}: figures are .png or .pdf")
     if args.raw_output and args.raw_output.suffix.lower() != ".npz":
@@ -238,6 +241,6 @@ def run(args):
     visualize_run.deliver(args.output, args.raw_output, arrays, draw)
 
 
-def requested(args):
+def requested(args: argparse.Namespace) -> Request:
     """What is asked for, without where it goes and what computes it."""
     return Request(**{field.name: getattr(args, field.name) for field in fields(Request)})

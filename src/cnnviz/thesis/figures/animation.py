@@ -1,5 +1,10 @@
 """Animations of saliency overlays, frame by frame in the colors of a small palette."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
@@ -18,7 +23,7 @@ DURATION = 90  # milliseconds a frame
 SUPPORTED = 256  # colors of a palette
 
 
-def _palette():
+def _palette() -> np.ndarray:
     """Red, green and blue of every color, ``(256, 3)``."""
     colors = np.zeros((SUPPORTED, 3), np.uint8)
     colors[:GRAYS] = np.linspace(0, 255, GRAYS).round()[:, np.newaxis]
@@ -27,13 +32,13 @@ def _palette():
     return colors
 
 
-def enlarge(image, scale=SCALE):
+def enlarge(image: np.ndarray, scale: int = SCALE) -> np.ndarray:
     """Indices of grays of an enlarged image with values in [0, 1]."""
     grays = np.rint(np.clip(image, 0, 1) * (GRAYS - 1)).astype(np.uint8)
     return np.kron(grays, np.ones((scale, scale), np.uint8))
 
 
-def with_area(image, mask, scale=SCALE):
+def with_area(image: np.ndarray, mask: np.ndarray, scale: int = SCALE) -> np.ndarray:
     """An enlarged image with an area brightened and outlined.
 
     Parameters
@@ -53,7 +58,7 @@ def with_area(image, mask, scale=SCALE):
     return picture
 
 
-def with_box(picture, box, scale=SCALE):
+def with_box(picture: np.ndarray, box: tuple[int, int, int, int], scale: int = SCALE) -> np.ndarray:
     """An enlarged image with the outline of a box: closed along the image's border.
 
     Parameters
@@ -72,7 +77,9 @@ def with_box(picture, box, scale=SCALE):
     return picture
 
 
-def frame(panels, titles, above, below):
+def frame(
+    panels: Sequence[np.ndarray], titles: Sequence[str], above: str, below: str
+) -> Image.Image:
     """A frame: panels side by side, with a line of text above, between and below.
 
     Parameters
@@ -106,7 +113,7 @@ def frame(panels, titles, above, below):
     return image
 
 
-def save(path, frames):
+def save(path: Path, frames: Sequence[Image.Image]) -> None:
     """Write frames as a GIF that begins again at its end; equal frames, equal bytes."""
     with files.atomic(path) as temporary:
         frames[0].save(

@@ -6,13 +6,22 @@ size, with the masks of what is there.  Where an arrow comes from is computed fr
 these masks, so that it covers nothing that the picture is about.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from cnnviz.thesis.figures import shapes, style
 from cnnviz.thesis.figures.eyes import around, moved_in, whole
 from cnnviz.thesis.figures.pointers import POINT, near, show
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from cnnviz.thesis.figures.eyes import View
 
 __all__ = ["Part", "Row", "axes_at", "sheet"]
 
@@ -51,7 +60,7 @@ class Row(NamedTuple):
 _GUTTER, _TITLE, _MARGIN = 0.09, 0.19, 0.03  # inches
 
 
-def _sizes(half):
+def _sizes(half: float) -> tuple[float, float, float]:
     """Inches: width and height of a photograph, and side of its close-ups.
 
     Two close-ups above each other are as high as the photograph.
@@ -60,7 +69,7 @@ def _sizes(half):
     return width, width * half, (width * half - _TITLE) / 2
 
 
-def _boxes(view, parts, limit):
+def _boxes(view: View, parts: Sequence[Part], limit: float) -> list[np.ndarray]:
     """First and end row and column of close-ups on the whole photograph."""
     corners = []
     for part in parts:
@@ -73,7 +82,7 @@ def _boxes(view, parts, limit):
     return corners
 
 
-def _frames(shape, boxes, width):
+def _frames(shape: tuple[int, ...], boxes: Sequence[np.ndarray], width: float) -> np.ndarray:
     """Pixels of the outlines of boxes and of the letters above them."""
     taken = np.zeros(shape, bool)
     for top, left, bottom, right in boxes:
@@ -89,7 +98,7 @@ def _frames(shape, boxes, width):
     return taken
 
 
-def axes_at(figure, left, top, width, height):
+def axes_at(figure: Any, left: float, top: float, width: float, height: float) -> Axes:
     """Axes at a place in inches, from the left upper corner."""
     page = figure.get_size_inches()
     return figure.add_axes(
@@ -97,7 +106,7 @@ def axes_at(figure, left, top, width, height):
     )
 
 
-def _draw_whole(figure, row, top, letters):
+def _draw_whole(figure: Figure, row: Any, top: float, letters: Sequence[str]) -> None:
     width, height, _ = _sizes(row.eye.half)
     view = whole(row.eye, width * style.RESOLUTION / 2)
     axes = axes_at(figure, _MARGIN, top, width, height)
@@ -110,7 +119,7 @@ def _draw_whole(figure, row, top, letters):
         shapes.letter(axes, box, letter, POINT)
 
 
-def _draw_legend(figure, row, top):
+def _draw_legend(figure: Figure, row: Any, top: float) -> None:
     """In the lower row of close-ups."""
     width, _, length = _sizes(row.eye.half)
     axes = axes_at(
@@ -119,7 +128,7 @@ def _draw_legend(figure, row, top):
     shapes.key(axes, row.legend)
 
 
-def _draw_part(figure, row, index, top, letter):
+def _draw_part(figure: Figure, row: Any, index: int, top: float, letter: str) -> None:
     width, _, length = _sizes(row.eye.half)
     part, (line, column) = row.parts[index], divmod(index, 2)
     axes = axes_at(
@@ -134,7 +143,7 @@ def _draw_part(figure, row, index, top, letter):
     axes.set_title(f"{letter}  {part.title}, × {times:.1f}", loc="left", pad=3)
 
 
-def sheet(rows):
+def sheet(rows: Any) -> Figure:
     """Photographs with arrows, and close-ups with the same arrows beside each.
 
     Parameters

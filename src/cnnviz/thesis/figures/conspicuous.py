@@ -1,12 +1,18 @@
 """Choice of conspicuous lesions for the figures of chapter 4."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from cnnviz.datasets import fundus, synthetic
 from cnnviz.runtime.errors import UserError
 from cnnviz.thesis.figures.eyes import Synthetic
+
+if TYPE_CHECKING:
+    from cnnviz.thesis.figures.eyes import Spot
 
 __all__ = ["Criteria", "apart", "conspicuous", "first", "overlap", "side", "well_inside"]
 
@@ -17,18 +23,18 @@ _BETWEEN = 0.05  # radii between close-ups, for their letters
 _FARTHEST, _FROM_CUT = 0.8, 0.1
 
 
-def well_inside(place, half):
+def well_inside(place: np.ndarray | tuple[float, float], half: float) -> bool:
     """Whether a place is far from the border of the field of view."""
     x, y = place
     return bool(np.hypot(x, y) <= _FARTHEST and abs(y) <= half - _FROM_CUT)
 
 
-def _reaches(spot):
+def _reaches(spot: Spot) -> float:
     """Half the long axis."""
     return spot.diameter * np.sqrt(spot.elongation) / 2
 
 
-def apart(spot, spots):
+def apart(spot: Spot, spots: Sequence[Spot]) -> float:
     """Distance to the nearest other lesion's edge, in the spot's own diameters.
 
     As if both pointed their long axes at each other, so it is never less.
@@ -41,12 +47,12 @@ def apart(spot, spots):
     return min(away, default=np.inf) / spot.diameter
 
 
-def side(spot):
+def side(spot: Spot) -> float:
     """Of a lesion's close-up, in radii."""
     return max(_LEAST_SIDE, _CLOSE * spot.diameter)
 
 
-def overlap(first, second):
+def overlap(first: Spot, second: Spot) -> bool:
     """Whether the close-ups of two lesions overlap, or nearly so."""
     reach = (side(first) + side(second)) / 2 + _BETWEEN
     return abs(first.x - second.x) < reach and abs(first.y - second.y) < reach
@@ -60,7 +66,14 @@ class Criteria(NamedTuple):
     alone: float = -np.inf  #: how far :func:`apart` from all others it is at least
 
 
-def conspicuous(spots, kind, half, criteria, count=1, chosen=()):
+def conspicuous(
+    spots: Sequence[Spot],
+    kind: str,
+    half: float,
+    criteria: Criteria,
+    count: int = 1,
+    chosen: Sequence[Any] = (),
+) -> list[Spot]:
     """The most conspicuous lesions of a kind: the largest diameter × contrast first.
 
     Parameters
@@ -103,7 +116,9 @@ def conspicuous(spots, kind, half, criteria, count=1, chosen=()):
     return found
 
 
-def first(seed, grades, patients, choose):
+def first(
+    seed: int, grades: Sequence[int], patients: int, choose: Callable[..., Any]
+) -> tuple[str, Synthetic, Any]:
     """The first synthetic eye of a data set that shows what is wanted.
 
     Patients in their order, the left eye first; eyes with artifacts do not count.

@@ -4,8 +4,11 @@ A patch is shown twice: destandardized as in the thesis, where what leaves the r
 photographs becomes black or white, and in its own range, where gray is zero.
 """
 
+from __future__ import annotations
+
 import textwrap
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -13,6 +16,12 @@ from cnnviz.datasets import fundus
 from cnnviz.experiments import exemplar_measures
 from cnnviz.runtime import number_format
 from cnnviz.thesis.figures import style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from cnnviz.experiments.exemplar_records import Shown
 
 __all__ = [
     "describe",
@@ -32,7 +41,7 @@ _LINE = 0.125
 _LIMIT = 99.8  # percentile of magnitudes that becomes black or white
 
 
-def own_range(patch):
+def own_range(patch: np.ndarray) -> tuple[np.ndarray, float]:
     """A patch with gray for zero, and equal colors for equal magnitudes.
 
     Parameters
@@ -49,7 +58,7 @@ def own_range(patch):
     return np.clip(0.5 + np.moveaxis(patch, 0, -1) / (2 * limit), 0, 1), limit
 
 
-def range_note(limit):
+def range_note(limit: float) -> str:
     """What black and white stand for, in standardized units."""
     return f"black −{number_format.short(limit)}, white {number_format.short(limit)}"
 
@@ -67,14 +76,16 @@ class Margins(NamedTuple):
     bottom: float = 0.0  #: below everything
 
 
-def panels(count, columns, margins=Margins(), side=None):  # noqa: B008 (immutable)
+def panels(
+    count: int, columns: int, margins: Margins | None = None, side: float | None = None
+) -> tuple[Figure, np.ndarray]:
     """A figure with rows of square panels.
 
     Parameters
     ----------
     count, columns : int
         Rows, and panels in a row.
-    margins : Margins
+    margins : Margins, optional
     side : float, optional
         Of a panel, in inches; as large as the page allows when None.
 
@@ -83,7 +94,7 @@ def panels(count, columns, margins=Margins(), side=None):  # noqa: B008 (immutab
     matplotlib.figure.Figure
     array of axes, ``(count, columns)``
     """
-    label, head, below, top, bottom = margins
+    label, head, below, top, bottom = margins or Margins()
     step = (style.PAGE_WIDTH - 2 * EDGE - label + GAP) / columns
     side = min(step - GAP, side or np.inf)
     height = top + head + count * (side + below) + bottom
@@ -92,12 +103,12 @@ def panels(count, columns, margins=Margins(), side=None):  # noqa: B008 (immutab
         [
             [
                 figure.add_axes(
-                    [
+                    (
                         (EDGE + label + column * step + (step - GAP - side) / 2) / style.PAGE_WIDTH,
                         1 - (top + head + row * (side + below) + side) / height,
                         side / style.PAGE_WIDTH,
                         side / height,
-                    ]
+                    )
                 )
                 for column in range(columns)
             ]
@@ -106,19 +117,19 @@ def panels(count, columns, margins=Margins(), side=None):  # noqa: B008 (immutab
     )
 
 
-def show(axes, image, note=""):
+def show(axes: Axes, image: np.ndarray, note: str = "") -> None:
     """Show a picture with a note below it."""
     style.show(axes, image)
     style.note(axes, note)
 
 
-def heading(figure, text):
+def heading(figure: Figure, text: str) -> None:
     """Write lines into the upper left corner of a figure."""
     _, height = figure.get_size_inches()
     figure.text(EDGE / style.PAGE_WIDTH, 1 - 0.05 / height, text, va="top", linespacing=1.25)
 
 
-def lines(text):
+def lines(text: str) -> float:
     """Inches that lines of text need."""
     return _LINE * (text.count("\n") + 1) + 0.04
 
@@ -126,7 +137,7 @@ def lines(text):
 # --- Words ------------------------------------------------------------------------
 
 
-def describe(record):
+def describe(record: Shown) -> list[str]:
     """A feature, what it should detect, and what it does by measurement: lines."""
     return [
         f"feature {record.feature} of {record.layer}",
@@ -135,7 +146,7 @@ def describe(record):
     ]
 
 
-def title(record):
+def title(record: Shown) -> str:
     """The same in one line, and the evidence in the next."""
     return (
         textwrap.fill(", ".join(describe(record)), 125) + "\n" + textwrap.fill(record.evidence, 125)
@@ -145,7 +156,7 @@ def title(record):
 # --- Figures 4.23 and 4.24 --------------------------------------------------------
 
 
-def iterates(record):
+def iterates(record: Shown) -> list[tuple[int, float, np.ndarray, np.ndarray]]:
     """Kept patches of the ascent from what activates the feature most.
 
     Returns
@@ -162,7 +173,7 @@ def iterates(record):
     ]
 
 
-def draw_iterates(record, settings):
+def draw_iterates(record: Shown, settings: Mapping[str, int | str]) -> Figure:
     """An ascent: patches above, and below what was added to the start.
 
     Parameters

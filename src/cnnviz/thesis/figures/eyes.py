@@ -1,8 +1,10 @@
 """Photographs of eyes, synthetic and real, that figures of chapter 4 annotate."""
 
+from __future__ import annotations
+
 import functools
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -48,17 +50,17 @@ class View(NamedTuple):
     window: tuple  #: left, top, right, bottom, in radii
 
     @property
-    def density(self):
+    def density(self) -> float:
         """Pixels to a radius."""
         return self.picture.shape[1] / (self.window[2] - self.window[0])
 
-    def pixel(self, x, y):
+    def pixel(self, x: float, y: float) -> np.ndarray:
         """Row and column of a place, which are whole in the middle of a pixel."""
         left, top, _, _ = self.window
         return np.array([(y - top) * self.density - 0.5, (x - left) * self.density - 0.5])
 
 
-def _size(window, density):
+def _size(window: tuple[float, float, float, float], density: float) -> tuple[int, int]:
     left, top, right, bottom = window
     return round((bottom - top) * density), round((right - left) * density)
 
@@ -70,17 +72,18 @@ class Synthetic:
     scene: synthetic_scene.Scene
 
     @property
-    def half(self):
+    def half(self) -> float:
         """How far from the center rows are seen, in radii."""
         return self.scene.patient.half
 
-    def spots(self):
+    def spots(self) -> Any:
         """Every blob that is a lesion: list of Spot."""
         scene = self.scene
         return [
             Spot(
                 synthetic_scene.LESIONS[kind],
-                *shape[:2],
+                shape[0],
+                shape[1],
                 2 * shape[2],
                 shape[3],
                 color[1],
@@ -90,7 +93,7 @@ class Synthetic:
             if kind >= 0
         ]
 
-    def view(self, window, density):
+    def view(self, window: tuple[float, float, float, float], density: float) -> View:
         """Draw a part of it, so many pixels to a radius: View."""
         shape = _size(window, density)
         picture, masks = synthetic.draw(self.scene, shape, (*window[:2], density, density))
@@ -100,7 +103,7 @@ class Synthetic:
         return View(picture, masks, window)
 
 
-def off_vessels(segments, place, radius):
+def off_vessels(segments: np.ndarray, place: tuple[float, float], radius: float) -> bool:
     """Whether a round spot touches none of the vessels at least half as wide as it.
 
     Parameters
@@ -115,7 +118,12 @@ def off_vessels(segments, place, radius):
     return bool((away > radius + wide[:, 4] + _STEP / 2).all())
 
 
-def _ellipse(disc, window, shape, density):
+def _ellipse(
+    disc: np.ndarray,
+    window: tuple[float, float, float, float],
+    shape: tuple[int, int],
+    density: float,
+) -> np.ndarray:
     """Pixels of the optic disc of a scene."""
     x, y, radius, elongation, angle = disc[:5]
     rows, columns = np.indices(shape) + 0.5
@@ -133,12 +141,12 @@ class Real:
     masks: dict = field(default_factory=dict)  #: bool ``(rows, columns)``
 
     @functools.cached_property
-    def radius(self):
+    def radius(self) -> float:
         """Of the field of view, in pixels."""
         return lesion_statistics.field_of_view(self.image)[1] / 2
 
     @functools.cached_property
-    def center(self):
+    def center(self) -> np.ndarray:
         """Column and row of the field of view's center, from the photograph's edge."""
         inside = self.image.max(axis=2) > _DARK
         middles = []
@@ -148,29 +156,25 @@ class Real:
         return np.array(middles)
 
     @property
-    def half(self):
+    def half(self) -> float:
         """How far from the center rows are seen, in radii."""
         return min(1.0, self.image.shape[0] / 2 / self.radius)
 
-    def place(self, row, column):
+    def place(self, row: Any, column: Any) -> Any:
         """x and y, in radii, of a pixel."""
         return (np.array([column, row]) + 0.5 - self.center) / self.radius
 
-    def spots(self):
+    def spots(self) -> list[Spot]:
         """Every connected part of a mask but the optic disc: list of Spot."""
         lesions = {name: mask for name, mask in self.masks.items() if name != DISC}
+        found: list[Any] = lesion_statistics.lesions(self.image, lesions)
         return [
-            Spot(
-                row["kind"],
-                *self.place(row["row"], row["column"]),
-                2 * row["diameter"],
-                row["elongation"],
-                row["green"],
-            )
-            for row in lesion_statistics.lesions(self.image, lesions)
+            Spot(row["kind"], x, y, 2 * row["diameter"], row["elongation"], row["green"])
+            for row in found
+            for x, y in [self.place(row["row"], row["column"])]
         ]
 
-    def view(self, window, density):
+    def view(self, window: tuple[float, float, float, float], density: float) -> View:
         """Resample a part of it, so many pixels to a radius: View."""
         rows, columns = _size(window, density)
         corners = self.center + self.radius * np.reshape(window, (2, 2))
@@ -191,18 +195,18 @@ class Real:
         return View(picture, masks, window)
 
 
-def whole(eye, density):
+def whole(eye: Any, density: float) -> View:
     """The whole field of view."""
     return eye.view((-1.0, -eye.half, 1.0, eye.half), density)
 
 
-def moved_in(place, side, half):
+def moved_in(place: tuple[float, float], side: float, half: float) -> np.ndarray:
     """The nearest center of a square that does not leave the field's rows and columns."""
     limits = np.maximum(np.array([1.0, half]) - side / 2, 0)
     return np.clip(place, -limits, limits)
 
 
-def around(eye, place, side, pixels):
+def around(eye: Any, place: tuple[float, float], side: float, pixels: int) -> View:
     """A square part around a place, ``pixels`` wide, moved to stay on the picture."""
     x, y = moved_in(place, side, eye.half)
     half = side / 2

@@ -4,12 +4,21 @@ The die shows face five alone; the template is the pip of face one.  A region
 matches where it correlates with the template more than half.
 """
 
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import numpy as np
 from scipy import ndimage
 from skimage import feature
 
 from cnnviz.datasets import die360, die_scene
 from cnnviz.thesis.figures import shapes, style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 SIZE = 128
 FIVE, ONE = (180, 90), (90, 90)  # views head-on, degrees
@@ -18,27 +27,28 @@ REGIONS = 3  # along rows and columns, as pips on a face
 THRESHOLD = 0.5
 
 
-def region_side():
+def region_side() -> int:
     """Pixels between neighboring pips of a face that is seen head-on."""
     distance = die_scene.CAMERA_DISTANCE - 1
     return round(SIZE / 2 * die_scene.PITCH / (die_scene.TAN_HALF_FIELD * distance))
 
 
-def region_starts():
+def region_starts() -> np.ndarray:
     """First rows, and first columns, of disjoint regions around the middle."""
     side = region_side()
     return (SIZE - REGIONS * side) // 2 + side * np.arange(REGIONS)
 
 
-def pictures():
+def pictures() -> tuple[np.ndarray, np.ndarray]:
     """The image ``(128, 128)`` and the template, a region of another image."""
-    image, other = die360.render(*zip(FIVE, ONE), size=SIZE).astype(float)
+    a, b = zip(FIVE, ONE)
+    image, other = die360.render(a, b, SIZE).astype(float)
     middle = region_starts()[REGIONS // 2]
     part = slice(middle, middle + region_side())
     return image, other[part, part]
 
 
-def correlation(image, template):
+def correlation(image: np.ndarray, template: np.ndarray) -> np.ndarray:
     """Correlation coefficient of the template with the region at every place.
 
     Parameters
@@ -54,17 +64,17 @@ def correlation(image, template):
     return np.clip(feature.match_template(image, template), -1, 1)
 
 
-def disjoint(correlations):
+def disjoint(correlations: np.ndarray) -> np.ndarray:
     """Of the correlations everywhere, those of the disjoint regions."""
     return correlations[np.ix_(region_starts(), region_starts())]
 
 
-def areas(matches):
+def areas(matches: np.ndarray) -> int:
     """Number of connected areas of matches."""
     return ndimage.label(matches)[1]
 
 
-def _draw_regions(axes, image):
+def _draw_regions(axes: Axes, image: np.ndarray) -> None:
     style.show(axes, image)
     side = region_side()
     for color, (row, column) in zip(style.PALETTE, np.ndindex(REGIONS, REGIONS)):
@@ -72,7 +82,7 @@ def _draw_regions(axes, image):
         shapes.rectangle(axes, (top, left, top + side, left + side), color, False, 1)
 
 
-def _draw_binary(axes, found):
+def _draw_binary(axes: Axes, found: np.ndarray) -> None:
     matches = found >= THRESHOLD
     texts = [
         [f"{match:d}\n{value:.2f}" for match, value in zip(*rows)] for rows in zip(matches, found)
@@ -85,13 +95,13 @@ def _draw_binary(axes, found):
     style.note(axes, "1: match, 0: none\nbelow it: correlation\nwith the template")
 
 
-def _draw_overlapping(axes, matches):
+def _draw_overlapping(axes: Axes, matches: np.ndarray) -> None:
     style.show(axes, matches)
     axes.set_title(f"(e) overlapping regions:\n{areas(matches)} areas of ones")
     style.note(axes, "white: 1, black: 0")
 
 
-def draw(image, template):
+def draw(image: np.ndarray, template: np.ndarray) -> Figure:
     """Draw the figure.
 
     Parameters
@@ -119,5 +129,5 @@ def draw(image, template):
     return figure
 
 
-def make(output):
+def make(output: Path) -> None:
     style.save(draw(*pictures()), output)

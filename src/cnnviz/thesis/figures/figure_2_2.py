@@ -1,9 +1,17 @@
 """Figure 2.2: kernels, and what they respond to in a view of the die."""
 
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from cnnviz.datasets import die360
 from cnnviz.thesis.figures import shapes, style
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SIZE = 128
 LABEL = 2
@@ -16,7 +24,7 @@ KERNELS = {
 }
 
 
-def responses(image, kernels):
+def responses(image: Any, kernels: Any) -> np.ndarray:
     """Valid convolutions of an image with kernels (thesis eq. 2.1).
 
     Parameters
@@ -46,12 +54,12 @@ def responses(image, kernels):
     return maps[:, rows : image.shape[0] - rows, columns : image.shape[1] - columns]
 
 
-def limit(values):
+def limit(values: np.ndarray) -> float:
     """The largest magnitude, rounded up to a tenth."""
     return np.ceil(10 * np.abs(values).max()) / 10
 
 
-def draw(image, maps):
+def draw(image: np.ndarray, maps: np.ndarray) -> Figure:
     """Draw the figure.
 
     Parameters
@@ -80,6 +88,6 @@ def draw(image, maps):
     return figure
 
 
-def make(output):
+def make(output: Path) -> None:
     image = die360.render(*die360.typical_view(LABEL), size=SIZE)[0]
     style.save(draw(image, responses(image, list(KERNELS.values()))), output)

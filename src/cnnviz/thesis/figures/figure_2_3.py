@@ -4,10 +4,19 @@ Input, kernel and result are those printed in the thesis; the result is computed
 anew, and what is printed stands in brackets where it differs.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from cnnviz.thesis.figures import shapes, style
 from cnnviz.thesis.figures.figure_2_2 import responses
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 INPUT = np.array(
     [
@@ -25,7 +34,7 @@ COLORED = ((0, 0), (0, 3), (1, 2), (2, 1))
 GAP = 1.5  # between matrices, in cells
 
 
-def convolve(image, kernel):
+def convolve(image: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     """Valid convolution of whole numbers.
 
     Parameters
@@ -40,7 +49,7 @@ def convolve(image, kernel):
     return np.rint(responses(image, [kernel])[0]).astype(int)
 
 
-def beside_printed(values, printed):
+def beside_printed(values: np.ndarray, printed: np.ndarray) -> np.ndarray:
     """Texts of the computed numbers, with the printed ones where they differ."""
     return np.array(
         [
@@ -50,7 +59,7 @@ def beside_printed(values, printed):
     )
 
 
-def terms(place):
+def terms(place: tuple[int, int]) -> str:
     """One number of the result, spelled out: every input times its weight."""
     rows, columns = map(slice, place, np.add(place, KERNEL.shape))
     inputs, weights = INPUT[rows, columns], KERNEL[::-1, ::-1]
@@ -58,13 +67,13 @@ def terms(place):
     return f"{np.sum(inputs * weights)} = {' + '.join(products)}"
 
 
-def _corners(shapes):
+def _corners(shapes: Sequence[tuple[int, ...]]) -> list[tuple[float, float]]:
     """First cells of matrices side by side, each in the middle of the height."""
     lefts = np.cumsum([0, *(columns + GAP for _, columns in shapes)])
     return [((len(INPUT) - rows) / 2, left) for (rows, _), left in zip(shapes, lefts)]
 
 
-def draw(result):
+def draw(result: np.ndarray) -> Figure:
     """Draw the figure.
 
     Parameters
@@ -76,7 +85,7 @@ def draw(result):
     matplotlib.figure.Figure
     """
     figure = style.new(2.35)
-    axes = figure.add_axes([0.01, 0.02, 0.98, 0.96])
+    axes = figure.add_axes((0.01, 0.02, 0.98, 0.96))
     matrices = {
         "input I": INPUT.astype(str),
         "kernel K": KERNEL.astype(str),
@@ -95,7 +104,7 @@ def draw(result):
     return figure
 
 
-def _color(axes, number, place, corner):
+def _color(axes: Axes, number: int, place: np.ndarray, corner: tuple[float, float]) -> None:
     """Color a place of the result, and the region of the input it is made from."""
     color = style.PALETTE[number]
     shapes.rectangle(axes, (*place, *(place + KERNEL.shape)), color, False, 0.06 + 0.04 * number)
@@ -103,5 +112,5 @@ def _color(axes, number, place, corner):
     shapes.rectangle(axes, (*place, *(place + 1)), color, inset=0.06)
 
 
-def make(output):
+def make(output: Any) -> None:
     style.save(draw(convolve(INPUT, KERNEL)), output)

@@ -4,9 +4,18 @@ Input and results are those printed in the thesis; the results are computed anew
 and what is printed stands in brackets where it differs.
 """
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from cnnviz.thesis.figures import shapes, style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 INPUT = np.array([[1, 2, 6, 7], [3, 4, 8, 9], [1, 2, 0, 2], [6, 7, 4, 6]])
 SIZE = 2
@@ -19,7 +28,7 @@ PRINTED = {
 }
 
 
-def _pool(values, mode):
+def _pool(values: np.ndarray, mode: str) -> np.ndarray:
     from cnnviz.attribution.activations import feature_maps
     from cnnviz.runtime.backend import lasagne
 
@@ -29,7 +38,7 @@ def _pool(values, mode):
     return feature_maps(network, values[np.newaxis, np.newaxis])[0, 0].astype(float)
 
 
-def pooled(values):
+def pooled(values: np.ndarray) -> dict[str, np.ndarray]:
     """A matrix pooled in three ways over 2×2 with stride 2.
 
     Parameters
@@ -49,7 +58,7 @@ def pooled(values):
     }
 
 
-def beside_printed(value, printed):
+def beside_printed(value: float, printed: str) -> str:
     """Text of a computed number, with the printed one where that differs.
 
     To as many decimals as are printed.
@@ -59,7 +68,7 @@ def beside_printed(value, printed):
     return text if text == printed else f"{text}\n({printed})"
 
 
-def _color(axes, corner, side):
+def _color(axes: Axes, corner: tuple[int, float], side: int) -> None:
     """Color the quarters of a square matrix."""
     step = side // SIZE
     for color, place in zip(style.PALETTE, np.ndindex(SIZE, SIZE)):
@@ -67,7 +76,7 @@ def _color(axes, corner, side):
         shapes.rectangle(axes, (*first, *(first + step)), color, inset=0.05)
 
 
-def draw(results):
+def draw(results: Mapping[str, np.ndarray]) -> Figure:
     """Draw the figure.
 
     Parameters
@@ -80,7 +89,7 @@ def draw(results):
     matplotlib.figure.Figure
     """
     figure = style.new(1.95)
-    axes = figure.add_axes([0.01, 0.02, 0.98, 0.96])
+    axes = figure.add_axes((0.01, 0.02, 0.98, 0.96))
     shapes.matrix(axes, INPUT.astype(str), title="input")
     _color(axes, (0, 0), len(INPUT))
     for column, (kind, values) in enumerate(results.items()):
@@ -95,5 +104,5 @@ def draw(results):
     return figure
 
 
-def make(output):
+def make(output: Any) -> None:
     style.save(draw(pooled(INPUT)), output)

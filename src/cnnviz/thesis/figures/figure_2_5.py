@@ -3,9 +3,19 @@
 The layers are Lasagne's, and what is drawn is computed from them.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from cnnviz.thesis.figures import shapes, style
+
+if TYPE_CHECKING:
+    from lasagne.layers import Layer
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 INPUT = 12  # rows and columns
 #: Size and stride of the layers' filters, from the input on.
@@ -17,7 +27,7 @@ ROW = np.array([0.5, -0.45])
 LIFT = 5.2  # from plane to plane, in columns
 
 
-def build():
+def build() -> list[Layer]:
     """The layers of the figure, the input first."""
     from cnnviz.runtime.backend import lasagne
 
@@ -29,7 +39,7 @@ def build():
     return layers
 
 
-def seen(layers, neuron):
+def seen(layers: Sequence[Layer], neuron: tuple[int, int]) -> list[tuple[int, int, int, int]]:
     """What a neuron of the last layer sees of every layer.
 
     Parameters
@@ -46,19 +56,21 @@ def seen(layers, neuron):
 
     boxes = [(*neuron, *np.add(neuron, 1).tolist())]
     for layer in reversed(layers[1:]):
-        size, stride, pad = window_geometry(layer)
+        window = window_geometry(layer)
+        assert window is not None  # they are convolutions
+        size, stride, pad = window
         first, last = np.reshape(boxes[0], (2, 2)) * stride - pad
         # The end is that of the last neuron's window.
         boxes.insert(0, (*first.tolist(), *(last - stride + size).tolist()))
     return boxes
 
 
-def side(box):
+def side(box: tuple[int, int, int, int]) -> int:
     """Rows of a square box."""
     return box[2] - box[0]
 
 
-def labels(layers, boxes):
+def labels(layers: Sequence[Layer], boxes: Sequence[tuple[int, int, int, int]]) -> list[str]:
     """What stands beside every plane, the input's first."""
     first, second = layers[1:]
     texts = [
@@ -86,7 +98,7 @@ def labels(layers, boxes):
     return texts
 
 
-def _corners(box, layer, height):
+def _corners(box, layer: Layer, height):
     """Corners ``(4, 2)`` of a box of a layer's plane, centered above the origin."""
     top, left, bottom, right = box
     places = np.array([(top, left), (top, right), (bottom, right), (bottom, left)])
@@ -94,13 +106,13 @@ def _corners(box, layer, height):
     return rows[:, None] * ROW + np.stack([columns, np.full(4, height)], axis=1)
 
 
-def _draw_plane(axes, layer, height):
+def _draw_plane(axes: Axes, layer: Layer, height) -> None:
     for place in np.ndindex(layer.output_shape[2:]):
         cell = _corners((*place, *np.add(place, 1)), layer, height)
         shapes.polygon(axes, cell)
 
 
-def _draw_marked(axes, layer, height, box, parts):
+def _draw_marked(axes: Axes, layer: Layer, height, box, parts) -> None:
     """Color a box in so many parts along each side, every part on its own."""
     step = side(box) // parts
     colors = style.PALETTE if parts > 1 else [style.MARK]
@@ -109,7 +121,7 @@ def _draw_marked(axes, layer, height, box, parts):
         shapes.polygon(axes, _corners((*first, *(first + step)), layer, height), color)
 
 
-def draw(layers, boxes):
+def draw(layers: Any, boxes: Any) -> Figure:
     """Draw the figure.
 
     Parameters
@@ -122,7 +134,7 @@ def draw(layers, boxes):
     matplotlib.figure.Figure
     """
     figure = style.new(2.7)
-    axes = figure.add_axes([0.01, 0.01, 0.98, 0.98])
+    axes = figure.add_axes((0.01, 0.01, 0.98, 0.98))
     heights = LIFT * np.arange(len(layers))
     texts = labels(layers, boxes)
     for layer, height, box, text in zip(layers, heights, boxes, texts):
@@ -140,6 +152,6 @@ def draw(layers, boxes):
     return figure
 
 
-def make(output):
+def make(output: Any) -> None:
     layers = build()
     style.save(draw(layers, seen(layers, NEURON)), output)

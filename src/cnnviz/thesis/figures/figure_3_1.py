@@ -4,17 +4,24 @@ On the thesis's sizes; the picture is a view of the die.  The twelve that are
 shown stand in every third row of positions and in every second of a row.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from cnnviz.datasets import die360
 from cnnviz.thesis.figures import shapes, style
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SIDE, OCCLUDER, STRIDE = 111, 41, 17  # pixels
 LABEL = 2
 EVERY = 3, 2  # rows and columns of positions that are shown
 
 
-def positions():
+def positions() -> np.ndarray:
     """Row and column of every center, ``(7, 7, 2)``."""
     from cnnviz.attribution.occluder import centers
 
@@ -22,19 +29,19 @@ def positions():
     return centers((SIDE, SIDE), STRIDE).reshape(count, count, 2)
 
 
-def box(center, clip=True):
+def box(center: np.ndarray | tuple[int, int], clip: bool = True) -> tuple[int, int, int, int]:
     """Pixels under the occluder: first row, first column, end row, end column."""
     first = np.subtract(center, OCCLUDER // 2)
     corners = np.concatenate([first, first + OCCLUDER])
     return tuple((np.clip(corners, 0, SIDE) if clip else corners).tolist())
 
 
-def shown():
+def shown() -> np.ndarray:
     """The positions that are shown, ``(3, 4, 2)``."""
     return positions()[:: EVERY[0], :: EVERY[1]]
 
 
-def _draw_all(axes, image):
+def _draw_all(axes: Any, image) -> None:
     places = positions()
     style.show(axes, image)
     for center in (places[0, 0], places[-1, -1]):
@@ -54,14 +61,14 @@ def _draw_all(axes, image):
     )
 
 
-def _draw_shown(panels, image):
+def _draw_shown(panels, image) -> None:
     for axes, center in zip(panels.flat, shown().reshape(-1, 2)):
         style.show(axes, image)
         shapes.cover(axes, box(center))
         axes.set_title("row {}, column {}".format(*center), pad=2, size=style.SMALL)
 
 
-def draw(image):
+def draw(image: np.ndarray) -> Figure:
     """Draw the figure.
 
     Parameters
@@ -86,5 +93,5 @@ def draw(image):
     return figure
 
 
-def make(output):
+def make(output: Any) -> None:
     style.save(draw(die360.render(*die360.typical_view(LABEL), size=SIDE)[0]), output)

@@ -7,13 +7,19 @@ Circles have the usual sizes, in distances between disc and fovea; that of a syn
 disc has its own.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from skimage import data
 
 from cnnviz.datasets import external, fundus, idrid
 from cnnviz.thesis.figures import annotated, conspicuous, eyes, pointers, shapes, style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 SEARCHED = 200  # patients
 MARGIN = 0.05  # of circles within the field of view, in radii
@@ -37,7 +43,7 @@ class Anatomy(NamedTuple):
     rim: float | None = None  #: radius of the disc; the usual one if not known
 
 
-def circles(found):
+def circles(found: Anatomy) -> list[tuple[tuple[Any, ...], float]]:
     """Macula, fovea and disc of an eye: list of (x, y), radius."""
     distance = np.hypot(*np.subtract(found.disc, found.fovea))
     return [
@@ -47,7 +53,7 @@ def circles(found):
     ]
 
 
-def inside(found):
+def inside(found: Any) -> bool:
     """Whether all circles lie within the field of view, with a margin."""
     return all(
         np.hypot(*place) + radius <= 1 - MARGIN
@@ -56,7 +62,7 @@ def inside(found):
     )
 
 
-def synthetic(seed):
+def synthetic(seed: Any) -> Any:
     """The first synthetic eye: Anatomy."""
 
     def choose(eye):
@@ -68,15 +74,14 @@ def synthetic(seed):
     return found._replace(title=f"synthetic photograph {name}")
 
 
-def real(title, image, centers):
+def real(title: str, image: np.ndarray, centers: Any) -> Anatomy:
     """A photograph with known centers, in its pixels: Anatomy."""
     eye = eyes.Real(image)
-    return Anatomy(
-        title, eye, *(tuple(eye.place(*centers[name])) for name in ("optic disc", "fovea"))
-    )
+    disc, fovea = (tuple(eye.place(*centers[name])) for name in ("optic disc", "fovea"))
+    return Anatomy(title, eye, disc, fovea)
 
 
-def from_idrid(mirror):
+def from_idrid(mirror: Any) -> Any:
     """The first healthy photograph of the test split: Anatomy."""
     record = next(each for each in idrid.records("test") if each.grade == 0)
     image = fundus.read_image(external.in_mirror(mirror, f"idrid/grading/images/{record.name}.jpg"))
@@ -88,7 +93,7 @@ def from_idrid(mirror):
     )
 
 
-def _annotate(axes, view, found):
+def _annotate(axes: Axes, view, found) -> None:
     point = pointers.POINT
     for name, above, (place, radius) in zip(
         ("macula", "fovea", "optic disc"), (True, False, False), circles(found)
@@ -101,7 +106,7 @@ def _annotate(axes, view, found):
         )
 
 
-def draw(eyes):
+def draw(eyes: Any) -> Figure:
     """Draw the figure.
 
     Parameters
@@ -128,7 +133,7 @@ def draw(eyes):
     return figure
 
 
-def make(output, *, mirror, seed):
+def make(output: Any, *, mirror: Any, seed: Any) -> None:
     eyes = [synthetic(seed), real("photograph by M. Häggström", data.retina(), RETINA)]
     mirror = external.mirror(mirror)
     if mirror:

@@ -5,6 +5,11 @@ and without artifacts, that shows two hard exudates, a blot hemorrhage and a
 microaneurysm clearly; and, of the most conspicuous ones, those.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
 from cnnviz.datasets import external, idrid
 from cnnviz.runtime.errors import UserError
 from cnnviz.thesis.figures import annotated, conspicuous, eyes, pointers, style
@@ -27,7 +32,7 @@ NAMES = {
 ARROWS = {"hard exudate": "thin arrow", "hemorrhage": "thick arrow", "microaneurysm": "triangle"}
 
 
-def choose(spots, half):
+def choose(spots: Sequence[eyes.Spot], half: float) -> list[eyes.Spot] | None:
     """The lesions that the figure points at, or None if an eye lacks one.
 
     Parameters
@@ -51,7 +56,7 @@ def choose(spots, half):
     return found
 
 
-def first_synthetic(seed):
+def first_synthetic(seed: Any) -> Any:
     """The first synthetic eye that shows everything.
 
     Returns
@@ -68,7 +73,7 @@ def first_synthetic(seed):
     return conspicuous.first(seed, GRADES, SEARCHED, lambda eye: choose(eye.spots(), eye.half))
 
 
-def first_real(mirror):
+def first_real(mirror: Any) -> Any:
     """The first photograph of IDRiD that shows everything; as :func:`first_synthetic`."""
     for record in idrid.records("lesions"):
         if record.grade in GRADES:
@@ -79,7 +84,7 @@ def first_real(mirror):
     raise UserError("no photograph of IDRiD shows everything that Figure 4.2 is about")
 
 
-def row(title, eye, spots):
+def row(title: Any, eye: Any, spots: Any) -> Any:
     """An eye and close-ups of its chosen lesions: annotated.Row."""
     return annotated.Row(
         title,
@@ -96,7 +101,7 @@ def row(title, eye, spots):
     )
 
 
-def make(output, *, mirror, seed):
+def make(output: Any, *, mirror: Any, seed: Any) -> None:
     name, eye, spots = first_synthetic(seed)
     rows = [row(f"synthetic photograph {name}, grade {eye.scene.grade}", eye, spots)]
     mirror = external.mirror(mirror)

@@ -3,11 +3,20 @@
 Of the three starts, the exemplar that activates its feature most.
 """
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 from cnnviz.datasets import fundus
 from cnnviz.experiments import exemplar_records
 from cnnviz.runtime import number_format
 from cnnviz.thesis.figures import exemplar_sheet as sheet
 from cnnviz.thesis.figures import style
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 ROLES = ("microaneurysm", "hemorrhage", "vessel")
 LABEL = 1.5  # inches
@@ -19,7 +28,7 @@ HEADINGS = (
 STARTS = {"maximum": "the photograph", "mean": "the mean photograph", "noise": "noise"}
 
 
-def label(record, start):
+def label(record: exemplar_records.Shown, start: str) -> str:
     """Lines beside a row."""
     return "\n".join(
         [
@@ -36,7 +45,7 @@ def label(record, start):
     )
 
 
-def draw(found, settings):
+def draw(found: Mapping[str, exemplar_records.Shown], settings: Mapping[str, int | str]) -> Figure:
     """Draw the figure.
 
     Parameters
@@ -81,5 +90,5 @@ def draw(found, settings):
     return figure
 
 
-def make(output, *, exemplars):
+def make(output: Path, *, exemplars: Path) -> None:
     style.save(draw(*exemplar_records.read(exemplars)), output)

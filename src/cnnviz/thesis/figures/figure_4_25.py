@@ -1,6 +1,10 @@
 """Figure 4.25: exemplars of one feature from three starts, and the activations reached."""
 
+from __future__ import annotations
+
 import textwrap
+from collections.abc import Mapping
+from typing import Any
 
 from cnnviz.datasets import fundus
 from cnnviz.experiments import exemplar_records
@@ -14,13 +18,13 @@ LABEL, SIDE = 0.95, 1.85  # inches
 ROWS = ("start", "exemplar,\ndestandardized", "exemplar,\nown range")
 
 
-def factor(record):
+def factor(record: exemplar_records.Shown) -> float:
     """Largest over smallest activation reached; NaN unless all are positive."""
     least, most = record.reached.min(), record.reached.max()
     return float(most / least) if least > 0 else float("nan")
 
 
-def factors(found):
+def factors(found: Mapping[str, exemplar_records.Shown]) -> str:
     """That of every feature of these figures, each once, in words."""
     seen = {(record.layer, record.feature): record for record in found.values()}
     return textwrap.fill(
@@ -36,7 +40,7 @@ def factors(found):
     )
 
 
-def draw(found, settings):
+def draw(found: Any, settings: Any) -> Any:
     """Draw the figure; parameters as for :func:`cnnviz.thesis.figures.figure_4_22.draw`."""
     record, text = found[ROLE], factors(found)
     top = sheet.title(record) + (
@@ -70,5 +74,5 @@ def draw(found, settings):
     return figure
 
 
-def make(output, *, exemplars):
+def make(output: Any, *, exemplars: Any) -> None:
     style.save(draw(*exemplar_records.read(exemplars)), output)

@@ -4,6 +4,10 @@ Of the three starts, the exemplar that activates its feature most; and how much 
 lies near the border of what the neuron sees.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 from cnnviz.datasets import fundus
 from cnnviz.experiments import exemplar_records
 from cnnviz.experiments.exemplar_measures import border_share, spread
@@ -16,7 +20,7 @@ ROLES = ("third layer", "fourth layer", "microaneurysm")
 BORDER = 0.25  # of the patch's side
 
 
-def near_border(record):
+def near_border(record: exemplar_records.Shown) -> str:
     """Mean share of the exemplars' energy near the border, over the starts, and in words."""
     energy, area = zip(*(border_share(patch, BORDER) for patch in record.patches))
     wide = sum(map(spread, record.patches)) / len(record.patches)
@@ -27,7 +31,7 @@ def near_border(record):
     )
 
 
-def draw(found, settings):
+def draw(found: Any, settings: Any) -> Any:
     """Draw the figure; parameters as for :func:`cnnviz.thesis.figures.figure_4_22.draw`."""
     figure, axes = sheet.panels(2, len(ROLES), sheet.Margins(head=0.56, below=0.34, bottom=0.2))
     for role, (above, below) in zip(ROLES, axes.T):
@@ -50,5 +54,5 @@ def draw(found, settings):
     return figure
 
 
-def make(output, *, exemplars):
+def make(output: Any, *, exemplars: Any) -> None:
     style.save(draw(*exemplar_records.read(exemplars)), output)

@@ -6,7 +6,9 @@ hemorrhage clearly; of several, the widest bead, the farthest-reaching new
 vessels, and the largest hemorrhage.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -37,20 +39,20 @@ class Found(NamedTuple):
     blood: eyes.Spot
 
 
-def segments(scene, kind):
+def segments(scene: Any, kind: Any) -> Any:
     """Segments of a scene that are a lesion of a kind: array ``(n, 7)``."""
     number = synthetic_scene.LESIONS.index(kind)
     return scene.segments[scene.marked.get(number, np.array([], int))]
 
 
-def widest(found, half):
+def widest(found: np.ndarray, half: int) -> tuple[float, float] | None:
     """Place of the widest bead that is well inside, as (x, y); None without one."""
     inside = np.array([conspicuous.well_inside(each, half) for each in found[:, :2]], bool)
     wide = found[inside & (found[:, 4] >= LEAST_BEAD)]
     return tuple(wide[wide[:, 4].argmax(), :2].tolist()) if len(wide) else None
 
 
-def fans(found):
+def fans(found: np.ndarray) -> list[tuple[tuple[Any, ...], float]]:
     """Roots of new vessels and how far those of each reach.
 
     Parameters
@@ -72,7 +74,7 @@ def fans(found):
     return list(roots.items())
 
 
-def choose(eye):
+def choose(eye: Any) -> Found | None:
     """What the figure points at, or None if an eye lacks some of it.
 
     Parameters
@@ -97,7 +99,7 @@ def choose(eye):
     return Found(bead, *max(tangles, key=lambda each: each[1]), blood[0])
 
 
-def row(title, eye, found):
+def row(title: Any, eye: Any, found: Any) -> Any:
     """The eye and its close-ups: annotated.Row."""
     mark, blood = pointers.Mark, (found.blood.x, found.blood.y)
     return annotated.Row(
@@ -122,6 +124,6 @@ def row(title, eye, found):
     )
 
 
-def make(output, *, seed):
+def make(output: Any, *, seed: Any) -> None:
     name, eye, found = conspicuous.first(seed, GRADES, SEARCHED, choose)
     style.save(annotated.sheet([row(f"synthetic photograph {name}, grade 4", eye, found)]), output)

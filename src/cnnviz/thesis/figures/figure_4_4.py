@@ -3,11 +3,19 @@
 A box is what a layer computes of one eye, or of both eyes of a patient.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from cnnviz.thesis.figures import shapes, style
+
+if TYPE_CHECKING:
+    from lasagne.layers import Layer
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 # In inches: rows; boxes of both eyes, and of what joins them; columns of text.
 ROW, HEAD, FOOT = 0.205, 0.38, 0.3
@@ -50,7 +58,7 @@ class Row(NamedTuple):
     biases: int
 
 
-def _kind(layer):
+def _kind(layer: Layer) -> tuple[str, Sequence[Any], int]:
     from cnnviz.runtime.backend import lasagne
 
     return next(
@@ -58,7 +66,7 @@ def _kind(layer):
     )
 
 
-def notation(layer):
+def notation(layer: Layer) -> str:
     """A layer as the thesis's figure writes it."""
     name, attributes, _ = _kind(layer)
     # Filters, pools and strides are square.
@@ -67,13 +75,13 @@ def notation(layer):
     return f"{name}({', '.join(texts)})" if texts else name
 
 
-def count(layer, name):
+def count(layer: Layer, name: str) -> int:
     """Numbers in a layer's own parameter ``W`` or ``b``, 0 without it."""
     parameter = getattr(layer, name, None)
     return 0 if parameter is None else parameter.get_value(borrow=True).size
 
 
-def describe(layer):
+def describe(layer: Layer) -> Row:
     """Row of a layer; depth and receptive field are those of local layers."""
     from cnnviz.attribution.receptive_field import depth, receptive_field
 
@@ -89,29 +97,31 @@ def describe(layer):
     )
 
 
-def totals(rows):
+def totals(rows: Sequence[Row]) -> tuple[int, int]:
     """All weights, all biases."""
     return sum(row.weights for row in rows), sum(row.biases for row in rows)
 
 
-def incoming(layer):
+def incoming(layer: Layer) -> list[Layer]:
     """Layers that a layer takes its input from."""
     several = getattr(layer, "input_layers", None)
     return several or [each for each in [getattr(layer, "input_layer", None)] if each]
 
 
-def _spans(layer, layers):
+def _spans(layer: Layer, layers: Sequence[Layer]) -> Any:
     """Left ends and widths of a layer's boxes, one for each eye."""
     if layer is not layers[0] and not incoming(layer):
         return SECOND
     return EYES if layer.output_shape[0] == 2 else PATIENT
 
 
-def _middle(span):
+def _middle(span: tuple[float, float]) -> float:
     return span[0] + span[1] / 2
 
 
-def _draw_links(axes, layer, layers, heights):
+def _draw_links(
+    axes: Any, layer: Layer, layers: Sequence[Layer], heights: Mapping[Layer, float]
+) -> None:
     """Lines from the boxes that a layer takes its input from."""
     spans = _spans(layer, layers)
     for below in incoming(layer):
@@ -129,7 +139,7 @@ def _draw_links(axes, layer, layers, heights):
             axes.plot([_middle(span)] * 2, [start, end], **style.FLOW)
 
 
-def _write(axes, height, values):
+def _write(axes: Axes, height: float, values: Mapping[str, float] | Row | tuple[Any, ...]) -> None:
     for (name, place), value in zip(COLUMNS.items(), values):
         text = f"{value:,}" if isinstance(value, int) and value else str(value or "")
         axes.text(
@@ -137,7 +147,7 @@ def _write(axes, height, values):
         )
 
 
-def _draw_frame(axes, rows, height):
+def _draw_frame(axes: Any, rows: Sequence[Row], height: float) -> None:
     """Heads of the columns, the eyes' names, and the totals."""
     _write(axes, height - HEAD / 2, COLUMNS)
     for span, eye in zip(EYES, ("left eye", "right eye")):
@@ -152,7 +162,7 @@ def _draw_frame(axes, rows, height):
         axes.plot([COLUMNS["layer"], style.PAGE_WIDTH - 0.05], [place] * 2, **style.FLOW)
 
 
-def draw(network):
+def draw(network: Layer) -> Figure:
     """Draw the figure.
 
     Parameters
@@ -170,7 +180,7 @@ def draw(network):
     rows = [describe(layer) for layer in layers]
     height = FOOT + ROW * len(layers) + HEAD
     figure = style.new(height)
-    axes = figure.add_axes([0, 0, 1, 1])
+    axes = figure.add_axes((0, 0, 1, 1))
     axes.set_xlim(0, style.PAGE_WIDTH)
     axes.set_ylim(0, height)
     axes.set_axis_off()
@@ -186,7 +196,7 @@ def draw(network):
     return figure
 
 
-def make(output):
+def make(output: Any) -> None:
     from cnnviz.networks import defauw
 
     style.save(draw(defauw.build()), output)

@@ -7,10 +7,18 @@ the one nearest to (a) whose most prominent face, by a clear margin, is not the
 one at the bottom right.  Near means the angle of the rotation between views.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from cnnviz.datasets import die360, die_scene
 from cnnviz.thesis.figures import style
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SIZE = 128
 LABEL = 2
@@ -18,17 +26,17 @@ LABEL = 2
 EQUAL, CLEAR = 0.01, 0.2
 
 
-def _frames(views):
+def _frames(views: Sequence[tuple[int, int]] | np.ndarray) -> np.ndarray:
     return np.array([die_scene.camera_frame(*view) for view in views])
 
 
-def rotation_between(frames, frame):
+def rotation_between(frames: np.ndarray, frame: np.ndarray) -> np.ndarray:
     """Angle in degrees of the rotation from each frame ``(n, 3, 3)`` to one."""
     trace = np.einsum("nij,ij->n", frames, frame)
     return np.degrees(np.arccos(np.clip((trace - 1) / 2, -1, 1)))
 
 
-def bottom_right_face(frames):
+def bottom_right_face(frames: np.ndarray) -> np.ndarray:
     """Number of the visible face that lies farthest to the bottom right."""
     normals = np.repeat(np.eye(3), 2, axis=0) * np.tile([1, -1], 3)[:, None]
     normals = normals[np.argsort(die_scene.FACE_NUMBER)]
@@ -39,7 +47,7 @@ def bottom_right_face(frames):
     return np.where(visible, place, -np.inf).argmax(axis=1) + 1
 
 
-def choose_views():
+def choose_views() -> list[tuple[int, int]]:
     """The three views (a, b) of the figure, in degrees."""
     accepted = die360.typical_view(LABEL)
     taken = set(zip(*(column.tolist() for column in die360.angles()[:2])))
@@ -56,7 +64,7 @@ def choose_views():
     return [accepted, *nearest]
 
 
-def draw(images, views):
+def draw(images: np.ndarray, views: Sequence[tuple[int, int]]) -> Figure:
     """Draw the figure.
 
     Parameters
@@ -82,6 +90,8 @@ def draw(images, views):
     return figure
 
 
-def make(output):
+def make(output: Any) -> None:
     views = choose_views()
-    style.save(draw(die360.render(*zip(*views), size=SIZE), views), output)
+    style.save(
+        draw(die360.render([a for a, _ in views], [b for _, b in views], SIZE), views), output
+    )

@@ -7,7 +7,11 @@ largest magnitude, and so nearly all negative, are not shown.  Below it, how muc
 usual: the change of all neighbors, by layer.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -16,6 +20,11 @@ from cnnviz.experiments.neighboring_views import NeighboringViews
 from cnnviz.runtime import files, number_format
 from cnnviz.thesis import markdown
 from cnnviz.thesis.figures import shapes, style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
 
 AGGREGATES = ("max", "sum")
 LABEL, SIDE, GAP = 1.42, 1.02, 0.1  # inches
@@ -51,7 +60,7 @@ class Example(NamedTuple):
 # --- Reading ----------------------------------------------------------------------
 
 
-def read(path):
+def read(path: Path) -> tuple[list[Layer], dict[str, list[Any]]]:
     """Layers, and the strongest examples of each aggregate, of one network.
 
     Parameters
@@ -88,7 +97,7 @@ def read(path):
     return found, examples
 
 
-def _example(record, layer, largest):
+def _example(record: Any, layer: str, largest: Any) -> Example:
     pair = record.pairs[largest.pair]
     return Example(
         record.network,
@@ -104,7 +113,7 @@ def _example(record, layer, largest):
     )
 
 
-def strongest(examples):
+def strongest(examples: Sequence[Example]) -> Example:
     """The example that changes most; of equal ones, that of the most similar images."""
     return max(examples, key=lambda each: (each.change, -each.difference))
 
@@ -128,18 +137,18 @@ neighbors differ by {difference:.1f}/255 (root mean square, median).
 _HEAD = ["layer", *(c for name in ("max(F)", "sum(F)") for c in (name, *_COLUMNS))]
 
 
-def _quartiles(values):
+def _quartiles(values: np.ndarray) -> np.ndarray:
     """Quartiles without NaN; NaN where nothing else is there."""
     known = values[np.isfinite(values)]
     return np.percentile(known, [25, 50, 75]) if len(known) else np.full(3, np.nan)
 
 
-def _median(values):
+def _median(values: np.ndarray) -> str:
     middle = _quartiles(values)[1]
     return "–" if np.isnan(middle) else f"{middle:.2f}"
 
 
-def _cells(layer, aggregate):
+def _cells(layer: Layer, aggregate: str) -> list[str]:
     changes = layer.changes[aggregate]
     if np.isnan(changes).all():
         return ["silent", "–", "–", "–"]
@@ -153,7 +162,7 @@ def _cells(layer, aggregate):
     ]
 
 
-def changes_table(found, differences):
+def changes_table(found: Sequence[Layer], differences: np.ndarray) -> str:
     """Markdown of the changes of every layer.
 
     Parameters
@@ -173,7 +182,7 @@ def changes_table(found, differences):
 # --- Drawing ----------------------------------------------------------------------
 
 
-def _axes(figure, column, top):
+def _axes(figure: Any, column: int, top: float) -> Axes:
     width, height = figure.get_size_inches()
     return figure.add_axes(
         [
@@ -185,7 +194,7 @@ def _axes(figure, column, top):
     )
 
 
-def _label(letter, aggregate, example):
+def _label(letter: str, aggregate: str, example: Example) -> str:
     before, after = (number_format.short(each) for each in example.activations)
     return (
         f"({letter}) gradient of {aggregate}(F)\n{example.network}, {example.layer}, "
@@ -195,7 +204,9 @@ def _label(letter, aggregate, example):
     )
 
 
-def _draw_example(figure, letter, aggregate, example, top):
+def _draw_example(
+    figure: Figure, letter: str, aggregate: str, example: Example, top: float
+) -> list[Axes]:
     width, height = figure.get_size_inches()
     figure.text(
         (LABEL - 0.06) / width,
@@ -218,7 +229,7 @@ def _draw_example(figure, letter, aggregate, example, top):
     return panels
 
 
-def _draw_strip(axes, found):
+def _draw_strip(axes: Any, found: Sequence[Layer]) -> None:
     """Boxes of the changes of every layer."""
     places = np.arange(len(found))
     for shift, aggregate, color in zip((-0.2, 0.2), AGGREGATES, style.PALETTE):
@@ -242,7 +253,7 @@ def _draw_strip(axes, found):
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=3, frameon=False)
 
 
-def draw(found, examples):
+def draw(found: Sequence[Layer], examples: Mapping[str, Example]) -> Figure:
     """Draw the figure.
 
     Parameters
@@ -266,12 +277,12 @@ def draw(found, examples):
         top += SIDE + BELOW
     top += 0.34
     strip = figure.add_axes(
-        [
+        (
             0.42 / style.PAGE_WIDTH,
             1 - (top + STRIP) / height,
             1 - 0.47 / style.PAGE_WIDTH,
             STRIP / height,
-        ]
+        )
     )
     _draw_strip(strip, found)
     figure.text(
@@ -284,7 +295,7 @@ def draw(found, examples):
     return figure
 
 
-def make(output, *, neighbors, table):
+def make(output: Path, *, neighbors: Sequence[Path], table: Path) -> None:
     found, examples = [], {each: [] for each in AGGREGATES}
     for path in neighbors:
         layers, more = read(path)

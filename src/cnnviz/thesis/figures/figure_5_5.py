@@ -5,11 +5,20 @@ before and after it in one-degree steps, and beside each the posteriors of all n
 Between the rows: total variation distance of the posteriors, mean over the networks.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from cnnviz.evaluation import stability
 from cnnviz.experiments.disagreement import Disagreement
 from cnnviz.thesis.figures import shapes, style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 SIDE, GAP = 0.86, 0.06  # inches
 HEAD, BELOW = 0.46, 0.26
@@ -18,12 +27,12 @@ STEP = (LABEL + SIDE + PLOT - 0.16) / 2
 WRITTEN = 0.25  # least share in which the face's number is written
 
 
-def _axes(figure, left, top, width):
+def _axes(figure: Any, left: float, top: float, width: float) -> Axes:
     total, height = figure.get_size_inches()
     return figure.add_axes([left / total, 1 - (top + SIDE) / height, width / total, SIDE / height])
 
 
-def _draw_bars(axes, networks, posteriors):
+def _draw_bars(axes: Axes, networks: Sequence[str], posteriors: np.ndarray) -> None:
     """Stacked bars, one for each network, of posteriors ``(networks, classes)``."""
     places, below = np.arange(len(networks)), np.zeros(len(networks))
     for face, (share, color) in enumerate(zip(posteriors.T, style.FACES), 1):
@@ -44,11 +53,11 @@ def _draw_bars(axes, networks, posteriors):
     axes.set_yticks([0, 0.5, 1], ["0", "", "1"])
     # Within the bars' height, so that neighboring rows' numbers stay apart.
     for tick, side in zip(axes.get_yticklabels(), ("bottom", "center", "top")):
-        tick.set_verticalalignment(side)
+        tick.set(verticalalignment=side)
     axes.tick_params(axis="x", length=0)
 
 
-def _steps(posteriors):
+def _steps(posteriors: Any) -> np.ndarray:
     """Distance of the posteriors of each view from the one before it.
 
     Parameters
@@ -60,10 +69,10 @@ def _steps(posteriors):
     array, ``(views - 1,)``
         Total variation, mean over the networks.
     """
-    return stability.total_variation(posteriors[:, 1:], posteriors[:, :-1]).mean(axis=0)
+    return np.mean(stability.total_variation(posteriors[:, 1:], posteriors[:, :-1]), axis=0)
 
 
-def _legend(figure, label):
+def _legend(figure: Figure, label: int) -> None:
     handles = [shapes.swatch(color, str(face)) for face, color in enumerate(style.FACES, 1)]
     figure.legend(
         handles=handles,
@@ -78,12 +87,18 @@ def _legend(figure, label):
     )
 
 
-def _write(figure, text, left, top, **options):
+def _write(figure: Figure, text: str, left: float, top: float, **options: Any) -> None:
     width, height = figure.get_size_inches()
     figure.text(left / width, 1 - top / height, text, **options)
 
 
-def _draw_row(figure, top, shown, networks, posteriors):
+def _draw_row(
+    figure: Figure,
+    top: float,
+    shown: tuple[np.ndarray, int, int, bool],
+    networks: Sequence[str],
+    posteriors: np.ndarray,
+) -> tuple[Axes, Axes]:
     """Image and bars of one view; their axes."""
     pixels, a, b, known = shown
     _write(
@@ -102,7 +117,15 @@ def _draw_row(figure, top, shown, networks, posteriors):
     return picture, bars
 
 
-def draw(pixels, a, b, known, label, networks, posteriors):
+def draw(
+    pixels: np.ndarray,
+    a: np.ndarray,
+    b: np.ndarray,
+    known: np.ndarray,
+    label: int,
+    networks: Sequence[str],
+    posteriors: np.ndarray,
+) -> Figure:
     """Draw the figure.
 
     Parameters
@@ -139,7 +162,7 @@ def draw(pixels, a, b, known, label, networks, posteriors):
     return figure
 
 
-def make(output, *, disagreement):
+def make(output: Any, *, disagreement: Any) -> None:
     found = Disagreement.load(disagreement)
     style.save(
         draw(

@@ -5,13 +5,20 @@ nothing bounds what they answer. Each picture has its own range of gray, and bel
 the activation over the largest one on data.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from cnnviz.experiments.exemplar_statistics import ExemplarStatistics
 from cnnviz.runtime import number_format
 from cnnviz.thesis.figures import style
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 STOPPED = 1  # index of the level at which a stopped ascent is shown
 CLIPPED = 0.5  # percent of a picture's values at each end that become black and white
@@ -35,7 +42,7 @@ TITLE, HEAD, BELOW, BETWEEN = 0.12, 0.34, 0.17, 0.16
 class Panel(NamedTuple):
     """A picture and what is written below it."""
 
-    image: np.ndarray  #: in [0, 1]; None where there is none
+    image: np.ndarray | None  #: in [0, 1]; None where there is none
     note: str
 
 
@@ -46,7 +53,7 @@ class Row(NamedTuple):
     panels: list
 
 
-def stretched(patch):
+def stretched(patch: np.ndarray) -> np.ndarray | None:
     """A patch in its own range, but for a few values at each end.
 
     Parameters
@@ -65,7 +72,7 @@ def stretched(patch):
     return values[0] if len(values) == 1 else np.moveaxis(values, 0, -1)
 
 
-def row_of(found, layer, k):
+def row_of(found: ExemplarStatistics, layer: str, k: int) -> Row:
     """Exemplars of one feature of a layer, and how strongly they activate it.
 
     Parameters
@@ -79,8 +86,8 @@ def row_of(found, layer, k):
     -------
     Row
     """
-    seeds, part = found.settings["seeds"], found.layers[layer]
-    panels = [
+    seeds, part = int(found.settings["seeds"]), found.layers[layer]
+    panels: list[Any] = [
         (part.strongest[k], part.maximum[k]),
         (part.early.patches[STOPPED, k], part.early.reached[STOPPED, k]),
     ]
@@ -93,13 +100,13 @@ def row_of(found, layer, k):
     )
 
 
-def _note(value, maximum):
+def _note(value: float, maximum: float) -> str:
     if not np.isfinite(value):
         return "not reached"
     return f"{number_format.short(value / maximum)}×" if maximum > 0 else "–"
 
 
-def rows_of(found, features=None):
+def rows_of(found: ExemplarStatistics, features: int | None = None) -> list[Row]:
     """Rows of the last two measured layers, of all features or the first few."""
     return [
         row_of(found, layer, k)
@@ -111,21 +118,23 @@ def rows_of(found, features=None):
 # --- Drawing ----------------------------------------------------------------------
 
 
-def _side(width):
+def _side(width: float) -> float:
     """Side of a panel in a block of so many inches."""
     return (width - LABEL - GAP * len(HEADINGS)) / len(HEADINGS)
 
 
-def _height(width, rows):
+def _height(width: float, rows: Sequence[Row]) -> float:
     return TITLE + HEAD + len(rows) * (_side(width) + BELOW)
 
 
-def _write(figure, left, top, text, **options):
+def _write(figure: Figure, left: float, top: float, text: str, **options: Any) -> None:
     width, height = figure.get_size_inches()
     figure.text(left / width, 1 - top / height, text, linespacing=1.1, **options)
 
 
-def _draw_block(figure, left, top, width, title, rows):
+def _draw_block(
+    figure: Figure, left: float, top: float, width: float, title: str, rows: Sequence[Row]
+) -> None:
     side = _side(width)
     _write(figure, left, top, title, weight="bold", va="top")
     top += TITLE + HEAD
@@ -146,11 +155,11 @@ def _draw_block(figure, left, top, width, title, rows):
         top += side + BELOW
 
 
-def _left(left, side, column):
+def _left(left: float, side: float, column: int) -> float:
     return left + LABEL + column * (side + GAP)
 
 
-def _draw_panel(figure, left, top, side, panel):
+def _draw_panel(figure: Any, left: float, top: float, side: float, panel: Panel) -> None:
     width, height = figure.get_size_inches()
     if panel.image is None:
         _write(
@@ -168,7 +177,7 @@ def _draw_panel(figure, left, top, side, panel):
     style.note(axes, panel.note)
 
 
-def draw(blocks):
+def draw(blocks: Sequence[tuple[str, Sequence[Any]]]) -> Figure:
     """Draw the figure.
 
     Parameters
@@ -194,7 +203,7 @@ def draw(blocks):
     return figure
 
 
-def make(output, *, statistics):
+def make(output: Path, *, statistics: Sequence[Path]) -> None:
     blocks = []
     for path in statistics:
         found = ExemplarStatistics.load(path)

@@ -4,6 +4,11 @@ Rule, not choice: the first photographs of each grade in the order of the data
 sets, and around the lesion of median size of each kind in the first that has one.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 from skimage import measure
 
@@ -11,6 +16,10 @@ from cnnviz.attribution import overlay
 from cnnviz.datasets import external, idrid, synthetic
 from cnnviz.datasets import store as stores
 from cnnviz.thesis.figures import style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 GRADES = ("no retinopathy", "mild", "moderate", "severe", "proliferative")
 #: Kinds of lesions, and the side of their close-ups in thousandths of the
@@ -25,7 +34,7 @@ KINDS = {
 }
 
 
-def examples(photographs, count):
+def examples(photographs: stores.Store, count: int) -> np.ndarray:
     """The first ``count`` photographs of every grade, of different patients.
 
     Returns
@@ -44,7 +53,7 @@ def examples(photographs, count):
     return found
 
 
-def close_up(image, mask, side):
+def close_up(image: np.ndarray, mask: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
     """A square around the spot of median area of a mask.
 
     Parameters
@@ -81,13 +90,13 @@ def _close_ups(photographs):
     return found
 
 
-def _synthetic_photographs(store, seed):
+def _synthetic_photographs(store, seed) -> Iterator[Any]:
     for index in np.flatnonzero(store.grades >= 2):
         scene = synthetic.pair([seed, int(store.patients[index])])[store.sides[index] == "right"]
         yield synthetic.photograph(scene)
 
 
-def draw(synthetic, real, synthetic_close, real_close):
+def draw(synthetic: np.ndarray, real: np.ndarray, synthetic_close: Any, real_close: Any) -> Figure:
     """Draw the figure.
 
     Parameters
@@ -132,7 +141,7 @@ def draw(synthetic, real, synthetic_close, real_close):
     return figure
 
 
-def _show_close_up(axes, image, mask):
+def _show_close_up(axes: Axes, image, mask) -> None:
     style.show(axes, image)
     for outline in overlay.outlines(mask):
         axes.plot(
@@ -141,7 +150,7 @@ def _show_close_up(axes, image, mask):
     style.keep_limits(axes, image)
 
 
-def make(output, *, synthetic, mirror, real, seed):
+def make(output: Any, *, synthetic: Any, mirror: Any, real: Any, seed: Any) -> None:
     store = stores.read(synthetic)
     real, real_close = None, {}
     if real is not None:

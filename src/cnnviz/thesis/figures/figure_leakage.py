@@ -1,16 +1,24 @@
 """Accuracy against the angle to the nearest training view (beyond the thesis)."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from cnnviz.datasets import die360, splits
 from cnnviz.runtime import tables
 from cnnviz.thesis.figures import style
 
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
 # Folds with training views on both sides, and those beyond the trained range.
 BETWEEN, BEYOND = "between trained views", "beyond the trained views"
 
 
-def curves(frame):
+def curves(frame: pd.DataFrame) -> dict[tuple[str, str], pd.Series]:
     """Accuracy by distance, for interpolating and extrapolating folds.
 
     Parameters
@@ -35,13 +43,13 @@ def curves(frame):
     }
 
 
-def most_frequent():
+def most_frequent() -> float:
     """Share of the most frequent label: the accuracy of a constant answer."""
     counts = np.bincount(die360.angles()[2])
     return counts.max() / counts.sum()
 
 
-def draw(frame, random):
+def draw(frame: pd.DataFrame, random: pd.Series) -> Figure:
     """Draw the figure.
 
     Parameters
@@ -77,7 +85,7 @@ def draw(frame, random):
     return figure
 
 
-def make(output, *, by_distance, folds_table):
+def make(output: Any, *, by_distance: Any, folds_table: Any) -> None:
     folds = tables.read_table(folds_table, "cnnviz table 5.1", ("network", "mean"))
     style.save(
         draw(

@@ -1,10 +1,21 @@
 """Evaluation of attribution maps: every method against what is known (beyond the thesis)."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 from matplotlib.lines import Line2D
 
 from cnnviz.runtime import tables
 from cnnviz.thesis.figures import shapes, style
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 METHODS = {
     "gradient max": "max",
@@ -20,7 +31,9 @@ HEIGHTS = (1.25, 1.25, 1.25, 1.6, 1.45)  # of the rows of panels, as ratios
 SPREAD = 0.13  # between methods at one place
 
 
-def rows(means, data, measure, layer=ALL):
+def rows(
+    means: pd.DataFrame, data: str, measure: str, layer: str = ALL
+) -> dict[tuple[str, str], Any]:
     """Rows of one measure, by method and other."""
     chosen = means[
         (means["data"] == data) & (means["measure"] == measure) & (means["layer"] == layer)
@@ -28,27 +41,27 @@ def rows(means, data, measure, layer=ALL):
     return {(row.method, row.other): row for row in chosen.itertuples()}
 
 
-def layers_of(means, data):
+def layers_of(means: pd.DataFrame, data: str) -> list[str]:
     """Layers, and the class score, that were held against masks."""
     chosen = means[(means["data"] == data) & (means["measure"] == "chance")]
     return [layer for layer in dict.fromkeys(chosen["layer"]) if layer != ALL]
 
 
-def _limits(row):
+def _limits(row) -> np.ndarray:
     """Error bar ``(2, 1)``; none where there is no interval."""
     found = np.nan_to_num([[row.value - row.low], [row.high - row.value]])
     return np.maximum(found, 0)
 
 
-def _point(axes, x, row, look):
+def _point(axes: Any, x: float, row, look: Mapping[str, float | str]) -> None:
     axes.errorbar(x, row.value, _limits(row), **look)
 
 
-def _reference(axes, x, value, width=0.4):
+def _reference(axes: Any, x: int, value: float, width: float = 0.4) -> None:
     axes.plot([x - width, x + width], [value, value], **style.REFERENCE)
 
 
-def _draw_places(axes, means, data, measure):
+def _draw_places(axes: Axes, means: pd.DataFrame, data: str, measure: str) -> None:
     """Pointing game or mass: methods side by side, layer by layer."""
     names = layers_of(means, data)
     for place, layer in enumerate(names):
@@ -67,7 +80,7 @@ def _draw_places(axes, means, data, measure):
     axes.set_xlim(-0.5, max(len(names), 1) - 0.5)
 
 
-def _draw_curves(axes, means, data):
+def _draw_curves(axes: Axes, means: pd.DataFrame, data: str) -> None:
     """Areas of deletion and insertion, method by method."""
     for place, measure in enumerate(("deletion", "insertion")):
         found = rows(means, data, measure)
@@ -85,7 +98,7 @@ def _draw_curves(axes, means, data):
     axes.set_xlim(-0.5, 1.5)
 
 
-def _draw_matrix(axes, means, data):
+def _draw_matrix(axes: Axes, means: pd.DataFrame, data: str) -> None:
     """Rank correlations between methods."""
     names = (*METHODS, CENTER)
     found = rows(means, data, "agreement")
@@ -102,7 +115,7 @@ def _draw_matrix(axes, means, data):
     axes.set_title("rank correlation of two methods", pad=3)
 
 
-def _draw_cascade(axes, means, data):
+def _draw_cascade(axes: Any, means: pd.DataFrame, data: str) -> None:
     """Agreement with the trained network's maps, as layers become random."""
     found = rows(means, data, "cascade, signed")
     steps = list(dict.fromkeys(step for _, step in found))
@@ -121,13 +134,13 @@ def _draw_cascade(axes, means, data):
     axes.set_ylim(min(-0.1, axes.get_ylim()[0]), 1.05)
 
 
-def _missing(axes, text):
+def _missing(axes: Axes, text: str) -> None:
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center")
     axes.set_xticks([])
     axes.set_yticks([])
 
 
-def _draw_column(panels, means, data):
+def _draw_column(panels: np.ndarray, means: pd.DataFrame, data: str) -> None:
     layer_names = ", ".join(layers_of(means, data)) or "nothing"
     panels[0].set_title(f"{DATA[data]}: {ABOUT[data]}", weight="bold")
     for axes, measure in zip(panels, ("pointing", "mass")):
@@ -154,26 +167,26 @@ _LONG = {
 }
 
 
-def _legend(figure):
+def _line(method: str) -> dict[str, Any]:
+    """How a method's points are drawn, without what only error bars have."""
+    return {
+        key: value
+        for key, value in style.method(method).items()
+        if key not in ("elinewidth", "capsize", "capthick")
+    }
+
+
+def _legend(figure: Figure) -> None:
     """What colors and lines mean, below all panels."""
     handles = [
-        Line2D(
-            [],
-            [],
-            label=_LONG.get(method, method),
-            **{
-                key: value
-                for key, value in style.method(method).items()
-                if key not in ("elinewidth", "capsize", "capthick")
-            },
-        )
+        Line2D([], [], label=_LONG.get(method, method), **_line(method))
         for method in (*METHODS, CENTER)
     ]
     handles.append(Line2D([], [], label="chance; random order", **style.REFERENCE))
     figure.legend(handles=handles, loc="lower center", ncols=3, frameon=False)
 
 
-def _same_limits(line, least, most):
+def _same_limits(line: np.ndarray, least: float, most: float) -> None:
     """One scale for a row of panels, as far as its values need it."""
     tops = [axes.dataLim.y1 for axes in line if np.isfinite(axes.dataLim.y1)]
     top = min(most, 1.1 * max(tops, default=most))
@@ -181,7 +194,7 @@ def _same_limits(line, least, most):
         axes.set_ylim(least, top)
 
 
-def draw(means):
+def draw(means: pd.DataFrame) -> Figure:
     """Draw the figure.
 
     Parameters
@@ -233,7 +246,7 @@ def draw(means):
     return figure
 
 
-def read(path):
+def read(path: Path) -> pd.DataFrame:
     """Means and intervals of 'cnnviz table map-quality'.
 
     Raises
@@ -251,5 +264,5 @@ def read(path):
     )
 
 
-def make(output, *, summary):
+def make(output: Path, *, summary: Path) -> None:
     style.save(draw(read(summary)), output)

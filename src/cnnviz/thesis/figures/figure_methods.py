@@ -8,14 +8,24 @@ Fauw's, the feature that exceeds its mean over a few photographs by most standar
 deviations, of those whose maximal neuron sees nothing but the field of view.
 """
 
+from __future__ import annotations
+
 import itertools
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from cnnviz.attribution import overlay
 from cnnviz.runtime.errors import UserError
 from cnnviz.thesis.figures import style
+
+if TYPE_CHECKING:
+    from lasagne.layers import Layer
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from cnnviz.attribution.receptive_field import ReceptiveField
 
 NETWORK, LAYER, FEATURES = "c9", "pool2", 2
 FUNDUS_LAYERS = {"pool3": 1, "pool4": 4}  # and their occlusion's stride
@@ -57,7 +67,7 @@ class Block(NamedTuple):
 # --- Rules ------------------------------------------------------------------------
 
 
-def strongest(maps, count):
+def strongest(maps: np.ndarray, count: int) -> list[tuple[int, int]]:
     """Features with the strongest activation, and the image of each.
 
     Parameters
@@ -74,7 +84,7 @@ def strongest(maps, count):
     return [(int(feature), int(peaks[:, feature].argmax())) for feature in order]
 
 
-def outsurrogateg(maps, references, allowed):
+def outstanding(maps: np.ndarray, references: np.ndarray, allowed: np.ndarray) -> tuple[int, float]:
     """The feature that exceeds its mean by most standard deviations.
 
     Parameters
@@ -106,7 +116,9 @@ def outsurrogateg(maps, references, allowed):
     return int(excess.argmax()), float(excess.max())
 
 
-def inside_field(field, map_shape, image_shape):
+def inside_field(
+    field: ReceptiveField, map_shape: tuple[int, ...], image_shape: tuple[int, int]
+) -> np.ndarray:
     """Neurons whose receptive field lies within the round field of view.
 
     Parameters
@@ -127,7 +139,9 @@ def inside_field(field, map_shape, image_shape):
     return found
 
 
-def around(box, shape, margin=MARGIN):
+def around(
+    box: tuple[int, int, int, int], shape: tuple[int, int], margin: float = MARGIN
+) -> tuple[int, int, int, int]:
     """A box with a margin, in shares of its size, that stays on the image."""
     edge = round(margin * max(box[2] - box[0], box[3] - box[1]))
     return (
@@ -141,18 +155,19 @@ def around(box, shape, margin=MARGIN):
 # --- Computing --------------------------------------------------------------------
 
 
-def _all_methods(layer, pixels, feature, size, stride=1):
+def _all_methods(layer: Layer, pixels, feature, size, stride: int = 1):
     """Saliency of one image by every method ``(5, rows, columns)``."""
     from cnnviz.evaluation.layer_methods import all_methods
 
     return all_methods(layer, pixels, [feature], size, stride)[:, 0, 0]
 
 
-def _neuron(layer, pixels, feature):
+def _neuron(layer: Layer, pixels, feature):
     """Box of the maximal neuron, and lines that describe the feature."""
     from cnnviz.experiments import shown_features
 
     [neuron] = shown_features.strongest_neurons(layer, pixels, [feature])
+    assert neuron.box is not None  # windows are evaluated
     rows, columns = np.subtract(neuron.box[2:], neuron.box[:2])
     return neuron.box, (
         f"feature {feature}\nactivation {neuron.activation:.3g}\nsees {rows} × {columns}"
@@ -167,7 +182,7 @@ def _die_layer(folder):
     return layers.find_layer(network, LAYER)
 
 
-def _die_row(layer, image, pixels, view, feature):
+def _die_row(layer: Layer, image, pixels, view, feature):
     box, label = _neuron(layer, pixels, feature)
     return Row(
         "{}\na = {}°, b = {}°".format(label, *view),
@@ -177,7 +192,7 @@ def _die_row(layer, image, pixels, view, feature):
     )
 
 
-def die_block(folder):
+def die_block(folder: Any) -> Any:
     """Rows of the network of the die, with weights of a folder."""
     from cnnviz.attribution.activations import feature_maps
     from cnnviz.datasets import die360
@@ -197,7 +212,7 @@ def die_block(folder):
     )
 
 
-def first_of_grade(grade, count=CANDIDATES):
+def first_of_grade(grade: Any, count: Any = CANDIDATES) -> Any:
     """Record of the first synthetic photograph of a grade."""
     from cnnviz.datasets import fundus, synthetic
 
@@ -208,7 +223,7 @@ def first_of_grade(grade, count=CANDIDATES):
     raise UserError(f"no photograph of grade {grade} among {count} eye pairs")
 
 
-def fundus_block():
+def fundus_block() -> Any:
     """Rows of De Fauw's network, with the weights that come with the package."""
     from cnnviz.datasets import synthetic
     from cnnviz.networks import defauw, layers
@@ -232,7 +247,7 @@ def fundus_block():
     )
 
 
-def _fundus_row(layer, pixels, references, stride):
+def _fundus_row(layer: Layer, pixels, references, stride):
     from cnnviz.attribution.activations import feature_maps
     from cnnviz.attribution.receptive_field import receptive_field
     from cnnviz.datasets import fundus
@@ -240,7 +255,7 @@ def _fundus_row(layer, pixels, references, stride):
     maps, others = (feature_maps(layer, each, 1) for each in (pixels, references))
     shape = pixels.shape[2:]
     allowed = inside_field(receptive_field(layer), maps.shape[2:], shape)
-    feature, _ = outsurrogateg(maps[0], others, allowed)
+    feature, _ = outstanding(maps[0], others, allowed)
     box, label = _neuron(layer, pixels, feature)
     values = _all_methods(layer, pixels, feature, FUNDUS_OCCLUDER, stride)
     label = f"{layer.name}, {label}" + (f"\noccluder's stride {stride}" if stride > 1 else "")
@@ -251,20 +266,20 @@ def _fundus_row(layer, pixels, references, stride):
 # --- Drawing ----------------------------------------------------------------------
 
 
-def contrasted(image, gain=CONTRAST):
+def contrasted(image: np.ndarray, gain: float = CONTRAST) -> np.ndarray:
     """Move values away from their channel's mean, within [0, 1]."""
     mean = image.mean(axis=(0, 1))
     return np.clip(mean + gain * (image - mean), 0, 1)
 
 
-def rounded_up(limit):
+def rounded_up(limit: float) -> float:
     """The least number of two digits that is not below a positive one."""
     unit = 10.0 ** (np.floor(np.log10(limit)) - 1)
     # 0.07 / 0.001 is a little above 70.
     return float(f"{np.ceil(limit / unit - 1e-6) * unit:.2g}")
 
 
-def cropped(row):
+def cropped(row: Row) -> tuple[np.ndarray, tuple[int, int, int, int], np.ndarray]:
     """Image, box and maps of the part of a row that is shown."""
     if row.part is None:
         return row.image, row.box, row.maps
@@ -273,22 +288,22 @@ def cropped(row):
     return (contrasted(row.image[top:bottom, left:right]), box, row.maps[:, top:bottom, left:right])
 
 
-def _axes(figure, left, top, side):
+def _axes(figure: Any, left: float, top: float, side: float) -> Axes:
     """Square axes at a place in inches, from the left upper corner."""
     width, height = figure.get_size_inches()
     return figure.add_axes([left / width, 1 - (top + side) / height, side / width, side / height])
 
 
-def _write(figure, left, top, text, **options):
+def _write(figure: Figure, left: float, top: float, text: str, **options: Any) -> None:
     width, height = figure.get_size_inches()
     figure.text(left / width, 1 - top / height, text, **options)
 
 
-def _left(column):
+def _left(column: int) -> float:
     return LABEL + column * (SIDE + GAP)
 
 
-def _draw_head(figure, block, top):
+def _draw_head(figure: Figure, block: Block, top: float) -> None:
     _write(figure, EDGE, top + 0.13, block.title, weight="bold", va="baseline")
     names = ["close-up" if block.rows[0].part else "view", *HEADINGS]
     names[3] += f"\n{block.occluder}"
@@ -304,7 +319,7 @@ def _draw_head(figure, block, top):
         )
 
 
-def _draw_label(figure, row, top):
+def _draw_label(figure: Figure, row: Row, top: float) -> None:
     """What the row is, above a small picture of all if a part is shown."""
     _write(figure, EDGE, top, row.label, va="top", linespacing=1.25)
     if row.part:
@@ -313,7 +328,7 @@ def _draw_label(figure, row, top):
         style.show_box(axes, row.box, row.image)
 
 
-def _draw_row(figure, row, top):
+def _draw_row(figure: Figure, row: Row, top: float) -> None:
     _draw_label(figure, row, top)
     image, box, maps = cropped(row)
     panels = [_axes(figure, _left(k), top, SIDE) for k in range(len(maps) + 1)]
@@ -324,7 +339,7 @@ def _draw_row(figure, row, top):
         style.show_box(axes, box, image)
 
 
-def draw(blocks):
+def draw(blocks: Sequence[Block]) -> Figure:
     """Draw the figure.
 
     Parameters
@@ -346,5 +361,5 @@ def draw(blocks):
     return figure
 
 
-def make(output, *, weights):
+def make(output: Any, *, weights: Any) -> None:
     style.save(draw([die_block(weights), fundus_block()]), output)

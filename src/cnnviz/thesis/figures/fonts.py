@@ -1,11 +1,17 @@
 """Text that figures can show, whatever a user's files and layers are called."""
 
+from __future__ import annotations
+
 import functools
 import unicodedata
+from typing import TYPE_CHECKING
 
 from matplotlib import axis as plt_axis  # noqa: E402
 from matplotlib import font_manager, ft2font  # noqa: E402
 from matplotlib import text as plt_text
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["FAMILY", "make_printable", "printable"]
 
@@ -18,7 +24,7 @@ _INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
 @functools.cache
-def _glyphs(path):
+def _glyphs(path: str) -> frozenset[int]:
     """Numbers of the characters that a font file has; none if it can't be used."""
     try:
         font = ft2font.FT2Font(path)
@@ -28,7 +34,7 @@ def _glyphs(path):
 
 
 @functools.cache
-def _own_glyphs():
+def _own_glyphs() -> frozenset[int]:
     """Characters of the figures' font, whatever its weight."""
     paths = (
         font_manager.findfont(font_manager.FontProperties(family=FAMILY, weight=weight))
@@ -38,7 +44,7 @@ def _own_glyphs():
 
 
 @functools.cache
-def _other_family(character):
+def _other_family(character: str) -> str | None:
     """Family of an installed font that has a character, or None.
 
     Of TrueType fonts, which PDF files can hold, other than those that put mathematical
@@ -59,7 +65,7 @@ def _other_family(character):
     return None
 
 
-def printable(text):
+def printable(text: str) -> str:
     """Text that figures can show, whatever a user's files and layers are called.
 
     Parameters
@@ -83,13 +89,13 @@ def printable(text):
     )
 
 
-def _shown_elsewhere(character):
+def _shown_elsewhere(character: str) -> bool:
     return (
         unicodedata.category(character) not in _INVISIBLE and _other_family(character) is not None
     )
 
 
-def make_printable(figure):
+def make_printable(figure: Figure) -> None:
     """Pass every text of a figure through :func:`printable`; fonts to go with it."""
     for axis in figure.findobj(plt_axis.Axis):
         # Axes write the labels of their ticks anew whenever they are drawn.
@@ -100,7 +106,7 @@ def make_printable(figure):
     for each in figure.findobj(plt_text.Text):
         text = printable(each.get_text())
         families = {
-            _other_family(character)
+            _other_family(character) or FAMILY
             for character in text
             if character != "\n" and ord(character) not in _own_glyphs()
         }

@@ -5,10 +5,13 @@ saliency lies on.  Several features: for each of them a block with a column for 
 photograph.
 """
 
+from __future__ import annotations
+
 import functools
 import textwrap
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -21,6 +24,11 @@ from cnnviz.runtime.errors import UserError
 from cnnviz.runtime.paths import sheet_name
 from cnnviz.thesis.figures import style
 from cnnviz.thesis.figures.figure_methods import contrasted
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 __all__ = ["Block", "draw", "make", "read", "read_tables"]
 
@@ -36,17 +44,17 @@ SIGMA, SIGMA_WHOLE = 1, 2  # pixels; of the smoothing, of whole photographs
 class Block(NamedTuple):
     """One feature and its strongest photographs."""
 
-    role: object  #: row of 'cnnviz table 4.1'
-    lies_on: object  #: that feature's row of the table of features
+    role: Any  #: row of 'cnnviz table 4.1'
+    lies_on: Any  #: that feature's row of the table of features
     sheet: FeatureSheet  #: photographs, maps, and where they are
 
     @property
-    def whole(self):
+    def whole(self) -> bool:
         """Whether whole photographs are shown."""
         return self.sheet.close.shape[1] > 4 * self.sheet.pictures.shape[1] - 4
 
     @property
-    def headings(self):
+    def headings(self) -> list[str]:
         """Of the panels of a photograph."""
         stride = f",\nstride {self.sheet.stride}" if self.sheet.stride > 1 else ""
         methods = [
@@ -59,7 +67,7 @@ class Block(NamedTuple):
         return ["photograph", "close-up", *methods]
 
     @property
-    def title(self):
+    def title(self) -> str:
         """Which feature, its label, and what was sought if that is something else."""
         wanted, label = self.role.wanted, self.role.label
         one = wanted and ", " not in wanted and label not in wanted
@@ -70,7 +78,7 @@ class Block(NamedTuple):
         )
 
 
-def read_tables(roles, features, types):
+def read_tables(roles: Any, features: Any, types: Any) -> Any:
     """Roles and features of 'cnnviz table 4.1' as data frames."""
     remedy = "cnnviz table 4.1"
     return (
@@ -79,7 +87,7 @@ def read_tables(roles, features, types):
     )
 
 
-def read(figure, sheets, roles, features):
+def read(figure: str, sheets: Path | str, roles: pd.DataFrame, features: pd.DataFrame) -> Any:
     """Blocks of a figure.
 
     Parameters
@@ -119,20 +127,24 @@ def _block(role, features, sheet):
 # --- Panels -------------------------------------------------------------------
 
 
-def _within(box, part):
+def _within(
+    box: np.ndarray, part: np.ndarray | tuple[int, int, int, int]
+) -> tuple[int, int, int, int]:
     """A box in the pixels of a part."""
     return tuple(np.subtract(box, [*part[:2], *part[:2]]).tolist())
 
 
-def _close_part(values):
+def _close_part(values: np.ndarray) -> Any:
     """A square around the most important place of a map."""
     shape = values.shape
     peak = np.unravel_index(overlay.smooth(values, SIGMA).argmax(), shape)
-    first = [min(max(place - CLOSE // 2, 0), length - CLOSE) for place, length in zip(peak, shape)]
+    first = [
+        min(max(int(place) - CLOSE // 2, 0), length - CLOSE) for place, length in zip(peak, shape)
+    ]
     return (*first, *(each + CLOSE for each in first))
 
 
-def _panels(block, k):
+def _panels(block: Block, k: int) -> list[Callable[..., Any]]:
     """Functions that draw the panels of photograph ``k`` on axes."""
     picture, close = block.sheet.pictures[k] / 255, block.sheet.close[k] / 255
     box, maps = block.sheet.boxes[k], block.sheet.maps[:, k].astype(np.float32)
@@ -154,7 +166,13 @@ def _panels(block, k):
     ]
 
 
-def _draw(picture, box, values=None, sigma=SIGMA, axes=None):
+def _draw(
+    picture: np.ndarray,
+    box: tuple[float, float, float, float],
+    values: np.ndarray | None = None,
+    sigma: int = SIGMA,
+    axes: Axes | None = None,
+) -> None:
     """Show a photograph, or saliency over it, and a receptive field."""
     if values is None:
         style.show(axes, picture)
@@ -163,7 +181,7 @@ def _draw(picture, box, values=None, sigma=SIGMA, axes=None):
     style.show_box(axes, box, picture)
 
 
-def _axes(figure, left, top, width, height=None):
+def _axes(figure: Any, left: float, top: float, width: float, height: float | None = None) -> Axes:
     """Axes at a place in inches, from the left upper corner."""
     across, down = figure.get_size_inches()
     height = width if height is None else height
@@ -172,12 +190,12 @@ def _axes(figure, left, top, width, height=None):
     )
 
 
-def _write(figure, left, top, text, **options):
+def _write(figure: Figure, left: float, top: float, text: str, **options: Any) -> None:
     across, down = figure.get_size_inches()
     figure.text(left / across, 1 - top / down, text, **options)
 
 
-def _about(block, k):
+def _about(block: Block, k: int) -> str:
     """What photograph ``k`` is, in three short lines."""
     grade = f"grade {block.sheet.grades[k]}" if block.sheet.grades[k] >= 0 else "not graded"
     return (
@@ -188,10 +206,10 @@ def _about(block, k):
 # --- One feature ----------------------------------------------------------------
 
 
-def _bars(axes, row):
+def _bars(axes: Axes, row: pd.Series) -> None:
     """Shares of the saliency on concepts beside those by chance."""
     share, lift = (feature_table.values(row.to_frame().T, name)[0] for name in ("share", "lift"))
-    order = np.argsort(-np.nan_to_num(lift), kind="stable")
+    order: Any = np.argsort(-np.nan_to_num(lift), kind="stable")
     order = [k for k in order if np.isfinite(lift[k])][:SHOWN][::-1]
     chance = 100 * share[order] / np.where(lift[order] > 0, lift[order], np.nan)
     axes.barh(range(len(order)), 100 * share[order], height=0.62, color=style.PALETTE[0])
@@ -205,7 +223,7 @@ def _bars(axes, row):
         axes.spines[side].set_visible(False)
 
 
-def _draw_page(block):
+def _draw_page(block: Any) -> Figure:
     count, side = len(block.sheet.names), SIDE
     height = HEAD + count * (side + GAP) + EDGE
     figure = style.new(max(height, 3.2))
@@ -250,7 +268,7 @@ def _draw_page(block):
 # --- Several features -------------------------------------------------------------
 
 
-def _draw_blocks(blocks):
+def _draw_blocks(blocks: Sequence[Block]) -> Figure:
     count = max(len(block.sheet.names) for block in blocks)
     side = (style.PAGE_WIDTH - BLOCK_LABEL - EDGE) / count - GAP
     tall = [BLOCK_HEAD + len(block.headings) * (side + GAP) + 0.16 for block in blocks]
@@ -279,7 +297,7 @@ def _draw_blocks(blocks):
     return figure
 
 
-def draw(blocks):
+def draw(blocks: Sequence[Block]) -> Figure:
     """Draw a figure.
 
     Parameters
@@ -293,7 +311,7 @@ def draw(blocks):
     return _draw_page(blocks[0]) if len(blocks) == 1 else _draw_blocks(blocks)
 
 
-def make(output, *, figure, sheets, roles, features):
+def make(output: Any, *, figure: Any, sheets: Any, roles: Any, features: Any) -> None:
     """Read what a figure shows and draw it."""
     tables = read_tables(roles, features, {"figure": str})
     style.save(draw(read(figure, sheets, *tables)), output)

@@ -1,6 +1,9 @@
 """Places of arrows and letters beside what they point at."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from scipy import ndimage
@@ -9,6 +12,11 @@ from cnnviz.runtime.errors import UserError
 from cnnviz.thesis.figures import shapes, style
 from cnnviz.thesis.figures.eyes import FIELD_OF_VIEW
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from cnnviz.thesis.figures.eyes import View
+
 __all__ = ["POINT", "Mark", "Pointer", "near", "place", "pointer", "region_at", "show"]
 
 POINT = style.RESOLUTION / 72  # pixels of a view to a point in print
@@ -16,7 +24,7 @@ _DIRECTIONS = 48
 _GAP = 1.0  # points between a lesion and the tip of an arrow
 
 
-def region_at(mask, pixel):
+def region_at(mask: np.ndarray, pixel: Any) -> np.ndarray:
     """The connected part of a mask that is nearest to a pixel.
 
     Parameters
@@ -48,7 +56,7 @@ class Pointer(NamedTuple):
     tail: np.ndarray
 
 
-def _reach(places, center, direction):
+def _reach(places: np.ndarray, center: np.ndarray, direction: np.ndarray) -> float | None:
     """How far a region extends from its center in a direction; None: it misses it."""
     away = places - center
     along = away @ direction
@@ -57,7 +65,7 @@ def _reach(places, center, direction):
     return hit.max() + 0.5 if len(hit) else None
 
 
-def _room(pointer, free):
+def _room(pointer: Pointer, free: np.ndarray) -> tuple[float, float] | None:
     """Least and mean distance of a shaft from what it must not cover.
 
     Without the third next to the tip.  None outside of the picture.
@@ -70,7 +78,7 @@ def _room(pointer, free):
     return found.min(), found.mean()
 
 
-def pointer(region, obstacles, length, gap=0.0):
+def pointer(region: np.ndarray, obstacles: np.ndarray, length: float, gap: float = 0.0) -> Pointer:
     """An arrow that ends at a region's border, from the side with most room.
 
     Of directions all around the region's center the one is taken in which what the
@@ -116,7 +124,9 @@ def pointer(region, obstacles, length, gap=0.0):
     return best
 
 
-def near(start, end, shape, width):
+def near(
+    start: np.ndarray | tuple[float, float], end: Any, shape: tuple[int, ...], width: float
+) -> np.ndarray:
     """Pixels within half a width of a line: bool array of a shape."""
     rows, columns = np.indices(shape)
     along = np.subtract(end, start)
@@ -134,14 +144,14 @@ class Mark(NamedTuple):
     reach: float = np.inf  #: only what is so near to the place, in radii
 
 
-def _blocked(view):
+def _blocked(view: View) -> np.ndarray:
     """What arrows keep away from: everything that is marked, and the dark outside."""
     return np.logical_or.reduce(
         [~mask if name == FIELD_OF_VIEW else mask for name, mask in view.masks.items()]
     )
 
 
-def place(view, marks, taken=None):
+def place(view: View, marks: Sequence[Mark], taken: np.ndarray | None = None) -> list[Pointer]:
     """Arrows for marks, which keep away from each other too.
 
     Parameters
@@ -170,7 +180,7 @@ def place(view, marks, taken=None):
     return found
 
 
-def show(axes, view, marks, taken=None):
+def show(axes: Axes, view: View, marks: Sequence[Mark], taken: np.ndarray | None = None) -> None:
     """Show a view with its arrows."""
     style.show(axes, view.picture)
     for mark, found in zip(marks, place(view, marks, taken)):

@@ -3,7 +3,11 @@
 Shared by Figures 5.3 and 5.4, which differ only in the layer.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -11,6 +15,10 @@ from cnnviz.attribution import receptive_field
 from cnnviz.evaluation.die_concepts import CONCEPTS
 from cnnviz.experiments.die_saliency import DieSaliency
 from cnnviz.thesis.figures import style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 __all__ = ["Feature", "draw", "make", "read_features"]
 
@@ -37,7 +45,7 @@ class Feature(NamedTuple):
     boxes: list  #: receptive field of the maximal neuron, by view
     lift: dict  #: from the aggregate to saliency over chance, by concept
 
-    def strongest(self, aggregate):
+    def strongest(self, aggregate: str) -> tuple[str | None, float]:
         """Concept on which saliency exceeds chance most, and by how much."""
         lift = self.lift[aggregate]
         if np.isnan(lift).all():
@@ -46,7 +54,7 @@ class Feature(NamedTuple):
         return CONCEPTS[best], lift[best]
 
 
-def read_features(path, layer_name):
+def read_features(path: Path, layer_name: str) -> tuple[list[Feature], np.ndarray]:
     """Features of one layer from a file of ``cnnviz saliency``.
 
     Returns
@@ -65,8 +73,8 @@ def read_features(path, layer_name):
             number,
             {target: maps[number] for target, maps in found.maps.items()},
             [
-                field.box(*neuron, record.pixels.shape[1:])
-                for neuron in found.neuron[:, number].tolist()
+                field.box(row, column, record.pixels.shape[1:])
+                for row, column in found.neuron[:, number].tolist()
             ],
             {target: lift[number] for target, lift in found.lift.items()},
         )
@@ -74,7 +82,7 @@ def read_features(path, layer_name):
     ], record.pixels
 
 
-def grouped(features):
+def grouped(features: Sequence[Feature]) -> dict[str | None, list[Feature]]:
     """Features by concept of max(F), in the order of GROUPS; no empty groups."""
     groups = {
         concept: [feature for feature in features if feature.strongest("max")[0] == concept]
@@ -83,7 +91,7 @@ def grouped(features):
     return {concept: members for concept, members in groups.items() if members}
 
 
-def _label(feature):
+def _label(feature: Feature) -> str:
     lines = [f"{feature.network}, feature {feature.number + 1}"]
     if not any((feature.saliency[aggregate] > 0).any() for aggregate in AGGREGATES):
         lines[0] += " (not here)"
@@ -94,7 +102,7 @@ def _label(feature):
     return "\n".join(lines)
 
 
-def _axes(figure, column, top, height):
+def _axes(figure: Any, column: int, top: float, height: float) -> Axes:
     """Square axes of a column (0 is the first) below ``top`` inches."""
     half = (style.PAGE_WIDTH - LABEL_WIDTH - 0.05 - GAP) / 2
     side = half / 6
@@ -109,7 +117,7 @@ def _axes(figure, column, top, height):
     )
 
 
-def _draw_row(figure, feature, pixels, top, height):
+def _draw_row(figure: Figure, feature: Feature, pixels: Any, top: float, height: float) -> None:
     for half, aggregate in enumerate(AGGREGATES):
         for view, image in enumerate(pixels):
             axes = _axes(figure, 6 * half + view, top, height)
@@ -125,11 +133,13 @@ def _draw_row(figure, feature, pixels, top, height):
     )
 
 
-def _heading(figure, text, top, height, x=0.02, **options):
+def _heading(
+    figure: Figure, text: str, top: float, height: float, x: float = 0.02, **options: Any
+) -> None:
     figure.text(x / style.PAGE_WIDTH, 1 - top / height, text, va="bottom", **options)
 
 
-def draw(features, pixels):
+def draw(features: Sequence[Feature], pixels: Any) -> Figure:
     """Draw the sheet.
 
     Parameters
@@ -180,7 +190,7 @@ def draw(features, pixels):
     return figure
 
 
-def make(output, *, layer_name, saliency):
+def make(output: Any, *, layer_name: Any, saliency: Any) -> None:
     """Read the features of one layer of every network and draw the sheet."""
     features, pixels = [], None
     for path in saliency:

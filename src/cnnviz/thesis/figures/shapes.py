@@ -1,12 +1,18 @@
 """Shapes drawn on pictures and axes: boxes, arrows, circles, letters, matrices."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import matplotlib
 import numpy as np
 from matplotlib import patches, patheffects
 
 from cnnviz.thesis.figures.style import LINE_WIDTH, MARK, SIGNED, SMALL
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = [
     "POINTERS",
@@ -58,7 +64,13 @@ _EDGE = 0.4  # points
 _HALO = 0.9  # points, around text and lines on photographs
 
 
-def rectangle(axes, box, color, fill=True, inset=0.0):
+def rectangle(
+    axes: Axes,
+    box: tuple[float, float, float, float],
+    color: str,
+    fill: bool = True,
+    inset: float = 0.0,
+) -> None:
     """Outline, and fill lightly, a box of cells.
 
     Parameters
@@ -80,7 +92,7 @@ def rectangle(axes, box, color, fill=True, inset=0.0):
     )
 
 
-def cover(axes, box):
+def cover(axes: Axes, box: Any) -> None:
     """Cover what an occluder covers."""
     top, left, bottom, right = box
     axes.add_patch(
@@ -90,14 +102,14 @@ def cover(axes, box):
     )
 
 
-def block(axes, left, bottom, width, height, color):
+def block(axes: Axes, left: float, bottom: float, width: float, height: float, color: str) -> None:
     """A block of a diagram."""
     axes.add_patch(
         patches.Rectangle((left, bottom), width, height, facecolor=color, linewidth=0, zorder=3)
     )
 
 
-def polygon(axes, corners, color=None):
+def polygon(axes: Axes, corners: Any, color: Any = None) -> None:
     """Draw a polygon: filled with a color, or as an empty cell of a grid."""
     if color is None:
         options = {"fill": False, "edgecolor": _GRID, "linewidth": 0.5 * LINE_WIDTH}
@@ -106,7 +118,7 @@ def polygon(axes, corners, color=None):
     axes.add_patch(patches.Polygon(corners, closed=True, **options))
 
 
-def matrix(axes, texts, corner=(0, 0), title=None):
+def matrix(axes: Axes, texts: np.ndarray, corner: Any = (0, 0), title: str | None = None) -> None:
     """Write a matrix into square cells of the axes.
 
     Parameters
@@ -141,7 +153,7 @@ def matrix(axes, texts, corner=(0, 0), title=None):
         )
 
 
-def show_matrix(axes, values, shown):
+def show_matrix(axes: Any, values: np.ndarray, shown: np.ndarray) -> None:
     """Show correlations as colors with their numbers, from -1 to 1; zero is white.
 
     Parameters
@@ -167,7 +179,7 @@ def show_matrix(axes, values, shown):
     axes.tick_params(length=0, pad=2)
 
 
-def cells(axes, rows, columns):
+def cells(axes: Axes, rows: int, columns: float) -> None:
     """Square cells, without axes: those of matrices and boxes."""
     axes.set_xlim(-0.55, columns - 0.45)
     axes.set_ylim(rows - 0.45, -0.55)
@@ -175,7 +187,7 @@ def cells(axes, rows, columns):
     axes.set_axis_off()
 
 
-def arrow(axes, tip, tail, kind, point):
+def arrow(axes: Any, tip: Any, tail: Any, kind: Any, point: Any) -> None:
     """Draw an arrow on a picture.
 
     Parameters
@@ -215,12 +227,14 @@ def arrow(axes, tip, tail, kind, point):
     )
 
 
-def _halo(width):
+def _halo(width: float) -> list[Any]:
     """A dark border that sets things off from a photograph."""
     return [patheffects.withStroke(linewidth=width + _HALO, foreground="black")]
 
 
-def key(axes, entries):
+def key(
+    axes: Any, entries: tuple[tuple[str, str], tuple[str, str], tuple[str, str], tuple[str, str]]
+) -> None:
     """Arrows of photographs and what they mean, one below the other.
 
     Parameters
@@ -242,7 +256,7 @@ def key(axes, entries):
         axes.text(35, middle, text, va="center", linespacing=1.2)
 
 
-def frame(axes, box):
+def frame(axes: Axes, box: np.ndarray) -> None:
     """Outline the part of a photograph that a close-up shows."""
     top, left, bottom, right = box
     axes.add_patch(
@@ -258,7 +272,7 @@ def frame(axes, box):
     )
 
 
-def circle(axes, center, radius, color="white"):
+def circle(axes: Axes, center: Any, radius: Any, color: str = "white") -> None:
     """Draw a circle on a photograph; center (row, column) and radius in pixels."""
     axes.add_patch(
         patches.Circle(
@@ -272,7 +286,7 @@ def circle(axes, center, radius, color="white"):
     )
 
 
-def letter(axes, box, text, point):
+def letter(axes: Axes, box: np.ndarray, text: str, point: float) -> None:
     """Write a letter above a box on a photograph, or in it where there is no room.
 
     Parameters as for :func:`frame` and :func:`arrow`.
@@ -284,12 +298,18 @@ def letter(axes, box, text, point):
         on_picture(axes, (top + 2 * point, left + 2 * point), text, va="top")
 
 
-def on_picture(axes, place, text, **options):
+def on_picture(axes: Axes, place: tuple[float, int], text: str, **options: Any) -> None:
     """Write on a photograph at (row, column)."""
     axes.text(place[1], place[0], text, color="white", path_effects=_halo(0), **options)
 
 
-def boxes(axes, values, places, width, color):
+def boxes(
+    axes: Axes,
+    values: Sequence[np.ndarray],
+    places: np.ndarray | Sequence[Any],
+    width: float,
+    color: str,
+) -> None:
     """Boxes of the quartiles of samples, with whiskers from 5 to 95 %.
 
     Parameters
@@ -326,19 +346,19 @@ def boxes(axes, values, places, width, color):
     )
 
 
-def ink(color):
+def ink(color: str) -> str:
     """Black or white, whichever can be read on a color."""
     red, green, blue = matplotlib.colors.to_rgb(color)
     # Brightness as the eye weighs it (ITU-R BT.601).
     return "black" if 0.299 * red + 0.587 * green + 0.114 * blue > 0.45 else "white"
 
 
-def swatch(color, label):
+def swatch(color: str, label: str) -> Any:
     """A legend's entry of a filled area."""
     return patches.Patch(facecolor=color, label=label)
 
 
-def emphasize(axes):
+def emphasize(axes: Axes) -> None:
     """Mark one of several axes as what a figure is about."""
     for spine in axes.spines.values():
         spine.set(color=MARK, linewidth=1.5 * LINE_WIDTH)

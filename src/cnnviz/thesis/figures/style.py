@@ -1,7 +1,11 @@
 """The one place for sizes, fonts, colors and line widths of figures."""
 
+from __future__ import annotations
+
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 import numpy as np
@@ -9,6 +13,10 @@ import numpy as np
 from cnnviz.attribution import overlay
 from cnnviz.runtime import files
 from cnnviz.thesis.figures.fonts import FAMILY, make_printable
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 matplotlib.use("Agg")
 from matplotlib import patches  # noqa: E402
@@ -46,8 +54,8 @@ PAGE_WIDTH = 7.1  # inches; a journal's two columns
 OUTLINE = "#00d13b"
 RECEPTIVE_FIELD = "#2f6bff"
 LINE_WIDTH = 0.8
-REFERENCE = {"color": "0.4", "linestyle": ":", "linewidth": LINE_WIDTH}
-SHADE = {"color": "0.92", "linewidth": 0, "zorder": 0}
+REFERENCE: dict[str, Any] = {"color": "0.4", "linestyle": ":", "linewidth": LINE_WIDTH}
+SHADE: dict[str, Any] = {"color": "0.92", "linewidth": 0, "zorder": 0}
 # Networks: convolutional ones from light to dark blue, dense ones in orange.
 # The marker tells them apart without color.
 _LINES = {
@@ -85,7 +93,7 @@ PALETTE = (
 # Faces 1 to 6 of the die; distinct for the color-blind, and in gray (Okabe and Ito).
 FACES = ("#56b4e9", "#e69f00", "#009e73", "#f0e442", "#0072b2", "#cc79a7")
 MARK = "#e3120b"  # what a drawing is about; the thesis's occluder is red
-POINT = {
+POINT: dict[str, Any] = {
     "color": MARK,
     "marker": "o",
     "markersize": 2.5,
@@ -93,9 +101,9 @@ POINT = {
     "markerfacecolor": "white",
     "markeredgewidth": 0.75 * LINE_WIDTH,
 }
-CHOSEN_POINT = {**POINT, "markerfacecolor": MARK}
+CHOSEN_POINT: dict[str, Any] = {**POINT, "markerfacecolor": MARK}
 SMALL = 6  # points, the least that is printed
-FLOW = {"color": "0.3", "linewidth": LINE_WIDTH}  # what leads to what
+FLOW: dict[str, Any] = {"color": "0.3", "linewidth": LINE_WIDTH}  # what leads to what
 SIGNED = "RdBu_r"  # colors of values of both signs, zero is white
 RESOLUTION = 300  # dots per inch of PNG files
 
@@ -114,13 +122,13 @@ _SETTINGS = {
 }
 
 
-def line(network):
+def line(network: str) -> dict[str, float | str]:
     """Color, marker and width of a network's line."""
     color, marker = _LINES[network]
     return {"color": color, "marker": marker, "markersize": 2.5, "linewidth": LINE_WIDTH}
 
 
-def method(name):
+def method(name: str) -> dict[str, float | str]:
     """Color and marker of a visualization method's points, with error bars."""
     color, marker = _METHODS[name]
     return {
@@ -136,7 +144,7 @@ def method(name):
     }
 
 
-def new(height):
+def new(height: float) -> Figure:
     """A figure of page width in the package's style.
 
     Parameters
@@ -148,14 +156,20 @@ def new(height):
     return plt.figure(figsize=(PAGE_WIDTH, height))
 
 
-def show(axes, image):
+def show(axes: Any, image: np.ndarray) -> None:
     """Show a picture with gray values or colors in [0, 1], without ticks."""
     axes.imshow(image, cmap="gray", vmin=0, vmax=1)
     axes.set_xticks([])
     axes.set_yticks([])
 
 
-def show_overlay(axes, image, saliency, sigma=1.0, peak=None):
+def show_overlay(
+    axes: Any,
+    image: np.ndarray,
+    saliency: np.ndarray,
+    sigma: float = 1.0,
+    peak: float | None = None,
+) -> None:
     """Show a saliency map over its image (thesis section 4.3).
 
     Panels with one ``peak``, in smoothed saliency, can be compared: see
@@ -170,7 +184,7 @@ def show_overlay(axes, image, saliency, sigma=1.0, peak=None):
     keep_limits(axes, image)
 
 
-def show_box(axes, box, image):
+def show_box(axes: Any, box: tuple[float, float, float, float], image: np.ndarray) -> None:
     """Outline a receptive field: (first row, first column, end row, end column).
 
     Only the part of it that lies on the image, closed along the image's border.
@@ -191,14 +205,14 @@ def show_box(axes, box, image):
     keep_limits(axes, image)
 
 
-def keep_limits(axes, image):
+def keep_limits(axes: Any, image: np.ndarray) -> None:
     """Set the limits to the image's: lines at its border must not add a margin."""
     rows, columns = np.shape(image)[:2]
     axes.set_xlim(-0.5, columns - 0.5)
     axes.set_ylim(rows - 0.5, -0.5)
 
 
-def show_values(axes, values, limit, label):
+def show_values(axes: Any, values: np.ndarray, limit: float, label: str) -> None:
     """Show a map of values of both signs, with a color bar below it.
 
     Parameters
@@ -227,14 +241,14 @@ def show_values(axes, values, limit, label):
         tick.set_horizontalalignment(side)
 
 
-def show_patch(axes, patch, limit):
+def show_patch(axes: Axes, patch: np.ndarray, limit: int) -> Any:
     """Show an exemplar in grays from ``-limit`` to ``limit``; gives what was drawn."""
     axes.set_xticks([])
     axes.set_yticks([])
     return axes.imshow(patch, cmap="gray", vmin=-limit, vmax=limit)
 
 
-def note(axes, text):
+def note(axes: Axes, text: str) -> None:
     """Write a small note below the axes."""
     axes.text(0.5, -0.04, text, transform=axes.transAxes, ha="center", va="top", size=SMALL)
 
@@ -242,7 +256,7 @@ def note(axes, text):
 # --- Files ------------------------------------------------------------------------
 
 
-def save(figure, stem, suffixes=(".png", ".pdf")):
+def save(figure: Figure, stem: Any, suffixes: Sequence[str] = (".png", ".pdf")) -> None:
     """Write ``stem.png`` and ``stem.pdf``, or one of them, and close the figure.
 
     Equal figures give equal bytes: no dates are written.  Every text is made

@@ -4,11 +4,21 @@
 layers, on a patch as large as the receptive field.
 """
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from cnnviz.runtime import files, number_format
 from cnnviz.thesis.figures import style
 from cnnviz.thesis.tables import exemplars_die360
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 __all__ = ["draw"]
 
@@ -21,24 +31,26 @@ MARGIN = 0.04
 LIMIT = 3  # standard deviations; beyond it, exemplars are black or white
 
 
-def _axes(figure, column, top, width=SIDE):
+def _axes(figure: Any, column: int, top: float, width: float = SIDE) -> Axes:
     total, height = figure.get_size_inches()
     left = LABEL + column * (SIDE + GAP) + (column // 3) * GROUP
     return figure.add_axes([left / total, 1 - (top + SIDE) / height, width / total, SIDE / height])
 
 
-def _write(figure, text, left, top, **options):
+def _write(figure: Figure, text: str, left: float, top: float, **options: Any) -> None:
     width, height = figure.get_size_inches()
     figure.text(left / width, 1 - top / height, text, **options)
 
 
-def _center(axes):
+def _center(axes: Axes) -> float:
     """Inches from the left border to the middle of axes."""
     box = axes.get_position()
     return (box.x0 + box.x1) / 2 * style.PAGE_WIDTH
 
 
-def _draw_layer(figure, place, top, title, patches, notes):
+def _draw_layer(
+    figure: Figure, place: int, top: float, title: str, patches: np.ndarray, notes: Sequence[str]
+):
     """A title, and patches with notes, from a group of three columns on."""
     axes = [_axes(figure, 3 * place + k, top) for k in range(len(patches))]
     for each, patch, note in zip(axes, patches, notes):
@@ -48,14 +60,14 @@ def _draw_layer(figure, place, top, title, patches, notes):
     return drawn
 
 
-def _notes(reached, data):
+def _notes(reached: np.ndarray, data: np.ndarray) -> list[str]:
     return [
         f"{number_format.short(one)}\n{number_format.short(other)}"
         for one, other in zip(reached, data)
     ]
 
 
-def _draw_central(figure, networks):
+def _draw_central(figure: Figure, networks: Mapping[str, Sequence[exemplars_die360.Layer]]):
     """Exemplars of central neurons, a row for each network."""
     _write(
         figure,
@@ -82,7 +94,7 @@ def _draw_central(figure, networks):
     return drawn
 
 
-def _draw_first(figure, deepest, top):
+def _draw_first(figure: Figure, deepest: Sequence[exemplars_die360.Layer], top: float) -> None:
     """Exemplars of neuron (0, 0), a row for the deepest layers of all networks."""
     _write(
         figure,
@@ -104,7 +116,7 @@ def _draw_first(figure, deepest, top):
         )
 
 
-def draw(found):
+def draw(found: Sequence[exemplars_die360.Layer]) -> Figure:
     """Draw the table.
 
     Parameters
@@ -130,7 +142,7 @@ def draw(found):
     return figure
 
 
-def _draw_bar(figure, drawn):
+def _draw_bar(figure: Any, drawn) -> None:
     width, height = figure.get_size_inches()
     axes = figure.add_axes([0.3, 0.26 / height, 0.4, 0.08 / height])
     bar = figure.colorbar(drawn, cax=axes, orientation="horizontal", extend="both", extendfrac=0.03)
@@ -146,7 +158,7 @@ def _draw_bar(figure, drawn):
     )
 
 
-def make(output, *, exemplars, table):
+def make(output: Path, *, exemplars: Any, table: Path) -> None:
     """Draw the exemplars of all networks, and write the claims about them, measured.
 
     Parameters

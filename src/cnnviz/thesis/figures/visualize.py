@@ -6,9 +6,11 @@ Exemplars: the image, what that neuron sees of it, and what it would rather see.
 Output units, such as class scores, have rows of saliency, too.
 """
 
+from __future__ import annotations
+
 import textwrap
-from collections.abc import Collection
-from typing import NamedTuple
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -17,6 +19,12 @@ from cnnviz.attribution.interpolation import interpolated
 from cnnviz.experiments.shown_features import Unit
 from cnnviz.runtime import number_format
 from cnnviz.thesis.figures import fonts, style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from cnnviz.experiments.shown_features import Exemplar, Neuron
 
 __all__ = ["Look", "Picture", "draw_exemplars", "draw_maps", "shown", "stretched", "usual_sigma"]
 
@@ -34,11 +42,11 @@ class Picture(NamedTuple):
     mean: np.ndarray  #: one for all channels, ``(channels,)``, or an image
     std: np.ndarray
 
-    def shown(self):
+    def shown(self) -> np.ndarray:
         """The image in [0, 1], ``(rows, columns)`` or ``(rows, columns, 3)``."""
         return self.fitted()[0]
 
-    def fitted(self):
+    def fitted(self) -> tuple[np.ndarray, float, float]:
         """As :func:`stretched` gives it; but for rounding, pictures are as they were."""
         values = shown(self.pixels[0], self.mean, self.std)
         if -_ROUNDING <= values.min() and values.max() <= 1 + _ROUNDING:
@@ -54,7 +62,7 @@ class Picture(NamedTuple):
 # --- Pictures ---------------------------------------------------------------------
 
 
-def shown(pixels, mean, std):
+def shown(pixels: np.ndarray, mean: float | np.ndarray, std: np.ndarray) -> np.ndarray:
     """From a network's input to a picture, not yet within [0, 1].
 
     Parameters
@@ -76,7 +84,7 @@ def shown(pixels, mean, std):
     return values if values.shape[-1] == 3 else values.mean(axis=-1)
 
 
-def _for_channels(values, shape):
+def _for_channels(values: float | np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Means, say, in a form that goes with images of a shape."""
     values = np.asarray(values)
     if values.ndim < 3:
@@ -84,7 +92,7 @@ def _for_channels(values, shape):
     return values if values.shape == shape else values.mean(axis=(1, 2), keepdims=True)
 
 
-def stretched(values):
+def stretched(values: np.ndarray) -> tuple[np.ndarray, float, float]:
     """Fit values that leave [0, 1] into it, but for a few of the outermost.
 
     Returns
@@ -97,7 +105,7 @@ def stretched(values):
     return np.clip((values - low) / (high - low), 0, 1), low, high
 
 
-def usual_sigma(shape):
+def usual_sigma(shape: tuple[int, ...]) -> float:
     """A small smoothing kernel: 1 pixel, and 3 in a photograph of 512 pixels."""
     return max(1.0, min(shape) * 3 / 512)
 
@@ -105,7 +113,9 @@ def usual_sigma(shape):
 # --- Drawing ----------------------------------------------------------------------
 
 
-def _panels(title, headings, count, shape):
+def _panels(
+    title: str, headings: Sequence[str], count: int, shape: Sequence[int]
+) -> tuple[Figure, np.ndarray]:
     """A titled figure and its axes, ``(count, headings)``, for images of a shape."""
     lines = "\n".join(textwrap.fill(fonts.printable(line), 115) for line in title.splitlines())
     top = _LINE * (lines.count("\n") + 1) + _HEADING + MARGIN
@@ -125,12 +135,12 @@ def _panels(title, headings, count, shape):
         [
             [
                 figure.add_axes(
-                    [
+                    (
                         (LABEL_WIDTH + column * (width + GAP)) / style.PAGE_WIDTH,
                         1 - (top + row * (side + _BELOW) + side) / height,
                         width / style.PAGE_WIDTH,
                         side / height,
-                    ]
+                    )
                 )
                 for column in range(len(headings))
             ]
@@ -142,7 +152,7 @@ def _panels(title, headings, count, shape):
     return figure, axes
 
 
-def _show_field(axes, box, image, note):
+def _show_field(axes: Axes, box: Any, image: np.ndarray, note: str) -> None:
     """What a neuron sees, if that is known, on the image that the axes show."""
     axes.set_frame_on(False)  # it would hide the box along the border
     if box is not None:
@@ -150,14 +160,14 @@ def _show_field(axes, box, image, note):
     style.note(axes, note)
 
 
-def _range(low, high):
+def _range(low: float, high: float) -> list[str]:
     """Line on the contrast of a picture, where that was reduced."""
     if (low, high) == (0, 1):
         return []
     return [f"black is {number_format.short(low)}, white is {number_format.short(high)}"]
 
 
-def _label(axes, feature, neuron, shape):
+def _label(axes: Axes, feature: int, neuron: Neuron | Unit | None, shape: Sequence[int]) -> None:
     """What is known of a feature or unit, to the left of its row."""
     lines = [f"feature {feature}"]
     if isinstance(neuron, Unit):
@@ -175,7 +185,7 @@ def _label(axes, feature, neuron, shape):
     )
 
 
-def _field(neuron, shape):
+def _field(neuron: Neuron, shape: Sequence[int]) -> list[str]:
     if neuron.box is None:
         return ["no field to show"]
     top, left, bottom, right = neuron.box
@@ -196,7 +206,14 @@ class Look(NamedTuple):
     silent: Collection[int] = ()  #: features that show nothing
 
 
-def draw_maps(title, picture, neurons, maps, unit, look=Look()):  # noqa: B008 (immutable)
+def draw_maps(
+    title: str,
+    picture: Picture,
+    neurons: Sequence[Neuron | Unit],
+    maps: np.ndarray,
+    unit: str,
+    look: Look | None = None,
+) -> Figure:
     """Image, smoothed saliency map and overlay of every feature.
 
     Parameters
@@ -209,13 +226,13 @@ def draw_maps(title, picture, neurons, maps, unit, look=Look()):  # noqa: B008 (
         NaN where no occluder was centered: filled in for the figure.
     unit : str
         Of the maps.
-    look : Look
+    look : Look, optional
 
     Returns
     -------
     matplotlib.figure.Figure
     """
-    sigma, same_scale, silent = look
+    sigma, same_scale, silent = look or Look()
     image, *ends = picture.fitted()
     sigma = usual_sigma(image.shape[:2]) if sigma is None else sigma
     maps = overlay.smooth(interpolated(maps), sigma)
@@ -244,7 +261,13 @@ def draw_maps(title, picture, neurons, maps, unit, look=Look()):  # noqa: B008 (
     return figure
 
 
-def draw_exemplars(title, found, mean, std, picture=None):
+def draw_exemplars(
+    title: str,
+    found: Sequence[Exemplar],
+    mean: np.ndarray,
+    std: np.ndarray,
+    picture: Picture | None = None,
+) -> Figure:
     """Image, start and exemplar of every feature.
 
     Parameters
@@ -261,7 +284,9 @@ def draw_exemplars(title, found, mean, std, picture=None):
     -------
     matplotlib.figure.Figure
     """
-    headings, image, ends = ("standard noise", "exemplar"), found[0].patch[0], (0, 1)
+    headings: tuple[str, ...] = ("standard noise", "exemplar")
+    image: Any = found[0].patch[0]
+    ends: Any = (0, 1)
     if picture is not None:
         headings = ("image", "what the neuron sees", "exemplar")
         image, *ends = picture.fitted()
@@ -281,7 +306,7 @@ def draw_exemplars(title, found, mean, std, picture=None):
     return figure
 
 
-def _show_patch(axes, values, activation):
+def _show_patch(axes: Axes, values: np.ndarray, activation: float) -> None:
     fitted, low, high = stretched(values)
     style.show(axes, fitted)
     style.note(

@@ -1,6 +1,9 @@
 """The picture that ``cnnviz visualize`` looks at, as a network takes it."""
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,10 +13,15 @@ from cnnviz.runtime import files
 from cnnviz.runtime.errors import UserError
 from cnnviz.thesis.figures.visualize import Picture
 
+if TYPE_CHECKING:
+    from cnnviz.thesis.figures.visualize_request import Request
+
 __all__ = ["picture_of", "standardization"]
 
 
-def standardization(request, channels, stored):
+def standardization(
+    request: Request, channels: int, stored: np.ndarray | None
+) -> tuple[float | np.ndarray, np.ndarray]:
     """Mean and standard deviation of the input; ``stored`` is a mean image or None."""
     array = request.image is not None and network_inputs.is_array(request.image)
     if stored is None or request.mean or array:
@@ -35,7 +43,7 @@ def standardization(request, channels, stored):
     return stored / most, std
 
 
-def picture_of(request, shape, scale):
+def picture_of(request: Any, shape: tuple[int, int, int], scale: Any) -> Picture:
     """The image as the network takes it, and the scale in which it is shown."""
     if network_inputs.is_array(request.image):
         pixels = network_inputs.read(request.image, shape)
@@ -63,7 +71,7 @@ def picture_of(request, shape, scale):
     return Picture(pictures.read_image(request.image, request.network, shape, mean, std), mean, std)
 
 
-def _own_size(image, shape):
+def _own_size(image: Any, shape: Any) -> tuple[int, int, int]:
     """The shape of the input, with a picture's own rows and columns where it has none."""
     if shape[0] not in (1, 3):
         raise UserError(
@@ -74,7 +82,7 @@ def _own_size(image, shape):
     if None not in shape:
         return shape
     kind = image.partition(":")[0]
-    size = {"die": (die360.SIZE,) * 2, "synthetic": (fundus_transform.SIZE,) * 2}.get(kind)
+    size: Any = {"die": (die360.SIZE,) * 2, "synthetic": (fundus_transform.SIZE,) * 2}.get(kind)
     if size is None:
         size = pictures.read_picture(image).shape[:2]
     shape = (shape[0], *(own if fixed is None else fixed for own, fixed in zip(size, shape[1:])))

@@ -1,7 +1,12 @@
 """From a request to a figure and its numbers: ``cnnviz visualize``."""
 
+from __future__ import annotations
+
 import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,12 +20,19 @@ from cnnviz.thesis.figures import style, visualize
 from cnnviz.thesis.figures.visualize_picture import picture_of, standardization
 from cnnviz.thesis.figures.visualize_request import title
 
+if TYPE_CHECKING:
+    from lasagne.layers import Layer
+
+    from cnnviz.thesis.figures.visualize_request import Request
+
 __all__ = ["computed", "deliver"]
 
 _MOST = 5  # features that are named in place of a silent one
 
 
-def computed(request, layer, mean):
+def computed(
+    request: Any, layer: Layer, mean: np.ndarray | None
+) -> tuple[dict[str, list[Any] | np.ndarray], Callable[..., Any]]:
     """Compute what is asked for.
 
     Parameters
@@ -65,7 +77,7 @@ def computed(request, layer, mean):
     return {"units" if request.unit else "features": wanted, **arrays}, draw
 
 
-def _fit(request, layer, source, picture):
+def _fit(request: Request, layer: Layer, source: Layer, picture: visualize.Picture | None) -> int:
     """How many copies of the image a network built for several needs."""
     if picture is None and None in source.shape[2:]:
         raise UserError(
@@ -88,11 +100,11 @@ def _fit(request, layer, source, picture):
     return copies
 
 
-def _chosen(wanted, layer, picture, copies):
+def _chosen(wanted: Sequence[int | str], layer: Layer, picture: Any, copies: int) -> Any:
     """Numbers of features or units, with those that respond most for "topN"."""
     found = []
     for each in wanted:
-        numbers = [each]
+        numbers: Any = [each]
         if isinstance(each, str):
             numbers = shown_features.strongest(
                 shown_features.responses(layer, np.repeat(picture.pixels, copies, axis=0)),
@@ -103,9 +115,16 @@ def _chosen(wanted, layer, picture, copies):
     return found
 
 
-def _maps(request, layer, wanted, picture, _, copies):
+def _maps(
+    request: Any,
+    layer: Layer,
+    wanted: Sequence[int],
+    picture: Any,
+    _: tuple[float | np.ndarray, np.ndarray],
+    copies: int,
+) -> tuple[dict[str, np.ndarray], Callable[..., Any]]:
     pixels = np.repeat(picture.pixels, copies, axis=0)
-    fill = 0.0
+    fill: Any = 0.0
     if request.fill:
         named = isinstance(request.fill[0], str)
         fill = shown_features.filled(
@@ -113,7 +132,7 @@ def _maps(request, layer, wanted, picture, _, copies):
         )
     occluder = Occluder(request.size, request.stride, fill)
     if request.unit:
-        rows = shown_features.units(layer, pixels, wanted)
+        rows: Any = shown_features.units(layer, pixels, wanted)
         maps = shown_features.attribution_maps(
             layer, picture.pixels, wanted, request.method, occluder, copies
         )
@@ -141,7 +160,9 @@ def _maps(request, layer, wanted, picture, _, copies):
     return arrays, draw
 
 
-def _silent(request, layer, pixels, silent):
+def _silent(
+    request: Request, layer: Layer, pixels: np.ndarray, silent: Mapping[int, str]
+) -> list[str]:
     """Lines on what shows nothing, and what would; they are printed, too."""
     if not silent:
         return []
@@ -163,13 +184,20 @@ def _silent(request, layer, pixels, silent):
     return lines
 
 
-def _of_channels(pixels):
+def _of_channels(pixels: np.ndarray) -> list[str]:
     """A line on pictures of channels that no picture has."""
     channels = pixels.shape[1]
     return [] if channels in (1, 3) else [f"pictures show the mean of the {channels} channels"]
 
 
-def _exemplars(request, layer, features, picture, scale, _):
+def _exemplars(
+    request: Request,
+    layer: Layer,
+    features: Sequence[int],
+    picture: visualize.Picture | None,
+    scale: Any,
+    _: int,
+) -> tuple[dict[str, np.ndarray], Callable[..., Any]]:
     found = shown_features.find_exemplars(
         layer,
         features,
@@ -184,19 +212,28 @@ def _exemplars(request, layer, features, picture, scale, _):
         return visualize.draw_exemplars(
             "\n".join([title(request), *_of_channels(found[0].patch[np.newaxis])]),
             found,
-            *scale,
+            scale[0],
+            scale[1],
             picture,
         )
 
     return _columns(found, "start", "patch", "before", "reached"), draw
 
 
-def _columns(records, *names):
+def _columns(
+    records: Sequence[shown_features.Exemplar | shown_features.Neuron | shown_features.Unit],
+    *names: Any,
+) -> dict[str, np.ndarray]:
     """Fields of several records as arrays."""
     return {name: np.array([getattr(each, name) for each in records]) for name in names}
 
 
-def deliver(output, numbers, arrays, draw):
+def deliver(
+    output: Path,
+    numbers: Path | None,
+    arrays: Mapping[str, Sequence[int] | np.ndarray],
+    draw: Callable[..., Any],
+) -> None:
     """Write the numbers, then the figure: neither is lost for want of the other."""
     refused = None
     if numbers:

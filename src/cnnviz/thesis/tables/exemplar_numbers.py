@@ -1,11 +1,19 @@
 """Exemplars beside data: tidy numbers, and what is derived from them (thesis section 6)."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import pandas as pd
 
 from cnnviz.feature_visualization.analysis_records import LEVELS, METHODS
 from cnnviz.feature_visualization.measures import DISTANCES
 from cnnviz.networks.die_architectures import ARCHITECTURES
+
+if TYPE_CHECKING:
+    from cnnviz.experiments.exemplar_statistics import ExemplarStatistics
+    from cnnviz.feature_visualization.analysis_records import LayerStatistics
 
 __all__ = [
     "MARGIN",
@@ -27,12 +35,12 @@ STOPPED = "stopped"
 MARGIN = 0.1  # between measures of two kinds of exemplars
 
 
-def is_saturating(network):
+def is_saturating(network: str) -> bool:
     """Whether a network of the die has units that saturate."""
     return network in ARCHITECTURES and ARCHITECTURES[network].units == "sigmoid"
 
 
-def frame(found):
+def frame(found: ExemplarStatistics) -> pd.DataFrame:
     """All numbers of one network's exemplars, a row for each exemplar.
 
     Parameters
@@ -57,17 +65,17 @@ def frame(found):
     return table[first + [name for name in table.columns if name not in first]]
 
 
-def _over(values, maxima):
+def _over(values: float, maxima: float) -> Any:
     """Quotients by what data reach; NaN where that is not positive."""
     return values / np.where(maxima > 0, maxima, np.nan)
 
 
-def _starts(method, runs):
+def _starts(method: str, runs: int) -> list[str]:
     named = () if method == "regularized" else STARTS
     return [*named, *(f"noise {k}" for k in range(runs - len(named)))]
 
 
-def _rows(part, method):
+def _rows(part: LayerStatistics, method: str) -> list[dict[str, float | str]]:
     """Rows of one layer and method."""
     made, rows = part.methods[method], []
     for run, start in enumerate(_starts(method, len(made.reached))):
@@ -92,7 +100,7 @@ def _rows(part, method):
     return rows
 
 
-def _stopped(part):
+def _stopped(part: LayerStatistics) -> list[dict[str, float | str]]:
     """Rows of the ascents from the strongest patch, stopped early."""
     return [
         {
@@ -110,24 +118,26 @@ def _stopped(part):
     ]
 
 
-def chosen(table, network, method, start=None):
+def chosen(
+    table: pd.DataFrame, network: str, method: str, start: str | None = None
+) -> pd.DataFrame:
     chosen = (table["network"] == network) & (table["method"] == method)
     if start is not None:
         chosen &= table["start"].str.startswith(start)
     return table[chosen]
 
 
-def medians(rows, name):
+def medians(rows: pd.DataFrame, name: str) -> pd.Series:
     """Median over features and starts, by layer in its order."""
     return rows.groupby("layer", sort=False)[name].median()
 
 
-def _transfer(rows):
+def _transfer(rows: pd.DataFrame) -> pd.Series:
     """Mean transfer over the distances, of every exemplar."""
     return rows[[f"transfer_{distance}" for distance in DISTANCES]].mean(axis=1)
 
 
-def local_maxima(table, method):
+def local_maxima(table: pd.DataFrame, method: str) -> pd.DataFrame:
     """Local maxima that the thesis's three starting points lead to.
 
     Parameters
@@ -155,7 +165,7 @@ def local_maxima(table, method):
     ).reset_index()
 
 
-def comparisons(first, second):
+def comparisons(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
     """What makes an exemplar more than noise, of two kinds of exemplars.
 
     Parameters

@@ -1,5 +1,8 @@
 """Exemplars beside data: what the numbers say of each claim (thesis sections 4.4 and 6)."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -44,7 +47,7 @@ class Verdict(NamedTuple):
     evidence: str
 
 
-def _judged(holds):
+def _judged(holds: Sequence[bool] | pd.Series) -> str:
     """Verdict on comparisons, each of which speaks for the claim or not."""
     share = np.mean(holds)
     if share == 1:
@@ -52,7 +55,7 @@ def _judged(holds):
     return "partly supported" if share > 0.5 else "not supported"
 
 
-def _readable(claim, network, first, second):
+def _readable(claim: str, network: str, first: pd.DataFrame, second: pd.DataFrame) -> Verdict:
     found = comparisons(first, second)
     parts = [
         f"{measure} {listed(rows['before'], decimal)} → {listed(rows['after'], decimal)}"
@@ -66,7 +69,7 @@ def _readable(claim, network, first, second):
     )
 
 
-def _far(table, network):
+def _far(table: pd.DataFrame, network: str) -> Verdict:
     found = medians(chosen(table, network, "plain"), "over_maximum")
     return Verdict(
         "Optimized inputs activate rectifiers far more than data do.",
@@ -76,7 +79,7 @@ def _far(table, network):
     )
 
 
-def _bounded(table, network):
+def _bounded(table: pd.DataFrame, network: str) -> Verdict:
     rows = chosen(table, network, "plain")
     output = rows["output"] / rows["output_maximum"]
     linear = medians(rows, "over_maximum")
@@ -89,7 +92,7 @@ def _bounded(table, network):
     )
 
 
-def _nearer(table):
+def _nearer(table: pd.DataFrame) -> Verdict:
     holds, parts = [], []
     for name, words in (("square", "root mean square"), ("outside", "share outside")):
         one, other = (medians(chosen(table, network, "plain"), name) for network in TWINS)
@@ -101,7 +104,7 @@ def _nearer(table):
     )
 
 
-def _stays(table):
+def _stays(table: pd.DataFrame) -> Verdict:
     one, other = (
         medians(chosen(table, network, "plain", "maximum"), "likeness") for network in TWINS
     )
@@ -113,7 +116,7 @@ def _stays(table):
     )
 
 
-def _stops(table, network):
+def _stops(table: pd.DataFrame, network: str) -> list[Verdict]:
     early = medians(chosen(table, network, STOPPED, "2×"), "likeness")
     end = medians(chosen(table, network, "plain", "maximum"), "likeness")
     both = pd.DataFrame({"early": early, "end": end}).dropna()
@@ -130,7 +133,7 @@ def _stops(table, network):
     ]
 
 
-def _starts_matter(table, network):
+def _starts_matter(table: pd.DataFrame, network: str) -> list[Verdict]:
     plain, sphere = (
         local_maxima(table[table["network"] == network], method) for method in METHODS[:2]
     )
@@ -152,7 +155,7 @@ def _starts_matter(table, network):
     ]
 
 
-def _hypothesis(found):
+def _hypothesis(found: Sequence[Verdict]) -> list[Verdict]:
     """The thesis's explanation as a whole, from what would follow from it."""
     tests = [each for each in found if each.claim.startswith(_FOLLOWS)]
     if not any(each.network == _TWO for each in tests):
@@ -170,7 +173,7 @@ def _hypothesis(found):
     ]
 
 
-def verdicts(table):
+def verdicts(table: pd.DataFrame) -> list[Verdict]:
     """Claims of sections 4.4 and 6, and of this package, with their evidence.
 
     Parameters
@@ -206,6 +209,6 @@ def verdicts(table):
     return _hypothesis(found) + found
 
 
-def named(network):
+def named(network: str) -> str:
     """Networks of a verdict as the table calls them."""
     return " → ".join(NETWORKS.get(name, name) for name in network.split(" → "))

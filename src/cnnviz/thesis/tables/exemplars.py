@@ -1,7 +1,12 @@
 """Exemplars beside data: the hypothesis of thesis section 6, put to the test."""
 
+from __future__ import annotations
+
 import io
 import textwrap
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -26,7 +31,7 @@ __all__ = ["SAMPLES", "make", "text", "transfer_lines", "words"]
 SAMPLES = {"die": "views of the die", "fundus": "synthetic photographs"}
 
 
-def make(output, *, statistics, rows):
+def make(output: Path, *, statistics: Sequence[Path], rows: Path) -> None:
     """Write the table.
 
     Parameters
@@ -49,7 +54,7 @@ def make(output, *, statistics, rows):
 # --- Tidy numbers -----------------------------------------------------------------
 
 
-def words(found):
+def words(found: Sequence[ExemplarStatistics]) -> dict[str, str]:
     """What the table's caption says of how its numbers were made.
 
     Parameters
@@ -123,7 +128,7 @@ likeness higher, each by {margin} or more.
 """
 
 
-def _filled(paragraphs):
+def _filled(paragraphs: str) -> str:
     """Paragraphs with lines of even length."""
     return (
         "\n\n".join(
@@ -133,14 +138,14 @@ def _filled(paragraphs):
     )
 
 
-def _rows_of(table, cells):
+def _rows_of(table: pd.DataFrame, cells: Callable[..., Any]) -> Iterator[list[str]]:
     """Rows of cells, one or more for each network and layer."""
     for (network, layer, patch), rows in table.groupby(["network", "layer", "patch"], sort=False):
         for line in cells(patch, rows):
             yield [NETWORKS.get(network, network), layer, *line]
 
 
-def _activation(patch, rows):
+def _activation(patch: str, rows: pd.DataFrame) -> Iterator[list[str]]:
     def over(method, start=""):
         chosen = rows[(rows["method"] == method) & rows["start"].str.startswith(start)]
         return spread(chosen["over_maximum"])
@@ -155,7 +160,7 @@ def _activation(patch, rows):
     ]
 
 
-def _outputs(patch, rows):
+def _outputs(patch: str, rows: pd.DataFrame) -> Iterator[list[str]]:
     first, plain = rows.drop_duplicates("feature"), rows[rows["method"] == "plain"]
     yield [spread(first["output_maximum"], decimal), spread(plain["output"], decimal)]
 
@@ -163,7 +168,7 @@ def _outputs(patch, rows):
 _METHOD_WORDS = {"plain": "plain", "sphere": "norm held", "regularized": "regularized"}
 
 
-def _distance(patch, rows):
+def _distance(patch: str, rows: pd.DataFrame) -> Iterator[list[str]]:
     for method, words in _METHOD_WORDS.items():
         chosen = rows[rows["method"] == method]
         yield [
@@ -174,7 +179,7 @@ def _distance(patch, rows):
         ]
 
 
-def _kept(patch, rows):
+def _kept(patch: str, rows: pd.DataFrame) -> Iterator[list[str]]:
     for method, words in _METHOD_WORDS.items():
         chosen = rows[rows["method"] == method]
         if chosen.empty:
@@ -188,7 +193,7 @@ def _kept(patch, rows):
         ]
 
 
-def _early(patch, rows):
+def _early(patch: str, rows: pd.DataFrame) -> Iterator[list[str]]:
     stopped = rows[rows["method"] == STOPPED]
     cells = []
     for level in LEVELS:
@@ -210,7 +215,7 @@ _TRANSFER_HEAD = [
 ]
 
 
-def transfer_lines(table):
+def transfer_lines(table: pd.DataFrame) -> list[str]:
     """Markdown of transfer and diversity.
 
     Parameters
@@ -225,7 +230,7 @@ def transfer_lines(table):
     return markdown.table(_TRANSFER_HEAD, _rows_of(table, _kept))
 
 
-def _maxima(table):
+def _maxima(table: pd.DataFrame) -> Iterator[list[int | str]]:
     for method, words in list(_METHOD_WORDS.items())[:2]:
         found = local_maxima(table, method)
         for (network, layer), rows in found.groupby(["network", "layer"], sort=False):
@@ -279,7 +284,7 @@ _EARLY_HEAD = [
 ]
 
 
-def _verdict_lines(table):
+def _verdict_lines(table: pd.DataFrame) -> list[str]:
     rows = [
         [each.claim, named(each.network), f"**{each.verdict}**", each.evidence]
         for each in verdicts(table)
@@ -287,7 +292,7 @@ def _verdict_lines(table):
     return markdown.table(["claim", "network", "verdict", "evidence"], rows)
 
 
-def text(table, said):
+def text(table: pd.DataFrame, said: Mapping[str, str]) -> str:
     """Markdown of everything.
 
     Parameters

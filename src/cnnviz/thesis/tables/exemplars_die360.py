@@ -4,8 +4,11 @@ Section 5.3: the first pooling layer of c9 recognizes a spot-like shape, that of
 other networks does not; and in deeper layers the bottom right corner is zero.
 """
 
+from __future__ import annotations
+
 import textwrap
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import ndimage
@@ -57,14 +60,16 @@ class Windows(NamedTuple):
     other: np.ndarray  #: without any pixel of one
 
 
-def pips(mask):
+def pips(mask: np.ndarray) -> np.ndarray:
     """Centers of the pips in a mask, ``(n, 2)``: row and column."""
     labels, count = ndimage.label(mask)
     large = [k for k in range(1, count + 1) if (labels == k).sum() >= SMALLEST]
     return np.array(ndimage.center_of_mass(mask, labels, large)).reshape(-1, 2)
 
 
-def spot_windows(images, masks, side, count=COUNT, seed=0):
+def spot_windows(
+    images: np.ndarray, masks: np.ndarray, side: int, count: int = COUNT, seed: int = 0
+) -> Windows:
     """Windows with a pip in their middle, and windows without any.
 
     Parameters
@@ -95,7 +100,7 @@ def spot_windows(images, masks, side, count=COUNT, seed=0):
     return Windows(*(each[rng.permutation(len(each))[:count]] for each in kinds))
 
 
-def _standardized(windows):
+def _standardized(windows: np.ndarray) -> np.ndarray:
     """Windows as rows of mean 0 and length 1."""
     flat = windows.reshape(len(windows), -1).astype(np.float64)
     flat = flat - flat.mean(axis=1, keepdims=True)
@@ -103,7 +108,7 @@ def _standardized(windows):
     return flat / np.where(length > 0, length, 1)
 
 
-def likeness(patch, windows):
+def likeness(patch: np.ndarray, windows: np.ndarray) -> float:
     """Largest correlation of any part of a patch with any of the windows.
 
     Parameters
@@ -124,7 +129,7 @@ def likeness(patch, windows):
     )
 
 
-def corner_share(patches):
+def corner_share(patches: np.ndarray) -> np.ndarray:
     """Share of the energy, the sum of squares, in the bottom right quarter.
 
     Parameters
@@ -187,7 +192,7 @@ _HEAD = (
 )
 
 
-def _spot_like(pip, other):
+def _spot_like(pip: float, other: float) -> bool:
     return pip >= SPOT_LIKE and pip > other
 
 
@@ -200,14 +205,14 @@ class _Row(NamedTuple):
     first_corner: float
 
     @property
-    def spot_like(self):
+    def spot_like(self) -> bool:
         return _spot_like(self.pip, self.other)
 
     @property
-    def depth(self):
+    def depth(self) -> int:
         return int(self.layer.name.removeprefix("pool"))
 
-    def cells(self):
+    def cells(self) -> list[int | str]:
         """Below :data:`_HEAD`."""
         rows, columns = self.layer.patches.shape[1:]
         seen = "{}×{} of {}×{}".format(*self.layer.first_seen, *self.layer.field)
@@ -226,12 +231,12 @@ class _Row(NamedTuple):
         ]
 
 
-def _ratio(reached, data):
+def _ratio(reached: float, data: float) -> str:
     """Text of a ratio; none where the feature is not positive on the data set."""
     return f"{reached / data:.3g}×" if data > 0 else "–"
 
 
-def _rows(found, windows):
+def _rows(found: Sequence[Layer], windows: Mapping[int, Windows]) -> Iterator[_Row]:
     for layer in found:
         kinds = windows[min(SIDE, layer.patches.shape[1])]
         corners = corner_share(layer.patches), corner_share(layer.first)
@@ -244,15 +249,15 @@ def _rows(found, windows):
             )
 
 
-def _share(rows, holds):
+def _share(rows: Sequence[_Row], holds: Callable[..., Any]) -> str:
     return f"{sum(map(holds, rows))} of {len(rows)}"
 
 
-def _verdict(holds):
+def _verdict(holds: Any) -> str:
     return "Yes" if holds else "No"
 
 
-def _spot_text(rows):
+def _spot_text(rows: Sequence[_Row]) -> str:
     """Verdict on the claim about spots."""
     groups = {
         "c9's first layer": [row for row in rows if row.layer.network == "c9" and row.depth == 1],
@@ -271,7 +276,7 @@ def _spot_text(rows):
     return f"{_verdict(c9 and second and not first)}. {numbers}."
 
 
-def _corner_text(rows):
+def _corner_text(rows: Sequence[_Row]) -> str:
     """Verdict on the claim about the corner."""
     deep = [row for row in rows if row.depth > 1]
     if not deep:
@@ -298,11 +303,11 @@ def _corner_text(rows):
     )
 
 
-def _wrapped(words):
+def _wrapped(words: str) -> str:
     return textwrap.fill(words, 90, break_on_hyphens=False)
 
 
-def text(found, windows):
+def text(found: Sequence[Layer], windows: Mapping[int, Windows]) -> str:
     """Markdown of both claims, with the numbers of every feature.
 
     Parameters
@@ -324,7 +329,7 @@ def text(found, windows):
     return caption + "\n".join(markdown.table(_HEAD, [row.cells() for row in rows])) + "\n"
 
 
-def read(path):
+def read(path: Any) -> Any:
     """Layers of one network, first to last, from a file of ``cnnviz die-exemplars``."""
     record = DieExemplars.load(path)
     return [
@@ -333,14 +338,14 @@ def read(path):
     ]
 
 
-def windows(sides):
+def windows(sides: Any) -> Any:
     """Windows of rendered views, with a pip and without one, by their side."""
     a, b, _ = (each[::SAMPLE] for each in die360.angles())
     images, masks = die360.render(a, b), die360.regions(a, b) > die360.PIP
     return {side: spot_windows(images, masks, side) for side in sides}
 
 
-def claims(found):
+def claims(found: Any) -> Any:
     """The thesis's claims about the exemplars of all layers, beside numbers (Markdown)."""
     sides = np.minimum(SIDE, [layer.patches.shape[1] for layer in found])
     return text(found, windows({*sides.tolist(), SIDE}))

@@ -1,5 +1,10 @@
 """Accuracies without leakage: beyond the thesis's Table 5.1."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
@@ -12,7 +17,9 @@ from cnnviz.thesis.tables import table_5_1
 __all__ = ["accuracy_by_distance", "separated_text"]
 
 
-def accuracy_by_distance(evaluations, b):
+def accuracy_by_distance(
+    evaluations: Mapping[str, Sequence[die_evaluation.FoldEvaluation]], b: np.ndarray
+) -> pd.DataFrame:
     """Accuracy by the angle to the nearest training view.
 
     Parameters
@@ -48,12 +55,12 @@ def accuracy_by_distance(evaluations, b):
     return pd.DataFrame(rows, columns=["network", "fold", "distance", "views", "right"])
 
 
-def _spread(mean, above, below):
+def _spread(mean: float, above: float, below: float) -> str:
     """A mean with the distances to the best and the worst run."""
     return f"{mean:.4f} (+{above:.4f}, −{below:.4f})"
 
 
-def _error_ratio(random, separated):
+def _error_ratio(random: float, separated: float) -> str:
     """How many times larger the share of wrong answers becomes, two digits."""
     if random == 1:
         return "–"
@@ -80,7 +87,11 @@ set.
 """
 
 
-def separated_text(random, separated, reported):
+def separated_text(
+    random: Sequence[table_5_1.Row],
+    separated: Sequence[table_5_1.Row],
+    reported: Mapping[str, tuple[float, ...]],
+) -> str:
     """Markdown of the accuracies without leakage, beside those with it.
 
     Parameters
@@ -129,7 +140,16 @@ def separated_text(random, separated, reported):
     return "\n".join(lines) + "\n"
 
 
-def make(output, *, evaluations, networks, folds, reported, folds_table, by_distance):
+def make(
+    output: Path,
+    *,
+    evaluations: Path,
+    networks: Sequence[str],
+    folds: int,
+    reported: Path,
+    folds_table: Path,
+    by_distance: Path,
+) -> None:
     """Write the table without leakage, all its folds, and accuracies by distance.
 
     Parameters

@@ -1,6 +1,11 @@
 """Evaluation of attribution maps: means, intervals and verdicts (beyond the thesis)."""
 
+from __future__ import annotations
+
 import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -51,7 +56,7 @@ are randomized from the top down to the named one. Maps that are zero, since the
 was silenced, do not count."""
 
 
-def _cell(row, digits=2):
+def _cell(row: Any, digits: int = 2) -> str:
     """Value and interval of a summary's row or an estimate."""
     if row is None or not np.isfinite(row["value"]):
         return "–"
@@ -61,7 +66,7 @@ def _cell(row, digits=2):
     return text
 
 
-def _cells(frame):
+def _cells(frame: pd.DataFrame) -> dict[tuple[str, str], dict[str, str]]:
     """Rows of a summary by measure and method, of one layer."""
     return {(row["measure"], row["method"]): row for row in frame.to_dict("records")}
 
@@ -69,7 +74,7 @@ def _cells(frame):
 _SHOWN = ("pointing", "mass", "mass, signed", "deletion", "insertion")
 
 
-def _main_rows(frame):
+def _main_rows(frame: pd.DataFrame) -> Iterator[list[str]]:
     for (data, layer), part in frame.groupby(["data", "layer"], sort=False):
         cells = _cells(part)
         chance = cells.get(("chance", ""))
@@ -89,7 +94,7 @@ def _main_rows(frame):
                 yield [*label, NAMES[method], *map(_cell, found)]
 
 
-def _claim_rows(claims):
+def _claim_rows(claims: Sequence[Mapping[str, Any]]) -> Iterator[list[str]]:
     for row in claims:
         numbers = ", ".join(
             _cell(each, 3 if "share" in row["measured"] else 2) for each in row["differences"]
@@ -97,7 +102,7 @@ def _claim_rows(claims):
         yield [row["claim"], row["measured"], _DATA[row["data"]], numbers, f"**{row['verdict']}**"]
 
 
-def _matrix_lines(frame, data):
+def _matrix_lines(frame: pd.DataFrame, data: str) -> list[str]:
     """Rank correlations of one data set, above the diagonal."""
     names = (*METHODS, CENTER)
     rows = {
@@ -126,7 +131,7 @@ def _matrix_lines(frame, data):
     ]
 
 
-def _cascade_lines(frame, data, measure):
+def _cascade_lines(frame: pd.DataFrame, data: str, measure: str) -> list[str]:
     chosen = steps(frame, data, measure)
     if not len(chosen):
         return []
@@ -146,7 +151,7 @@ def _cascade_lines(frame, data, measure):
     ]
 
 
-def _feature_rows(table):
+def _feature_rows(table: pd.DataFrame) -> Iterator[list[int | str]]:
     """What every chosen feature is about, and how often its maps point there."""
     for (data, layer, concept, feature), part in table.groupby(KEYS[:4], sort=False):
         # Where no feature sees what it is about, only networks were randomized.
@@ -163,7 +168,7 @@ def _feature_rows(table):
             ]
 
 
-def _lift_lines(frame):
+def _lift_lines(frame: pd.DataFrame) -> list[str]:
     lifts = frame[frame["measure"] == "lift"]
     if not len(lifts):
         return []
@@ -182,7 +187,7 @@ def _lift_lines(frame):
     ]
 
 
-def text(frame, table, means):
+def text(frame: pd.DataFrame, table: pd.DataFrame, means: pd.DataFrame) -> str:
     """Markdown of everything.
 
     Parameters
@@ -215,7 +220,7 @@ def text(frame, table, means):
     )
 
 
-def _finding_lines(means):
+def _finding_lines(means: pd.DataFrame) -> list[str]:
     lines = ["## What the numbers say", ""]
     for data, found in findings(means).items():
         title = f"**{_DATA[data][0].upper()}{_DATA[data][1:]}.**"
@@ -223,7 +228,7 @@ def _finding_lines(means):
     return lines
 
 
-def _claim_lines(table):
+def _claim_lines(table: pd.DataFrame) -> list[str]:
     return [
         "## What the thesis says",
         "",
@@ -238,7 +243,7 @@ def _claim_lines(table):
     ]
 
 
-def _comparison_lines(means):
+def _comparison_lines(means: pd.DataFrame) -> list[str]:
     """Methods beside each other, and networks with random layers."""
     data = dict.fromkeys(means["data"])
     lines = ["## Methods beside each other"]
@@ -250,7 +255,7 @@ def _comparison_lines(means):
     return lines
 
 
-def _feature_lines(table):
+def _feature_lines(table: pd.DataFrame) -> list[str]:
     head = ["data", "layer", "about", "feature", "images", "chance"]
     return [
         "",
@@ -262,7 +267,7 @@ def _feature_lines(table):
     ]
 
 
-def make(output, *, measured, summary):
+def make(output: Path, *, measured: Sequence[Path], summary: Path) -> None:
     """Write the table.
 
     Parameters

@@ -1,12 +1,18 @@
 """Evaluation of attribution maps: claims, verdicts and what the numbers say."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from cnnviz.evaluation.benchmark import CENTER, RANDOM
 from cnnviz.evaluation.layer_methods import METHODS
 from cnnviz.thesis.tables.map_quality_statistics import ALL, estimate, in_order
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = [
     "CASCADES",
@@ -42,7 +48,7 @@ class Claim(NamedTuple):
     pairs: tuple  #: of columns of :func:`wide`: the first is said to exceed the second
 
 
-def _agree(first, second, measure="agreement"):
+def _agree(first, second, measure: str = "agreement"):
     first, second = sorted((first, second), key=METHODS.index)
     return (measure, first, second)
 
@@ -85,7 +91,7 @@ CLAIMS = (
 )
 
 
-def yes_no(intervals):
+def yes_no(intervals: Sequence[tuple[float, float]]) -> str:
     """Whether all differences exceed zero, by their intervals.
 
     Parameters
@@ -103,7 +109,7 @@ def yes_no(intervals):
     return "no" if (high < 0).any() else "open"
 
 
-def judged(table):
+def judged(table: pd.DataFrame) -> Any:
     """The thesis's claims, measured.
 
     Parameters
@@ -137,7 +143,7 @@ def judged(table):
     return rows
 
 
-def _found(frame, data, measure):
+def _found(frame: pd.DataFrame, data: str, measure: str) -> dict[str, Any]:
     """Rows of all layers, by method."""
     chosen = frame[
         (frame["data"] == data) & (frame["layer"] == ALL) & (frame["measure"] == measure)
@@ -145,7 +151,7 @@ def _found(frame, data, measure):
     return {row.method: row for row in chosen.itertuples()}
 
 
-def _sorted_out(rows):
+def _sorted_out(rows: Mapping[str, Any]) -> dict[str, list[str]]:
     """Methods whose difference lies above zero, around it, and below."""
     kinds = {"yes": [], "open": [], "no": []}
     for method in METHODS:
@@ -154,12 +160,12 @@ def _sorted_out(rows):
     return kinds
 
 
-def _listed(names):
+def _listed(names: Sequence[str]) -> str:
     names = list(names)
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
-def _sentence(rows, what):
+def _sentence(rows: Mapping[str, Any], what: str) -> str:
     """Which methods do what, which do the opposite, of which it is not known."""
     kinds = _sorted_out(rows)
     parts = [f"{what}: {_listed(kinds['yes']) or 'no method'}"]
@@ -182,7 +188,7 @@ _SENTENCES = {
 }
 
 
-def findings(frame):
+def findings(frame: pd.DataFrame) -> dict[str, list[str]]:
     """Sentences that follow from the numbers.
 
     Parameters
@@ -201,14 +207,14 @@ def findings(frame):
     }
 
 
-def _comparisons(frame, data):
+def _comparisons(frame: pd.DataFrame, data: str) -> Iterator[str]:
     for measure, what in _SENTENCES.items():
         rows = _found(frame, data, measure)
         if rows:
             yield _sentence(rows, what)
 
 
-def _best(frame, data):
+def _best(frame: pd.DataFrame, data: str) -> Iterator[str]:
     """Which method is first in every measure."""
     for measure, direction, what in (
         ("mass", max, "The largest share on it"),
@@ -221,16 +227,16 @@ def _best(frame, data):
             if method in METHODS
         }
         if rows:
-            first = direction(rows, key=rows.get)
+            first = direction(rows, key=rows.__getitem__)
             yield f"{what}: {NAMES[first]} ({number(rows[first])})."
 
 
-def steps(frame, data, measure):
+def steps(frame: pd.DataFrame, data: str, measure: str) -> pd.DataFrame:
     """Rows of randomized networks, from the top layer down."""
     return frame[(frame["data"] == data) & (frame["layer"] == ALL) & (frame["measure"] == measure)]
 
 
-def _randomized(frame, data):
+def _randomized(frame: pd.DataFrame, data: str) -> Iterator[str]:
     """Which maps survive a random network."""
     for measure, words in CASCADES.items():
         chosen = steps(frame, data, measure)
@@ -246,5 +252,5 @@ def _randomized(frame, data):
         )
 
 
-def number(value, digits=2):
+def number(value: Any, digits: int = 2) -> str:
     return "–" if not np.isfinite(value) else f"{value:.{digits}f}".replace("-", "−")

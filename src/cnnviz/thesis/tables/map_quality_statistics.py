@@ -1,5 +1,10 @@
 """Evaluation of attribution maps: means and intervals (beyond the thesis)."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -19,7 +24,7 @@ _CURVES = ("deletion", "insertion")
 _BY_LAYER = ("chance", *_PLACES, *(f"{each}, signed" for each in _PLACES), *_CURVES)
 
 
-def wide(frame):
+def wide(frame: pd.DataFrame) -> pd.DataFrame:
     """One row for each feature on each image, one column for each measure.
 
     Parameters
@@ -44,7 +49,7 @@ def wide(frame):
     return pd.concat([table, pd.DataFrame(dict(_differences(table)), index=table.index)], axis=1)
 
 
-def _differences(table):
+def _differences(table: pd.DataFrame) -> Iterator[tuple[tuple[str, str, str], pd.Series]]:
     """Named columns: how much better a method is than what it must beat."""
     for measure, method, other in table.columns:
         if measure in _PLACES and method in METHODS:
@@ -58,7 +63,7 @@ def _differences(table):
             yield (f"{measure} − {RANDOM}", method, ""), sign * better
 
 
-def estimate(values):
+def estimate(values: pd.Series) -> dict[str, float]:
     """Mean over features and images, with a bootstrap interval over images.
 
     Parameters
@@ -88,7 +93,7 @@ def estimate(values):
     }
 
 
-def means_of(table):
+def means_of(table: pd.DataFrame) -> pd.DataFrame:
     """Means with intervals, for every layer and for all of them.
 
     Parameters
@@ -110,11 +115,11 @@ def means_of(table):
     return pd.DataFrame(rows)
 
 
-def in_order(table, level):
+def in_order(table: pd.DataFrame, level: str) -> list[str]:
     return list(dict.fromkeys(table.index.get_level_values(level)))
 
 
-def _layer_summary(part, data, layer):
+def _layer_summary(part: pd.DataFrame, data: str, layer: str) -> list[dict[str, Any]]:
     layers = part.index.get_level_values("layer")
     chosen = part[layers != SCORE] if layer == ALL else part[layers == layer]
     measured = chosen.columns[chosen.notna().any()]

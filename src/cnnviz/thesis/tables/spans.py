@@ -1,11 +1,19 @@
 """Numbers, and spans of numbers, in the words of a table."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["decimal", "listed", "number", "spread"]
 
 
-def number(value, digits=2):
+def number(value: float, digits: int = 2) -> str:
     """A number rounded to so many digits, thousands apart; a true minus."""
     if not np.isfinite(value):
         return "–"
@@ -15,12 +23,12 @@ def number(value, digits=2):
     return f"{rounded:g}".replace("-", "−")
 
 
-def decimal(value):
+def decimal(value: float) -> str:
     """A share or a correlation, two decimals."""
     return "–" if not np.isfinite(value) else f"{value:.2f}".replace("-", "−")
 
 
-def _span(values, write=number):
+def _span(values: np.ndarray, write: Callable[..., Any] = number) -> str:
     """Smallest and largest of some numbers."""
     values = np.asarray(values, float)
     if not np.isfinite(values).any():
@@ -29,12 +37,12 @@ def _span(values, write=number):
     return low if low == high else f"{low} to {high}"
 
 
-def listed(values, write=number):
+def listed(values: pd.Series, write: Callable[..., Any] = number) -> str:
     """All numbers, layer by layer."""
     return ", ".join(map(write, values))
 
 
-def spread(values, write=number):
+def spread(values: pd.Series, write: Callable[..., Any] = number) -> str:
     """Median, and in brackets smallest and largest."""
     values = np.asarray(values, float)
     if not np.isfinite(values).any():

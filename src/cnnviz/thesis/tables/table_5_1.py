@@ -1,6 +1,10 @@
 """Table 5.1: parameters and validation accuracy of the Die360 networks."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -23,25 +27,28 @@ class Row(NamedTuple):
     dead_starts: int  #: starts given up, all folds together
 
     @property
-    def mean(self):
+    def mean(self) -> float:
         return float(np.mean(self.accuracies))
 
     @property
-    def above(self):
+    def above(self) -> float:
         """Distance from the mean to the best fold."""
         return max(self.accuracies) - self.mean
 
     @property
-    def below(self):
+    def below(self) -> float:
         """Distance from the mean to the worst fold."""
         return self.mean - min(self.accuracies)
 
 
-def _accuracy(found):
+def _accuracy(found: die_evaluation.Predictions) -> float:
     return float(np.mean(found.posteriors.argmax(1) == found.labels))
 
 
-def rows(evaluations, count_parameters):
+def rows(
+    evaluations: Mapping[str, Sequence[die_evaluation.FoldEvaluation]],
+    count_parameters: Callable[..., Any],
+) -> list[Row]:
     """Lines of the table.
 
     Parameters
@@ -67,7 +74,7 @@ def rows(evaluations, count_parameters):
     ]
 
 
-def separated_pairs(reported):
+def separated_pairs(reported: Mapping[str, tuple[float, ...]]) -> list[tuple[str, str]]:
     """Pairs (better, worse) whose reported ranges do not meet.
 
     Parameters
@@ -87,13 +94,15 @@ def separated_pairs(reported):
     ]
 
 
-def pairs_in_order(pairs, table):
+def pairs_in_order(pairs: Sequence[tuple[str, str]], table: Sequence[Row]) -> int:
     """How many of the pairs stand in the same order in our table."""
     mean = {row.network: row.mean for row in table}
     return sum(mean[better] > mean[worse] for better, worse in pairs)
 
 
-def reproduced(table, pairs, command):
+def reproduced(
+    table: Sequence[Row], pairs: Sequence[tuple[str, str]], command: str
+) -> list[Reproduced]:
     """Rows for the comparison with the thesis.
 
     Parameters
@@ -126,7 +135,7 @@ def reproduced(table, pairs, command):
     return out
 
 
-def as_frame(table):
+def as_frame(table: Any) -> Any:
     """The table with one column for each fold."""
     return pd.DataFrame(
         [
@@ -144,7 +153,7 @@ def as_frame(table):
     )
 
 
-def reported_spreads(path):
+def reported_spreads(path: Path) -> dict[str, tuple[float, ...]]:
     """The thesis's (mean, above, below) by network."""
     reported = number_tables.read_reported([path])
     value = dict(zip(reported["id"], reported["value"]))
@@ -156,7 +165,15 @@ def reported_spreads(path):
     }
 
 
-def make(output, *, evaluations, networks, folds, reported, folds_table):
+def make(
+    output: Path,
+    *,
+    evaluations: Path,
+    networks: Sequence[str],
+    folds: int,
+    reported: Path,
+    folds_table: Path,
+) -> None:
     """Write the reproduced numbers, and the accuracies of all folds.
 
     Parameters

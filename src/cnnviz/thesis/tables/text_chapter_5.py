@@ -1,5 +1,11 @@
 """Numbers in the text of chapter 5, from data, networks and accuracies."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 from scipy.sparse.csgraph import minimum_spanning_tree
 
@@ -11,24 +17,29 @@ from cnnviz.thesis.figures import figure_5_1
 from cnnviz.thesis.number_tables import Reproduced
 from cnnviz.thesis.tables import table_5_1
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 __all__ = ["accuracy_numbers", "data_numbers", "network_numbers", "reproduced"]
 
 
-def one_degree_neighbors(a, b):
+def one_degree_neighbors(a: np.ndarray, b: np.ndarray) -> int:
     """Most common number of views that differ by one degree in one angle."""
     present = np.zeros((360, 360), bool)
     present[a, b] = True
-    count = sum(np.roll(present, step, axis).astype(int) for axis in (0, 1) for step in (-1, 1))
+    count = np.sum(
+        [np.roll(present, step, axis) for axis in (0, 1) for step in (-1, 1)], axis=0, dtype=int
+    )
     return int(np.bincount(count[present]).argmax())
 
 
-def _gap(first, second, extent):
+def _gap(first: int, second: int, extent: int) -> int:
     """Degrees between two blocks of ``extent`` whole degrees on the circle."""
     apart = (second - first) % 360
     return max(0, min(apart, 360 - apart) - extent + 1)
 
 
-def largest_step(cells):
+def largest_step(cells: Sequence[tuple[int, int, int]]) -> int:
     """Largest step that an ordering of any class's views has to make.
 
     Within a cell, and between cells that touch, a next view differs by one
@@ -60,7 +71,14 @@ def largest_step(cells):
     return int(largest)
 
 
-def data_numbers(a, b, label, images, figure_side, training_indices):
+def data_numbers(
+    a: np.ndarray,
+    b: np.ndarray,
+    label: np.ndarray,
+    images: np.ndarray,
+    figure_side: int,
+    training_indices: np.ndarray | range,
+) -> dict[str, int]:
     """Numbers about the data set, by quantity."""
     rotation_angles = sum(len(np.unique(angle)) > 1 for angle in (a, b))
     return {
@@ -76,7 +94,9 @@ def data_numbers(a, b, label, images, figure_side, training_indices):
     }
 
 
-def network_numbers(build, convolutional, dense):
+def network_numbers(
+    build: Callable[..., Any], convolutional: Any, dense: Sequence[str]
+) -> dict[str, int]:
     """Numbers about the architectures, read from the built networks."""
     from cnnviz.networks.layers import layers_of_type, pooling_layers
     from cnnviz.runtime.backend import lasagne
@@ -111,24 +131,26 @@ def network_numbers(build, convolutional, dense):
     return numbers
 
 
-def accuracy_numbers(table, dense):
+def accuracy_numbers(table: Sequence[table_5_1.Row], dense: Sequence[str]) -> dict[str, float]:
     """Numbers and claims about the accuracies, from Table 5.1's rows."""
     mean = {row.network: row.mean for row in table}
     parameters = {row.network: row.parameters for row in table}
-    best = max(mean, key=mean.get)
+    best = max(mean, key=mean.__getitem__)
     convolutional = [name for name in mean if name not in dense]
     return {
         "lowest_validation_accuracy_mean": min(mean.values()),
         "c9.validation_accuracy_best_fold": next(
             max(row.accuracies) for row in table if row.network == "c9"
         ),
-        "most_parameters_is_best": int(best == max(parameters, key=parameters.get)),
+        "most_parameters_is_best": int(best == max(parameters, key=parameters.__getitem__)),
         "best_is_dense": int(best in dense),
-        "deepest_convolutional_is_best": int(max(convolutional, key=mean.get) == "c9"),
+        "deepest_convolutional_is_best": int(max(convolutional, key=mean.__getitem__) == "c9"),
     }
 
 
-def reproduced(numbers, reported, command):
+def reproduced(
+    numbers: Mapping[str, float], reported: pd.DataFrame, command: str
+) -> list[Reproduced]:
     """Rows for the comparison, for the quantities that the thesis reports.
 
     Parameters
@@ -152,7 +174,15 @@ def reproduced(numbers, reported, command):
     ]
 
 
-def make(output, *, images, evaluations, networks, folds, reported):
+def make(
+    output: Path,
+    *,
+    images: Path,
+    evaluations: Path,
+    networks: Sequence[str],
+    folds: int,
+    reported: Path,
+) -> None:
     """Write the reproduced numbers.
 
     Parameters
@@ -175,7 +205,7 @@ def make(output, *, images, evaluations, networks, folds, reported):
     convolutional = [name for name in networks if name in die.CONVOLUTIONAL]
     dense = [name for name in networks if name not in die.CONVOLUTIONAL]
     training, _ = splits.random_split(len(data.labels), 0)
-    numbers = {
+    numbers: dict[str, float] = {
         **data_numbers(data.a, data.b, data.labels, data.images, figure_5_1.SIZE, training),
         **network_numbers(die.build, convolutional, dense),
     }
