@@ -18,7 +18,7 @@ from cnnviz.cli import dispatch
 from cnnviz.datasets import die360, sequences
 from cnnviz.dissection import labels
 from cnnviz.evaluation import stability
-from cnnviz.experiments import die_animation, die_exemplars, disagreement
+from cnnviz.experiments import die_animation, die_exemplars, disagreement, exemplar_shapes
 from cnnviz.experiments import neighboring_views as neighbors
 from cnnviz.experiments.die_saliency import DieSaliency, FeatureSaliency
 from cnnviz.networks import die, layers
@@ -515,18 +515,18 @@ def test_windows_have_a_pip_in_their_middle_or_none():
     mask = np.zeros((1, 20, 20), bool)
     mask[0, 8:12, 8:12] = True  # center at 9.5, 9.5
     image = np.arange(400.0).reshape(1, 20, 20)
-    found = exemplars_die360.spot_windows(image, mask, 8)
+    found = exemplar_shapes.spot_windows(image, mask, 8)
     corners = np.stack(np.divmod(found.pip[:, 0, 0], 20), axis=1)
     assert sorted(map(tuple, corners.tolist())) == sorted(itertools.product((5, 6, 7), repeat=2))
     assert len(found.other) == 13 * 13 - 11 * 11  # any that meets it is left out
-    assert len(exemplars_die360.spot_windows(image, mask, 8, 4).pip) == 4
+    assert len(exemplar_shapes.spot_windows(image, mask, 8, 4).pip) == 4
 
 
 def test_small_pips_do_not_count():
     mask = np.zeros((12, 12), bool)
     mask[:3, :3], mask[8:10, 8:10] = True, True
-    assert exemplars_die360.pips(mask).tolist() == [[1, 1]]
-    assert exemplars_die360.pips(mask & False).shape == (0, 2)
+    assert exemplar_shapes.pips(mask).tolist() == [[1, 1]]
+    assert exemplar_shapes.pips(mask & False).shape == (0, 2)
 
 
 def test_likeness_is_the_best_correlation_of_any_part(rng):
@@ -537,9 +537,9 @@ def test_likeness_is_the_best_correlation_of_any_part(rng):
         for j in range(3)
         for window in windows
     )
-    assert exemplars_die360.likeness(patch, windows) == pytest.approx(expected)
-    assert exemplars_die360.likeness(3 + 2 * patch, patch[np.newaxis, :4, :4]) == (pytest.approx(1))
-    assert np.isnan(exemplars_die360.likeness(patch, windows[:0]))
+    assert exemplar_shapes.likeness(patch, windows) == pytest.approx(expected)
+    assert exemplar_shapes.likeness(3 + 2 * patch, patch[np.newaxis, :4, :4]) == (pytest.approx(1))
+    assert np.isnan(exemplar_shapes.likeness(patch, windows[:0]))
 
 
 def test_corner_shares_by_hand():
@@ -547,7 +547,7 @@ def test_corner_shares_by_hand():
     patches[1] = 0
     patches[2, 1:, 1:], patches[3, :2, :2] = 0, 0
     # Of three rows, the last and half of the middle one: (1 + 0.5)^2 of 9.
-    found = exemplars_die360.corner_share(patches)
+    found = exemplar_shapes.corner_share(patches)
     assert found[0] == pytest.approx(0.25) and np.isnan(found[1])
     assert found[2] == pytest.approx(0) and found[3] == pytest.approx(2 / 5)
 
@@ -571,7 +571,7 @@ def layers_of_two():
     """c9 with a spot in its first layer, and c2 without; first neurons see no corner."""
     rng = np.random.RandomState(1)
     pip, other = rng.randn(2, 1, 8, 8)
-    windows = {8: exemplars_die360.Windows(pip, other)}
+    windows = {8: exemplar_shapes.Windows(pip, other)}
     first = other.copy()
     first[:, 5:], first[:, :, 5:] = 0, 0
     first[:, 4, 4] = 0

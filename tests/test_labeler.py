@@ -466,7 +466,7 @@ def test_a_network_without_pooling_is_refused(capsys, tmp_path):
     assert (
         main(
             [
-                "label-die360",
+                "validate-labeler",
                 "--networks",
                 "d5",
                 "--saliency",

@@ -99,7 +99,8 @@ def test_windows_change_no_map(network, methods, images):
         methods.maps(images, [0, 2], Occluder(3, 2)),
         layer_methods.LayerMethods(network, "whole").maps(images, [0, 2], Occluder(3, 2)),
     ):
-        np.testing.assert_allclose(once, each, atol=1e-6)
+        # Single precision, of activations of about ten.
+        np.testing.assert_allclose(once, each, atol=1e-5)
 
 
 def test_the_maximal_neuron_comes_with_what_it_sees_of_the_image(network, images):

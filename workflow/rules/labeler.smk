@@ -1,6 +1,6 @@
 """Validation of the automatic labeler of features, where the truth is known."""
 
-rule label_die360:
+rule validate_labeler:
     input:
         images=rules.render_die360.output.images,
         weights=[paths.weight_file(plan.weights_folder(), "random", network, fold)
@@ -21,11 +21,11 @@ rule label_die360:
     conda:
         ENVIRONMENT
     log:
-        "results/logs/label_die360.log",
+        "results/logs/validate_labeler.log",
     benchmark:
-        "results/benchmarks/label_die360.tsv"
+        "results/benchmarks/validate_labeler.tsv"
     shell:
-        "{params.threads} cnnviz label-die360 --images {input.images} "
+        "{params.threads} cnnviz validate-labeler --images {input.images} "
         "--weights-folder {params.folder:q} "
         "--networks {params.networks} --folds {params.folds} "
         "--count {params.photographs} --filters {params.filters} "

@@ -51,7 +51,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "die-exemplars": "exemplars of every feature of a network of the die",
     },
     "Beyond the thesis": {
-        "label-die360": "validate the labeling of features where the truth is known",
+        "validate-labeler": "validate the labeling of features where the truth is known",
         "map-quality": "evaluate the attribution maps of every method",
         "exemplar-statistics": "how far exemplars of a network's layers are from data",
     },

@@ -246,7 +246,7 @@ def evaluate(
     fields: np.ndarray,
     settings: Settings,
     curved: Sequence[bool] | None = None,
-) -> list[dict[str, int | str]]:
+) -> list[dict[str, Any]]:
     """Measure the maps of features by every method.
 
     Parameters
@@ -305,13 +305,13 @@ def evaluate(
     return rows
 
 
-def row(measure: str, value: float, method: str = "", other: str = "") -> dict[str, float | str]:
+def row(measure: str, value: float, method: str = "", other: str = "") -> dict[str, Any]:
     return {"measure": measure, "method": method, "other": other, "value": float(value)}
 
 
 def _curve_rows(
     occluded: WindowPasses, image: np.ndarray, case: _Case, settings: Settings
-) -> Iterator[dict[str, float | str]]:
+) -> Iterator[dict[str, Any]]:
     """Areas under the curves of one feature on one image."""
     found = curves(occluded, image, case.neuron, case.candidates(), settings.blur, settings.steps)
     if not _depends(found):
@@ -344,7 +344,7 @@ class _Case(NamedTuple):
         seen = self.magnitude[(slice(None), *part(self.neuron.box))]
         return np.concatenate([seen, centered(seen.shape[1:])[np.newaxis]])
 
-    def rows(self, stride: int) -> Iterator[dict[str, float | str]]:
+    def rows(self, stride: int) -> Iterator[dict[str, Any]]:
         """Everything that needs no network."""
         mask, field = (each[part(self.neuron.box)] for each in (self.mask, self.field))
         yield row("chance", localization.area_share(mask[np.newaxis], field)[0])
@@ -371,7 +371,7 @@ def _localization_rows(
     field: np.ndarray,
     suffix: str = "",
     methods: Sequence[str] = (*METHODS, CENTER),
-) -> Iterator[dict[str, float | str]]:
+) -> Iterator[dict[str, Any]]:
     for method, pointing, mass in zip(methods, *pointing_and_mass(maps, mask, field)):
         yield row("pointing" + suffix, pointing, method)
         yield row("mass" + suffix, mass, method)

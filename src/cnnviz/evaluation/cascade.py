@@ -138,7 +138,7 @@ def cascade_rows(
     targets: Sequence[tuple[Target, Sequence[Any]]],
     fields: np.ndarray,
     settings: Settings,
-) -> list[dict[str, int | str]]:
+) -> list[dict[str, Any]]:
     """Rows of randomized networks, of every target on its images.
 
     Parameters

@@ -28,7 +28,7 @@ def deletion_insertion(
     score: Callable[..., Any],
     images: np.ndarray,
     maps: np.ndarray,
-    fill: int | np.ndarray = 0,
+    fill: float | np.ndarray = 0,
     steps: int = 100,
 ) -> Curves:
     """Deletion and insertion curves of saliency maps (Petsiuk et al. 2018).
@@ -103,7 +103,7 @@ def _as_images(images: np.ndarray, expected: tuple[int, ...]) -> np.ndarray:
     return images
 
 
-def _as_fill(fill: int | np.ndarray, images: np.ndarray) -> np.ndarray:
+def _as_fill(fill: float | np.ndarray, images: np.ndarray) -> np.ndarray:
     fill = np.asarray(fill, images.dtype)
     check_finite(fill, "fill")
     try:

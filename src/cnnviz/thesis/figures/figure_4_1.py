@@ -9,6 +9,7 @@ disc has its own.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -106,22 +107,22 @@ def _annotate(axes: Axes, view, found) -> None:
         )
 
 
-def draw(eyes: Any) -> Figure:
+def draw(healthy: Sequence[Anatomy]) -> Figure:
     """Draw the figure.
 
     Parameters
     ----------
-    eyes : list of Anatomy
+    healthy : list of Anatomy
 
     Returns
     -------
     matplotlib.figure.Figure
     """
     gap, title = 0.07, 0.2
-    width = (style.PAGE_WIDTH - gap * (len(eyes) + 1)) / len(eyes)
-    height = width * max(found.eye.half for found in eyes)
+    width = (style.PAGE_WIDTH - gap * (len(healthy) + 1)) / len(healthy)
+    height = width * max(found.eye.half for found in healthy)
     figure = style.new(height + title + gap)
-    for index, found in enumerate(eyes):
+    for index, found in enumerate(healthy):
         view = eyes.whole(found.eye, width * style.RESOLUTION / 2)
         axes = annotated.axes_at(
             figure, gap + index * (width + gap), title, width, width * found.eye.half
@@ -134,8 +135,8 @@ def draw(eyes: Any) -> Figure:
 
 
 def make(output: Any, *, mirror: Any, seed: Any) -> None:
-    eyes = [synthetic(seed), real("photograph by M. Häggström", data.retina(), RETINA)]
+    healthy = [synthetic(seed), real("photograph by M. Häggström", data.retina(), RETINA)]
     mirror = external.mirror(mirror)
     if mirror:
-        eyes.append(from_idrid(mirror))
-    style.save(draw(eyes), output)
+        healthy.append(from_idrid(mirror))
+    style.save(draw(healthy), output)
