@@ -135,7 +135,7 @@ def _downward(
     if kind.is_max_pooling:
         return [_unpooled(layer, stage, signal, rows)]
     signal = _rectified(method, kind, _nonlinearity(layer), stage.linear[rows], signal)
-    inputs = [each[rows] for each in stage.inputs]
+    inputs = [input_[rows] for input_ in stage.inputs]
     # The gradient of a linear layer is its transpose, wherever it is taken.
     return _gradient(_linear(layer, inputs), inputs, signal)
 
@@ -145,11 +145,13 @@ def _project(
 ) -> dict[Layer, Variable]:
     """Signals of all layers below ``layer`` from its own."""
     signals, kinds = {layer: signal}, layer_kinds.of_network(layer)
-    for each in reversed(lasagne.layers.get_all_layers(layer)):
-        if not stages[each].inputs:
+    for each_layer in reversed(lasagne.layers.get_all_layers(layer)):
+        if not stages[each_layer].inputs:
             continue
-        parts = _downward(each, kinds[each], stages[each], signals[each], rows, method)
-        for lower, part in zip(expressions.below(each), parts):
+        parts = _downward(
+            each_layer, kinds[each_layer], stages[each_layer], signals[each_layer], rows, method
+        )
+        for lower, part in zip(expressions.below(each_layer), parts):
             # A layer that several read is sent the sum of their signals.
             signals[lower] = signals[lower] + part if lower in signals else part
     return signals

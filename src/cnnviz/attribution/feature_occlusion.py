@@ -36,7 +36,7 @@ class FeatureOcclusion:
     def _maps(self, arrays: list[np.ndarray], values: np.ndarray, k: int) -> np.ndarray:
         """Feature maps ``(features, rows, columns)`` of image k, which is kept."""
         one = slice(k, k + 1)
-        return self.evaluate.keep([each[one] for each in arrays], of_images(values, one))[0]
+        return self.evaluate.keep([array[one] for array in arrays], of_images(values, one))[0]
 
     def of_neurons(self, arrays: list[np.ndarray], wrt: int, features: list[int]) -> np.ndarray:
         """Losses of the maximal neurons, ``(n, features, 1, rows, columns)``."""
@@ -88,7 +88,7 @@ class FeatureOcclusion:
                 out[(k, *each.T)] = before[k] - after[_positions(together, each), k]
             return
         bar.total = (bar.total or 0) + count
-        owner = np.repeat(np.arange(len(maps)), [len(each) for each in places])
+        owner = np.repeat(np.arange(len(maps)), [len(place) for place in places])
         every = np.concatenate(places)
         first, size = self.occluder.first(every), self.occluder.size
         for part, values, start in passes(

@@ -81,7 +81,9 @@ def of_network(layer: Layer) -> dict[Layer, Kind]:
         For a layer that is neither linear but for its non-linearity nor takes maxima.
     """
     above = [
-        each for each in _layers.get_all_layers(layer) if not isinstance(each, _layers.InputLayer)
+        each_layer
+        for each_layer in _layers.get_all_layers(layer)
+        if not isinstance(each_layer, _layers.InputLayer)
     ]
     trials = {each: _Trial(each) for each in above}
     open_ones = [trial for trial in trials.values() if trial.outputs]
@@ -132,12 +134,14 @@ class _Trial:
             if isinstance(self.layer, _layers.MergeLayer)
             else [self.layer.input_shape]
         )
-        found = [T.TensorType(precision(self.layer), (False,) * len(shape))() for shape in shapes]
+        variables = [
+            T.TensorType(precision(self.layer), (False,) * len(shape))() for shape in shapes
+        ]
         self.inputs += [
             (each, tuple(length or _OPEN for length in shape[1:]))
-            for each, shape in zip(found, shapes)
+            for each, shape in zip(variables, shapes)
         ]
-        return found
+        return variables
 
     def _try(self, name: str, outputs: Sequence[Variable], judge: Callable[..., Any]) -> None:
         self.outputs += outputs
@@ -205,10 +209,10 @@ def _homogeneous(values: Sequence[np.ndarray], first: Sequence[np.ndarray], scal
 
 def _measure(trials: Sequence[_Trial]) -> None:
     """Run all trials in one function, magnitude by magnitude."""
-    inputs = [each for trial in trials for each in trial.inputs]
+    inputs = [input_ for trial in trials for input_ in trial.inputs]
     compute = function(
         [variable for variable, _ in inputs],
-        [each for trial in trials for each in trial.outputs],
+        [output for trial in trials for output in trial.outputs],
         on_unused_input="ignore",
     )
     rng, noise = np.random.RandomState(0), []

@@ -190,7 +190,7 @@ class Occlusion:
         with tqdm(total=total, unit=" occluders", disable=not progress) as bar, releasing(evaluate):
             for begin in range(0, len(source), group):
                 own = slice(begin, begin + group)
-                before = evaluate.keep([each[own] for each in arrays], of_images(values, own))
+                before = evaluate.keep([array[own] for array in arrays], of_images(values, own))
                 for k in range(group):
                     row = k if watched is None else watched
                     step = batch_size or evaluate.batch_size(occluder.size)

@@ -53,7 +53,7 @@ class WholePasses:
         """Remember images; gives the layer's results for them."""
         self._arrays, self._values = arrays, values_under(baseline, arrays[self._wrt])
         return np.concatenate(
-            [self._compute(*(each[k : k + 1] for each in arrays)) for k in range(len(arrays[0]))]
+            [self._compute(*(array[k : k + 1] for array in arrays)) for k in range(len(arrays[0]))]
         )
 
     def release(self) -> None:
@@ -67,7 +67,7 @@ class WholePasses:
         self, first: np.ndarray, size: tuple[int, int], images: np.ndarray, neurons: Any = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """The layer's results under occluders, and where their windows begin."""
-        batch = [each[images] for each in self._arrays]
+        batch = [array[images] for array in self._arrays]
         batch[self._wrt] = occluded(batch[self._wrt], first, size, of_images(self._values, images))
         return self._compute(*batch), np.zeros((len(first), 2), int)
 

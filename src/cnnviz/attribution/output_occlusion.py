@@ -88,7 +88,7 @@ class OccludedOutputs:
             few = inputs[begin : begin + self._at_once]
             # A network built for one number of images gets that number.
             index = np.minimum(np.arange(self._at_once), len(few) - 1)
-            batch = [np.concatenate([each] * self._at_once) for each in self._arrays]
+            batch = [np.concatenate([array] * self._at_once) for array in self._arrays]
             batch[self._wrt] = few[index].reshape(-1, *few.shape[2:])
             found = self._compute(*batch)
             results.append(found.reshape(self._at_once, self._group, *found.shape[1:])[: len(few)])

@@ -95,7 +95,7 @@ def limit(*maps: Any) -> float:
     float
         The largest magnitude; 1 where there is nothing but zero.
     """
-    return max(float(np.nanmax(np.abs(each), initial=0)) for each in maps) or 1.0
+    return max(float(np.nanmax(np.abs(map_), initial=0)) for map_ in maps) or 1.0
 
 
 def brighten(image: np.ndarray, mask: np.ndarray, amount: float = 0.5) -> np.ndarray:

@@ -161,5 +161,8 @@ def depth(layer: Layer) -> int:
     UserError
         When a layer on the way is not local (dense, reshape, ...).
     """
-    windows = [window_geometry(each) is not None for each in lasagne.layers.get_all_layers(layer)]
+    windows = [
+        window_geometry(each_layer) is not None
+        for each_layer in lasagne.layers.get_all_layers(layer)
+    ]
     return sum(windows[:-1])  # the layer itself comes last

@@ -62,7 +62,7 @@ class ImagesInMemory:
         batch_size: int | None = None,
     ) -> None:
         self._pixels = pixels
-        self._concepts = [ConceptMasks(each) for each in masks]
+        self._concepts = [ConceptMasks(mask) for mask in masks]
         shape = (len(pixels), len(self._concepts[0].masks))
         self.known = np.ones(shape, bool) if known is None else np.asarray(known, bool)
         self.keys = np.arange(len(pixels)) if keys is None else np.asarray(keys)

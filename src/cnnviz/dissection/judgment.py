@@ -40,7 +40,7 @@ def judge(layers: Sequence[LocalizedLayer]) -> list[Judged]:
     list of Judged
         Of every layer.
     """
-    responds = [labels.responds(each.gradient) for each in layers]
+    responds = [labels.responds(layer.gradient) for layer in layers]
     p = [_where(sure, each.p) for sure, each in zip(responds, layers)]
     q = np.split(
         labels.benjamini_hochberg(np.concatenate(p)), np.cumsum([len(each) for each in p])[:-1]

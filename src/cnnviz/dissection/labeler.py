@@ -302,13 +302,13 @@ class Labeler:
             for each in top
         ]
         shape, at, concepts = images.pixels(np.array([0])).shape[2:], -1, None
-        for each in self.saliency_maps(images, top, progress):
-            if each.image != at:
-                at, concepts = each.image, images.concepts(each.image)
-            found[each.layer][each.feature].add(
-                magnitude(each.gradient, each.place, shape),
+        for map_ in self.saliency_maps(images, top, progress):
+            if map_.image != at:
+                at, concepts = map_.image, images.concepts(map_.image)
+            found[map_.layer][map_.feature].add(
+                magnitude(map_.gradient, map_.place, shape),
                 sigma,
-                each.image,
+                map_.image,
                 concepts,
                 images.known[at],
             )
@@ -341,9 +341,9 @@ class _Gathered:
 def _layer(found: Sequence[_Gathered], measures: Mapping[str, Measure]) -> LocalizedLayer:
     results = [each.evidence.result() for each in found]
     return LocalizedLayer(
-        np.array([each.share for each in results]),
-        np.array([each.expected for each in results]),
-        np.array([each.p for each in results]),
+        np.array([result.share for result in results]),
+        np.array([result.expected for result in results]),
+        np.array([result.p for result in results]),
         np.array([_mean(each.gradient) for each in found]),
         {name: np.array([_mean(each.others[name]) for each in found]) for name in measures},
     )

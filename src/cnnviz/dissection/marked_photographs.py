@@ -39,9 +39,9 @@ class MarkedPhotographs:
 
     def masks(self, k: int) -> np.ndarray:
         """Masks ``(concepts, rows, columns)`` of a photograph."""
-        return np.concatenate([concepts.masks(each[k]) for each in self.markings])
+        return np.concatenate([concepts.masks(marking[k]) for marking in self.markings])
 
     def concepts(self, k: int) -> ConceptMasks:
         """The same, lesions a little larger, ready for saliency."""
-        masks = [concepts.masks(concepts.dilate(each[k], REACH)) for each in self.markings]
+        masks = [concepts.masks(concepts.dilate(marking[k], REACH)) for marking in self.markings]
         return ConceptMasks(np.concatenate(masks), self.field(k) | masks[0][_EDGE], BLOCK)

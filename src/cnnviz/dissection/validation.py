@@ -43,8 +43,8 @@ def images_of(
     -------
     MarkedPhotographs
     """
-    markings = markings or ([each.index for each in photographs],)
-    pixels = np.stack([each.pixels for each in photographs])
+    markings = markings or ([photograph.index for photograph in photographs],)
+    pixels = np.stack([photograph.pixels for photograph in photographs])
     return MarkedPhotographs(
         pixels.__getitem__,
         lambda k: photographs[k].field,

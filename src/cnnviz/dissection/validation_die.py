@@ -229,8 +229,8 @@ def _steps(
     pairs: dict[tuple[int, int], list[tuple[int, np.ndarray]]] = {
         (layer, feature): [] for layer, each in enumerate(top) for feature in range(len(each.index))
     }
-    for each in labeler.saliency_maps(images, top):
-        pairs[each.layer, each.feature].append((each.image, each.gradient[0]))
+    for map_ in labeler.saliency_maps(images, top):
+        pairs[map_.layer, map_.feature].append((map_.image, map_.gradient[0]))
     return {
         (network, labeler.layers[layer].name, feature): Steps(
             _most_saliency(found, images, np.asarray),

@@ -150,7 +150,7 @@ def _by_phases(
         filters.permute(1, 3, 5, 0, 2, 4).flip(4, 5).reshape(incoming * stride**2, outgoing, *taps)
     )
     phases = F.conv2d(
-        geometry.lay_out(top), geometry.lay_out(filters), padding=[each - 1 for each in taps]
+        geometry.lay_out(top), geometry.lay_out(filters), padding=[tap - 1 for tap in taps]
     )
     result = F.pixel_shuffle(phases, stride)
     border = []

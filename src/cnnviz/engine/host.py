@@ -77,7 +77,7 @@ def runs_on_host(node: Apply, on_host: set[Any] | set[Variable]) -> bool:
     """
     return is_shape_query(node) or (
         isinstance(node.op, _OPS)
-        and all(each in on_host or isinstance(each, Constant) for each in node.inputs)
+        and all(input_ in on_host or isinstance(input_, Constant) for input_ in node.inputs)
         and all(map(_is_small, [*node.inputs, *node.outputs]))
     )
 
@@ -120,8 +120,8 @@ def host_function(node: Apply) -> Callable[..., Any]:
     thunk = node.op.make_thunk(
         node, cells, {each: [True] for each in cells}, no_recycling=[], impl="py"
     )
-    inputs = [(cells[each], _typed(each)) for each in node.inputs]
-    results = [cells[each] for each in node.outputs]
+    inputs = [(cells[input_], _typed(input_)) for input_ in node.inputs]
+    results = [cells[output] for output in node.outputs]
 
     def run(*values):
         for (cell, typed), value in zip(inputs, values):
@@ -135,7 +135,7 @@ def host_function(node: Apply) -> Callable[..., Any]:
 
 def _scalar_function(operation, node: Apply) -> Callable[..., Any]:
     result = np.dtype(node.outputs[0].type.dtype)
-    types: list[Any] = [np.dtype(each.type.dtype).type for each in node.inputs]
+    types: list[Any] = [np.dtype(input_.type.dtype).type for input_ in node.inputs]
     if all(np.dtype(each).kind == "i" for each in [*types, result]):
         return lambda *values: int(operation.impl(*values))
 

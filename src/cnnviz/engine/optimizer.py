@@ -143,7 +143,7 @@ def rectifiers(node: Apply) -> list[Variable] | None:
     if np.dtype(output.dtype).kind != "f":
         return None
     if kind is scalar.Add and len(node.inputs) == 2:
-        found = _rectifier([_product(each) for each in node.inputs])
+        found = _rectifier([_product(input_) for input_ in node.inputs])
     elif kind is scalar.Mul:
         coefficient, factors = _product(output)
         found = _halved_sum(factors) if _is_one(2 * coefficient) else None

@@ -18,14 +18,14 @@ __all__ = ["channels_last_inputs", "ordered"]
 
 def _readers(variable: Variable) -> set[Any] | set[Apply]:
     """Nodes that read a variable or a view of it."""
-    found = set()
+    readers = set()
     for node, _ in variable.clients:
         if node == "output":
             continue
-        found.add(node)
+        readers.add(node)
         if isinstance(node.op, (DimShuffle, Subtensor)):
-            found |= _readers(node.outputs[0])
-    return found
+            readers |= _readers(node.outputs[0])
+    return readers
 
 
 def ordered(fgraph: FunctionGraph, updates: Mapping[Variable, Variable]) -> list[Apply]:
@@ -51,7 +51,7 @@ def ordered(fgraph: FunctionGraph, updates: Mapping[Variable, Variable]) -> list
     order, done, waiting = [], set(), fgraph.toposort()
 
     def ready(node):
-        return all(each.owner is None or each.owner in done for each in node.inputs)
+        return all(input_.owner is None or input_.owner in done for input_ in node.inputs)
 
     while waiting:
         held = []
@@ -74,4 +74,8 @@ def channels_last_inputs(fgraph: FunctionGraph) -> set[Any] | set[Variable]:
     """Inputs kept channels last: untied biases and their like."""
     if not any(isinstance(node.op, BaseAbstractConv) for node in fgraph.apply_nodes):
         return set()
-    return {each for each in fgraph.inputs if isinstance(each.type, TensorType) and each.ndim == 3}
+    return {
+        input_
+        for input_ in fgraph.inputs
+        if isinstance(input_.type, TensorType) and input_.ndim == 3
+    }

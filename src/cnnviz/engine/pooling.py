@@ -34,7 +34,7 @@ class _Windows:
     ) -> None:
         self.ignore_border = node.op.ignore_border
         self.dimensions = node.op.ndim
-        self.size, self.stride, self.pad = (tuple(map(int, each)) for each in parameters)
+        self.size, self.stride, self.pad = (tuple(map(int, parameter)) for parameter in parameters)
 
     def output_lengths(self, value: torch.Tensor) -> list[int]:
         shape = Pool.out_shape(

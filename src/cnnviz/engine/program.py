@@ -368,7 +368,7 @@ class Program:
         if variable not in self._host:
             return name
         alone = elementwise and all(
-            each in self._host or isinstance(each, Constant) for each in node.inputs
+            input_ in self._host or isinstance(input_, Constant) for input_ in node.inputs
         )
         dtype = operand_dtype(node, position) if elementwise else torch_dtype(variable.type.dtype)
         where = "" if elementwise and not alone else f", device={self._bind('device', self.device)}"

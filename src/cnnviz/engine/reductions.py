@@ -131,7 +131,7 @@ def argmax(node: Apply) -> Callable[..., Any]:
 @implements(Dot)
 def dot(node: Apply) -> Callable[..., Any]:
     dtype = torch_dtype(node.outputs[0].type.dtype)
-    if all(torch_dtype(each.type.dtype) is dtype for each in node.inputs):
+    if all(torch_dtype(input_.type.dtype) is dtype for input_ in node.inputs):
         return torch.matmul
     return lambda first, second: torch.matmul(first.to(dtype), second.to(dtype))
 
@@ -144,7 +144,7 @@ def batched_dot(node: Apply) -> Callable[..., Any]:
         (2, 3): "bj,bjk->bk",
         (2, 2): "bj,bj->b",
     }
-    form = subscripts[tuple(each.ndim for each in node.inputs)]
+    form = subscripts[tuple(input_.ndim for input_ in node.inputs)]
     return lambda first, second: torch.einsum(form, first, second)
 
 

@@ -33,7 +33,7 @@ def lifts(maps: np.ndarray, masks: np.ndarray) -> Any:
     array, ``(features, concepts)``
         1 is chance; see :func:`cnnviz.evaluation.die_concepts`.
     """
-    return np.array([die_concepts.concept_lift(each, masks) for each in maps])
+    return np.array([die_concepts.concept_lift(map_, masks) for map_ in maps])
 
 
 def is_about(lift: np.ndarray, concept: int) -> list[int]:

@@ -144,7 +144,7 @@ def disagreement(posteriors: np.ndarray, neighbors: np.ndarray) -> np.ndarray:
     """
     images = np.arange(neighbors.shape[-1])
     distance = np.zeros(neighbors.shape)
-    for each in posteriors:
-        distance += total_variation(each[images], each[neighbors])
+    for posterior in posteriors:
+        distance += total_variation(posterior[images], posterior[neighbors])
     distance[neighbors < 0] = np.nan
     return distance.mean(axis=-2) / len(posteriors)

@@ -193,7 +193,9 @@ def read(path: Path) -> tuple[dict[str, Shown], dict[str, Any]]:
         Naming the file and the remedy.
     """
     stored = Exemplars.load(path)
-    by_feature = {(each.layer, each.feature): each for each in stored.exemplars.values()}
+    by_feature = {
+        (exemplar.layer, exemplar.feature): exemplar for exemplar in stored.exemplars.values()
+    }
     try:
         return {
             name: _shown(by_feature[role.layer, role.feature], role)
@@ -206,6 +208,6 @@ def read(path: Path) -> tuple[dict[str, Shown], dict[str, Any]]:
 
 
 def _shown(exemplar: Exemplar, role: PlayedRole) -> Shown:
-    values = {each.name: getattr(exemplar, each.name) for each in dataclasses.fields(exemplar)}
+    values = {field.name: getattr(exemplar, field.name) for field in dataclasses.fields(exemplar)}
     values |= {name: values[name].astype(np.float32) for name in _HALVED}
     return Shown(**values, label=role.label, wanted=role.wanted, evidence=role.evidence)

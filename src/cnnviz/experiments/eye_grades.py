@@ -58,11 +58,11 @@ def grade_eyes(
     """
     if pairs and len(images) % 2:
         raise UserError(f"--pairs: {len(images)} photographs are no pairs of eyes")
-    photographs = [fundus.photograph(each.name, fundus.read_image(each)) for each in images]
+    photographs = [fundus.photograph(image.name, fundus.read_image(image)) for image in images]
     network, _ = defauw_network.built(weights, path=path)
     reader = EyeReader(network)
-    maps = reader.maps(np.stack([fundus.to_bytes(each.pixels) for each in photographs]))
-    dimensions = np.stack([each.dimensions for each in photographs])
+    maps = reader.maps(np.stack([fundus.to_bytes(photograph.pixels) for photograph in photographs]))
+    dimensions = np.stack([photograph.dimensions for photograph in photographs])
     index = np.arange(len(images))
     shown = index.reshape(-1, 2) if pairs else np.stack([index, index], axis=1)
     posteriors = reader.posteriors(maps, dimensions, shown)

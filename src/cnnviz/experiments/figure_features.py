@@ -171,11 +171,14 @@ def evidence(row: Any, concepts: Sequence[str] = ()) -> str:
     """In words: on what the feature's saliency lies, and against what by chance."""
     lift = np.array([row[column("lift", each)] for each in CONCEPTS], float)
     shown = [
-        each
-        for each in concepts
-        if np.isfinite(row[column("lift", each)]) and row[column("share", each)] >= _WORTH_A_WORD
+        concept
+        for concept in concepts
+        if np.isfinite(row[column("lift", concept)])
+        and row[column("share", concept)] >= _WORTH_A_WORD
     ]
-    shown = shown or [each for each in concepts if np.isfinite(row[column("lift", each)])][:2]
+    shown = (
+        shown or [concept for concept in concepts if np.isfinite(row[column("lift", concept)])][:2]
+    )
     if not shown and np.isfinite(lift).any():
         shown = [CONCEPTS[int(np.nanargmax(lift))]]
     return "; ".join(

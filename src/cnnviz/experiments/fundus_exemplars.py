@@ -174,7 +174,7 @@ def _exemplar(
         float(maxima.activations[k]),
         sample.names[maxima.images[k]],
         np.array(network.field),
-        np.stack([each[k] for each in starts]),
+        np.stack([start[k] for start in starts]),
         rows("patches"),
         rows("activations")[:, 0],
         rows("reached"),

@@ -102,7 +102,8 @@ class _Methods:
     def maps(self, pixels: np.ndarray, feature: int) -> np.ndarray:
         """Saliency of a feature, ``(methods, n, rows, columns)``."""
         gradients = [
-            reduce_channels(each.attribute(pixels, feature)[:, 0]) for each in self._gradients
+            reduce_channels(gradient.attribute(pixels, feature)[:, 0])
+            for gradient in self._gradients
         ]
         drops = self._occlusion.attribute(pixels, feature)[:, 0, 0]
         return np.stack([*gradients, interpolated(drops)])
@@ -145,12 +146,12 @@ class _Network:
 
 def _networks(paths: Sequence[Path], source: Mapping[str, Any]) -> dict[str, _Network]:
     """The networks that files of ``cnnviz dissect`` are about, by name."""
-    found = {}
+    networks = {}
     for path in paths:
         dissected, origin = Dissected.load(path, **source), read_origin(path)
         network, _ = defauw_network.again(origin, path)
-        found[defauw_network.name_of(origin)] = _Network(network, dissected, origin)
-    return found
+        networks[defauw_network.name_of(origin)] = _Network(network, dissected, origin)
+    return networks
 
 
 def _weights(networks: Mapping[str, _Network]) -> dict[str, Any]:

@@ -101,7 +101,7 @@ def validate(data: die360.Die360, networks: Networks, wanted: Wanted) -> Validat
 
 
 def _random_filters(photographs: Sequence[GroundTruthPhotograph], wanted: Wanted) -> list[Null]:
-    own = [each.index for each in photographs]
+    own = [photograph.index for photograph in photographs]
     colors = slice(0, ground_truth_features.NOISE)
     noise = slice(ground_truth_features.NOISE, None)
     (in_noise,), (with_own, with_others) = (

@@ -234,7 +234,7 @@ class Photographs(NamedTuple):
 def _photographs(data, found):
     """From (name, standardized pixels, masks of lesions, field of view) each."""
     names, pixels, masks, fields = zip(*found)
-    covered = np.array([[each[name] >= COVERED for name in LESIONS] for each in masks])
+    covered = np.array([[mask[name] >= COVERED for name in LESIONS] for mask in masks])
     return Photographs(
         np.full(len(names), data),
         np.array(names),
@@ -293,7 +293,7 @@ def _chosen(found, selection):
         scores = feature_selection.scores(
             found, selection.images, selection.masks, selection.fields, bar.update
         )
-    return [np.nanargmax(each, axis=0).tolist() for each in scores]
+    return [np.nanargmax(score, axis=0).tolist() for score in scores]
 
 
 def _targets(features, masks):
@@ -344,7 +344,11 @@ def fundus_rows(which: FundusBenchmark) -> list[dict]:
             *map(np.concatenate, zip(photographs, real(mirror, which.photographs)))
         )
     # As they lie on each other, however they were given.
-    found = [each for each in layers.pooling_layers(network) if each.name in which.layers]
+    found = [
+        pooling_layer
+        for pooling_layer in layers.pooling_layers(network)
+        if pooling_layer.name in which.layers
+    ]
     rows, last = [], None
     for layer, features in zip(tqdm(found, unit=" layers"), _chosen(found, selection)):
         methods = layer_methods.LayerMethods(layer)

@@ -196,7 +196,7 @@ def write(which: Trained, stride: int, output: Path) -> None:
     pooling, data = trained_pooling(which)
     pairs, others = choose_pairs(stride)
     views, index = np.unique(np.concatenate([pairs, others]), return_inverse=True)
-    a, b, _ = (each[views] for each in die360.angles())
+    a, b, _ = (angle[views] for angle in die360.angles())
     images = sequences.images(data, a, b)
     pairs, others = np.split(index.reshape(-1, 2), [len(pairs)])
     apart = differences(images, pairs) * data.std

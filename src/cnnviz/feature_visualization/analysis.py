@@ -152,9 +152,9 @@ def unit_output(layer: Layer) -> Callable[..., Any]:
         From an array to one of the same shape: the last non-linearity.
     """
     identity = lasagne.nonlinearities.identity
-    for each in reversed(lasagne.layers.get_all_layers(layer)):
-        found = getattr(each, "nonlinearity", identity)
-        if found is not identity or isinstance(each, lasagne.layers.Conv2DLayer):
+    for each_layer in reversed(lasagne.layers.get_all_layers(layer)):
+        found = getattr(each_layer, "nonlinearity", identity)
+        if found is not identity or isinstance(each_layer, lasagne.layers.Conv2DLayer):
             break
     values = T.vector("activations")
     compute = function([values], found(values))

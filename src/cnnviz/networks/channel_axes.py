@@ -89,7 +89,7 @@ def channel_axis(layer: Layer, wrt: int = 0, given: int | None = None) -> Any:
         return int(given)
     if dimensions < 3:
         return None
-    told = {_told(each, layer) for each in _readers(source, layer)} - {"nothing"}
+    told = {_told(reader, layer) for reader in _readers(source, layer)} - {"nothing"}
     if len(told) == 1 and told != {"unknown"}:
         return told.pop()
     if not told:
@@ -134,9 +134,10 @@ def reduced_axis(layer: Layer, wrt: int = 0, raw: bool = False, given: Any = Non
 
 def _readers(source: Layer, top: Layer) -> list[Layer]:
     return [
-        each
-        for each in lasagne.layers.get_all_layers(top)
-        if source in (getattr(each, "input_layers", None) or [getattr(each, "input_layer", None)])
+        each_layer
+        for each_layer in lasagne.layers.get_all_layers(top)
+        if source
+        in (getattr(each_layer, "input_layers", None) or [getattr(each_layer, "input_layer", None)])
     ]
 
 

@@ -93,7 +93,7 @@ def candidates(
     """
     frame, place = framed(layer, maps, fill, maps.shape[0])
     frame = T.set_subtensor(frame[place], maps)
-    return [frame[each] for each in pooling_windows(layer, pooled)]
+    return [frame[pooling_window] for pooling_window in pooling_windows(layer, pooled)]
 
 
 def switches(layer: Layer, maps: Variable, pooled: Variable) -> Variable:

@@ -66,16 +66,16 @@ def input_variables(layer: Layer) -> tuple[list[Layer], list[Variable]]:
         For a network that begins with a shape instead of an input layer, or with one
         that computes something.
     """
-    for each in lasagne.layers.get_all_layers(layer):
-        if each is None or _stands_on_a_shape(each):
+    for each_layer in lasagne.layers.get_all_layers(layer):
+        if each_layer is None or _stands_on_a_shape(each_layer):
             raise UserError(
                 f"layer '{label(layer)}': the network begins with a shape instead "
                 "of a layer; begin it with lasagne.layers.InputLayer(shape)"
             )
     below = [
-        each
-        for each in lasagne.layers.get_all_layers(layer)
-        if isinstance(each, lasagne.layers.InputLayer)
+        each_layer
+        for each_layer in lasagne.layers.get_all_layers(layer)
+        if isinstance(each_layer, lasagne.layers.InputLayer)
     ]
     for each in below:
         _check_plain(each)

@@ -145,7 +145,7 @@ def _reshape(source: Layer, above: Sequence[Layer], shape: Any) -> None:
     source.shape = shape
     for layer in above:
         if isinstance(layer, lasagne.layers.MergeLayer):
-            layer.input_shapes = [each.output_shape for each in layer.input_layers]
+            layer.input_shapes = [input_layer.output_shape for input_layer in layer.input_layers]
         else:
             layer.input_shape = layer.input_layer.output_shape
 

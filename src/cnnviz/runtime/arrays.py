@@ -44,7 +44,7 @@ def numbers(values: Any, expected: str) -> np.ndarray:
     """
     try:
         if isinstance(values, (list, tuple)):
-            values = [as_array(each) for each in values]
+            values = [as_array(value) for value in values]
         found = as_array(values)
     except Exception as error:  # anything may be given
         reason = str(error).partition("\n")[0]

@@ -36,8 +36,8 @@ class _Entry:
 def _state(layer: Layer) -> list[tuple[Layer, Any]]:
     """Every layer up to this one, with its attributes."""
     return [
-        (each, dict(vars(each)) if each is not None else None)
-        for each in lasagne.layers.get_all_layers(layer)
+        (each_layer, dict(vars(each_layer)) if each_layer is not None else None)
+        for each_layer in lasagne.layers.get_all_layers(layer)
     ]
 
 

@@ -86,17 +86,21 @@ def _alternatives(hint: Any) -> tuple[Any, ...]:
 def _is_of_arrays(hint: Any) -> bool:
     """Whether a field is a dictionary of arrays."""
     return any(
-        typing.get_origin(each) is dict and typing.get_args(each)[1] is np.ndarray
-        for each in _alternatives(hint)
+        typing.get_origin(alternative) is dict and typing.get_args(alternative)[1] is np.ndarray
+        for alternative in _alternatives(hint)
     )
 
 
 def _holds(hint: Any) -> type[Record] | None:
     """Kind of the records that a field holds, if it holds any."""
-    for each in _alternatives(hint):
-        each = typing.get_args(each)[1] if typing.get_origin(each) is dict else each
-        if isinstance(each, type) and issubclass(each, Record):
-            return each
+    for alternative in _alternatives(hint):
+        alternative = (
+            typing.get_args(alternative)[1]
+            if typing.get_origin(alternative) is dict
+            else alternative
+        )
+        if isinstance(alternative, type) and issubclass(alternative, Record):
+            return alternative
     return None
 
 
@@ -307,9 +311,11 @@ def _built(
         elif _is_of_arrays(hint):
             values[name] = {each: arrays[f"{key}/{each}"] for each in told}
         elif part is None:
-            is_tuple = any(typing.get_origin(each) is tuple for each in _alternatives(hint))
+            is_tuple = any(
+                typing.get_origin(alternative) is tuple for alternative in _alternatives(hint)
+            )
             values[name] = tuple(told) if is_tuple else told
-        elif any(typing.get_origin(each) is dict for each in _alternatives(hint)):
+        elif any(typing.get_origin(alternative) is dict for alternative in _alternatives(hint)):
             values[name] = {
                 each: _built(part, below, f"{key}/{each}/", arrays) for each, below in told.items()
             }

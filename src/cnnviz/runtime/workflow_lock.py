@@ -16,15 +16,15 @@ _PROGRAMS = ("snakemake", "cnnviz")
 
 def _ancestors(pid: int, processes: Path) -> set[int]:
     """Process numbers of a process and of those that started it."""
-    found: set[int] = set()
-    while pid and pid not in found:
-        found.add(pid)
+    ancestors: set[int] = set()
+    while pid and pid not in ancestors:
+        ancestors.add(pid)
         try:
             # The name before it, in brackets, may hold anything.
             pid = int((processes / str(pid) / "stat").read_text().rpartition(")")[2].split()[1])
         except OSError:
             break
-    return found
+    return ancestors
 
 
 def at_work(folder: Path, processes: Path = Path("/proc")) -> list[tuple[int, str]]:

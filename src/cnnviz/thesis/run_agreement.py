@@ -176,8 +176,8 @@ def in_words(
     line = f"{line} {total:,} numbers of this run agree with the record within the tolerances"
     if differences:
         by_table = {}
-        for each in differences:
-            by_table[each.table] = by_table.get(each.table, 0) + 1
+        for difference in differences:
+            by_table[difference.table] = by_table.get(difference.table, 0) + 1
         most = sorted(by_table, key=lambda name: (-by_table[name], name))
         named = [f"{by_table[name]:,} in {name}" for name in most[:4]]
         if len(most) > 4:

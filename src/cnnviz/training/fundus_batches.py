@@ -154,7 +154,7 @@ def photographs_stream(
     """
     members = [np.flatnonzero(grades == grade) for grade in range(GRADES)]
     weights = np.ones(GRADES) if shares is None else np.asarray(shares, float)
-    weights = weights * [len(each) > 0 for each in members]
+    weights = weights * [len(member) > 0 for member in members]
     weights = weights / weights.sum()
 
     def draw(step):

@@ -93,7 +93,7 @@ class Occluded:
             self._pass = self._compile()
             images = stack.variable()
             *maps, last = stack.results(images)
-            self._maps = function([images], [channels_last(each) for each in maps] + [last])
+            self._maps = function([images], [channels_last(map_) for map_ in maps] + [last])
         trust.check_occluders(self)
 
     def keep(self, images: Any, fill: float | np.ndarray) -> np.ndarray:

@@ -91,7 +91,7 @@ class _Windowed(theano.Op):  # type: ignore[name-defined]
     __props__ = ()
 
     def make_node(self, *inputs: Any) -> Apply:
-        variables = [T.as_tensor_variable(each) for each in inputs]
+        variables = [T.as_tensor_variable(input_) for input_ in inputs]
         dtype = variables[0].dtype
         return theano.Apply(self, variables, [T.TensorType(dtype, (False,) * 4)()])
 
@@ -110,9 +110,9 @@ class _Windowed(theano.Op):  # type: ignore[name-defined]
 
     def compute(self, *inputs: Any) -> np.ndarray:
         """The result, of arrays."""
-        arrays = [np.ascontiguousarray(each) for each in inputs[:-2]]  # kernels count on it
-        size = tuple(int(each) for each in inputs[-2:])
-        count = self.items([each.shape for each in arrays])
+        arrays = [np.ascontiguousarray(input_) for input_ in inputs[:-2]]  # kernels count on it
+        size = tuple(int(input_) for input_ in inputs[-2:])
+        count = self.items([array.shape for array in arrays])
         out = np.empty((count, *size, arrays[0].shape[3]), arrays[0].dtype)
         return over_rows(self.kernel, out, *arrays)
 

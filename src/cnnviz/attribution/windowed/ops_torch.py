@@ -150,6 +150,6 @@ def windowed(node: Apply) -> Callable[..., Any]:
         tensors = inputs[:-2]
         if tensors[0].device.type != "cpu":
             return elsewhere(*tensors, *inputs[-2:])
-        return torch.from_numpy(compute(*(each.numpy() for each in tensors), *inputs[-2:]))
+        return torch.from_numpy(compute(*(tensor.numpy() for tensor in tensors), *inputs[-2:]))
 
     return run

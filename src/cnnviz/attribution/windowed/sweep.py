@@ -193,7 +193,7 @@ class SharedSweep:
             *(Gradients(stack, self._last, ties) for stack in stacks[:-1]),
             self._last,
         ]
-        self._sweeps = [Sweep(each, aggregate) for each in self._gradients]
+        self._sweeps = [Sweep(gradient, aggregate) for gradient in self._gradients]
 
     def __call__(self, image: np.ndarray, features: Sequence[Sequence[int]]) -> Iterator[Any]:
         """Run through features of all layers.

@@ -51,7 +51,7 @@ class Row(NamedTuple):
     """One eye with its close-ups."""
 
     title: str
-    eye: object  #: Synthetic or Real
+    eye: Any  #: Synthetic or Real
     parts: list  #: of Part, four at most
     marks: tuple = ()  #: more of them, on the whole photograph only
     legend: tuple = ()  #: arrows and what they mean, where close-ups leave room

@@ -38,7 +38,7 @@ class Anatomy(NamedTuple):
     """An eye, and where its disc and fovea are: (x, y) in radii."""
 
     title: str
-    eye: object  #: annotated.Synthetic or annotated.Real
+    eye: Any  #: annotated.Synthetic or annotated.Real
     disc: tuple
     fovea: tuple
     rim: float | None = None  #: radius of the disc; the usual one if not known

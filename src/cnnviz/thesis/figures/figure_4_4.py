@@ -70,7 +70,7 @@ def notation(layer: Layer) -> str:
     """A layer as the thesis's figure writes it."""
     name, attributes, _ = _kind(layer)
     # Filters, pools and strides are square.
-    values = [np.ravel(getattr(layer, each))[0] for each in attributes]
+    values = [np.ravel(getattr(layer, attribute))[0] for attribute in attributes]
     texts = [getattr(value, "__name__", str(value)) for value in values]
     return f"{name}({', '.join(texts)})" if texts else name
 

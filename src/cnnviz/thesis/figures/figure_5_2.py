@@ -195,7 +195,7 @@ def _axes(figure: Any, column: int, top: float) -> Axes:
 
 
 def _label(letter: str, aggregate: str, example: Example) -> str:
-    before, after = (number_format.short(each) for each in example.activations)
+    before, after = (number_format.short(activation) for activation in example.activations)
     return (
         f"({letter}) gradient of {aggregate}(F)\n{example.network}, {example.layer}, "
         f"feature {example.feature + 1}\nchange {example.change:.2f}\n"

@@ -79,15 +79,15 @@ def close_up(image: np.ndarray, mask: np.ndarray, side: int) -> tuple[np.ndarray
 
 def _close_ups(photographs):
     """One close-up of every kind, from an iterable of images with masks."""
-    found = {}
+    close_ups = {}
     for image, masks in photographs:
         field = np.count_nonzero(image.max(axis=2).max(axis=0) > 30)
         for kind, share in KINDS.items():
-            if kind not in found and kind in masks and (masks[kind] > 0.5).any():
-                found[kind] = close_up(image, masks[kind] > 0.5, field * share // 1000)
-        if len(found) == len(KINDS):
+            if kind not in close_ups and kind in masks and (masks[kind] > 0.5).any():
+                close_ups[kind] = close_up(image, masks[kind] > 0.5, field * share // 1000)
+        if len(close_ups) == len(KINDS):
             break
-    return found
+    return close_ups
 
 
 def _synthetic_photographs(store, seed) -> Iterator[Any]:

@@ -102,7 +102,9 @@ def make_printable(figure: Figure) -> None:
         if any(
             printable(text) != text for text in (tick.label1.get_text() for tick in axis.majorTicks)
         ):
-            axis.set_ticklabels([printable(each.get_text()) for each in axis.get_ticklabels()])
+            axis.set_ticklabels(
+                [printable(tick_label.get_text()) for tick_label in axis.get_ticklabels()]
+            )
     for each in figure.findobj(plt_text.Text):
         text = printable(each.get_text())
         families = {

@@ -58,7 +58,7 @@ def computed(
         )
     wanted = request.wanted
     numbers = [each for each in wanted if isinstance(each, int)]
-    if request.unit and not all(0 <= each < layer.output_shape[1] for each in numbers):
+    if request.unit and not all(0 <= number < layer.output_shape[1] for number in numbers):
         raise UserError(
             f"layer '{layer.name}' has units 0 to {layer.output_shape[1] - 1}, "
             f"not {', '.join(map(str, numbers))}"
@@ -225,7 +225,7 @@ def _columns(
     *names: Any,
 ) -> dict[str, np.ndarray]:
     """Fields of several records as arrays."""
-    return {name: np.array([getattr(each, name) for each in records]) for name in names}
+    return {name: np.array([getattr(record, name) for record in records]) for name in names}
 
 
 def deliver(

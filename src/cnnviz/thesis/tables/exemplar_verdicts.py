@@ -158,13 +158,13 @@ def _starts_matter(table: pd.DataFrame, network: str) -> list[Verdict]:
 def _hypothesis(found: Sequence[Verdict]) -> list[Verdict]:
     """The thesis's explanation as a whole, from what would follow from it."""
     tests = [each for each in found if each.claim.startswith(_FOLLOWS)]
-    if not any(each.network == _TWO for each in tests):
+    if not any(test.network == _TWO for test in tests):
         return []
     return [
         Verdict(
             "That rectifiers are unbounded is why their exemplars cannot be read.",
             "all",
-            _judged([each.verdict == "supported" for each in tests]),
+            _judged([test.verdict == "supported" for test in tests]),
             "what would follow from it: "
             + "; ".join(
                 f"{each.claim.rstrip('.')}, {named(each.network)}: {each.verdict}" for each in tests

@@ -134,8 +134,8 @@ def _rows(found: Sequence[Layer], windows: Mapping[int, Windows]) -> Iterator[_R
             yield _Row(
                 layer,
                 feature,
-                *(likeness(patch, each) for each in kinds),
-                *(each[feature] for each in corners),
+                *(likeness(patch, kind) for kind in kinds),
+                *(corner[feature] for corner in corners),
             )
 
 
@@ -230,7 +230,7 @@ def read(path: Any) -> Any:
 
 def windows(sides: Any) -> Any:
     """Windows of rendered views, with a pip and without one, by their side."""
-    a, b, _ = (each[::SAMPLE] for each in die360.angles())
+    a, b, _ = (angle[::SAMPLE] for angle in die360.angles())
     images, masks = die360.render(a, b), die360.regions(a, b) > die360.PIP
     return {side: spot_windows(images, masks, side) for side in sides}
 

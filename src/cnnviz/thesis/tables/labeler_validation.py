@@ -203,7 +203,7 @@ def _null_row(null: Null) -> list[str]:
 
 
 def _null_verdict(nulls: Sequence[Null]) -> str:
-    judged = [(each.found, each.allowed) for each in nulls if each.allowed is not None]
+    judged = [(null.found, null.allowed) for null in nulls if null.allowed is not None]
     false, count = (
         sum(each) for each in zip(*((_false(*each), len(each[0].labels)) for each in judged))
     )

@@ -287,7 +287,7 @@ def statements(rows: Sequence[DieFeature], figures: Names) -> list[Statement]:
     by_figure = {place: (name,) for place, name in figures.items()}
     answers = []
     for statement, answer in _SAID.items():
-        by_fold = [answer(each) for each in points]
+        by_fold = [answer(point) for point in points]
         answers.append(
             (
                 statement,

@@ -127,7 +127,7 @@ def _matrix_lines(frame: pd.DataFrame, data: str) -> list[str]:
         "",
         f"Rank correlation of two methods' maps, {_DATA[data]}.",
         "",
-        *markdown.table(["", *(NAMES[each] for each in names[1:])], body),
+        *markdown.table(["", *(NAMES[name] for name in names[1:])], body),
     ]
 
 
@@ -174,7 +174,11 @@ def _lift_lines(frame: pd.DataFrame) -> list[str]:
         return []
     concepts = list(dict.fromkeys(lifts["other"]))
     rows = [
-        [layer, feature, *(number(part.set_index("other")["value"][each]) for each in concepts)]
+        [
+            layer,
+            feature,
+            *(number(part.set_index("other")["value"][concept]) for concept in concepts),
+        ]
         for (layer, feature), part in lifts.groupby(["layer", "feature"], sort=False)
     ]
     return [
