@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from cnnviz.thesis import markdown
+from cnnviz.thesis.comparison import COMPARISON
 from cnnviz.thesis.printed_numbers import VERDICTS, parse_printed, round_decimal
 
 if TYPE_CHECKING:
@@ -59,20 +60,8 @@ def _shown_row(row, notes: Any) -> list[str]:
 def _section(title: str, part: pd.DataFrame) -> list[str]:
     """Lines on one table; equal reasons share a number."""
     notes = {}
-    header = [
-        "network",
-        "quantity",
-        "unit",
-        "page",
-        "reported",
-        "reproduced",
-        "difference",
-        "verdict",
-        "reason",
-        "command",
-    ]
     rows = [_shown_row(row, notes) for row in part.itertuples()]
-    lines = [f"## {title}", "", *markdown.table(header, rows), ""]
+    lines = [f"## {title}", "", *markdown.table(COMPARISON[1:], rows), ""]  # not the id
     for reason, number in notes.items():
         lines += [f"[{number}] {' '.join(reason.split())}", ""]
     return lines
