@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cnnviz.feature_visualization.analysis_records import METHODS
+from cnnviz.runtime.number_format import fixed
 from cnnviz.thesis.tables.exemplar_numbers import (
     MARGIN,
     STOPPED,
@@ -19,7 +20,7 @@ from cnnviz.thesis.tables.exemplar_numbers import (
     local_maxima,
     medians,
 )
-from cnnviz.thesis.tables.spans import decimal, listed, number, spread
+from cnnviz.thesis.tables.spans import listed, number, spread
 
 __all__ = ["NETWORKS", "Verdict", "named", "verdicts"]
 
@@ -58,7 +59,7 @@ def _judged(holds: Sequence[bool] | pd.Series) -> str:
 def _readable(claim: str, network: str, first: pd.DataFrame, second: pd.DataFrame) -> Verdict:
     found = comparisons(first, second)
     parts = [
-        f"{measure} {listed(rows['before'], decimal)} → {listed(rows['after'], decimal)}"
+        f"{measure} {listed(rows['before'], fixed)} → {listed(rows['after'], fixed)}"
         for measure, rows in found.groupby("measure", sort=False)
     ]
     return Verdict(
@@ -87,7 +88,7 @@ def _bounded(table: pd.DataFrame, network: str) -> Verdict:
         "With saturating units that cannot happen.",
         network,
         _judged(output.groupby(rows["layer"]).median() < _FAR),
-        f"outputs reach {spread(output, decimal)} times the largest on data; before "
+        f"outputs reach {spread(output, fixed)} times the largest on data; before "
         f"the sigmoid it is {listed(linear)}",
     )
 
@@ -97,7 +98,7 @@ def _nearer(table: pd.DataFrame) -> Verdict:
     for name, words in (("square", "root mean square"), ("outside", "share outside")):
         one, other = (medians(chosen(table, network, "plain"), name) for network in TWINS)
         holds += (other < one).tolist()
-        write = decimal if name == "outside" else number
+        write = fixed if name == "outside" else number
         parts.append(f"{words} {listed(one, write)} → {listed(other, write)}")
     return Verdict(
         "Saturating units keep exemplars nearer to data.", _TWO, _judged(holds), "; ".join(parts)
@@ -112,7 +113,7 @@ def _stays(table: pd.DataFrame) -> Verdict:
         "Started from data, their exemplars remain like it.",
         _TWO,
         _judged(other - one >= MARGIN),
-        f"likeness to the start {listed(one, decimal)} → {listed(other, decimal)}",
+        f"likeness to the start {listed(one, fixed)} → {listed(other, fixed)}",
     )
 
 
@@ -127,8 +128,8 @@ def _stops(table: pd.DataFrame, network: str) -> list[Verdict]:
             "Stopped early, they are still like the data they started from.",
             network,
             _judged((both["early"] - both["end"]) >= MARGIN),
-            f"likeness to the start {listed(both['early'], decimal)} at twice the largest "
-            f"activation on data; {listed(both['end'], decimal)} at the end",
+            f"likeness to the start {listed(both['early'], fixed)} at twice the largest "
+            f"activation on data; {listed(both['end'], fixed)} at the end",
         )
     ]
 

@@ -14,6 +14,7 @@ from cnnviz.experiments.exemplar_statistics import ExemplarStatistics
 from cnnviz.feature_visualization.analysis_records import LEVELS
 from cnnviz.feature_visualization.measures import DISTANCES
 from cnnviz.runtime import files
+from cnnviz.runtime.number_format import fixed
 from cnnviz.thesis import markdown
 from cnnviz.thesis.tables.exemplar_numbers import (
     MARGIN,
@@ -24,7 +25,7 @@ from cnnviz.thesis.tables.exemplar_numbers import (
     local_maxima,
 )
 from cnnviz.thesis.tables.exemplar_verdicts import NETWORKS, named, verdicts
-from cnnviz.thesis.tables.spans import decimal, spread
+from cnnviz.thesis.tables.spans import spread
 
 __all__ = ["SAMPLES", "make", "text", "transfer_lines", "words"]
 
@@ -162,7 +163,7 @@ def _activation(patch: str, rows: pd.DataFrame) -> Iterator[list[str]]:
 
 def _outputs(patch: str, rows: pd.DataFrame) -> Iterator[list[str]]:
     first, plain = rows.drop_duplicates("feature"), rows[rows["method"] == "plain"]
-    yield [spread(first["output_maximum"], decimal), spread(plain["output"], decimal)]
+    yield [spread(first["output_maximum"], fixed), spread(plain["output"], fixed)]
 
 
 _METHOD_WORDS = {"plain": "plain", "sphere": "norm held", "regularized": "regularized"}
@@ -174,8 +175,8 @@ def _distance(patch: str, rows: pd.DataFrame) -> Iterator[list[str]]:
         yield [
             words,
             spread(chosen["square"]),
-            spread(chosen["outside"], decimal),
-            spread(chosen["likeness"], decimal),
+            spread(chosen["outside"], fixed),
+            spread(chosen["likeness"], fixed),
         ]
 
 
@@ -188,8 +189,8 @@ def _kept(patch: str, rows: pd.DataFrame) -> Iterator[list[str]]:
         yield [
             patch,
             words,
-            *(spread(chosen[f"transfer_{distance}"], decimal) for distance in DISTANCES),
-            spread(diversity, decimal),
+            *(spread(chosen[f"transfer_{distance}"], fixed) for distance in DISTANCES),
+            spread(diversity, fixed),
         ]
 
 
@@ -199,9 +200,9 @@ def _early(patch: str, rows: pd.DataFrame) -> Iterator[list[str]]:
     for level in LEVELS:
         values = stopped[stopped["start"] == f"{level}×"]["likeness"]
         count = f", {values.notna().sum()} of {len(values)}" if values.isna().any() else ""
-        cells.append(spread(values, decimal) + count)
+        cells.append(spread(values, fixed) + count)
     end = rows[(rows["method"] == "plain") & (rows["start"] == "maximum")]
-    yield [*cells, spread(end["likeness"], decimal), spread(end["over_maximum"])]
+    yield [*cells, spread(end["likeness"], fixed), spread(end["over_maximum"])]
 
 
 _TRANSFER_HEAD = [

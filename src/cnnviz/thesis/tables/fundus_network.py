@@ -9,6 +9,7 @@ import numpy as np
 from cnnviz.evaluation.intervals import bootstrap_interval
 from cnnviz.experiments.fundus_evaluation import FundusEvaluation
 from cnnviz.runtime import files
+from cnnviz.runtime.number_format import fixed
 from cnnviz.runtime.records import read_origin
 from cnnviz.thesis import markdown
 from cnnviz.training.grading import confusion, quadratic_weighted_kappa
@@ -167,11 +168,7 @@ def _cells(name: str, row: Mapping[str, Any]) -> list[str]:
         _NAMES[row["weights"]],
         _READINGS[row["reading"]],
         f"{row['eyes']:,}",
-        f"{_signed(row['kappa'])} ({_signed(row['low'])} to {_signed(row['high'])})",
-        _signed(row["kappa of the mean"]),
+        f"{fixed(row['kappa'], 3)} ({fixed(row['low'], 3)} to {fixed(row['high'], 3)})",
+        fixed(row["kappa of the mean"], 3),
         f"{row['accuracy']:.3f}",
     ]
-
-
-def _signed(value: float) -> str:
-    return "–" if np.isnan(value) else f"{value:.3f}".replace("-", "−")

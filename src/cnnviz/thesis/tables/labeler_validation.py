@@ -15,10 +15,11 @@ from cnnviz.dissection.validation import RandomFilters, Row
 from cnnviz.experiments.labeler_validation import Null, Validation
 from cnnviz.networks import die, layers
 from cnnviz.runtime import files
+from cnnviz.runtime.number_format import fixed
 from cnnviz.thesis import markdown
 from cnnviz.thesis.figures import saliency_sheet
 from cnnviz.thesis.tables import labeler_validation_die
-from cnnviz.thesis.tables.labeler_validation_die import Names, number, yes
+from cnnviz.thesis.tables.labeler_validation_die import Names, yes
 
 __all__ = ["names_by_figures", "text", "write"]
 
@@ -155,7 +156,7 @@ def _ground_truth_row(row: Row) -> list[str]:
         row.feature.name,
         row.label,
         yes(row.label == row.feature.name),
-        f"{row.overlap} ({number(row.iou)})",
+        f"{row.overlap} ({fixed(row.iou)})",
         target,
         "; ".join(seen) or "nothing",
     ]

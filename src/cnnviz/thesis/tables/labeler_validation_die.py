@@ -12,9 +12,10 @@ from cnnviz.dissection.network_dissection import LEAST_OVERLAP, TOP_SHARE
 from cnnviz.dissection.validation_die import SPACING, DieFeature, Steps
 from cnnviz.evaluation.die_concepts import CONCEPTS as DIE_CONCEPTS
 from cnnviz.experiments.labeler_validation import Validation
+from cnnviz.runtime.number_format import fixed
 from cnnviz.thesis import markdown
 
-__all__ = ["number", "statements", "text", "yes"]
+__all__ = ["statements", "text", "yes"]
 
 Place = tuple[str, str, int]  # network, layer, feature
 Names = Mapping[Place, str]  # the concept that features are named after
@@ -77,10 +78,6 @@ _STATEMENTS_HEAD = ("statement", "features", "evidence", "Figures 5.3/5.4", "evi
 
 def yes(value: bool) -> str:
     return "yes" if value else "**no**"
-
-
-def number(value: float, digits: int = 2) -> str:
-    return "–" if np.isnan(value) else f"{value:.{digits}f}".replace("-", "−")
 
 
 def text(validation: Validation, figures: Names) -> str:
@@ -172,7 +169,7 @@ def _step_rows(
     }
     for name, found in names.items():
         share, kappa = agreement(found, by_figure)
-        yield [name, f"{share:.0%}", number(kappa)]
+        yield [name, f"{share:.0%}", fixed(kappa)]
 
 
 def _trust(trained: Mapping[Place, DieFeature], figures: Names) -> str:
@@ -183,7 +180,7 @@ def _trust(trained: Mapping[Place, DieFeature], figures: Names) -> str:
     return _TRUST.format(
         same=sum(map(str.__eq__, labels, names)),
         named=len(named),
-        kappa=number(kappa),
+        kappa=fixed(kappa),
         mixtures=len(mixed),
         inside=sum(figures[k] in trained[k].points for k in mixed),
     )

@@ -14,15 +14,9 @@ from cnnviz.evaluation.benchmark import CENTER, RANDOM
 from cnnviz.evaluation.layer_methods import METHODS
 from cnnviz.experiments import map_benchmark
 from cnnviz.runtime import files
+from cnnviz.runtime.number_format import fixed
 from cnnviz.thesis import markdown
-from cnnviz.thesis.tables.map_quality_findings import (
-    CASCADES,
-    NAMES,
-    findings,
-    judged,
-    number,
-    steps,
-)
+from cnnviz.thesis.tables.map_quality_findings import CASCADES, NAMES, findings, judged, steps
 from cnnviz.thesis.tables.map_quality_statistics import ALL, KEYS, SCORE, means_of, wide
 
 __all__ = ["text"]
@@ -60,9 +54,9 @@ def _cell(row: Any, digits: int = 2) -> str:
     """Value and interval of a summary's row or an estimate."""
     if row is None or not np.isfinite(row["value"]):
         return "–"
-    text = number(row["value"], digits)
+    text = fixed(row["value"], digits)
     if np.isfinite(row["low"]):
-        text += f" ({number(row['low'], digits)} to {number(row['high'], digits)})"
+        text += f" ({fixed(row['low'], digits)} to {fixed(row['high'], digits)})"
     return text
 
 
@@ -163,8 +157,8 @@ def _feature_rows(table: pd.DataFrame) -> Iterator[list[int | str]]:
                 concept,
                 feature,
                 int(part["pointing", METHODS[0], ""].count()),
-                number(part["chance", "", ""].mean()),
-                *map(number, means),
+                fixed(part["chance", "", ""].mean()),
+                *map(fixed, means),
             ]
 
 
@@ -177,7 +171,7 @@ def _lift_lines(frame: pd.DataFrame) -> list[str]:
         [
             layer,
             feature,
-            *(number(part.set_index("other")["value"][concept]) for concept in concepts),
+            *(fixed(part.set_index("other")["value"][concept]) for concept in concepts),
         ]
         for (layer, feature), part in lifts.groupby(["layer", "feature"], sort=False)
     ]

@@ -9,23 +9,13 @@ import numpy as np
 
 from cnnviz.evaluation.benchmark import CENTER, RANDOM
 from cnnviz.evaluation.layer_methods import METHODS
+from cnnviz.runtime.number_format import fixed
 from cnnviz.thesis.tables.map_quality_statistics import ALL, estimate, in_order
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = [
-    "CASCADES",
-    "CLAIMS",
-    "NAMES",
-    "SAME",
-    "Claim",
-    "findings",
-    "judged",
-    "number",
-    "steps",
-    "yes_no",
-]
+__all__ = ["CASCADES", "CLAIMS", "NAMES", "SAME", "Claim", "findings", "judged", "steps", "yes_no"]
 
 SAME = 0.5  # rank correlation above which two maps count as the same
 CASCADES = {"cascade, signed": "with their sign", "cascade": "by magnitude"}
@@ -228,7 +218,7 @@ def _best(frame: pd.DataFrame, data: str) -> Iterator[str]:
         }
         if rows:
             first = direction(rows, key=rows.__getitem__)
-            yield f"{what}: {NAMES[first]} ({number(rows[first])})."
+            yield f"{what}: {NAMES[first]} ({fixed(rows[first])})."
 
 
 def steps(frame: pd.DataFrame, data: str, measure: str) -> pd.DataFrame:
@@ -250,7 +240,3 @@ def _randomized(frame: pd.DataFrame, data: str) -> Iterator[str]:
             f"(rank correlation above {SAME}): {_listed(same) or 'no method'}; they do "
             f"not: {_listed(changed) or 'no method'}."
         )
-
-
-def number(value: Any, digits: int = 2) -> str:
-    return "–" if not np.isfinite(value) else f"{value:.{digits}f}".replace("-", "−")

@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["decimal", "listed", "number", "spread"]
+__all__ = ["listed", "number", "spread"]
 
 
 def number(value: float, digits: int = 2) -> str:
@@ -21,11 +21,6 @@ def number(value: float, digits: int = 2) -> str:
     if abs(rounded) >= 10 ** (digits - 1):
         return f"{rounded:,.0f}".replace("-", "−")
     return f"{rounded:g}".replace("-", "−")
-
-
-def decimal(value: float) -> str:
-    """A share or a correlation, two decimals."""
-    return "–" if not np.isfinite(value) else f"{value:.2f}".replace("-", "−")
 
 
 def _span(values: np.ndarray, write: Callable[..., Any] = number) -> str:
