@@ -67,11 +67,13 @@ COMMANDS = {name: text for group in GROUPS.values() for name, text in group.item
 
 
 class _Formatter(argparse.ArgumentDefaultsHelpFormatter):
-    """Shows defaults, where there are any."""
+    """Shows defaults as they are written on the command line, where there are any."""
 
-    def _get_help_string(self, action) -> str | None:
-        if action.default is None:
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        if action.default is None or action.default is False:
             return action.help
+        if isinstance(action.default, (list, tuple)):
+            return f"{action.help} (default: {' '.join(map(str, action.default))})"
         return super()._get_help_string(action)
 
 

@@ -1,7 +1,6 @@
 """Draw a figure of the thesis, or one beyond it, from what the workflow has computed.
 
-'snakemake results' rules compute these inputs; 'cnnviz figure 4.15 --help' says what a figure
-needs.
+'cnnviz figure 4.15 --help' says what a figure needs.
 """
 
 from __future__ import annotations
