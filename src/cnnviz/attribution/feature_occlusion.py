@@ -27,7 +27,7 @@ __all__ = ["CHANGES", "FeatureOcclusion", "check_stride_of_field"]
 class FeatureOcclusion:
     """Occlusion of features of one layer, for the images of one call."""
 
-    layer: Any
+    layer: Layer
     evaluate: Any  #: from :func:`cnnviz.attribution.occlusion_passes.evaluator`
     occluder: Occluder
     batch_size: int | None
@@ -133,7 +133,7 @@ class FeatureOcclusion:
         return after
 
 
-def check_stride_of_field(layer: Any, stride: int) -> None:
+def check_stride_of_field(layer: Layer, stride: int) -> None:
     """A stride beyond the receptive field can leave all of it without an occluder."""
     try:
         size = receptive_field(layer).size

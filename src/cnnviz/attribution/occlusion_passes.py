@@ -103,7 +103,7 @@ def of_images(values: Any, which: np.ndarray | slice) -> np.ndarray | None:
     return values if len(values) == 1 else values[which]
 
 
-def evaluator(layer: Any, evaluation: str, wrt: int, shape: tuple[int, ...]) -> Any:
+def evaluator(layer: Layer, evaluation: str, wrt: int, shape: tuple[int, ...]) -> Any:
     """What runs occluded images through a layer; compiled once for it."""
     if evaluation != "whole":
         try:

@@ -27,7 +27,7 @@ class OccludedOutputs:
     them, side by side, make one occurrence, of which one image is occluded.
     """
 
-    def __init__(self, layer: Any, wrt: int, group: int, evaluation: str, shape: Any) -> None:
+    def __init__(self, layer: Layer, wrt: int, group: int, evaluation: str, shape: Any) -> None:
         below, variables = input_variables(layer)
         self._wrt, self._group = wrt, group
         self._arrays: Any = None

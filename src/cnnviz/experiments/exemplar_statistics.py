@@ -111,7 +111,7 @@ def _sample(images: np.ndarray, labels: np.ndarray, count: int) -> analysis.Data
     return analysis.data_of(chosen)
 
 
-def write(which: Sample, output: Any) -> None:
+def write(which: Sample, output: Path) -> None:
     """Measure and save, for ``cnnviz exemplar-statistics``."""
     kind = "fundus" if which.network == "defauw" else "die"
     prepare = {"die": _die, "fundus": _fundus}[kind]

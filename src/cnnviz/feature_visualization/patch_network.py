@@ -23,7 +23,7 @@ __all__ = ["PatchNetwork", "patch_network"]
 class PatchNetwork(NamedTuple):
     """What one neuron of every feature computes from its receptive field."""
 
-    layer: Any  #: the layer of the user's network
+    layer: Layer  #: the layer of the user's network
     neuron: tuple  #: row and column in the feature map
     box: tuple  #: pixels seen: first row, first column, end row, end column
     field: tuple  #: rows, columns of the receptive field, not clipped
@@ -34,7 +34,7 @@ class PatchNetwork(NamedTuple):
     #: gradients), ``(n,)`` and ``(n, *shape)``
 
 
-def patch_network(layer: Any, neuron: tuple[int, int] | None = None) -> PatchNetwork:
+def patch_network(layer: Layer, neuron: tuple[int, int] | None = None) -> PatchNetwork:
     """Compile the network below one neuron of each feature of a layer.
 
     The activation is linear: the last non-linearity is left out.  For a
@@ -143,7 +143,7 @@ def _check_neuron(layer: Layer, neuron: Any) -> tuple[int, int]:
 class _Window(NamedTuple):
     """Part of a layer's map that the neuron depends on."""
 
-    layer: Any
+    layer: Layer
     places: tuple  # (first, end) rows and columns of the layer's own map
     padding: tuple  # (before, after) along rows and columns of the map below
 

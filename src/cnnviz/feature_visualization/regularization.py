@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -41,6 +41,9 @@ from cnnviz.feature_visualization.transforms import (
 )
 from cnnviz.networks.inputs import batches, check_features, precision
 from cnnviz.runtime.errors import UserError
+
+if TYPE_CHECKING:
+    from lasagne.layers import Layer
 
 __all__ = ["RULE", "Regularization", "maximize_regularized", "total_variation"]
 
@@ -236,7 +239,7 @@ def maximize_regularized(
     return _in_pixels(canvas, joined(climbs, features), last, batch_size)
 
 
-def _canvas(network: Any, margin: int, parameterization: Callable[..., Any]) -> _Canvas:
+def _canvas(network: Layer, margin: int, parameterization: Callable[..., Any]) -> _Canvas:
     channels, *size = network.shape
     size = tuple(side + 2 * margin for side in size)
     return _Canvas(network, parameterization((channels, *size)), size, margin)

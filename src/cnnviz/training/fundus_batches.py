@@ -184,7 +184,7 @@ def mixed_stream(streams: Sequence[Callable[..., Any]]) -> Callable[..., Any]:
     return draw
 
 
-def validation_pairs(seed: Any, count: Any, shares: Any) -> Any:
+def validation_pairs(seed: int, count: Any, shares: Any) -> Any:
     """Held-out synthetic pairs, without augmentation.
 
     Returns

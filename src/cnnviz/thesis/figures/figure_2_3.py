@@ -7,7 +7,8 @@ anew, and what is printed stands in brackets where it differs.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -112,5 +113,5 @@ def _color(axes: Axes, number: int, place: np.ndarray, corner: tuple[float, floa
     shapes.rectangle(axes, (*place, *(place + 1)), color, inset=0.06)
 
 
-def make(output: Any) -> None:
+def make(output: Path) -> None:
     style.save(draw(convolve(INPUT, KERNEL)), output)

@@ -7,7 +7,8 @@ and what is printed stands in brackets where it differs.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -104,5 +105,5 @@ def draw(results: Mapping[str, np.ndarray]) -> Figure:
     return figure
 
 
-def make(output: Any) -> None:
+def make(output: Path) -> None:
     style.save(draw(pooled(INPUT)), output)

@@ -6,6 +6,7 @@ The layers are Lasagne's, and what is drawn is computed from them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -152,6 +153,6 @@ def draw(layers: Any, boxes: Any) -> Figure:
     return figure
 
 
-def make(output: Any) -> None:
+def make(output: Path) -> None:
     layers = build()
     style.save(draw(layers, seen(layers, NEURON)), output)

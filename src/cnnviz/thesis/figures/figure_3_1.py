@@ -6,7 +6,8 @@ shown stand in every third row of positions and in every second of a row.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from cnnviz.datasets import die360
 from cnnviz.thesis.figures import shapes, style
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 SIDE, OCCLUDER, STRIDE = 111, 41, 17  # pixels
@@ -41,7 +43,7 @@ def shown() -> np.ndarray:
     return positions()[:: EVERY[0], :: EVERY[1]]
 
 
-def _draw_all(axes: Any, image) -> None:
+def _draw_all(axes: Axes, image) -> None:
     places = positions()
     style.show(axes, image)
     for center in (places[0, 0], places[-1, -1]):
@@ -93,5 +95,5 @@ def draw(image: np.ndarray) -> Figure:
     return figure
 
 
-def make(output: Any) -> None:
+def make(output: Path) -> None:
     style.save(draw(die360.render(*die360.typical_view(LABEL), size=SIDE)[0]), output)

@@ -8,6 +8,7 @@ microaneurysm clearly; and, of the most conspicuous ones, those.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from cnnviz.datasets import external, idrid
@@ -56,7 +57,7 @@ def choose(spots: Sequence[eyes.Spot], half: float) -> list[eyes.Spot] | None:
     return found
 
 
-def first_synthetic(seed: Any) -> Any:
+def first_synthetic(seed: int) -> Any:
     """The first synthetic eye that shows everything.
 
     Returns
@@ -73,7 +74,7 @@ def first_synthetic(seed: Any) -> Any:
     return conspicuous.first(seed, GRADES, SEARCHED, lambda eye: choose(eye.spots(), eye.half))
 
 
-def first_real(mirror: Any) -> Any:
+def first_real(mirror: Path | None) -> Any:
     """The first photograph of IDRiD that shows everything; as :func:`first_synthetic`."""
     for record in idrid.records("lesions"):
         if record.grade in GRADES:
@@ -101,7 +102,7 @@ def row(title: Any, eye: Any, spots: Any) -> Any:
     )
 
 
-def make(output: Any, *, mirror: Any, seed: Any) -> None:
+def make(output: Path, *, mirror: Path | None, seed: int) -> None:
     name, eye, spots = first_synthetic(seed)
     rows = [row(f"synthetic photograph {name}, grade {eye.scene.grade}", eye, spots)]
     mirror = external.mirror(mirror)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from cnnviz.datasets import fundus
@@ -74,5 +75,5 @@ def draw(found: Any, settings: Any) -> Any:
     return figure
 
 
-def make(output: Any, *, exemplars: Any) -> None:
+def make(output: Path, *, exemplars: Any) -> None:
     style.save(draw(*exemplar_records.read(exemplars)), output)

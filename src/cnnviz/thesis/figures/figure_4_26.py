@@ -6,6 +6,7 @@ lies near the border of what the neuron sees.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from cnnviz.datasets import fundus
@@ -54,5 +55,5 @@ def draw(found: Any, settings: Any) -> Any:
     return figure
 
 
-def make(output: Any, *, exemplars: Any) -> None:
+def make(output: Path, *, exemplars: Any) -> None:
     style.save(draw(*exemplar_records.read(exemplars)), output)

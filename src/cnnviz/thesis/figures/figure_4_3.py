@@ -8,6 +8,7 @@ vessels, and the largest hemorrhage.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -124,6 +125,6 @@ def row(title: Any, eye: Any, found: Any) -> Any:
     )
 
 
-def make(output: Any, *, seed: Any) -> None:
+def make(output: Path, *, seed: int) -> None:
     name, eye, found = conspicuous.first(seed, GRADES, SEARCHED, choose)
     style.save(annotated.sheet([row(f"synthetic photograph {name}, grade 4", eye, found)]), output)

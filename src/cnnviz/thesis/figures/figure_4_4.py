@@ -6,6 +6,7 @@ A box is what a layer computes of one eye, or of both eyes of a patient.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -120,7 +121,7 @@ def _middle(span: tuple[float, float]) -> float:
 
 
 def _draw_links(
-    axes: Any, layer: Layer, layers: Sequence[Layer], heights: Mapping[Layer, float]
+    axes: Axes, layer: Layer, layers: Sequence[Layer], heights: Mapping[Layer, float]
 ) -> None:
     """Lines from the boxes that a layer takes its input from."""
     spans = _spans(layer, layers)
@@ -147,7 +148,7 @@ def _write(axes: Axes, height: float, values: Mapping[str, float] | Row | tuple[
         )
 
 
-def _draw_frame(axes: Any, rows: Sequence[Row], height: float) -> None:
+def _draw_frame(axes: Axes, rows: Sequence[Row], height: float) -> None:
     """Heads of the columns, the eyes' names, and the totals."""
     _write(axes, height - HEAD / 2, COLUMNS)
     for span, eye in zip(EYES, ("left eye", "right eye")):
@@ -196,7 +197,7 @@ def draw(network: Layer) -> Figure:
     return figure
 
 
-def make(output: Any) -> None:
+def make(output: Path) -> None:
     from cnnviz.networks import defauw
 
     style.save(draw(defauw.build()), output)

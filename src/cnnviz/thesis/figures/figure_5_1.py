@@ -10,7 +10,8 @@ one at the bottom right.  Near means the angle of the rotation between views.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -90,7 +91,7 @@ def draw(images: np.ndarray, views: Sequence[tuple[int, int]]) -> Figure:
     return figure
 
 
-def make(output: Any) -> None:
+def make(output: Path) -> None:
     views = choose_views()
     style.save(
         draw(die360.render([a for a, _ in views], [b for _, b in views], SIZE), views), output

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
@@ -9,7 +10,7 @@ from tqdm import tqdm
 from cnnviz.thesis.figures import fundus_sheet, style
 
 
-def make(output: Any, *, sheets: Any, roles: Any, features: Any) -> None:
+def make(output: Path, *, sheets: Any, roles: Any, features: Any) -> None:
     roles, features = fundus_sheet.read_tables(roles, features, {})
     for name in tqdm(roles["figure"], unit=" pages"):
         blocks = fundus_sheet.read(name, sheets, roles, features)

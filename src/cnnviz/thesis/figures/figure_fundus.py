@@ -7,6 +7,7 @@ sets, and around the lesion of median size of each kind in the first that has on
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -150,7 +151,7 @@ def _show_close_up(axes: Axes, image, mask) -> None:
     style.keep_limits(axes, image)
 
 
-def make(output: Any, *, synthetic: Any, mirror: Any, real: Any, seed: Any) -> None:
+def make(output: Path, *, synthetic: Any, mirror: Path | None, real: Any, seed: int) -> None:
     store = stores.read(synthetic)
     real, real_close = None, {}
     if real is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -85,7 +86,7 @@ def draw(frame: pd.DataFrame, random: pd.Series) -> Figure:
     return figure
 
 
-def make(output: Any, *, by_distance: Any, folds_table: Any) -> None:
+def make(output: Path, *, by_distance: Any, folds_table: Any) -> None:
     folds = tables.read_table(folds_table, "cnnviz table 5.1", ("network", "mean"))
     style.save(
         draw(
