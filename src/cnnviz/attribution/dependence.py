@@ -65,22 +65,22 @@ def geometry(
         For a layer whose neurons look at no window of one size.
     """
     now = dict(vars(layer))
-    before, found = _measured.get(layer, ({}, None))
+    before, measured = _measured.get(layer, ({}, None))
     if before.keys() != now.keys() or any(before[name] is not now[name] for name in now):
         try:
-            found = _geometry(layer, declared)
+            measured = _geometry(layer, declared)
         except UserError as error:
-            found = str(error)
+            measured = str(error)
         except Exception as error:  # layers are anybody's code
             text = str(error).partition("\n")[0]
-            found = (
+            measured = (
                 f"layer '{label(layer)}': its receptive field could not be measured "
                 f"({type(error).__name__}: {text})"
             )
-        _measured[layer] = now, found
-    if isinstance(found, str):
-        raise UserError(found)
-    return found
+        _measured[layer] = now, measured
+    if isinstance(measured, str):
+        raise UserError(measured)
+    return measured
 
 
 def _geometry(
@@ -176,7 +176,7 @@ def _along(compute: Callable[..., Any], shape: tuple[int, int, int], axis: int, 
 def _dependence(compute: Callable[..., Any], shape: tuple[int, int, int], axis: int) -> np.ndarray:
     """Which lines of the input every line of the map depends on, ``(lines, map lines)``."""
     lines = shape[axis - 1]
-    found: Any = None
+    depends: Any = None
     for trial in range(_TRIALS):
         base, others = _images(shape, 2, 100 + trial)
         before = compute(base[np.newaxis])
@@ -190,6 +190,6 @@ def _dependence(compute: Callable[..., Any], shape: tuple[int, int, int], axis: 
             differs = np.abs(compute(changed) - before) > 1e-5 * np.abs(before).max()
             other = tuple(k for k in range(1, 4) if k != axis)
             hit = differs.any(axis=other)
-            found = np.zeros((lines, hit.shape[1]), bool) if found is None else found
-            found[begin : begin + len(span)] |= hit
-    return found
+            depends = np.zeros((lines, hit.shape[1]), bool) if depends is None else depends
+            depends[begin : begin + len(span)] |= hit
+    return depends

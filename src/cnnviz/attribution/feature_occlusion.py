@@ -64,10 +64,10 @@ class FeatureOcclusion:
         ):
             for k in range(len(source)):
                 change = CHANGES[target](self._maps(arrays, values, k)[features])
-                for part, found, start in passes(
+                for part, changed, start in passes(
                     self.evaluate, occluder.first(places), occluder.size, self.batch_size, bar
                 ):
-                    out[(k, slice(None), *places[part].T)] = change(found[:, features], start)
+                    out[(k, slice(None), *places[part].T)] = change(changed[:, features], start)
         return out[:, :, np.newaxis]
 
     def _of_image(self, maps: np.ndarray, features: np.ndarray, out: np.ndarray, bar: Any) -> None:

@@ -99,9 +99,9 @@ def centers_on(shape: tuple[int, ...], stride: int, box: Any) -> np.ndarray:
 
     As it may where the border leaves less of a receptive field than a stride.
     """
-    found = centers(shape, stride, box)
-    if len(found):
-        return found
+    places = centers(shape, stride, box)
+    if len(places):
+        return places
     first, end = np.maximum(box[:2], 0), np.minimum(box[2:], shape)
     return ((first + end - 1) // 2)[np.newaxis]
 
@@ -126,25 +126,28 @@ def values_under(baseline: Any, images: np.ndarray) -> np.ndarray:
         For another shape, or values that are not finite numbers.
     """
     try:
-        found = np.asarray(baseline, images.dtype)
+        values = np.asarray(baseline, images.dtype)
     except (TypeError, ValueError):
         raise UserError(f"baseline must be numbers, not {type(baseline).__name__}") from None
-    if not np.isfinite(found).all():
+    if not np.isfinite(values).all():
         raise UserError("baseline holds values that are not finite")
     count, channels, *size = images.shape
-    shape = {0: (1, 1, 1, 1), 1: (1, *found.shape, 1, 1), 3: (1, *found.shape), 4: found.shape}.get(
-        found.ndim
-    )
+    shape = {
+        0: (1, 1, 1, 1),
+        1: (1, *values.shape, 1, 1),
+        3: (1, *values.shape),
+        4: values.shape,
+    }.get(values.ndim)
     if (
         shape is None
-        or found.ndim == 4
+        or values.ndim == 4
         and shape[0] not in (1, count)
-        or (found.ndim and shape[1] != channels)
+        or (values.ndim and shape[1] != channels)
         or any(have not in (1, want) for have, want in zip(shape[2:], size))
     ):
         raise UserError(
-            f"baseline has shape {found.shape}; it must be one number, or of shape "
+            f"baseline has shape {values.shape}; it must be one number, or of shape "
             f"({channels},), ({channels}, {size[0]}, {size[1]}) or "
             f"({count}, {channels}, {size[0]}, {size[1]}): channels, pixels, images"
         )
-    return np.array(np.broadcast_to(found.reshape(shape), (shape[0], channels, *shape[2:])))
+    return np.array(np.broadcast_to(values.reshape(shape), (shape[0], channels, *shape[2:])))

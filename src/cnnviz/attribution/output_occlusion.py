@@ -90,8 +90,10 @@ class OccludedOutputs:
             index = np.minimum(np.arange(self._at_once), len(few) - 1)
             batch = [np.concatenate([array] * self._at_once) for array in self._arrays]
             batch[self._wrt] = few[index].reshape(-1, *few.shape[2:])
-            found = self._compute(*batch)
-            results.append(found.reshape(self._at_once, self._group, *found.shape[1:])[: len(few)])
+            outputs = self._compute(*batch)
+            results.append(
+                outputs.reshape(self._at_once, self._group, *outputs.shape[1:])[: len(few)]
+            )
         return np.concatenate(results)
 
     def batch_size(self, size: tuple[int, int]) -> int:

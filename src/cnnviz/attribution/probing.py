@@ -30,21 +30,21 @@ def noise(rng: np.random.RandomState, shape: tuple[int, int, int], dtype: str) -
     return np.concatenate([two, two.sum(axis=0, keepdims=True), np.zeros_like(two[:1])])
 
 
-def differs(found: np.ndarray, expected: np.ndarray, lost: float = 0.0) -> bool:
+def differs(values: np.ndarray, expected: np.ndarray, lost: float = 0.0) -> bool:
     """Whether arrays differ by more than rounding; not where both are infinite.
 
     Parameters
     ----------
-    found, expected : arrays of one floating point type
+    values, expected : arrays of one floating point type
     lost : float
         What rounding may have taken beforehand, in differences of large numbers.
     """
-    if found.shape != expected.shape:
+    if values.shape != expected.shape:
         return True
     finite = np.isfinite(expected)
     scale = np.abs(expected[finite]).max(initial=0)
     return not np.allclose(
-        found, expected, rtol=0, equal_nan=True, atol=TOLERANCE[str(expected.dtype)] * scale + lost
+        values, expected, rtol=0, equal_nan=True, atol=TOLERANCE[str(expected.dtype)] * scale + lost
     )
 
 

@@ -274,7 +274,7 @@ def twins(a: np.ndarray, b: np.ndarray) -> list[np.ndarray]:
     quarters = [((a + turn) % 360, b) for turn in (90, 270)]  # face 4
     about_x = [((180 - a) % 360, (180 + b) % 360)]  # faces 2 and 5
     about_y = [((-a) % 360, (180 + b) % 360)]  # faces 1 and 6
-    found = []
+    pairs = []
     for views, faces in ((half, (3, 4)), (quarters, (4,)), (about_x, (2, 5)), (about_y, (1, 6))):
         for other_a, other_b in views:
             index = np.array(
@@ -282,8 +282,8 @@ def twins(a: np.ndarray, b: np.ndarray) -> list[np.ndarray]:
             )
             same = np.isin(label, faces) & (index >= 0)
             same &= label[index] == label
-            found.append(np.where(same, index, -1))
-    return found
+            pairs.append(np.where(same, index, -1))
+    return pairs
 
 
 class Die360(NamedTuple):

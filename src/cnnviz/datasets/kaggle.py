@@ -81,10 +81,10 @@ def split_name(name: str) -> Any:
     ValueError
         For a name of another form.
     """
-    found = _NAME.fullmatch(name)
-    if not found:
+    match = _NAME.fullmatch(name)
+    if not match:
         raise UserError(f"'{name}' is not a number, '_', and left or right")
-    return found.groups()
+    return match.groups()
 
 
 def read_labels(path: Path) -> dict[str, int]:

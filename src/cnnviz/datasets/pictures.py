@@ -126,13 +126,13 @@ def _synthetic_eye(what: str) -> np.ndarray:
     """Prepared pixels of a synthetic photograph, ``(3, 512, 512)``."""
     if what == "retina":
         return synthetic.load(synthetic.RETINA).pixels
-    found = re.fullmatch(r"(\d+)_(left|right)", what)
-    if not found:
+    match = re.fullmatch(r"(\d+)_(left|right)", what)
+    if not match:
         raise UserError(
             f"--image synthetic:{what}: give synthetic:17_left, with any "
             "number and side, or synthetic:retina"
         )
-    return synthetic.load(synthetic.Record(what, "", 0, int(found[1]), found[2])).pixels
+    return synthetic.load(synthetic.Record(what, "", 0, int(match[1]), match[2])).pixels
 
 
 def _die(what: str) -> np.ndarray:

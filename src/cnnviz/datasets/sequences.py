@@ -41,7 +41,7 @@ def blocks(label: int) -> list[Block]:
     -------
     list of Block
     """
-    found = []
+    runs = []
     for start_b in die360.STARTS_B:
         starts = [a for a, b, face in die360.cells() if b == start_b and face == label]
         if not starts:
@@ -49,8 +49,8 @@ def blocks(label: int) -> list[Block]:
         # Where no cell of the class comes before; in a whole turn, anywhere.
         firsts = [a for a in starts if (a - die360.BLOCK_A) % 360 not in starts]
         (first,) = firsts or starts[:1]
-        found.append(Block(first, die360.BLOCK_A * len(starts), start_b))
-    return found
+        runs.append(Block(first, die360.BLOCK_A * len(starts), start_b))
+    return runs
 
 
 def round_trip(label: int) -> tuple[np.ndarray, np.ndarray]:
@@ -127,9 +127,9 @@ def along(view: tuple[int, int], angle: Any, reach: int) -> tuple[np.ndarray, np
     -------
     a, b : int arrays, ``(2 * reach + 1,)``, degrees
     """
-    found = np.tile(np.reshape(view, (2, 1)), 2 * reach + 1)
-    found[angle] += np.arange(-reach, reach + 1)
-    return tuple(found % 360)
+    views = np.tile(np.reshape(view, (2, 1)), 2 * reach + 1)
+    views[angle] += np.arange(-reach, reach + 1)
+    return tuple(views % 360)
 
 
 def images(data: die360.Die360, a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -147,8 +147,8 @@ def images(data: die360.Die360, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         Those of the data set; what it lacks is rendered and standardized likewise.
     """
     index = _places(data.a, data.b)[a, b]
-    found, missing = data.images[index], index < 0
+    pictures, missing = data.images[index], index < 0
     if missing.any():
         rendered = die360.render(a[missing], b[missing])[:, np.newaxis]
-        found[missing] = (rendered - np.float32(data.mean)) / np.float32(data.std)
-    return found
+        pictures[missing] = (rendered - np.float32(data.mean)) / np.float32(data.std)
+    return pictures

@@ -139,8 +139,8 @@ def _vessel_masks(
     scene: scenes.Scene, masks: np.ndarray, window: tuple[float, float, float, float]
 ) -> None:
     """Masks of the lesions that are vessels."""
-    for kind, found in scene.marked.items():
-        raster.strokes(masks[kind], scene.segments[found], window)
+    for kind, marked in scene.marked.items():
+        raster.strokes(masks[kind], scene.segments[marked], window)
         # The density of a vessel, back to the share that it covers.
         np.minimum(masks[kind] * 2.5, 1, out=masks[kind])
 
@@ -406,7 +406,7 @@ def narrow(
     lesions = np.concatenate(
         [
             scene.shapes[scene.kinds >= 0, :2],
-            *(scene.segments[found, :2] for found in scene.marked.values()),
+            *(scene.segments[marked, :2] for marked in scene.marked.values()),
         ]
     )
     if len(lesions) and rng.random() < 0.8:

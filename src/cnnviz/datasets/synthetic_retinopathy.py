@@ -83,9 +83,9 @@ def _beaded(
     lesions: Lesions,
     marked: Any,
 ) -> np.ndarray:
-    found = []
+    beaded = []
     for quadrant in quadrants:
-        found.append(
+        beaded.append(
             vessels.bead(
                 rng,
                 segments,
@@ -98,8 +98,8 @@ def _beaded(
                 ),
             )
         )
-    if found:
-        marked[BEADING] = np.concatenate(found)
+    if beaded:
+        marked[BEADING] = np.concatenate(beaded)
     return segments
 
 

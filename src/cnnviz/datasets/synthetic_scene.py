@@ -133,9 +133,12 @@ def grade(what: Scene, window: Any = None) -> int:
         )
 
     seen = visible(what.shapes[:, :2])
-    marked = {kind: found[visible(what.segments[found, :2])] for kind, found in what.marked.items()}
+    marked = {
+        kind: segments[visible(what.segments[segments, :2])]
+        for kind, segments in what.marked.items()
+    }
     present = set(what.kinds[seen & (what.kinds >= 0)].tolist())
-    present |= {kind for kind, found in marked.items() if len(found)}
+    present |= {kind for kind, segments in marked.items() if len(segments)}
     if not present:
         return 0
     if present == {MICROANEURYSM}:

@@ -154,8 +154,8 @@ class Labeler:
         with tqdm(total=len(index), unit=" images", disable=not progress, mininterval=5) as bar:
             for start in range(0, len(index), images.batch_size):
                 part = index[start : start + images.batch_size]
-                found = self._maps(images.pixels(part))
-                yield part, [maps[:, first] for maps, first in zip(found, self._first)]
+                feature_maps = self._maps(images.pixels(part))
+                yield part, [maps[:, first] for maps, first in zip(feature_maps, self._first)]
                 bar.update(len(part))
 
     def dissect(
@@ -218,14 +218,14 @@ class Labeler:
             if each is not None
         ]
         fields = [receptive_field(layer) for layer in self.layers]
-        found: list[Overlap | None] = [None] * len(self.layers)
+        overlaps: list[Overlap | None] = [None] * len(self.layers)
         for part, maps in self.maps(images, index):
             masks = [images.masks(k) for k in part]
-            found = [
+            overlaps = [
                 network_dissection.overlaps(each, masks, limit, field, images.known[part], before)
-                for each, limit, field, before in zip(maps, limits, fields, found)
+                for each, limit, field, before in zip(maps, limits, fields, overlaps)
             ]
-        return limits, [each.iou for each in found if each is not None]
+        return limits, [each.iou for each in overlaps if each is not None]
 
     def saliency_maps(
         self, images: Images, top: Sequence[TopImages], progress: bool = False
@@ -288,7 +288,7 @@ class Labeler:
             Of every layer.
         """
         measures = measures or {}
-        found = [
+        layers = [
             [
                 _Gathered(
                     Evidence(
@@ -305,14 +305,14 @@ class Labeler:
         for map_ in self.saliency_maps(images, top, progress):
             if map_.image != at:
                 at, concepts = map_.image, images.concepts(map_.image)
-            found[map_.layer][map_.feature].add(
+            layers[map_.layer][map_.feature].add(
                 magnitude(map_.gradient, map_.place, shape),
                 sigma,
                 map_.image,
                 concepts,
                 images.known[at],
             )
-        return [_layer(each, measures) for each in found]
+        return [_layer(each, measures) for each in layers]
 
 
 def _top(
@@ -338,14 +338,14 @@ class _Gathered:
         self.evidence.add(overlay.smooth(values, sigma) if sigma else values, concepts, known)
 
 
-def _layer(found: Sequence[_Gathered], measures: Mapping[str, Measure]) -> LocalizedLayer:
-    results = [each.evidence.result() for each in found]
+def _layer(images: Sequence[_Gathered], measures: Mapping[str, Measure]) -> LocalizedLayer:
+    results = [each.evidence.result() for each in images]
     return LocalizedLayer(
         np.array([result.share for result in results]),
         np.array([result.expected for result in results]),
         np.array([result.p for result in results]),
-        np.array([_mean(each.gradient) for each in found]),
-        {name: np.array([_mean(each.others[name]) for each in found]) for name in measures},
+        np.array([_mean(each.gradient) for each in images]),
+        {name: np.array([_mean(each.others[name]) for each in images]) for name in measures},
     )
 
 

@@ -102,17 +102,17 @@ class Evidence:
         known : bool array, ``(concepts,)``
         """
         places = Placements(saliency, concepts, self._least)
-        found = np.full((3, len(known)), np.nan)
+        shares = np.full((3, len(known)), np.nan)
         if places.total:
             sure, present = np.asarray(known), concepts.present
-            found[:, sure] = 0
+            shares[:, sure] = 0
             seen = sure[present]
-            for row, values in zip(found, (places.shares(), places.expected(), places.moving)):
+            for row, values in zip(shares, (places.shares(), places.expected(), places.moving)):
                 row[present[seen]] = values[seen]
             drawn = places.drawn(self._rng, self._drawn.shape[1])
             self._drawn[present[seen]] += drawn[seen]
         self._rounding = rounding(concepts.block)
-        self._found.append(found)
+        self._found.append(shares)
 
     def result(self) -> Localization:
         """Means over the photographs that count, and p-values."""

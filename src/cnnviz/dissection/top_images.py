@@ -78,13 +78,13 @@ def top_images(
         raise UserError(f"count must be at least 1, not {count}")
     index = one_each("index", index, maps)
     keys = index if keys is None else one_each("keys", keys, maps)
-    found = _of_part(maps, index, keys)
+    strongest = _of_part(maps, index, keys)
     if before is not None:
         check_features(maps, len(before.maxima))
-        found = TopImages(
-            *(np.concatenate(pair, axis=1) for pair in zip(_values(before), _values(found)))
+        strongest = TopImages(
+            *(np.concatenate(pair, axis=1) for pair in zip(_values(before), _values(strongest)))
         )
-    return _best(found, count)
+    return _best(strongest, count)
 
 
 def _of_part(maps: np.ndarray, index: np.ndarray, keys: np.ndarray) -> TopImages:

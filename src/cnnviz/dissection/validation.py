@@ -138,8 +138,8 @@ def on_ground_truth(
     )
     masks = [images.concepts(k).masks for k in range(len(images))]
     rows = []
-    found = zip(labeler.layers, dissected, localized, judge(localized))
-    for layer, strongest, lies, judged in found:
+    results = zip(labeler.layers, dissected, localized, judge(localized))
+    for layer, strongest, lies, judged in results:
         rows += _rows(layer, masks, strongest, lies, judged)
     return rows
 
@@ -235,7 +235,7 @@ def on_random_filters(
     (localized,) = labeler.localize(
         images, [dissected.all], Chance(permutations, block=BLOCK), progress=progress
     )
-    found = []
+    results = []
     for k in range(len(markings)):
         part = slice(k * len(_CONCEPTS), (k + 1) * len(_CONCEPTS))
         own = LocalizedLayer(
@@ -246,5 +246,5 @@ def on_random_filters(
             {},
         )
         (judged,) = judge([own])
-        found.append(RandomFilters(judged.labels(_CONCEPTS), own.p))
-    return found
+        results.append(RandomFilters(judged.labels(_CONCEPTS), own.p))
+    return results

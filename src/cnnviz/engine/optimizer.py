@@ -123,9 +123,9 @@ def _halved_sum(factors: Sequence[Variable]) -> Variable | None:
         terms = _applied(factor, scalar.Add)
         if terms and len(terms) == 2:
             halves = [(coefficient / 2, inside) for coefficient, inside in map(_product, terms)]
-            found = _rectifier(halves)
-            if found is not None:
-                return _times(_without(factors, factor), found)
+            rectified = _rectifier(halves)
+            if rectified is not None:
+                return _times(_without(factors, factor), rectified)
     return None
 
 
@@ -143,10 +143,10 @@ def rectifiers(node: Apply) -> list[Variable] | None:
     if np.dtype(output.dtype).kind != "f":
         return None
     if kind is scalar.Add and len(node.inputs) == 2:
-        found = _rectifier([_product(input_) for input_ in node.inputs])
+        rectified = _rectifier([_product(input_) for input_ in node.inputs])
     elif kind is scalar.Mul:
         coefficient, factors = _product(output)
-        found = _halved_sum(factors) if _is_one(2 * coefficient) else None
+        rectified = _halved_sum(factors) if _is_one(2 * coefficient) else None
     else:
         return None
-    return [found] if found is not None and found.type == output.type else None
+    return [rectified] if rectified is not None and rectified.type == output.type else None

@@ -289,9 +289,9 @@ def evaluate(
         )
         if not case.sees_target():
             continue
-        found = list(case.rows(settings.occluder.stride))
+        measured = list(case.rows(settings.occluder.stride))
         if curved is None or curved[k]:
-            found += _curve_rows(occluded, images[k : k + 1], case, settings)
+            measured += _curve_rows(occluded, images[k : k + 1], case, settings)
         rows += [
             {
                 "layer": layer.name,
@@ -300,7 +300,7 @@ def evaluate(
                 "feature": target.feature,
                 **row,
             }
-            for row in found
+            for row in measured
         ]
     return rows
 
@@ -393,13 +393,13 @@ def score_rows(methods: Any, maps: np.ndarray, mask: np.ndarray, image: str) -> 
     -------
     list of dict
     """
-    found = [
+    scores = [
         row("chance", localization.area_share(mask[np.newaxis])[0]),
         *_localization_rows(maps, mask, np.ones(mask.shape, bool), methods=methods),
     ]
     return [
         {"layer": "class score", "concept": "pip", "image": image, "feature": -1, **row}
-        for row in found
+        for row in scores
     ]
 
 

@@ -163,14 +163,14 @@ def cascade_rows(
         region = visited_pixels(fields[k], settings.occluder.stride) & within_box(
             fields[k].shape, neuron.box
         )
-        steps, found = cascade(fixed, layer, image, neuron, region, seed)
+        steps, agreement = cascade(fixed, layer, image, neuron, region, seed)
         rows += [
             {
                 "layer": layer.name,
                 "concept": target.concept,
                 "image": names[k],
                 "feature": target.feature,
-                **row(measure, found[s, sign, m], method, step),
+                **row(measure, agreement[s, sign, m], method, step),
             }
             for s, step in enumerate(steps)
             for sign, measure in enumerate(("cascade, signed", "cascade"))

@@ -153,11 +153,11 @@ def unit_output(layer: Layer) -> Callable[..., Any]:
     """
     identity = lasagne.nonlinearities.identity
     for each_layer in reversed(lasagne.layers.get_all_layers(layer)):
-        found = getattr(each_layer, "nonlinearity", identity)
-        if found is not identity or isinstance(each_layer, lasagne.layers.Conv2DLayer):
+        nonlinearity = getattr(each_layer, "nonlinearity", identity)
+        if nonlinearity is not identity or isinstance(each_layer, lasagne.layers.Conv2DLayer):
             break
     values = T.vector("activations")
-    compute = function([values], found(values))
+    compute = function([values], nonlinearity(values))
     return lambda array: compute(np.ravel(array).astype(values.dtype)).reshape(np.shape(array))
 
 
@@ -293,7 +293,7 @@ def exemplars_of(
 
 
 def measures(
-    network: PatchNetwork, data: Data, strongest: np.ndarray, found: Exemplars, seeds: int
+    network: PatchNetwork, data: Data, strongest: np.ndarray, exemplars: Exemplars, seeds: int
 ) -> dict[str, np.ndarray]:
     """Measures of exemplars that one method made.
 
@@ -302,7 +302,7 @@ def measures(
     network : PatchNetwork
     data : Data
     strongest : array, ``(features, channels, rows, columns)``
-    found : Exemplars
+    exemplars : Exemplars
         Of all features from one start, then from the next: ``runs`` in all.
     seeds : int
         The last ``seeds`` runs differ in their noise alone.
@@ -316,15 +316,15 @@ def measures(
         ``diversity`` of the seeds, ``(features,)``.
     """
     count = len(strongest)
-    others = np.tile(strongest, (len(found.patches) // count, 1, 1, 1))
+    others = np.tile(strongest, (len(exemplars.patches) // count, 1, 1, 1))
     values = {
-        "reached": found.reached,
-        "square": root_mean_square(found.patches) / data.square,
-        "outside": outside(found.patches, data.low, data.high),
-        "likeness": likeness(found.patches, others),
+        "reached": exemplars.reached,
+        "square": root_mean_square(exemplars.patches) / data.square,
+        "outside": outside(exemplars.patches, data.low, data.high),
+        "likeness": likeness(exemplars.patches, others),
     }
-    transfer = transfer_by_distance(network, found.patches, found.features)
-    runs = found.patches.reshape(-1, *strongest.shape)
+    transfer = transfer_by_distance(network, exemplars.patches, exemplars.features)
+    runs = exemplars.patches.reshape(-1, *strongest.shape)
     return {
         **{name: each.reshape(-1, count) for name, each in values.items()},
         "transfer": transfer.reshape(len(DISTANCES), -1, count),
@@ -391,13 +391,13 @@ def _statistics(
     network: PatchNetwork,
     data: Data,
     strongest: np.ndarray,
-    found: Exemplars,
+    exemplars: Exemplars,
     seeds: int,
     output: Callable[..., Any],
 ) -> MethodStatistics:
     """Measures of what one method found, with its patches."""
-    each = measures(network, data, strongest, found, seeds)
-    patches = found.patches.reshape(-1, *strongest.shape)
+    each = measures(network, data, strongest, exemplars, seeds)
+    patches = exemplars.patches.reshape(-1, *strongest.shape)
     return MethodStatistics(output=output(each["reached"]), patches=patches, **each)
 
 

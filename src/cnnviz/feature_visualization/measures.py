@@ -71,7 +71,7 @@ def transfer(
         raise UserError(
             f"patches have shape {(len(features), *network.shape)}, not {np.shape(patches)}"
         )
-    found = np.concatenate(
+    shifted = np.concatenate(
         [
             np.stack(
                 [
@@ -83,8 +83,8 @@ def transfer(
             for part in batches([features], batch_size)
         ]
     )
-    whole = np.where(found[:, :1] > 0, found[:, :1], np.nan)
-    return found[:, 1:] / whole
+    whole = np.where(shifted[:, :1] > 0, shifted[:, :1], np.nan)
+    return shifted[:, 1:] / whole
 
 
 def _shifted(patches: np.ndarray, rows: int, columns: int) -> np.ndarray:
@@ -189,7 +189,7 @@ def transfer_by_distance(
         Mean over shifts up, down, left and right by :data:`DISTANCES`; NaN
         where the activation is not positive, or nothing of the patch is left.
     """
-    found = transfer(network, patches, features)
-    found = found.reshape(len(features), len(DISTANCES), -1).mean(axis=2).T
-    found[np.array(DISTANCES) >= min(network.shape[1:])] = np.nan
-    return found
+    transfers = transfer(network, patches, features)
+    transfers = transfers.reshape(len(features), len(DISTANCES), -1).mean(axis=2).T
+    transfers[np.array(DISTANCES) >= min(network.shape[1:])] = np.nan
+    return transfers

@@ -246,9 +246,9 @@ def _check_reproduction(network: PatchNetwork) -> None:
     # Four features tell as much as all, at less memory.
     features = np.unique(np.linspace(0, len(maps) - 1, 4).astype(int))
     patches = np.repeat(image[:, :, top:bottom, left:right], len(features), axis=0)
-    found, _ = network.evaluate(patches, features)
+    activations, _ = network.evaluate(patches, features)
     expected = maps[(features, *network.neuron)]
-    if not np.allclose(found, expected, rtol=1e-3, atol=1e-4 * np.abs(maps).max()):
+    if not np.allclose(activations, expected, rtol=1e-3, atol=1e-4 * np.abs(maps).max()):
         raise UserError(
             f"layer '{network.layer.name}': neuron {network.neuron} computes something "
             "else from its receptive field than in the whole network; a layer below "

@@ -63,16 +63,16 @@ def start_maximum(
     features = check_features(network.layer, features)
     if not len(images):
         raise UserError("no images were given")
-    found = np.full(len(features), -np.inf)
+    activations = np.full(len(features), -np.inf)
     places = np.zeros((len(features), 3), int)  # image, row, column
     for part in tqdm(list(batches([images], batch_size)), unit=" batches", disable=not progress):
         (array,) = as_arrays(network.layer, np.array(images[part]))
         values, within = _strongest(network.maps(array)[:, features])
-        better = values > found
-        found[better] = values[better]
+        better = values > activations
+        activations[better] = values[better]
         places[better] = within[better] + (part.start, 0, 0)
     patches = np.stack([_seen(network, images[place[0]], place[1:]) for place in places])
-    return Maxima(patches, places[:, 0], places[:, 1:], found)
+    return Maxima(patches, places[:, 0], places[:, 1:], activations)
 
 
 def _strongest(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

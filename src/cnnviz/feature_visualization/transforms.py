@@ -93,8 +93,8 @@ def _mirror_images(columns: int) -> np.ndarray:
 def _frequencies(size: Any) -> np.ndarray:
     """Cycles a pixel; that of the mean is taken for the lowest other one."""
     frequencies: Any = np.fft
-    found = np.hypot(frequencies.fftfreq(size[0])[:, np.newaxis], frequencies.rfftfreq(size[1]))
-    return np.maximum(found, 1 / max(size))
+    cycles = np.hypot(frequencies.fftfreq(size[0])[:, np.newaxis], frequencies.rfftfreq(size[1]))
+    return np.maximum(cycles, 1 / max(size))
 
 
 def jitter(reach: int) -> Transform:

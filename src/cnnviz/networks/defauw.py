@@ -249,8 +249,8 @@ def unfold(normalized: Layer, pixels: np.ndarray) -> None:
     )
     for layer in convolutions:
         layer.variance.set_value(layer.variance.get_value() - layer.EPSILON)
-    found = statistics(pixels)
-    for layer, mean, variance in zip(convolutions, found[::2], found[1::2]):
+    batch_statistics = statistics(pixels)
+    for layer, mean, variance in zip(convolutions, batch_statistics[::2], batch_statistics[1::2]):
         layer.normalize_by(mean, variance)
 
 

@@ -52,13 +52,13 @@ def git_blob_sha1(path: Any) -> str:
     return digest.hexdigest()
 
 
-def _what_else(path, found: str) -> str:
+def _what_else(path, blob: str) -> str:
     """What a file of another hash is, as far as one can see."""
     if files.is_pointer(path):
         return files.POINTER
     with open(path, "rb") as stream:
         head = stream.read(512).lstrip().lower()
-    if found == _FULL_DUMP_BLOB:
+    if blob == _FULL_DUMP_BLOB:
         return (
             "this is the full dump, 2015_07_17_123003.pkl; take the one whose "
             "name ends in _PARAMSDUMP.pkl"
@@ -72,11 +72,11 @@ def _check_blob(path, expected: str) -> None:
     if not Path(path).is_file():
         raise MissingFileError(f"{path}: no such file; {_REMEDY}")
     with files.refusals(path):
-        found = git_blob_sha1(path)
-    if found != expected:
+        blob = git_blob_sha1(path)
+    if blob != expected:
         raise UserError(
-            f"{path}: git blob hash {found} instead of {expected}: "
-            f"{_what_else(path, found)}; {_REMEDY}"
+            f"{path}: git blob hash {blob} instead of {expected}: "
+            f"{_what_else(path, blob)}; {_REMEDY}"
         )
 
 

@@ -51,17 +51,17 @@ def build(name: str, seed: int = 0) -> Any:
     UserError
         For an unknown name.
     """
-    found = architecture(name)
+    wanted = architecture(name)
     layers, nonlinearities = lasagne.layers, lasagne.nonlinearities
     # Lasagne's initializers draw from one global generator.
     lasagne.random.set_rng(np.random.RandomState(seed))
     network = layers.InputLayer((None, 1, SIZE, SIZE), name="input")
-    if found.is_convolutional:
-        network = _convolutional(network, found.blocks, *_UNITS[found.units])
+    if wanted.is_convolutional:
+        network = _convolutional(network, wanted.blocks, *_UNITS[wanted.units])
     else:
         network = layers.DenseLayer(
             network,
-            found.hidden,
+            wanted.hidden,
             nonlinearity=nonlinearities.sigmoid,
             W=lasagne.init.GlorotUniform(),
             name="hidden",

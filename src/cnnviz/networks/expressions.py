@@ -179,18 +179,18 @@ def output(layer: Layer, given: Mapping[Layer, Variable], ties: str = "all") -> 
     UserError
         For a layer that fails; names it.
     """
-    found = dict(given)
+    expressions = dict(given)
     for each in lasagne.layers.get_all_layers(layer, treat_as_input=list(given)):
-        if each not in found:
+        if each not in expressions:
             try:
-                found[each] = result(each, [found[one] for one in below(each)], ties)
+                expressions[each] = result(each, [expressions[one] for one in below(each)], ties)
             except Exception as error:  # layers are anybody's code
                 text = str(error).partition("\n")[0]
                 raise UserError(
                     f"layer '{label(each)}' ({type(each).__name__}) cannot be "
                     f"computed: {type(error).__name__}: {text}"
                 ) from error
-    return found[layer]
+    return expressions[layer]
 
 
 def below(layer: Layer) -> list[Layer]:

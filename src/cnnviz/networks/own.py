@@ -129,9 +129,9 @@ def fit(layer: Layer, images: np.ndarray) -> int:
     expected = layers.outputs(layer, np.repeat(images, built[0], axis=0))[0]
     try:
         _reshape(source, above, (None, *images.shape[1:]))
-        found = layers.outputs(layer, images)
-        if found.shape == (1, *expected.shape) and np.allclose(
-            found[0], expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max()
+        outputs = layers.outputs(layer, images)
+        if outputs.shape == (1, *expected.shape) and np.allclose(
+            outputs[0], expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max()
         ):
             return 1
     except Exception:  # whatever it is that such a network cannot do

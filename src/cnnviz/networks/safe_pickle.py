@@ -308,16 +308,16 @@ def _plain(value: Any, seen: dict[int, Any], depth: int = 0) -> Any:
     if id(value) in seen:
         return seen[id(value)]
     if isinstance(value, list):
-        found = seen[id(value)] = []
-        found += [_plain(each, seen, depth + 1) for each in value]
+        plain = seen[id(value)] = []
+        plain += [_plain(each, seen, depth + 1) for each in value]
     elif isinstance(value, dict):
-        found = seen[id(value)] = {}
-        found.update((key, _plain(each, seen, depth + 1)) for key, each in value.items())
+        plain = seen[id(value)] = {}
+        plain.update((key, _plain(each, seen, depth + 1)) for key, each in value.items())
     elif isinstance(value, tuple):
-        found = seen[id(value)] = tuple(_plain(each, seen, depth + 1) for each in value)
+        plain = seen[id(value)] = tuple(_plain(each, seen, depth + 1) for each in value)
     else:
-        found = value
-    return found
+        plain = value
+    return plain
 
 
 def load(

@@ -138,10 +138,10 @@ def _remedy(path) -> str:
 def _checked(path, expected_sha256: str | None) -> dict[str, np.ndarray]:
     remedy = _remedy(path)
     if expected_sha256 is not None and Path(path).is_file():
-        found = files.sha256(path)
-        if found != expected_sha256:
+        checksum = files.sha256(path)
+        if checksum != expected_sha256:
             raise UserError(
-                f"{path}: SHA-256 {found[:12]}... instead of "
+                f"{path}: SHA-256 {checksum[:12]}... instead of "
                 f"{expected_sha256[:12]}..., so the file was "
                 f"altered or truncated; restore it with '{remedy}'"
             )

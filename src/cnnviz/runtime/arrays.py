@@ -45,13 +45,13 @@ def numbers(values: Any, expected: str) -> np.ndarray:
     try:
         if isinstance(values, (list, tuple)):
             values = [as_array(value) for value in values]
-        found = as_array(values)
+        array = as_array(values)
     except Exception as error:  # anything may be given
         reason = str(error).partition("\n")[0]
         raise UserError(f"{expected}, not {type(values).__name__} ({reason})") from None
-    if found.dtype.kind not in "biuf":
-        raise UserError(f"{expected}, not {type(values).__name__} of {found.dtype}")
-    return found
+    if array.dtype.kind not in "biuf":
+        raise UserError(f"{expected}, not {type(values).__name__} of {array.dtype}")
+    return array
 
 
 def pearson(first: Any, second: Any) -> np.ndarray:

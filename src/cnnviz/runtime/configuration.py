@@ -63,14 +63,14 @@ def problems(
     schema = yaml.safe_load(files.read_text(schema_path))
     config = plain(config)
     validator = jsonschema.Draft202012Validator(schema)
-    found = [
+    lines = [
         message
         for error in sorted(validator.iter_errors(config), key=_place)
         for message in _messages(error)
     ]
-    if not found:
-        found = [*_untrained(config), *_not_at_hand(config["fundus"])]
-    return found
+    if not lines:
+        lines = [*_untrained(config), *_not_at_hand(config["fundus"])]
+    return lines
 
 
 def _untrained(config: Mapping[str, Mapping[str, int] | Sequence[str] | str]) -> Iterator[Any]:
@@ -130,14 +130,14 @@ def differences(config: Any, default: Any, place: Any = "") -> list[str]:
     list of str
         Such as ``fundus.pairs``, in alphabetical order.
     """
-    found = []
+    changed = []
     for key in sorted({*config, *default}):
         values = config.get(key), default.get(key)
         if all(isinstance(value, dict) for value in values):
-            found += differences(*values, f"{place}{key}.")
+            changed += differences(*values, f"{place}{key}.")
         elif values[0] != values[1]:
-            found.append(f"{place}{key}")
-    return found
+            changed.append(f"{place}{key}")
+    return changed
 
 
 def plain(value: Any) -> Any:

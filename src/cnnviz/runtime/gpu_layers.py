@@ -128,35 +128,35 @@ _STAND_INS = {
 
 def _stand_in(module, names):
     """A module of stand-ins; the names that have none raise what to do instead."""
-    found: Any = types.ModuleType(f"lasagne.layers.{module}", __doc__)
+    stand_in: Any = types.ModuleType(f"lasagne.layers.{module}", __doc__)
     for name, plain in names.items():
         thing = getattr(_layers, plain, None) if isinstance(plain, str) else plain
         if thing is not None:
-            setattr(found, name, thing)
-    found.__all__ = sorted(set(vars(found)) & set(names))
+            setattr(stand_in, name, thing)
+    stand_in.__all__ = sorted(set(vars(stand_in)) & set(names))
 
     def missing(name):
         if name not in names:  # modules are searched for anything, by pickle for example
-            raise AttributeError(f"module {found.__name__} has no attribute {name}")
-        there = ", ".join(found.__all__)
+            raise AttributeError(f"module {stand_in.__name__} has no attribute {name}")
+        there = ", ".join(stand_in.__all__)
         raise GpuLayerMissing(
-            f"{found.__name__}.{name} needs Theano's former GPU back end, which is not "
+            f"{stand_in.__name__}.{name} needs Theano's former GPU back end, which is not "
             "there; build the network with Lasagne's plain layers (Conv2DLayer, "
             "Pool2DLayer, ...), which compute the same, and run it on a GPU by "
-            "CNNVIZ_DEVICE=cuda" + (f"; {found.__name__} itself has {there}" if there else "")
+            "CNNVIZ_DEVICE=cuda" + (f"; {stand_in.__name__} itself has {there}" if there else "")
         )
 
-    found.__getattr__ = missing
-    return found
+    stand_in.__getattr__ = missing
+    return stand_in
 
 
 def _put_in_place() -> None:
     if theano.config.device != "cpu":  # the user's own flags: Lasagne's layers may work
         return
     for module, names in _STAND_INS.items():
-        found = _stand_in(module, names)
-        sys.modules[found.__name__] = found
-        setattr(_layers, module, found)
+        stand_in = _stand_in(module, names)
+        sys.modules[stand_in.__name__] = stand_in
+        setattr(_layers, module, stand_in)
 
 
 _put_in_place()

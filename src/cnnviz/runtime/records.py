@@ -270,8 +270,8 @@ def load(path: Path | str, kind: type[Kind], **settings: Any) -> Kind:
         )
     differing = of_other_settings(description["origin"], settings)
     if differing:
-        name, found, wanted = differing[0]
-        raise UserError(f"{path}: was made with {name} {found}, not {wanted}{_remedy(kind)}")
+        name, stored, wanted = differing[0]
+        raise UserError(f"{path}: was made with {name} {stored}, not {wanted}{_remedy(kind)}")
     try:
         return _built(kind, description["content"], "", arrays)
     except (KeyError, TypeError, UserError) as error:

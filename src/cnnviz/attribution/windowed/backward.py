@@ -197,8 +197,8 @@ class Gradients:
         weights : float array, ``(n,)``
             How often each counts.
         """
-        found = self._last[image, feature]
-        tied = np.argwhere(found == found.max())
+        feature_map = self._last[image, feature]
+        tied = np.argwhere(feature_map == feature_map.max())
         if not len(tied):
             raise UserError(
                 f"layer '{label(self.stack.layer)}' gives values that are not "
@@ -210,7 +210,7 @@ class Gradients:
         """Neurons of the map where gradients begin, for places of the last map."""
         if self._level == len(self.stack.blocks):
             return places, np.ones(len(places), self.stack.dtype)
-        found = self._last[image, feature]
+        feature_map = self._last[image, feature]
         block, below = self.stack.blocks[-1], self._start[image, feature]
         weights = np.zeros_like(below)
         for place in places:
@@ -218,7 +218,7 @@ class Gradients:
             window = tuple(
                 slice(max(begin, 0), begin + size) for begin, size in zip(first, block.size)
             )
-            held = below[window] == found[tuple(place)]
+            held = below[window] == feature_map[tuple(place)]
             if self.ties == "first":
                 held &= np.arange(held.size).reshape(held.shape) == held.argmax()
             weights[window] += held
@@ -340,8 +340,8 @@ class Gradients:
         """Weighted sum of the gradients of neurons, as :meth:`maxima` gives them."""
         result = np.zeros((self.stack.channels[0], *self.stack.shapes[0]), self.stack.dtype)
         for neuron, weight in zip(neurons, weights):
-            found, start = self.of_neurons([feature], neuron[np.newaxis], [image])
-            values, rows, columns = self.clipped(found[0], start[0])
+            gradients, start = self.of_neurons([feature], neuron[np.newaxis], [image])
+            values, rows, columns = self.clipped(gradients[0], start[0])
             result[:, rows, columns] += weight * values
         return result
 
@@ -371,13 +371,13 @@ class Gradients:
         count, (rows, columns) = len(top), self.stack.shapes[0]
         images = np.zeros(count, int) if images is None else np.asarray(images)
         nowhere = np.zeros((count, 2), int)
-        found, start = self._whole(
+        gradients, start = self._whole(
             images, top, *(each for shape in self.stack.shapes for each in (nowhere, *shape))
         )
         top, left = -start[0] if count else (0, 0)
-        found = found[:, :, top : top + rows, left : left + columns]
-        out = np.zeros((count, found.shape[1], rows, columns), found.dtype)
-        out[:, :, : found.shape[2], : found.shape[3]] = found
+        gradients = gradients[:, :, top : top + rows, left : left + columns]
+        out = np.zeros((count, gradients.shape[1], rows, columns), gradients.dtype)
+        out[:, :, : gradients.shape[2], : gradients.shape[3]] = gradients
         return out
 
 

@@ -44,12 +44,12 @@ def take(
         return source.new_zeros(shape), inside[0][:, :, None, None] & False & inside[1][
             :, None, :, None
         ]
-    found = source[
+    taken = source[
         images[:, None, None],
         rows.clamp(0, source.shape[1] - 1)[:, :, None],
         columns.clamp(0, source.shape[2] - 1)[:, None, :],
     ]
-    return found, (inside[0][:, :, None] & inside[1][:, None, :])[..., None]
+    return taken, (inside[0][:, :, None] & inside[1][:, None, :])[..., None]
 
 
 def _lines(start: torch.Tensor, size: tuple[int, int]) -> list[torch.Tensor]:

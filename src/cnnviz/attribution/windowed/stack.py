@@ -285,9 +285,9 @@ class Stack:
                 f"input '{label(self.source)}' has no fixed size; the size of "
                 "the images must be given"
             )
-        found = _layers.get_output_shape(ends, {self.source: (batch, channels, *shape)})
-        self.shapes = [tuple(each[2:]) for each in found]
-        self.channels = [each[1] for each in found]
+        outputs = _layers.get_output_shape(ends, {self.source: (batch, channels, *shape)})
+        self.shapes = [tuple(each[2:]) for each in outputs]
+        self.channels = [each[1] for each in outputs]
         self.blocks = []
         for group, places in zip(groups, self.shapes[1:]):
             with preparing(group[0]):

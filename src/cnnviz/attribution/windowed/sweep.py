@@ -123,22 +123,24 @@ class Sweep:
         for part in self._slices(len(pairs), self.stack.shapes, batch_size):
             top = np.zeros((len(pairs[part]), *maps.shape[1:]), maps.dtype)
             for weights, (k, image) in zip(top, pairs[part]):
-                found = maps[image, features[k]]
-                weights[features[k]] = 1 if self.aggregate == "sum" else found == found.max()
+                feature_map = maps[image, features[k]]
+                weights[features[k]] = (
+                    1 if self.aggregate == "sum" else feature_map == feature_map.max()
+                )
             values = self.gradients.of_maps(top, [image for _, image in pairs[part]])
             for (k, image), value in zip(pairs[part], values):
                 yield (k, image, value, *everything)
 
     def _by_neurons(
         self,
-        found: Sequence[tuple[int, int, np.ndarray, np.ndarray]],
+        peaks: Sequence[tuple[int, int, np.ndarray, np.ndarray]],
         features: Sequence[int],
         batch_size,
     ) -> Iterator[Any]:
         """Single neurons; where several share a maximum, their gradients add up."""
         # Neighbors together: their windows are of much the same size.
         single = sorted(
-            (each for each in found if len(each[2]) == 1), key=lambda each: tuple(each[2][0])
+            (each for each in peaks if len(each[2]) == 1), key=lambda each: tuple(each[2][0])
         )
         for part in self._slices(len(single), self.gradients.window_sizes, batch_size):
             gradients = self._of_neurons(single[part], features)
@@ -146,7 +148,7 @@ class Sweep:
                 values, rows, columns = self.gradients.clipped(*value)
                 yield k, image, weights[0] * values, rows, columns
         everything = tuple(map(slice, self.stack.shapes[0]))
-        for k, image, neurons, weights in found:
+        for k, image, neurons, weights in peaks:
             if len(neurons) > 1:
                 yield (
                     k,

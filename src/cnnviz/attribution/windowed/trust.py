@@ -221,7 +221,7 @@ class _Small:
 
     def reasons(self) -> list[str | None]:
         """Of each block, why gradients on windows cannot be trusted, or None."""
-        found: list[str | None] = [None] * len(self.stack.blocks)
+        reasons: list[str | None] = [None] * len(self.stack.blocks)
         rng, first = np.random.RandomState(1), None
         masks = [rng.rand(*each.shape) < 0.5 for each in self._inner]
         for scale in SCALES:
@@ -245,9 +245,9 @@ class _Small:
                         other[masks[k]], after[masks[k]]
                     )
                     why = "gives numbers that depend on more than one number"
-                if not kept and found[k] is None:
-                    found[k] = f"layer '{label(block.last)}' {why}"
-        return found
+                if not kept and reasons[k] is None:
+                    reasons[k] = f"layer '{label(block.last)}' {why}"
+        return reasons
 
     def _is_maximum(self, block: Any, given: np.ndarray, raw: np.ndarray) -> bool:
         rows, columns = block.size.tolist()
@@ -290,9 +290,9 @@ def _reason_of_occluders(occluded: Occluded | WindowPasses) -> str | None:
             covered = image.copy()
             top, left = np.maximum(corner, 0)
             covered[:, :, top : corner[0] + side, left : corner[1] + side] = 0.5
-            found = original.copy()
-            found[0, :, row : row + value.shape[1], column : column + value.shape[2]] = value
-            if probing.differs(found, occluded.whole(covered)):
+            pasted = original.copy()
+            pasted[0, :, row : row + value.shape[1], column : column + value.shape[2]] = value
+            if probing.differs(pasted, occluded.whole(covered)):
                 return (
                     f"an occluder changes more of layer '{label(stack.layer)}' than its "
                     "windows hold"

@@ -93,15 +93,15 @@ def _neurons_differ(gradients: Gradients, whole, images: np.ndarray) -> bool:
         (rows // 3, columns - 1 - columns // 3),
     ]
     top = np.zeros((1, stack.channels[-1], rows, columns), stack.dtype)
-    found: Any = 0
+    summed: Any = 0
     for k, place in enumerate(places):
         feature = k * (stack.channels[-1] - 1) // (len(places) - 1)
         top[0, feature][place] += 1
-        found = found + gradients.of_places(0, feature, np.array([place]))
-    return _far(found, whole(images, top)[0], stack.dtype)
+        summed = summed + gradients.of_places(0, feature, np.array([place]))
+    return _far(summed, whole(images, top)[0], stack.dtype)
 
 
-def _far(found: Any, expected: np.ndarray, dtype: str) -> bool:
+def _far(values: Any, expected: np.ndarray, dtype: str) -> bool:
     scale = np.sqrt(np.square(expected, dtype=np.float64).mean())
-    error = np.sqrt(np.square(np.subtract(found, expected, dtype=np.float64)).mean())
+    error = np.sqrt(np.square(np.subtract(values, expected, dtype=np.float64)).mean())
     return not error <= GRADIENT_TOLERANCE[dtype] * scale
