@@ -91,9 +91,9 @@ def mark(folder: Path, output: Path, mirror: Path | None, downloads: Path) -> No
     index = np.empty(photographs.pixels.shape[:3], np.uint8)
     known = np.zeros((count, len(concepts.CONCEPTS)), bool)
     for k in tqdm(range(count), unit=" photographs", mininterval=5):
-        found = marks(photographs.photograph(k), concepts.field_of_view(photographs.pixels[k]))
-        index[k] = concepts.index_map(found.masks)
-        known[k] = [name in found.known for name in concepts.CONCEPTS]
+        marked = marks(photographs.photograph(k), concepts.field_of_view(photographs.pixels[k]))
+        index[k] = concepts.index_map(marked.masks)
+        known[k] = [name in marked.known for name in concepts.CONCEPTS]
     MarkedConcepts(np.array(photographs.names), index, known).save(
         output, made_from(**origin, concepts=list(concepts.CONCEPTS)), compressed=True
     )

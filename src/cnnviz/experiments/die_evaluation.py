@@ -77,7 +77,7 @@ def evaluate(
         metadata = weights.load_fold(weights_folder, split, name, fold, network)
         trained, validation = splits.indices(data.b, split, fold)
         dropped = np.setdiff1d(np.arange(len(data.b)), np.concatenate([trained, validation]))
-        found = FoldEvaluation(
+        evaluation = FoldEvaluation(
             name,
             split,
             fold,
@@ -85,7 +85,7 @@ def evaluate(
             int(metadata["starts"]),
             *(_predictions(network, data, index, compute) for index in (validation, dropped)),
         )
-        found.save(
+        evaluation.save(
             paths.weight_file(output, split, name, fold),
             made_from(
                 network=name,
@@ -95,7 +95,9 @@ def evaluate(
                 weights=paths.weight_file(weights_folder, split, name, fold),
             ),
         )
-        accuracy = die_networks.accuracy(found.validation.posteriors, found.validation.labels)
+        accuracy = die_networks.accuracy(
+            evaluation.validation.posteriors, evaluation.validation.labels
+        )
         print(f"{name} fold {fold} of the {split} split: accuracy {accuracy:.4f}", flush=True)
 
 

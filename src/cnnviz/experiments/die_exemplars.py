@@ -65,9 +65,9 @@ def best(network: PatchNetwork, starts: int) -> tuple[np.ndarray, np.ndarray]:
     rule = Rule(norm=np.sqrt(np.prod(network.shape)), step_size=STEP_SIZE)
     noise = [start_noise(network, seed=seed) for seed in range(starts)]
     features = np.arange(len(noise[0]))
-    found = maximize(network, np.concatenate(noise), np.tile(features, starts), rule)
-    first = found.reached.reshape(starts, -1).argmax(axis=0) * len(features) + features
-    return found.patches[first, 0], found.reached[first]
+    maxima = maximize(network, np.concatenate(noise), np.tile(features, starts), rule)
+    first = maxima.reached.reshape(starts, -1).argmax(axis=0) * len(features) + features
+    return maxima.patches[first, 0], maxima.reached[first]
 
 
 def on_field(patches: np.ndarray, size: Sequence[int]) -> np.ndarray:

@@ -96,5 +96,5 @@ def measure(network: str, pooling: Sequence[Any], data: die360.Die360, stride: i
 def write(which: Trained, stride: int, output: Path) -> None:
     """Measure and save, for ``cnnviz saliency``."""
     pooling, data = trained_pooling(which)
-    found = measure(which.network, pooling, data, stride)
-    found.save(output, made_from(**which.origin(data), stride=stride))
+    saliency = measure(which.network, pooling, data, stride)
+    saliency.save(output, made_from(**which.origin(data), stride=stride))

@@ -77,21 +77,21 @@ def write(trained: Path, histories: Path, output: Path) -> int:
     MissingFileError, UserError
         Where some are missing, or were trained on a part of the data set.
     """
-    found = sorted(trained.glob("*/*_fold*.npz"))
-    if not found:
+    trained_files = sorted(trained.glob("*/*_fold*.npz"))
+    if not trained_files:
         raise MissingFileError(
             f"{trained}: no weight files; run 'make reproduce CONFIG=config/retrain.yaml'"
         )
-    _check_complete(found)
+    _check_complete(trained_files)
     curves = []
-    for path in found:
+    for path in trained_files:
         name = path.relative_to(trained)
         with files.atomic(output / name) as temporary:
             temporary.write_bytes(path.read_bytes())
         curve = tables.read_table((histories / name).with_suffix(".csv"), "cnnviz train")
         curve.insert(0, "file", name.as_posix())
         curves.append(curve)
-    rows = [_row(output / path.relative_to(trained), output) for path in found]
+    rows = [_row(output / path.relative_to(trained), output) for path in trained_files]
     weights.write_manifest(output, rows)
     files.write_text(
         output / "learning_curves.csv", pd.concat(curves).to_csv(index=False, float_format="%.6g")

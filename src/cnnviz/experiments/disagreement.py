@@ -91,17 +91,17 @@ def candidates(sampling_stride: int) -> tuple[np.ndarray, np.ndarray]:
 
 def predictors(which: Networks) -> list[Callable[[np.ndarray], np.ndarray]]:
     """Functions from images to posteriors, of all networks."""
-    found: list[Callable[[np.ndarray], np.ndarray]] = []
+    functions: list[Callable[[np.ndarray], np.ndarray]] = []
     for name in which.names:
         network = die.build(name)
         weights.load_fold(which.weights_folder, "random", name, which.fold, network)
         compute = die_networks.predictor(network)
-        found.append(
+        functions.append(
             lambda images, network=network, compute=compute: die_networks.predict(  # type: ignore[misc]
                 network, images, compute
             )
         )
-    return found
+    return functions
 
 
 def trained(data: die360.Die360, fold: int, a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -125,13 +125,13 @@ def write(which: Networks, images: Path, output: Path) -> str:
     views, near = candidates(data.sampling_stride)
     pictures = sequences.images(data, a[views], b[views])
     posteriors = np.stack([each(pictures) for each in tqdm(compute, unit=" networks")])
-    found = stability.disagreement(posteriors, near)
-    if np.isnan(found).all():
+    differences = stability.disagreement(posteriors, near)
+    if np.isnan(differences).all():
         raise UserError(
             f"{images}: none of every {data.sampling_stride}-th view has {REACH} views on both "
             "sides; render with a smaller --sampling-stride"
         )
-    angle, center = np.unravel_index(np.nanargmax(found), found.shape)
+    angle, center = np.unravel_index(np.nanargmax(differences), differences.shape)
     view = views[center]
     shown = sequences.along((a[view], b[view]), angle, REACH)
     pictures = sequences.images(data, *shown)
@@ -144,7 +144,7 @@ def write(which: Networks, images: Path, output: Path) -> str:
         trained=trained(data, which.fold, *shown),
         pixels=pixels_of(pictures, data),
         posteriors=np.stack([each(pictures) for each in compute]),
-        disagreement=found,
+        disagreement=differences,
     ).save(
         output,
         made_from(
@@ -155,7 +155,7 @@ def write(which: Networks, images: Path, output: Path) -> str:
         ),
     )
     return (
-        f"largest disagreement {found[angle, center]:.3f}, median "
-        f"{np.nanmedian(found):.2g}: view a = {a[view]}, b = {b[view]}, along "
+        f"largest disagreement {differences[angle, center]:.3f}, median "
+        f"{np.nanmedian(differences):.2g}: view a = {a[view]}, b = {b[view]}, along "
         f"{sequences.ANGLES[angle]}"
     )

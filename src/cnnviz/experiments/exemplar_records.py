@@ -99,8 +99,8 @@ def _row(path: Path, table: pd.DataFrame, role: Role) -> PlayedRole:
             f"{path}: no feature of Figure {role.figure}, {role.layer}, for "
             f"'{role.concept}'; make it with 'cnnviz table 4.1'"
         )
-    found = rows.iloc[0]
-    return PlayedRole(found.layer, int(found.feature), found.label, found.wanted, found.evidence)
+    row = rows.iloc[0]
+    return PlayedRole(row.layer, int(row.feature), row.label, row.wanted, row.evidence)
 
 
 # --- Records ----------------------------------------------------------------------

@@ -59,15 +59,15 @@ def spot_windows(
     Windows
     """
     view = np.lib.stride_tricks.sliding_window_view
-    found = {"pip": [], "other": []}
+    parts = {"pip": [], "other": []}
     for image, mask in zip(images, masks):
         windows = view(image, (side, side))
         middles = np.indices(windows.shape[:2]) + (side - 1) / 2
         apart = np.abs(middles[..., np.newaxis] - pips(mask).T[:, np.newaxis, np.newaxis])
-        found["pip"].append(windows[(apart <= OFF_CENTER).all(axis=0).any(axis=-1)])
-        found["other"].append(windows[~view(mask, (side, side)).any(axis=(2, 3))])
+        parts["pip"].append(windows[(apart <= OFF_CENTER).all(axis=0).any(axis=-1)])
+        parts["other"].append(windows[~view(mask, (side, side)).any(axis=(2, 3))])
     rng = np.random.RandomState(seed)
-    kinds = (np.concatenate(found[kind]) for kind in Windows._fields)
+    kinds = (np.concatenate(parts[kind]) for kind in Windows._fields)
     return Windows(*(each[rng.permutation(len(each))[:count]] for each in kinds))
 
 

@@ -83,8 +83,8 @@ def caution(weights: str) -> str:
     )
 
 
-def lines(found: Sequence[EyeGrade]) -> Iterator[str]:
+def lines(grades: Sequence[EyeGrade]) -> Iterator[str]:
     """One line for each photograph."""
-    for each in found:
+    for each in grades:
         values = " ".join(f"{value:.3f}" for value in each.posteriors)
         yield f"{each.name}: grade {each.grade} ({GRADES[each.grade]}); posteriors {values}"

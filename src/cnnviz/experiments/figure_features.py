@@ -91,12 +91,12 @@ RULES: dict[str, Callable[[pd.DataFrame, Sequence[str]], np.ndarray]] = {
 }
 
 
-def choose(found: pd.DataFrame, parts: Sequence[Part] = PARTS) -> pd.DataFrame:
+def choose(features: pd.DataFrame, parts: Sequence[Part] = PARTS) -> pd.DataFrame:
     """The features that play the parts.
 
     Parameters
     ----------
-    found : pandas.DataFrame
+    features : pandas.DataFrame
         From :func:`cnnviz.experiments.feature_table.table`; ``weights`` are "trained" and "random".
     parts : sequence of Part
 
@@ -115,10 +115,10 @@ def choose(found: pd.DataFrame, parts: Sequence[Part] = PARTS) -> pd.DataFrame:
     chosen: list[dict[str, Any]] = []
     taken: set[tuple[Any, ...]] = set()
     for part in parts:
-        rows = found[
-            (found["weights"] == part.weights)
-            & (found["layer"] == part.layer)
-            & (found["gradient"] >= labels.LEAST_GRADIENT)
+        rows = features[
+            (features["weights"] == part.weights)
+            & (features["layer"] == part.layer)
+            & (features["gradient"] >= labels.LEAST_GRADIENT)
         ]
         if not len(rows):
             raise UserError(f"no feature of layer {part.layer} with {part.weights} weights")
@@ -132,7 +132,7 @@ def choose(found: pd.DataFrame, parts: Sequence[Part] = PARTS) -> pd.DataFrame:
     return pd.DataFrame(chosen)
 
 
-def every(found: pd.DataFrame) -> pd.DataFrame:
+def every(features: pd.DataFrame) -> pd.DataFrame:
     """The same for a page of each feature, in the table's order.
 
     Returns
@@ -147,7 +147,7 @@ def every(found: pd.DataFrame) -> pd.DataFrame:
                 "figure": f"{row['weights']}_{row['layer']}_{row['feature']}",
                 "rule": "every feature",
             }
-            for _, row in found.iterrows()
+            for _, row in features.iterrows()
         ]
     )
 

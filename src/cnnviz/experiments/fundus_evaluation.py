@@ -116,14 +116,14 @@ def evaluate(
             photographs.dimensions[chosen],
             pairs,
         )
-    found = FundusEvaluation(
+    evaluation = FundusEvaluation(
         networks,
         photographs.grades[chosen].astype(np.int32),
         np.array([photographs.names[index] for index in chosen]),
     )
     made = made_from(**source, **said[wanted.weights], split=split, random_seed=defauw_network.SEED)
-    found.save(output, made)
-    return found, made
+    evaluation.save(output, made)
+    return evaluation, made
 
 
 def _posteriors(

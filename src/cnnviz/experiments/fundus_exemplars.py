@@ -118,8 +118,8 @@ def climb(
         steps=steps, norm=norm, keep=tuple(keep), tolerance=None, step_size=STEP * norm
     ).checked()
     with tqdm(total=len(features) * (steps + 1), unit=" steps") as bar:
-        found = ascent.ascend(uphill(network, features, PATCHES), patches, rule, bar=bar)
-    return ascent.joined([found], features)
+        result = ascent.ascend(uphill(network, features, PATCHES), patches, rule, bar=bar)
+    return ascent.joined([result], features)
 
 
 def of_layer(
@@ -186,10 +186,10 @@ def _exemplar(
 
 def wanted(roles: dict[str, PlayedRole]) -> dict[str, list[int]]:
     """Features by layer, each once: dict of lists."""
-    found: dict[str, set[int]] = {}
+    by_layer: dict[str, set[int]] = {}
     for role in roles.values():
-        found.setdefault(role.layer, set()).add(role.feature)
-    return {layer: sorted(features) for layer, features in sorted(found.items())}
+        by_layer.setdefault(role.layer, set()).add(role.feature)
+    return {layer: sorted(features) for layer, features in sorted(by_layer.items())}
 
 
 def write(
@@ -220,14 +220,14 @@ def write(
     chosen, images = sampled(shown, count)
     sample = Sample(images, [shown.names[index] for index in chosen])
     mean = mean_photograph(shown.pixels)
-    found = []
+    exemplars = []
     for name, features in wanted(roles).items():
         print(f"{name}: features {', '.join(map(str, features))}", flush=True)
         patches = patch_network(layers.find_layer(network, name))
-        found += of_layer(patches, sample, mean, features, steps)
+        exemplars += of_layer(patches, sample, mean, features, steps)
     exemplar_records.save(
         output,
-        found,
+        exemplars,
         roles,
         {
             **source,
@@ -239,7 +239,7 @@ def write(
             "starts": STARTS,
         },
     )
-    for each in found:
+    for each in exemplars:
         reached = (f"{value:.4g} from {start}" for start, value in zip(STARTS, each.reached))
         print(
             f"{each.layer}, feature {each.feature}: {each.data:.4g} on data; " + ", ".join(reached)

@@ -119,9 +119,9 @@ def dissect(photographs: Path, concepts_file: Path | None, wanted: Wanted, outpu
     pooling = defauw_network.pooling_layers(network, wanted.layers)
     labeler = Labeler(pooling, features=wanted.features)
     images = images_of(shown, marked, photograph_sources.identities(shown.pixels))
-    found = labeler.dissect(images, has_lesions, measured, progress=True)
+    layers = labeler.dissect(images, has_lesions, measured, progress=True)
     names = [layer.name for layer in pooling]
-    Dissected(dict(zip(names, found)), np.array(shown.names)).save(
+    Dissected(dict(zip(names, layers)), np.array(shown.names)).save(
         output,
         made_from(
             **source,
@@ -159,7 +159,7 @@ def localize(
     network, weights = defauw_network.again(origin, dissected_file)
     images, chance = images_of(shown, marked), Chance(permutations, block=BLOCK)
     top = [layer.shown for layer in dissected.layers.values()]
-    found = Labeler(defauw_network.pooling_layers(network, dissected.layers)).localize(
+    layers = Labeler(defauw_network.pooling_layers(network, dissected.layers)).localize(
         images, top, chance, measures={"spread": _spread(images)}, progress=True
     )
     Localized(
@@ -171,7 +171,7 @@ def localize(
                 layer.gradient,
                 layer.measures | {"disease": mean_grade(shown.grades, each.index)},
             )
-            for name, layer, each in zip(dissected.layers, found, top)
+            for name, layer, each in zip(dissected.layers, layers, top)
         }
     ).save(
         output,

@@ -205,14 +205,14 @@ def write(
     with tqdm(total=len(table), unit=" features") as bar:
         # Figure by figure, so that a page for every feature does not fill the memory.
         for figure, chosen in table.groupby("figure", sort=False):
-            found = {}
+            sheets = {}
             for number, role in enumerate(chosen.itertuples()):
                 layer = networks[role.weights].dissected.layers[role.layer]
                 strongest = getattr(layer, which)
                 if strongest is None:
                     raise UserError("on no photograph of these are lesions marked")
-                found[str(number)] = _sheet(
+                sheets[str(number)] = _sheet(
                     role, methods(role.weights, role.layer), shown, strongest
                 )
                 bar.update()
-            Sheet(found).save(output / sheet_name(str(figure)), made, compressed=True)
+            Sheet(sheets).save(output / sheet_name(str(figure)), made, compressed=True)

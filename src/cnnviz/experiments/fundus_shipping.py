@@ -83,7 +83,7 @@ def ship(trained: Sequence[Path], folder: Path, output: Path) -> None:
         size = temporary.stat().st_size
         weights.load(temporary, plain)
         after, small_maps = _measured(plain, photographs)
-        found = {
+        kappas = {
             "bytes": size,
             "kappa_before": before,
             "kappa_after": after,
@@ -91,7 +91,7 @@ def ship(trained: Sequence[Path], folder: Path, output: Path) -> None:
                 np.abs(small_maps - maps).max() / np.abs(maps).max()
             ),
         }
-        print(json.dumps(found))
+        print(json.dumps(kappas))
         if size > LARGEST_FILE or before - after > LARGEST_LOSS:
             raise UserError(
                 f"the compressed file has {size / 1e6:.1f} MB and a kappa "

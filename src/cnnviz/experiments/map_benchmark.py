@@ -231,9 +231,9 @@ class Photographs(NamedTuple):
         return np.array([(self.data[:k] == each).sum() for k, each in enumerate(self.data)])
 
 
-def _photographs(data, found):
+def _photographs(data, examples):
     """From (name, standardized pixels, masks of lesions, field of view) each."""
-    names, pixels, masks, fields = zip(*found)
+    names, pixels, masks, fields = zip(*examples)
     covered = np.array([[mask[name] >= COVERED for name in LESIONS] for mask in masks])
     return Photographs(
         np.full(len(names), data),
@@ -250,16 +250,16 @@ def _has_all(scene):
 
 def synthetic_photographs(seed: Any, count: Any) -> Any:
     """Synthetic photographs with every kind of lesion, each of another patient."""
-    found, patient = [], 0
+    chosen, patient = [], 0
     with tqdm(total=count, unit=" photographs", desc="drawing") as bar:
-        while len(found) < count:
+        while len(chosen) < count:
             scene = next(filter(_has_all, synthetic.pair([seed, patient], SHARES)), None)
             patient += 1
             if scene is None:
                 continue
             picture, _ = synthetic.prepared(scene)
             field = concepts.field_of_view(picture)
-            found.append(
+            chosen.append(
                 (
                     f"{seed}/{patient - 1}",
                     fundus.standardize(picture),
@@ -268,22 +268,22 @@ def synthetic_photographs(seed: Any, count: Any) -> Any:
                 )
             )
             bar.update()
-    return _photographs("synthetic", found)
+    return _photographs("synthetic", chosen)
 
 
 def real(mirror: Any, count: Any) -> Any:
     """IDRiD's outlined photographs with every kind of lesion, the first ones."""
     wanted = {short for short, name in idrid.CLASSES.items() if name in LESIONS}
     records = [each for each in idrid.records("lesions") if wanted <= set(each.classes)]
-    found = []
+    outlined = []
     for record in tqdm(records[:count], unit=" photographs", desc="IDRiD"):
         photograph = idrid.load(record, mirror)
         picture = fundus.to_bytes(photograph.pixels)
         field = concepts.field_of_view(picture)
-        found.append(
+        outlined.append(
             (record.name, photograph.pixels, concepts.of_photograph(photograph, field).masks, field)
         )
-    return _photographs("IDRiD", found)
+    return _photographs("IDRiD", outlined)
 
 
 def _chosen(found, selection):
@@ -344,13 +344,13 @@ def fundus_rows(which: FundusBenchmark) -> list[dict]:
             *map(np.concatenate, zip(photographs, real(mirror, which.photographs)))
         )
     # As they lie on each other, however they were given.
-    found = [
+    below = [
         pooling_layer
         for pooling_layer in layers.pooling_layers(network)
         if pooling_layer.name in which.layers
     ]
     rows, last = [], None
-    for layer, features in zip(tqdm(found, unit=" layers"), _chosen(found, selection)):
+    for layer, features in zip(tqdm(below, unit=" layers"), _chosen(below, selection)):
         methods = layer_methods.LayerMethods(layer)
         rows += _layer_rows(methods, features, photographs, which.photographs)
         last = (methods, features) if layer.name in RANDOMIZED else last

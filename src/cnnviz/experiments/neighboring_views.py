@@ -158,14 +158,14 @@ def measure(
     areas, prominent = stability.important_areas(smooth), stability.prominent(smooth)
     first, second = pairs.T
     changes = stability.change(areas[:, first], areas[:, second])
-    found = stability.largest(
+    strongest = stability.largest(
         np.where(prominent[:, first] & prominent[:, second], changes, np.nan), apart
     )
     return Changes(
         changes,
         stability.change(areas[:, others[:, 0]], areas[:, others[:, 1]]),
         stability.correlation(smooth[:, first], smooth[:, second]),
-        _example(layer, images, pairs, maps, found, changes) if found else None,
+        _example(layer, images, pairs, maps, strongest, changes) if strongest else None,
     )
 
 
@@ -174,17 +174,17 @@ def _example(
     images: np.ndarray,
     pairs: np.ndarray,
     maps: np.ndarray,
-    found: tuple[int, int],
+    strongest: tuple[int, int],
     changes: np.ndarray,
 ) -> LargestChange:
-    feature, pair = found
+    feature, pair = strongest
     two = pairs[pair]
     own = feature_maps(layer, images[two])[:, feature]
     field = receptive_field(layer)
     return LargestChange(
         int(pair),
         int(feature),
-        float(changes[found]),
+        float(changes[strongest]),
         maps[:, two][feature],
         own.max(axis=(1, 2)),
         np.array([field.box(*neuron) for neuron in maximal_neurons(own).tolist()]),

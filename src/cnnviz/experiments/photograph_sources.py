@@ -52,11 +52,11 @@ def _synthetic(wanted: Sources) -> _Found:
 def _idrid(wanted: Sources) -> _Found:
     """IDRiD; all photographs are needed."""
     mirror = external.mirror(wanted.mirror)
-    found = idrid.records("train") + idrid.records("test")
+    records = idrid.records("train") + idrid.records("test")
     folder = _idrid_folder(wanted.downloads)
     if mirror is None:
-        idrid.fetch(found, folder, progress=True)
-    return found, functools.partial(idrid.load, mirror=mirror, downloads=folder, crop=wanted.crop)
+        idrid.fetch(records, folder, progress=True)
+    return records, functools.partial(idrid.load, mirror=mirror, downloads=folder, crop=wanted.crop)
 
 
 def _idrid_folder(downloads: Path | None) -> Path:
@@ -106,11 +106,11 @@ def prepare(output: Path, wanted: Sources) -> None:
         Folder to write.  An interrupted run goes on where it stopped.
     wanted : Sources
     """
-    found, load = SOURCES[wanted.source](wanted)
+    records, load = SOURCES[wanted.source](wanted)
     # All of IDRiD is needed; among the competition's files some are damaged.
     kept, bad = store.write(
         output,
-        found,
+        records,
         load,
         skip_bad=wanted.source == "kaggle",
         progress=True,

@@ -83,8 +83,8 @@ def responses(layer: Layer, pixels: np.ndarray) -> np.ndarray:
     -------
     array, ``(features,)``
     """
-    found = outputs(layer, pixels)[0]
-    return found.reshape(len(found), -1).max(axis=1)
+    values = outputs(layer, pixels)[0]
+    return values.reshape(len(values), -1).max(axis=1)
 
 
 def strongest(values: Sequence[int] | np.ndarray, count: int) -> list[int]:
@@ -94,8 +94,8 @@ def strongest(values: Sequence[int] | np.ndarray, count: int) -> list[int]:
 
 def units(layer: Layer, pixels: np.ndarray, wanted: Sequence[int]) -> list[Unit]:
     """Output units on one image: list of :class:`Unit`."""
-    found = outputs(layer, pixels)[0]
-    return [Unit(unit, float(found[unit])) for unit in wanted]
+    values = outputs(layer, pixels)[0]
+    return [Unit(unit, float(values[unit])) for unit in wanted]
 
 
 def silence(
@@ -273,11 +273,16 @@ def find_exemplars(
     else:
         start, neurons = _seen(network, pixels, features)
     before = network.evaluate(start, features)[0]
-    found = _ascend(network, start, features, regularize, seed, steps, norm)
+    exemplars = _ascend(network, start, features, regularize, seed, steps, norm)
     return [
         Exemplar(feature, neuron, *values)
         for feature, neuron, *values in zip(
-            features, neurons, start, found.patches, map(float, before), map(float, found.reached)
+            features,
+            neurons,
+            start,
+            exemplars.patches,
+            map(float, before),
+            map(float, exemplars.reached),
         )
     ]
 

@@ -89,8 +89,8 @@ def _difference(reported: str, reproduced: str) -> str:
     return "0" if difference == 0 else f"{difference:f}"
 
 
-def _compare_row(row, found, reasons: Sequence[Any]) -> tuple[str, ...]:
-    value = found.value if found else ""
+def _compare_row(row, reproduced, reasons: Sequence[Any]) -> tuple[str, ...]:
+    value = reproduced.value if reproduced else ""
     result = verdict(row.value, value, row.tolerance)
     reason = {MATCH: "", WITHIN: row.why}.get(result)
     if reason is None:
@@ -106,7 +106,7 @@ def _compare_row(row, found, reasons: Sequence[Any]) -> tuple[str, ...]:
         _difference(row.value, value),
         result,
         reason,
-        found.command if found else "",
+        reproduced.command if reproduced else "",
     )
 
 
@@ -145,9 +145,9 @@ def compare(
         reason that fits nothing.
     """
     _check_known(reported, reproduced, reasons)
-    found = {row.id: row for row in reproduced.itertuples()}
+    by_id = {row.id: row for row in reproduced.itertuples()}
     texts = list(reasons.itertuples())
-    rows = [_compare_row(row, found.get(row.id), texts) for row in reported.itertuples()]
+    rows = [_compare_row(row, by_id.get(row.id), texts) for row in reported.itertuples()]
     return pd.DataFrame(rows, columns=list(COMPARISON), dtype=object)
 
 

@@ -163,7 +163,7 @@ def record(run: Path) -> tuple[list[Path], int]:
             f"the run in {paths.RESULTS} is not complete or not up to date: {left}"
             "; run 'make reproduce' first"
         )
-    found = changed(made)
-    for _, recorded, text in found:
+    replaced = changed(made)
+    for _, recorded, text in replaced:
         files.write_text(recorded, text)
-    return [recorded for _, recorded, _ in found], len(made)
+    return [recorded for _, recorded, _ in replaced], len(made)

@@ -53,9 +53,9 @@ class _Printed(NamedTuple):
 
 def parse_printed(text: str) -> _Printed:
     """A number, or a bound on one, as the thesis prints it."""
-    found = PRINTED.fullmatch(text)
-    assert found is not None, text  # checked when it was read
-    bound, number = found.groups()
+    match = PRINTED.fullmatch(text)
+    assert match is not None, text  # checked when it was read
+    bound, number = match.groups()
     return _Printed(bound or "", Decimal(number))
 
 

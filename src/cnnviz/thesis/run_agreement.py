@@ -141,7 +141,7 @@ def compare(table: str, recorded: str, run: str) -> tuple[int, list[Difference]]
     before, after = (
         _csv_rows(recorded, run) if table.endswith(".csv") else map(_markdown_rows, (recorded, run))
     )
-    count, found = 0, []
+    count, differences = 0, []
     for old, new in _paired(before, after):
         row = old or new
         for (column, text), (other_column, other) in itertools.zip_longest(
@@ -154,8 +154,10 @@ def compare(table: str, recorded: str, run: str) -> tuple[int, list[Difference]]
             else:
                 pairs = list(_cell_differences(text, other, accepted))
                 count += max(len(_NUMBER.findall(text)), len(pairs))
-            found += [Difference(table, row.key, column or other_column, *pair) for pair in pairs]
-    return count, found
+            differences += [
+                Difference(table, row.key, column or other_column, *pair) for pair in pairs
+            ]
+    return count, differences
 
 
 def in_words(

@@ -33,5 +33,5 @@ def run(args: argparse.Namespace) -> None:
 
     arguments.select_engine(args)
     wanted = fundus_evaluation.Wanted(args.weights, args.weights_file, args.batch_size)
-    found, _ = fundus_evaluation.evaluate(args.photographs, args.split, wanted, args.output)
-    print(fundus_network.lines(found), end="")
+    evaluation, _ = fundus_evaluation.evaluate(args.photographs, args.split, wanted, args.output)
+    print(fundus_network.lines(evaluation), end="")

@@ -27,6 +27,6 @@ def run(args: argparse.Namespace) -> None:
     from cnnviz.experiments import eye_grades
 
     arguments.select_engine(args)
-    found = eye_grades.grade_eyes(args.images, args.weights, args.weights_file, args.pairs)
-    print("\n".join(eye_grades.lines(found)))
+    grades = eye_grades.grade_eyes(args.images, args.weights, args.weights_file, args.pairs)
+    print("\n".join(eye_grades.lines(grades)))
     print(eye_grades.caution(args.weights))

@@ -19,10 +19,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     from cnnviz.thesis import finished_run
 
-    found, count = finished_run.record(args.run)
-    for path in found:
+    replaced, count = finished_run.record(args.run)
+    for path in replaced:
         print(path.relative_to(paths.REPOSITORY))
     print(
-        f"{len(found)} of {count} recorded tables changed"
-        + ("; look at them with 'git diff' and commit them" if found else "")
+        f"{len(replaced)} of {count} recorded tables changed"
+        + ("; look at them with 'git diff' and commit them" if replaced else "")
     )

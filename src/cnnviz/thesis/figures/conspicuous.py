@@ -104,16 +104,16 @@ def conspicuous(
         and well_inside((spot.x, spot.y), half)
     ]
     fitting.sort(key=lambda spot: -spot.diameter * abs(spot.contrast))
-    found = []
+    best = []
     for spot in fitting:
         if (
-            not any(overlap(spot, each) for each in (*chosen, *found))
+            not any(overlap(spot, each) for each in (*chosen, *best))
             and apart(spot, spots) >= criteria.alone
         ):
-            found.append(spot)
-        if len(found) == count:
+            best.append(spot)
+        if len(best) == count:
             break
-    return found
+    return best
 
 
 def first(

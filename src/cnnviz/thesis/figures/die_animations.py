@@ -25,21 +25,25 @@ __all__ = ["frames", "make"]
 _TITLES = ("view", "gradient of max(F)", "gradient of sum(F)")
 
 
-def frames(found: Sequence360) -> list[Any]:
+def frames(sequence: Sequence360) -> list[Any]:
     """Frames of one animation."""
     made = []
-    for k, image in enumerate(found.pixels):
-        largest = animation.with_area(image, found.areas["max"][k])
-        if found.activations[k] > 0:
-            largest = animation.with_box(largest, found.boxes[k])
+    for k, image in enumerate(sequence.pixels):
+        largest = animation.with_area(image, sequence.areas["max"][k])
+        if sequence.activations[k] > 0:
+            largest = animation.with_box(largest, sequence.boxes[k])
         panels = [
             animation.enlarge(image),
             largest,
-            animation.with_area(image, found.areas["sum"][k]),
+            animation.with_area(image, sequence.areas["sum"][k]),
         ]
-        note = f"a = {found.a[k]}°, b = {found.b[k]}°; activation {found.activations[k]:.2f}"
+        note = (
+            f"a = {sequence.a[k]}°, b = {sequence.b[k]}°; activation {sequence.activations[k]:.2f}"
+        )
         made.append(
-            animation.frame(panels, list(_TITLES), f"face {found.face}; {found.feature}", note)
+            animation.frame(
+                panels, list(_TITLES), f"face {sequence.face}; {sequence.feature}", note
+            )
         )
     return made
 
@@ -57,5 +61,5 @@ def make(output: Path, saliency: Path, which: Trained) -> None:
     """
     record = DieSaliency.load(saliency)
     sequences = of_faces(record, replace(which, network=record.network))
-    for found in tqdm(sequences, total=die360.CLASSES, unit=" faces"):
-        animation.save(paths.animation(output, found.face), frames(found))
+    for sequence in tqdm(sequences, total=die360.CLASSES, unit=" faces"):
+        animation.save(paths.animation(output, sequence.face), frames(sequence))

@@ -185,14 +185,14 @@ def draw_iterates(record: Shown, settings: Mapping[str, int | str]) -> Figure:
     -------
     matplotlib.figure.Figure
     """
-    found = iterates(record)
+    steps = iterates(record)
     text = title(record) + (
         f"\nmaximum initialization: {record.photograph}, of {settings['sample']} "
         f"photographs the one with the largest activation, {number_format.short(record.data)}"
     )
-    figure, axes = panels(2, len(found), Margins(top=lines(text)))
+    figure, axes = panels(2, len(steps), Margins(top=lines(text)))
     heading(figure, text)
-    for column, (step, activation, patch, more) in enumerate(found):
+    for column, (step, activation, patch, more) in enumerate(steps):
         above, below = axes[:, column]
         show(above, fundus.destandardize(patch), f"activation {number_format.short(activation)}")
         above.set_title(f"step {step}", pad=3)

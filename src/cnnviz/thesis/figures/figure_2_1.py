@@ -82,10 +82,11 @@ def _draw_regions(axes: Axes, image: np.ndarray) -> None:
         shapes.rectangle(axes, (top, left, top + side, left + side), color, False, 1)
 
 
-def _draw_binary(axes: Axes, found: np.ndarray) -> None:
-    matches = found >= THRESHOLD
+def _draw_binary(axes: Axes, correlations: np.ndarray) -> None:
+    matches = correlations >= THRESHOLD
     texts = [
-        [f"{match:d}\n{value:.2f}" for match, value in zip(*rows)] for rows in zip(matches, found)
+        [f"{match:d}\n{value:.2f}" for match, value in zip(*rows)]
+        for rows in zip(matches, correlations)
     ]
     shapes.matrix(axes, np.array(texts))
     shapes.cells(axes, *matches.shape)
@@ -116,15 +117,15 @@ def draw(image: np.ndarray, template: np.ndarray) -> Figure:
     panels = figure.subplots(1, 5, width_ratios=[1, 0.65, 1, 1, 1])
     for axes in panels:
         axes.set_anchor("N")
-    found = correlation(image, template)
+    correlations = correlation(image, template)
     _draw_regions(panels[0], image)
     panels[0].set_title(f"(a) image and {REGIONS}×{REGIONS}\nregions of it")
     style.show(panels[1], template)
     panels[1].set_title("(b) template\n(enlarged)")
-    _draw_binary(panels[2], disjoint(found))
-    style.show_values(panels[3], found, 1, "correlation")
+    _draw_binary(panels[2], disjoint(correlations))
+    style.show_values(panels[3], correlations, 1, "correlation")
     panels[3].set_title("(d) overlapping regions:\none at every pixel")
-    _draw_overlapping(panels[4], found >= THRESHOLD)
+    _draw_overlapping(panels[4], correlations >= THRESHOLD)
     figure.subplots_adjust(left=0.01, right=0.985, top=0.86, bottom=0.17, wspace=0.14)
     return figure
 

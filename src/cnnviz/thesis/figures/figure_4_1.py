@@ -44,22 +44,22 @@ class Anatomy(NamedTuple):
     rim: float | None = None  #: radius of the disc; the usual one if not known
 
 
-def circles(found: Anatomy) -> list[tuple[tuple[Any, ...], float]]:
+def circles(anatomy: Anatomy) -> list[tuple[tuple[Any, ...], float]]:
     """Macula, fovea and disc of an eye: list of (x, y), radius."""
-    distance = np.hypot(*np.subtract(found.disc, found.fovea))
+    distance = np.hypot(*np.subtract(anatomy.disc, anatomy.fovea))
     return [
-        (found.fovea, MACULA / DISTANCE * distance / 2),
-        (found.fovea, FOVEA / DISTANCE * distance / 2),
-        (found.disc, found.rim or distance / DISCS / 2),
+        (anatomy.fovea, MACULA / DISTANCE * distance / 2),
+        (anatomy.fovea, FOVEA / DISTANCE * distance / 2),
+        (anatomy.disc, anatomy.rim or distance / DISCS / 2),
     ]
 
 
-def inside(found: Any) -> bool:
+def inside(anatomy: Any) -> bool:
     """Whether all circles lie within the field of view, with a margin."""
     return all(
         np.hypot(*place) + radius <= 1 - MARGIN
-        and abs(place[1]) + radius <= found.eye.half - MARGIN
-        for place, radius in circles(found)
+        and abs(place[1]) + radius <= anatomy.eye.half - MARGIN
+        for place, radius in circles(anatomy)
     )
 
 
@@ -94,10 +94,10 @@ def from_idrid(mirror: Any) -> Any:
     )
 
 
-def _annotate(axes: Axes, view, found) -> None:
+def _annotate(axes: Axes, view, anatomy) -> None:
     point = pointers.POINT
     for name, above, (place, radius) in zip(
-        ("macula", "fovea", "optic disc"), (True, False, False), circles(found)
+        ("macula", "fovea", "optic disc"), (True, False, False), circles(anatomy)
     ):
         center, radius = view.pixel(*place), radius * view.density
         shapes.circle(axes, center, radius)
@@ -120,17 +120,17 @@ def draw(healthy: Sequence[Anatomy]) -> Figure:
     """
     gap, title = 0.07, 0.2
     width = (style.PAGE_WIDTH - gap * (len(healthy) + 1)) / len(healthy)
-    height = width * max(found.eye.half for found in healthy)
+    height = width * max(anatomy.eye.half for anatomy in healthy)
     figure = style.new(height + title + gap)
-    for index, found in enumerate(healthy):
-        view = eyes.whole(found.eye, width * style.RESOLUTION / 2)
+    for index, anatomy in enumerate(healthy):
+        view = eyes.whole(anatomy.eye, width * style.RESOLUTION / 2)
         axes = annotated.axes_at(
-            figure, gap + index * (width + gap), title, width, width * found.eye.half
+            figure, gap + index * (width + gap), title, width, width * anatomy.eye.half
         )
         style.show(axes, view.picture)
-        _annotate(axes, view, found)
+        _annotate(axes, view, anatomy)
         style.keep_limits(axes, view.picture)
-        axes.set_title(f"({'abc'[index]}) {found.title}", loc="left", pad=3)
+        axes.set_title(f"({'abc'[index]}) {anatomy.title}", loc="left", pad=3)
     return figure
 
 

@@ -48,13 +48,13 @@ def choose(spots: Sequence[eyes.Spot], half: float) -> list[eyes.Spot] | None:
         A microaneurysm, a hemorrhage and two hard exudates, whose close-ups do not
         overlap.
     """
-    found = []
+    lesions = []
     for kind, (count, criteria) in WANTED.items():
-        chosen = conspicuous.conspicuous(spots, kind, half, criteria, count, found)
+        chosen = conspicuous.conspicuous(spots, kind, half, criteria, count, lesions)
         if len(chosen) < count:
             return None
-        found += chosen
-    return found
+        lesions += chosen
+    return lesions
 
 
 def first_synthetic(seed: int) -> Any:

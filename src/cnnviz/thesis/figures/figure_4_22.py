@@ -45,12 +45,14 @@ def label(record: exemplar_records.Shown, start: str) -> str:
     )
 
 
-def draw(found: Mapping[str, exemplar_records.Shown], settings: Mapping[str, int | str]) -> Figure:
+def draw(
+    exemplars: Mapping[str, exemplar_records.Shown], settings: Mapping[str, int | str]
+) -> Figure:
     """Draw the figure.
 
     Parameters
     ----------
-    found : dict
+    exemplars : dict
         From a role to a :class:`cnnviz.experiments.exemplar_records.Shown`.
     settings : dict
 
@@ -62,7 +64,7 @@ def draw(found: Mapping[str, exemplar_records.Shown], settings: Mapping[str, int
 
     figure, axes = sheet.panels(len(ROLES), 3, sheet.Margins(LABEL))
     for letter, role, (left, middle, right) in zip("abc", ROLES, axes):
-        record = found[role]
+        record = exemplars[role]
         sheet.show(
             left,
             fundus.destandardize(record.starts[0]),

@@ -25,9 +25,9 @@ def factor(record: exemplar_records.Shown) -> float:
     return float(most / least) if least > 0 else float("nan")
 
 
-def factors(found: Mapping[str, exemplar_records.Shown]) -> str:
+def factors(exemplars: Mapping[str, exemplar_records.Shown]) -> str:
     """That of every feature of these figures, each once, in words."""
-    seen = {(record.layer, record.feature): record for record in found.values()}
+    seen = {(record.layer, record.feature): record for record in exemplars.values()}
     return textwrap.fill(
         "largest / smallest activation reached: "
         + ", ".join(
@@ -41,9 +41,9 @@ def factors(found: Mapping[str, exemplar_records.Shown]) -> str:
     )
 
 
-def draw(found: Any, settings: Any) -> Any:
+def draw(exemplars: Any, settings: Any) -> Any:
     """Draw the figure; parameters as for :func:`cnnviz.thesis.figures.figure_4_22.draw`."""
-    record, text = found[ROLE], factors(found)
+    record, text = exemplars[ROLE], factors(exemplars)
     top = sheet.title(record) + (
         f"\nlargest activation in {settings['sample']} photographs: "
         f"{number_format.short(record.data)}; exemplars after {settings['steps']} steps"

@@ -32,11 +32,11 @@ def near_border(record: exemplar_records.Shown) -> str:
     )
 
 
-def draw(found: Any, settings: Any) -> Any:
+def draw(exemplars: Any, settings: Any) -> Any:
     """Draw the figure; parameters as for :func:`cnnviz.thesis.figures.figure_4_22.draw`."""
     figure, axes = sheet.panels(2, len(ROLES), sheet.Margins(head=0.56, below=0.34, bottom=0.2))
     for role, (above, below) in zip(ROLES, axes.T):
-        record = found[role]
+        record = exemplars[role]
         patch = record.patches[record.best]
         _, rows, columns = patch.shape
         seen = f"sees {record.field[0]}×{record.field[1]} pixels"

@@ -46,10 +46,10 @@ def segments(scene: Any, kind: Any) -> Any:
     return scene.segments[scene.marked.get(number, np.array([], int))]
 
 
-def widest(found: np.ndarray, half: int) -> tuple[float, float] | None:
+def widest(beads: np.ndarray, half: int) -> tuple[float, float] | None:
     """Place of the widest bead that is well inside, as (x, y); None without one."""
-    inside = np.array([conspicuous.well_inside(each, half) for each in found[:, :2]], bool)
-    wide = found[inside & (found[:, 4] >= LEAST_BEAD)]
+    inside = np.array([conspicuous.well_inside(each, half) for each in beads[:, :2]], bool)
+    wide = beads[inside & (beads[:, 4] >= LEAST_BEAD)]
     return tuple(wide[wide[:, 4].argmax(), :2].tolist()) if len(wide) else None
 
 
@@ -100,24 +100,24 @@ def choose(eye: Any) -> Found | None:
     return Found(bead, *max(tangles, key=lambda each: each[1]), blood[0])
 
 
-def row(title: Any, eye: Any, found: Any) -> Any:
+def row(title: Any, eye: Any, signs: Any) -> Any:
     """The eye and its close-ups: annotated.Row."""
-    mark, blood = pointers.Mark, (found.blood.x, found.blood.y)
+    mark, blood = pointers.Mark, (signs.blood.x, signs.blood.y)
     return annotated.Row(
         title,
         eye,
         [
             annotated.Part(
                 "venous beading",
-                found.bead,
+                signs.bead,
                 BEAD_SIDE,
-                [mark("white arrow", found.bead, BEADING, 2 * LEAST_BEAD)],
+                [mark("white arrow", signs.bead, BEADING, 2 * LEAST_BEAD)],
             ),
             annotated.Part(
                 "new vessels",
-                found.root,
-                FAN_SIDE * found.reach,
-                [mark("blue arrow", found.root, ""), mark("black arrow", found.root, NEW_VESSELS)],
+                signs.root,
+                FAN_SIDE * signs.reach,
+                [mark("blue arrow", signs.root, ""), mark("black arrow", signs.root, NEW_VESSELS)],
             ),
         ],
         (mark("green arrow", blood, PRERETINAL),),

@@ -162,19 +162,19 @@ def _cells(layer: Layer, aggregate: str) -> list[str]:
     ]
 
 
-def changes_table(found: Sequence[Layer], differences: np.ndarray) -> str:
+def changes_table(layers: Sequence[Layer], differences: np.ndarray) -> str:
     """Markdown of the changes of every layer.
 
     Parameters
     ----------
-    found : list of Layer
+    layers : list of Layer
     differences : array, ``(pairs,)``
         Of the images, gray values in [0, 1].
     """
     caption = _CAPTION.format(pairs=len(differences), difference=255 * np.median(differences))
     rows = [
         [f"{layer.network}, {layer.name}", *_cells(layer, "max"), *_cells(layer, "sum")]
-        for layer in found
+        for layer in layers
     ]
     return caption + "\n".join(markdown.table(_HEAD, rows)) + "\n"
 
@@ -229,36 +229,40 @@ def _draw_example(
     return panels
 
 
-def _draw_strip(axes: Any, found: Sequence[Layer]) -> None:
+def _draw_strip(axes: Any, layers: Sequence[Layer]) -> None:
     """Boxes of the changes of every layer."""
-    places = np.arange(len(found))
+    places = np.arange(len(layers))
     for shift, aggregate, color in zip((-0.2, 0.2), AGGREGATES, style.PALETTE):
         shapes.boxes(
-            axes, [layer.changes[aggregate].ravel() for layer in found], places + shift, 0.32, color
+            axes,
+            [layer.changes[aggregate].ravel() for layer in layers],
+            places + shift,
+            0.32,
+            color,
         )
-        random = [_quartiles(layer.random[aggregate])[1] for layer in found]
+        random = [_quartiles(layer.random[aggregate])[1] for layer in layers]
         axes.plot(places + shift, random, **{**style.POINT, "color": color})
         axes.plot([], [], color=color, linewidth=4, alpha=0.5, label=f"{aggregate}(F), neighbors")
     axes.plot(
         [], [], **{**style.POINT, "color": "0.3"}, label="two random views of a class, median"
     )
-    axes.set_xticks(places, [layer.name for layer in found])
-    for place, layer in enumerate(found):
-        if place == 0 or layer.network != found[place - 1].network:
+    axes.set_xticks(places, [layer.name for layer in layers])
+    for place, layer in enumerate(layers):
+        if place == 0 or layer.network != layers[place - 1].network:
             axes.axvline(place - 0.5, **style.REFERENCE)
             axes.text(place - 0.44, 1.03, layer.network, weight="bold", va="bottom")
-    axes.set_xlim(-0.5, len(found) - 0.5)
+    axes.set_xlim(-0.5, len(layers) - 0.5)
     axes.set_ylim(-0.03, 1.03)
     axes.set_ylabel("change of the important areas")
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=3, frameon=False)
 
 
-def draw(found: Sequence[Layer], examples: Mapping[str, Example]) -> Figure:
+def draw(layers: Sequence[Layer], examples: Mapping[str, Example]) -> Figure:
     """Draw the figure.
 
     Parameters
     ----------
-    found : list of Layer
+    layers : list of Layer
     examples : dict
         From an aggregate to its strongest Example; those that are missing are left out.
 
@@ -284,7 +288,7 @@ def draw(found: Sequence[Layer], examples: Mapping[str, Example]) -> Figure:
             STRIP / height,
         )
     )
-    _draw_strip(strip, found)
+    _draw_strip(strip, layers)
     figure.text(
         0.02 / style.PAGE_WIDTH,
         1 - (top - 0.2) / height,

@@ -163,16 +163,16 @@ def draw(
 
 
 def make(output: Any, *, disagreement: Any) -> None:
-    found = Disagreement.load(disagreement)
+    record = Disagreement.load(disagreement)
     style.save(
         draw(
-            found.pixels,
-            found.a,
-            found.b,
-            found.trained,
-            found.label,
-            list(found.networks),
-            found.posteriors,
+            record.pixels,
+            record.a,
+            record.b,
+            record.trained,
+            record.label,
+            list(record.networks),
+            record.posteriors,
         ),
         output,
     )

@@ -72,12 +72,12 @@ def stretched(patch: np.ndarray) -> np.ndarray | None:
     return values[0] if len(values) == 1 else np.moveaxis(values, 0, -1)
 
 
-def row_of(found: ExemplarStatistics, layer: str, k: int) -> Row:
+def row_of(statistics: ExemplarStatistics, layer: str, k: int) -> Row:
     """Exemplars of one feature of a layer, and how strongly they activate it.
 
     Parameters
     ----------
-    found : ExemplarStatistics
+    statistics : ExemplarStatistics
     layer : str
     k : int
         Index among the layer's features that were measured.
@@ -86,7 +86,7 @@ def row_of(found: ExemplarStatistics, layer: str, k: int) -> Row:
     -------
     Row
     """
-    seeds, part = int(found.settings["seeds"]), found.layers[layer]
+    seeds, part = int(statistics.settings["seeds"]), statistics.layers[layer]
     panels: list[Any] = [
         (part.strongest[k], part.maximum[k]),
         (part.early.patches[STOPPED, k], part.early.reached[STOPPED, k]),
@@ -106,12 +106,12 @@ def _note(value: float, maximum: float) -> str:
     return f"{number_format.short(value / maximum)}×" if maximum > 0 else "–"
 
 
-def rows_of(found: ExemplarStatistics, features: int | None = None) -> list[Row]:
+def rows_of(statistics: ExemplarStatistics, features: int | None = None) -> list[Row]:
     """Rows of the last two measured layers, of all features or the first few."""
     return [
-        row_of(found, layer, k)
-        for layer in list(found.layers)[-2:]
-        for k in range(len(found.layers[layer].features))[:features]
+        row_of(statistics, layer, k)
+        for layer in list(statistics.layers)[-2:]
+        for k in range(len(statistics.layers[layer].features))[:features]
     ]
 
 

@@ -42,7 +42,7 @@ def examples(photographs: stores.Store, count: int) -> np.ndarray:
     -------
     uint8 array, ``(count, 5, 512, 512, 3)``, black where there are too few
     """
-    found = np.zeros((count, len(GRADES), *photographs.pixels.shape[1:]), np.uint8)
+    pictures = np.zeros((count, len(GRADES), *photographs.pixels.shape[1:]), np.uint8)
     for grade in range(len(GRADES)):
         seen = {}
         for index in np.flatnonzero(photographs.grades == grade):
@@ -50,8 +50,8 @@ def examples(photographs: stores.Store, count: int) -> np.ndarray:
             if len(seen) == count:
                 break
         for row, index in enumerate(seen.values()):
-            found[row, grade] = photographs.pixels[index]
-    return found
+            pictures[row, grade] = photographs.pixels[index]
+    return pictures
 
 
 def close_up(image: np.ndarray, mask: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:

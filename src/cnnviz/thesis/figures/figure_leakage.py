@@ -65,12 +65,12 @@ def draw(frame: pd.DataFrame, random: pd.Series) -> Figure:
     matplotlib.figure.Figure
     """
     figure = style.new(2.9)
-    found = curves(frame)
-    kinds = [kind for kind in (BETWEEN, BEYOND) if any(key[0] == kind for key in found)]
+    lines = curves(frame)
+    kinds = [kind for kind in (BETWEEN, BEYOND) if any(key[0] == kind for key in lines)]
     panels = figure.subplots(1, len(kinds), sharex=True, sharey=True, squeeze=False)[0]
     for axes, kind in zip(panels, kinds):
         for network in random.index:
-            line = found[kind, network]
+            line = lines[kind, network]
             axes.plot(line.index, line, label=network, **style.line(network))
             axes.plot(0, random[network], clip_on=False, **style.line(network))
         axes.axvspan(0.5, 5.5, **style.SHADE)

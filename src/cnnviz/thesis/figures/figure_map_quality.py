@@ -49,8 +49,8 @@ def layers_of(means: pd.DataFrame, data: str) -> list[str]:
 
 def _limits(row) -> np.ndarray:
     """Error bar ``(2, 1)``; none where there is no interval."""
-    found = np.nan_to_num([[row.value - row.low], [row.high - row.value]])
-    return np.maximum(found, 0)
+    errors = np.nan_to_num([[row.value - row.low], [row.high - row.value]])
+    return np.maximum(errors, 0)
 
 
 def _point(axes: Any, x: float, row, look: Mapping[str, float | str]) -> None:
@@ -65,13 +65,13 @@ def _draw_places(axes: Axes, means: pd.DataFrame, data: str, measure: str) -> No
     """Pointing game or mass: methods side by side, layer by layer."""
     names = layers_of(means, data)
     for place, layer in enumerate(names):
-        found = rows(means, data, measure, layer)
+        by_method = rows(means, data, measure, layer)
         for k, method in enumerate((*METHODS, CENTER)):
-            if (method, "") in found:
+            if (method, "") in by_method:
                 _point(
                     axes,
                     place + SPREAD * (k - len(METHODS) / 2),
-                    found[method, ""],
+                    by_method[method, ""],
                     style.method(method),
                 )
         chance = rows(means, data, "chance", layer)["", ""].value
@@ -83,17 +83,17 @@ def _draw_places(axes: Axes, means: pd.DataFrame, data: str, measure: str) -> No
 def _draw_curves(axes: Axes, means: pd.DataFrame, data: str) -> None:
     """Areas of deletion and insertion, method by method."""
     for place, measure in enumerate(("deletion", "insertion")):
-        found = rows(means, data, measure)
+        by_method = rows(means, data, measure)
         for k, method in enumerate((*METHODS, CENTER)):
-            if (method, "") in found:
+            if (method, "") in by_method:
                 _point(
                     axes,
                     place + SPREAD * (k - len(METHODS) / 2),
-                    found[method, ""],
+                    by_method[method, ""],
                     style.method(method),
                 )
-        if (RANDOM, "") in found:
-            _reference(axes, place, found[RANDOM, ""].value)
+        if (RANDOM, "") in by_method:
+            _reference(axes, place, by_method[RANDOM, ""].value)
     axes.set_xticks([0, 1], ["deletion\n(small is good)", "insertion\n(large is good)"])
     axes.set_xlim(-0.5, 1.5)
 
@@ -101,9 +101,9 @@ def _draw_curves(axes: Axes, means: pd.DataFrame, data: str) -> None:
 def _draw_matrix(axes: Axes, means: pd.DataFrame, data: str) -> None:
     """Rank correlations between methods."""
     names = (*METHODS, CENTER)
-    found = rows(means, data, "agreement")
+    pairs = rows(means, data, "agreement")
     values = np.full((len(names),) * 2, np.nan)
-    for (first, second), row in found.items():
+    for (first, second), row in pairs.items():
         i, j = names.index(first), names.index(second)
         values[i, j] = values[j, i] = row.value
     shapes.show_matrix(axes, values[1:, :-1], np.tri(len(names) - 1, dtype=bool))

@@ -131,12 +131,12 @@ def inside_field(
     -------
     bool array of ``map_shape``
     """
-    found = np.zeros(map_shape, bool)
+    inside = np.zeros(map_shape, bool)
     for place in np.ndindex(*map_shape):
         top, left, bottom, right = field.box(*place)
         corners = np.array(list(itertools.product((top, bottom), (left, right))))
-        found[place] = (np.hypot(*(2 * corners / image_shape - 1).T) <= 1).all()
-    return found
+        inside[place] = (np.hypot(*(2 * corners / image_shape - 1).T) <= 1).all()
+    return inside
 
 
 def around(

@@ -74,8 +74,8 @@ def _room(pointer: Pointer, free: np.ndarray) -> tuple[float, float] | None:
     index = np.rint(pointer.tip + steps * (pointer.tail - pointer.tip)).astype(int)
     if (index < 0).any() or (index >= free.shape).any():
         return None
-    found = free[tuple(index.T)]
-    return found.min(), found.mean()
+    ahead = free[tuple(index.T)]
+    return ahead.min(), ahead.mean()
 
 
 def pointer(region: np.ndarray, obstacles: np.ndarray, length: float, gap: float = 0.0) -> Pointer:
@@ -115,10 +115,10 @@ def pointer(region: np.ndarray, obstacles: np.ndarray, length: float, gap: float
         if reach is None:
             continue
         tip = center + (reach + gap) * direction
-        found = Pointer(tip, tip + length * direction)
-        room = _room(found, free)
+        arrow = Pointer(tip, tip + length * direction)
+        room = _room(arrow, free)
         if room is not None and room > most:
-            best, most = found, room
+            best, most = arrow, room
     if best is None:
         raise UserError(f"no arrow of {length:g} pixels fits into the picture")
     return best
@@ -166,7 +166,7 @@ def place(view: View, marks: Sequence[Mark], taken: np.ndarray | None = None) ->
     list of Pointer
     """
     blocked = _blocked(view) if taken is None else _blocked(view) | taken
-    found = []
+    arrows = []
     for mark in marks:
         look = shapes.POINTERS[mark.arrow]
         pixel = view.pixel(*mark.place)
@@ -175,14 +175,14 @@ def place(view: View, marks: Sequence[Mark], taken: np.ndarray | None = None) ->
         )
         if mark.mask:
             region &= region_at(view.masks[mark.mask], pixel)
-        found.append(pointer(region, blocked, look.length * POINT, _GAP * POINT))
-        blocked = blocked | near(*found[-1], blocked.shape, look.head * POINT)
-    return found
+        arrows.append(pointer(region, blocked, look.length * POINT, _GAP * POINT))
+        blocked = blocked | near(*arrows[-1], blocked.shape, look.head * POINT)
+    return arrows
 
 
 def show(axes: Axes, view: View, marks: Sequence[Mark], taken: np.ndarray | None = None) -> None:
     """Show a view with its arrows."""
     style.show(axes, view.picture)
-    for mark, found in zip(marks, place(view, marks, taken)):
-        shapes.arrow(axes, *found, mark.arrow, POINT)
+    for mark, arrow in zip(marks, place(view, marks, taken)):
+        shapes.arrow(axes, *arrow, mark.arrow, POINT)
     style.keep_limits(axes, view.picture)

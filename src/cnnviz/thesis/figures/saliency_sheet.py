@@ -66,17 +66,17 @@ def read_features(path: Path, layer_name: str) -> tuple[list[Feature], np.ndarra
     record = DieSaliency.load(path)
     layer = layers.find_layer(die.build(record.network), layer_name)
     field = receptive_field.receptive_field(layer)
-    found = record.layers[layer_name]
+    saliency = record.layers[layer_name]
     return [
         Feature(
             record.network,
             number,
-            {target: maps[number] for target, maps in found.maps.items()},
+            {target: maps[number] for target, maps in saliency.maps.items()},
             [
                 field.box(row, column, record.pixels.shape[1:])
-                for row, column in found.neuron[:, number].tolist()
+                for row, column in saliency.neuron[:, number].tolist()
             ],
-            {target: lift[number] for target, lift in found.lift.items()},
+            {target: lift[number] for target, lift in saliency.lift.items()},
         )
         for number in range(layer.output_shape[1])
     ], record.pixels

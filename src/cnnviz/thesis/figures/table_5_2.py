@@ -78,10 +78,10 @@ def _draw_central(figure: Figure, networks: Mapping[str, Sequence[exemplars_die3
         weight="bold",
         va="baseline",
     )
-    for row, (name, found) in enumerate(networks.items()):
+    for row, (name, layers) in enumerate(networks.items()):
         top = HEAD + row * PITCH
         _write(figure, name, MARGIN, top + SIDE / 2, weight="bold", va="center")
-        for place, layer in enumerate(found):
+        for place, layer in enumerate(layers):
             rows, columns = layer.patches.shape[1:]
             drawn = _draw_layer(
                 figure,
@@ -170,6 +170,6 @@ def make(output: Path, *, exemplars: Any, table: Path) -> None:
     table : path
         Markdown file.
     """
-    found = [layer for path in exemplars for layer in exemplars_die360.read(path)]
-    files.write_text(table, exemplars_die360.claims(found))
-    style.save(draw(found), output)
+    layers = [layer for path in exemplars for layer in exemplars_die360.read(path)]
+    files.write_text(table, exemplars_die360.claims(layers))
+    style.save(draw(layers), output)

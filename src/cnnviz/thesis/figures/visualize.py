@@ -263,7 +263,7 @@ def draw_maps(
 
 def draw_exemplars(
     title: str,
-    found: Sequence[Exemplar],
+    exemplars: Sequence[Exemplar],
     mean: np.ndarray,
     std: np.ndarray,
     picture: Picture | None = None,
@@ -274,7 +274,7 @@ def draw_exemplars(
     ----------
     title : str
         One line or more.
-    found : list of Exemplar
+    exemplars : list of Exemplar
     mean, std : array
         Of the network's input.
     picture : Picture, optional
@@ -285,13 +285,13 @@ def draw_exemplars(
     matplotlib.figure.Figure
     """
     headings: tuple[str, ...] = ("standard noise", "exemplar")
-    image: Any = found[0].patch[0]
+    image: Any = exemplars[0].patch[0]
     ends: Any = (0, 1)
     if picture is not None:
         headings = ("image", "what the neuron sees", "exemplar")
         image, *ends = picture.fitted()
-    figure, panels = _panels(title, headings, len(found), image.shape)
-    for each, axes in zip(found, panels):
+    figure, panels = _panels(title, headings, len(exemplars), image.shape)
+    for each, axes in zip(exemplars, panels):
         _label(axes[0], each.feature, each.neuron, image.shape)
         if picture is not None:
             style.show(axes[0], image)

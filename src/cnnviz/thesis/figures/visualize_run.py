@@ -198,7 +198,7 @@ def _exemplars(
     scale: Any,
     _: int,
 ) -> tuple[dict[str, np.ndarray], Callable[..., Any]]:
-    found = shown_features.find_exemplars(
+    exemplars = shown_features.find_exemplars(
         layer,
         features,
         picture and picture.pixels,
@@ -210,14 +210,14 @@ def _exemplars(
 
     def draw():
         return visualize.draw_exemplars(
-            "\n".join([title(request), *_of_channels(found[0].patch[np.newaxis])]),
-            found,
+            "\n".join([title(request), *_of_channels(exemplars[0].patch[np.newaxis])]),
+            exemplars,
             scale[0],
             scale[1],
             picture,
         )
 
-    return _columns(found, "start", "patch", "before", "reached"), draw
+    return _columns(exemplars, "start", "patch", "before", "reached"), draw
 
 
 def _columns(

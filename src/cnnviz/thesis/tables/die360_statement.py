@@ -37,15 +37,15 @@ def write(images: Path, facts: Path, statement: Path) -> None:
             f"{images}: holds every {views.sampling_stride}-th view only; the statement is about "
             f"all of them: 'cnnviz render -o FILE' makes them"
         )
-    found = die_facts.measure(views.images)
+    measured = die_facts.measure(views.images)
     number_tables.write_reproduced(
         facts,
         [
             number_tables.Reproduced(f"die360.{name}", value, unit, "cnnviz die360-facts")
-            for name, (value, unit) in found.items()
+            for name, (value, unit) in measured.items()
         ],
     )
-    files.write_text(statement, text(found))
+    files.write_text(statement, text(measured))
 
 
 def text(facts: dict[str, die_facts.Fact]) -> str:

@@ -40,12 +40,12 @@ def is_saturating(network: str) -> bool:
     return network in ARCHITECTURES and ARCHITECTURES[network].units == "sigmoid"
 
 
-def frame(found: ExemplarStatistics) -> pd.DataFrame:
+def frame(statistics: ExemplarStatistics) -> pd.DataFrame:
     """All numbers of one network's exemplars, a row for each exemplar.
 
     Parameters
     ----------
-    found : cnnviz.experiments.exemplar_statistics.ExemplarStatistics
+    statistics : cnnviz.experiments.exemplar_statistics.ExemplarStatistics
 
     Returns
     -------
@@ -53,9 +53,9 @@ def frame(found: ExemplarStatistics) -> pd.DataFrame:
         ``network, layer, patch, feature, method, start`` and the measures.  Stopped
         ascents have the method "stopped" and the level in the place of the start.
     """
-    network = found.network + (f" {found.weights}" if found.weights else "")
+    network = statistics.network + (f" {statistics.weights}" if statistics.weights else "")
     rows = []
-    for layer, part in found.layers.items():
+    for layer, part in statistics.layers.items():
         of_layer = [row for method in METHODS for row in _rows(part, method)] + _stopped(part)
         patch = " × ".join(map(str, part.strongest.shape[2:]))
         rows += [{**row, "layer": layer, "patch": patch} for row in of_layer]
@@ -156,12 +156,12 @@ def local_maxima(table: pd.DataFrame, method: str) -> pd.DataFrame:
     """
     rows = table[(table["method"] == method) & table["start"].isin([*STARTS, "noise 0"])]
     keys = ["network", "layer", "feature"]
-    found = rows.pivot(index=keys, columns="start", values="reached")
-    found = found.reindex(pd.MultiIndex.from_frame(rows[keys].drop_duplicates()))
-    found = found.rename(columns={"noise 0": "noise"})[[*STARTS, "noise"]]
-    low = found.min(axis=1)
-    return found.assign(
-        best=found.idxmax(axis=1), ratio=found.max(axis=1) / low.where(low > 0)
+    reached = rows.pivot(index=keys, columns="start", values="reached")
+    reached = reached.reindex(pd.MultiIndex.from_frame(rows[keys].drop_duplicates()))
+    reached = reached.rename(columns={"noise 0": "noise"})[[*STARTS, "noise"]]
+    low = reached.min(axis=1)
+    return reached.assign(
+        best=reached.idxmax(axis=1), ratio=reached.max(axis=1) / low.where(low > 0)
     ).reset_index()
 
 
@@ -181,12 +181,12 @@ def comparisons(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
         more of its activation when shifted, differs less between seeds, is
         more like the strongest patch.
     """
-    found = []
+    tables = []
     for measure, sign in (("transfer", 1), ("diversity", -1), ("likeness", 1)):
         before, after = (
             medians(rows.assign(transfer=_transfer(rows)), measure) for rows in (first, second)
         )
         both = pd.DataFrame({"before": before, "after": after}).rename_axis("layer")
         both["better"] = sign * (both["after"] - both["before"]) >= MARGIN
-        found.append(both.reset_index().assign(measure=measure))
-    return pd.concat(found, ignore_index=True)
+        tables.append(both.reset_index().assign(measure=measure))
+    return pd.concat(tables, ignore_index=True)

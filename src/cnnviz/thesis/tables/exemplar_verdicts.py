@@ -57,16 +57,16 @@ def _judged(holds: Sequence[bool] | pd.Series) -> str:
 
 
 def _readable(claim: str, network: str, first: pd.DataFrame, second: pd.DataFrame) -> Verdict:
-    found = comparisons(first, second)
+    compared = comparisons(first, second)
     parts = [
         f"{measure} {listed(rows['before'], fixed)} → {listed(rows['after'], fixed)}"
-        for measure, rows in found.groupby("measure", sort=False)
+        for measure, rows in compared.groupby("measure", sort=False)
     ]
     return Verdict(
         claim,
         network,
-        _judged(found["better"]),
-        f"better in {found['better'].sum()} of {len(found)} comparisons: " + "; ".join(parts),
+        _judged(compared["better"]),
+        f"better in {compared['better'].sum()} of {len(compared)} comparisons: " + "; ".join(parts),
     )
 
 
@@ -156,9 +156,9 @@ def _starts_matter(table: pd.DataFrame, network: str) -> list[Verdict]:
     ]
 
 
-def _hypothesis(found: Sequence[Verdict]) -> list[Verdict]:
+def _hypothesis(judged: Sequence[Verdict]) -> list[Verdict]:
     """The thesis's explanation as a whole, from what would follow from it."""
-    tests = [each for each in found if each.claim.startswith(_FOLLOWS)]
+    tests = [each for each in judged if each.claim.startswith(_FOLLOWS)]
     if not any(test.network == _TWO for test in tests):
         return []
     return [
@@ -188,11 +188,11 @@ def verdicts(table: pd.DataFrame) -> list[Verdict]:
     """
     there = list(dict.fromkeys(table["network"]))
     rectified = [name for name in there if not is_saturating(name)]
-    found = [_far(table, name) for name in rectified]
+    judged = [_far(table, name) for name in rectified]
     if set(TWINS) <= set(there):
-        found += [_bounded(table, TWINS[1]), _nearer(table), _stays(table)]
+        judged += [_bounded(table, TWINS[1]), _nearer(table), _stays(table)]
         for method, words in (("plain", "plain"), ("sphere", "norm held")):
-            found.append(
+            judged.append(
                 _readable(
                     f"Saturating units make them easier to read ({words}).",
                     _TWO,
@@ -201,13 +201,15 @@ def verdicts(table: pd.DataFrame) -> list[Verdict]:
             )
     for name in rectified:
         plain, sphere = (chosen(table, name, method) for method in METHODS[:2])
-        found.append(_readable("Holding the norm makes them easier to read.", name, plain, sphere))
+        judged.append(_readable("Holding the norm makes them easier to read.", name, plain, sphere))
     for name in there:
         plain, regularized = (chosen(table, name, method) for method in METHODS[::2])
-        found.append(_readable("Regularizing makes them easier to read.", name, plain, regularized))
+        judged.append(
+            _readable("Regularizing makes them easier to read.", name, plain, regularized)
+        )
     for name in rectified:
-        found += _stops(table, name) + _starts_matter(table, name)
-    return _hypothesis(found) + found
+        judged += _stops(table, name) + _starts_matter(table, name)
+    return _hypothesis(judged) + judged
 
 
 def named(network: str) -> str:

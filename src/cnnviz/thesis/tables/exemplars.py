@@ -44,23 +44,23 @@ def make(output: Path, *, statistics: Sequence[Path], rows: Path) -> None:
     output : path
         Markdown file.
     """
-    found = [ExemplarStatistics.load(path) for path in statistics]
-    numbers = pd.concat(map(frame, found), ignore_index=True)
+    records = [ExemplarStatistics.load(path) for path in statistics]
+    numbers = pd.concat(map(frame, records), ignore_index=True)
     written = numbers.to_csv(index=False, float_format="%.6g")
     files.write_text(rows, written)
     # From what is written, so that the text can be made from it again.
-    files.write_text(output, text(pd.read_csv(io.StringIO(written)), words(found)))
+    files.write_text(output, text(pd.read_csv(io.StringIO(written)), words(records)))
 
 
 # --- Tidy numbers -----------------------------------------------------------------
 
 
-def words(found: Sequence[ExemplarStatistics]) -> dict[str, str]:
+def words(records: Sequence[ExemplarStatistics]) -> dict[str, str]:
     """What the table's caption says of how its numbers were made.
 
     Parameters
     ----------
-    found : list of cnnviz.experiments.exemplar_statistics.ExemplarStatistics
+    records : list of cnnviz.experiments.exemplar_statistics.ExemplarStatistics
         A network each.
 
     Returns
@@ -68,7 +68,7 @@ def words(found: Sequence[ExemplarStatistics]) -> dict[str, str]:
     dict of str
     """
     said = {f"{kind}_{name}": "–" for kind in SAMPLES for name in ("steps", "size", "regularized")}
-    for each in found:
+    for each in records:
         said.update(
             {
                 f"{each.kind}_steps": f"{each.settings['steps']:,}",
@@ -76,9 +76,9 @@ def words(found: Sequence[ExemplarStatistics]) -> dict[str, str]:
                 f"{each.kind}_regularized": str(each.settings["regularized_steps"]),
             }
         )
-    samples = {each.kind: f"{each.sample:,} {SAMPLES[each.kind]}" for each in found}
+    samples = {each.kind: f"{each.sample:,} {SAMPLES[each.kind]}" for each in records}
     accuracies = ", ".join(
-        f"{each.network} {each.accuracy:.4f}" for each in found if each.accuracy is not None
+        f"{each.network} {each.accuracy:.4f}" for each in records if each.accuracy is not None
     )
     return {**said, "samples": " and ".join(samples.values()), "accuracies": accuracies}
 
@@ -233,8 +233,8 @@ def transfer_lines(table: pd.DataFrame) -> list[str]:
 
 def _maxima(table: pd.DataFrame) -> Iterator[list[int | str]]:
     for method, words in list(_METHOD_WORDS.items())[:2]:
-        found = local_maxima(table, method)
-        for (network, layer), rows in found.groupby(["network", "layer"], sort=False):
+        maxima = local_maxima(table, method)
+        for (network, layer), rows in maxima.groupby(["network", "layer"], sort=False):
             best = rows["best"].value_counts().reindex([*STARTS, "noise"], fill_value=0)
             yield [NETWORKS.get(network, network), layer, words, spread(rows["ratio"]), *best]
 

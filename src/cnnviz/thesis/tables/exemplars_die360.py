@@ -126,8 +126,8 @@ def _ratio(reached: float, data: float) -> str:
     return f"{reached / data:.3g}×" if data > 0 else "–"
 
 
-def _rows(found: Sequence[Layer], windows: Mapping[int, Windows]) -> Iterator[_Row]:
-    for layer in found:
+def _rows(layers: Sequence[Layer], windows: Mapping[int, Windows]) -> Iterator[_Row]:
+    for layer in layers:
         kinds = windows[min(SIDE, layer.patches.shape[1])]
         corners = corner_share(layer.patches), corner_share(layer.first)
         for feature, patch in enumerate(layer.patches):
@@ -197,16 +197,16 @@ def _wrapped(words: str) -> str:
     return textwrap.fill(words, 90, break_on_hyphens=False)
 
 
-def text(found: Sequence[Layer], windows: Mapping[int, Windows]) -> str:
+def text(layers: Sequence[Layer], windows: Mapping[int, Windows]) -> str:
     """Markdown of both claims, with the numbers of every feature.
 
     Parameters
     ----------
-    found : list of Layer
+    layers : list of Layer
     windows : dict
         From a window's side, 8 and the sides of smaller patches, to Windows.
     """
-    rows = list(_rows(found, windows))
+    rows = list(_rows(layers, windows))
     large = windows[SIDE]
     caption = _CAPTION.format(
         spots=_wrapped(_spot_text(rows)),
@@ -235,7 +235,7 @@ def windows(sides: Any) -> Any:
     return {side: spot_windows(images, masks, side) for side in sides}
 
 
-def claims(found: Any) -> Any:
+def claims(layers: Any) -> Any:
     """The thesis's claims about the exemplars of all layers, beside numbers (Markdown)."""
-    sides = np.minimum(SIDE, [layer.patches.shape[1] for layer in found])
-    return text(found, windows({*sides.tolist(), SIDE}))
+    sides = np.minimum(SIDE, [layer.patches.shape[1] for layer in layers])
+    return text(layers, windows({*sides.tolist(), SIDE}))

@@ -173,8 +173,8 @@ def _ground_truth_verdict(rows: Sequence[Row]) -> str:
     )
 
 
-def _false(found: RandomFilters, allowed: Sequence[str]) -> int:
-    return int(sum(label not in (OTHER, *allowed) for label in found.labels))
+def _false(filters: RandomFilters, allowed: Sequence[str]) -> int:
+    return int(sum(label not in (OTHER, *allowed) for label in filters.labels))
 
 
 def _upper(false: int, count: int) -> float:

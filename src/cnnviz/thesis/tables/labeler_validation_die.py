@@ -148,11 +148,11 @@ def _weights_verdict(rows: Sequence[DieFeature]) -> str:
     )
 
 
-def _fewer(found: Sequence[int], counts: Sequence[int]) -> str:
+def _fewer(pointing: Sequence[int], counts: Sequence[int]) -> str:
     """Whether the first count is a smaller share than the second one."""
-    table = [[each, count - each] for each, count in zip(found, counts)]
+    table = [[each, count - each] for each, count in zip(pointing, counts)]
     p = stats.fisher_exact(table, "less").pvalue
-    return f"{yes(p < 0.05).strip('*')} ({found[0]}, trained {found[1]}; p = {p:.2g})"
+    return f"{yes(p < 0.05).strip('*')} ({pointing[0]}, trained {pointing[1]}; p = {p:.2g})"
 
 
 def _step_rows(
@@ -167,8 +167,8 @@ def _step_rows(
         "largest overlap": [steps[k].most for k in trained],
         "label by overlap": [steps[k].overlap for k in trained],
     }
-    for name, found in names.items():
-        share, kappa = agreement(found, by_figure)
+    for name, labels in names.items():
+        share, kappa = agreement(labels, by_figure)
         yield [name, f"{share:.0%}", fixed(kappa)]
 
 
@@ -196,13 +196,13 @@ def _matrix(trained: Mapping[Place, DieFeature], figures: Names) -> Iterator[lis
 def _reach(rows: Sequence[DieFeature]) -> str:
     expected = np.array([row.expected for row in rows if row.weights == "trained"])
     share = np.mean(expected * MARGIN > 1, axis=0)
-    found = [f"{name} {value:.0%}" for name, value in zip(DIE_CONCEPTS, share) if value]
+    unreachable = [f"{name} {value:.0%}" for name, value in zip(DIE_CONCEPTS, share) if value]
     return _REACH.format(
         margin=MARGIN,
         overlap=LEAST_OVERLAP,
         top=TOP_SHARE,
         widest=TOP_SHARE / LEAST_OVERLAP,
-        unreachable=", ".join(found) or "no concept",
+        unreachable=", ".join(unreachable) or "no concept",
     )
 
 
@@ -297,8 +297,8 @@ def statements(rows: Sequence[DieFeature], figures: Names) -> list[Statement]:
     return answers
 
 
-def _statement_row(found: Statement) -> list[str]:
-    statement, labels, figures, agreeing, folds = found
+def _statement_row(answered: Statement) -> list[str]:
+    statement, labels, figures, agreeing, folds = answered
     if labels is None or figures is None:
         return [statement, *["–", "networks missing"] * 2, "–"]
     answers = [cell for holds, evidence in (labels, figures) for cell in (yes(holds), evidence)]

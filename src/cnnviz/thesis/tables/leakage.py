@@ -37,9 +37,9 @@ def accuracy_by_distance(
     """
     rows = []
     for name, folds in evaluations.items():
-        for fold, found in enumerate(folds):
+        for fold, evaluation in enumerate(folds):
             distance = splits.separated_distance(b, fold)
-            for part in (found.dropped, found.validation):
+            for part in (evaluation.dropped, evaluation.validation):
                 right = part.posteriors.argmax(1) == part.labels
                 away = distance[part.index]
                 for degrees in np.unique(away):

@@ -75,17 +75,17 @@ def _main_rows(frame: pd.DataFrame) -> Iterator[list[str]]:
         if chance is None:
             continue
         for method in (*METHODS, CENTER, RANDOM):
-            found = [cells.get((measure, method)) for measure in _SHOWN]
+            values = [cells.get((measure, method)) for measure in _SHOWN]
             if method == RANDOM:
-                found[:2] = [chance] * 2
-            if any(found):
+                values[:2] = [chance] * 2
+            if any(values):
                 # The first four columns of a group are not repeated.
                 label = (
                     [_DATA[data], layer, f"{chance['maps']} of {chance['images']} images"]
                     if method == METHODS[0]
                     else [""] * 3
                 )
-                yield [*label, NAMES[method], *map(_cell, found)]
+                yield [*label, NAMES[method], *map(_cell, values)]
 
 
 def _claim_rows(claims: Sequence[Mapping[str, Any]]) -> Iterator[list[str]]:
@@ -220,9 +220,9 @@ def text(frame: pd.DataFrame, table: pd.DataFrame, means: pd.DataFrame) -> str:
 
 def _finding_lines(means: pd.DataFrame) -> list[str]:
     lines = ["## What the numbers say", ""]
-    for data, found in findings(means).items():
+    for data, sentences in findings(means).items():
         title = f"**{_DATA[data][0].upper()}{_DATA[data][1:]}.**"
-        lines += [title, "", *(f"* {each}" for each in found), ""]
+        lines += [title, "", *(f"* {each}" for each in sentences), ""]
     return lines
 
 

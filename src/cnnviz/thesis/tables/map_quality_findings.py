@@ -119,15 +119,15 @@ def judged(table: pd.DataFrame) -> Any:
             part = table.loc[[data]]
             if not all(column in part for pair in claim.pairs for column in pair):
                 continue
-            found = [estimate(part[first] - part[second]) for first, second in claim.pairs]
-            if all(each["maps"] for each in found):
+            differences = [estimate(part[first] - part[second]) for first, second in claim.pairs]
+            if all(each["maps"] for each in differences):
                 rows.append(
                     {
                         "claim": claim.text,
                         "measured": claim.measured,
                         "data": data,
-                        "differences": found,
-                        "verdict": yes_no([(each["low"], each["high"]) for each in found]),
+                        "differences": differences,
+                        "verdict": yes_no([(each["low"], each["high"]) for each in differences]),
                     }
                 )
     return rows

@@ -53,10 +53,10 @@ def _differences(table: pd.DataFrame) -> Iterator[tuple[tuple[str, str, str], pd
     """Named columns: how much better a method is than what it must beat."""
     for measure, method, other in table.columns:
         if measure in _PLACES and method in METHODS:
-            found = table[measure, method, other]
-            yield (f"{measure} − chance", method, ""), found - table["chance", "", ""]
+            measured = table[measure, method, other]
+            yield (f"{measure} − chance", method, ""), measured - table["chance", "", ""]
             if (measure, CENTER, "") in table:
-                yield (f"{measure} − {CENTER}", method, ""), found - table[measure, CENTER, ""]
+                yield (f"{measure} − {CENTER}", method, ""), measured - table[measure, CENTER, ""]
         if measure in _CURVES and method in METHODS:
             better = table[measure, method, other] - table[measure, RANDOM, ""]
             sign = -1 if measure == "deletion" else 1

@@ -50,8 +50,8 @@ def measure(mirror: Path | None, output: Path) -> None:
     output : path
         CSV file.
     """
-    found = summary(lesions_measured.real_lesions(mirror))
-    tables.write_rows(output, list(found[0]), found)
+    lesions = summary(lesions_measured.real_lesions(mirror))
+    tables.write_rows(output, list(lesions[0]), lesions)
 
 
 def write(real: Path, count: int, output: Path) -> None:

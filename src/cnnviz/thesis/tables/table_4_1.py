@@ -66,9 +66,9 @@ their agreement with ours (Cohen's kappa) cannot be computed.
 """
 
 
-def frequencies(found: pd.DataFrame, weights: str) -> list[dict[str, Any]]:
+def frequencies(features: pd.DataFrame, weights: str) -> list[dict[str, Any]]:
     """Rows of :func:`.label_statistics.label_frequencies` of a network's features."""
-    rows = found[found["weights"] == weights]
+    rows = features[features["weights"] == weights]
     return label_statistics.label_frequencies(
         {
             layer: rows.loc[rows["layer"] == layer, "label"].to_numpy()
@@ -80,12 +80,12 @@ def frequencies(found: pd.DataFrame, weights: str) -> list[dict[str, Any]]:
     )
 
 
-def numbers(found: pd.DataFrame, geometry: Geometry) -> dict[str, tuple[float, str, str]]:
+def numbers(features: pd.DataFrame, geometry: Geometry) -> dict[str, tuple[float, str, str]]:
     """Numbers of the trained network, in the thesis's terms.
 
     Parameters
     ----------
-    found : pandas.DataFrame
+    features : pandas.DataFrame
         From :func:`cnnviz.experiments.feature_table.table`.
     geometry : dict
         From a layer to its depth and the side of its receptive field.
@@ -99,7 +99,7 @@ def numbers(found: pd.DataFrame, geometry: Geometry) -> dict[str, tuple[float, s
     for layer, (depth, side) in geometry.items():
         result[f"{layer}.depth"] = (depth, "1", "")
         result[f"{layer}.receptive_field"] = (side, "px", "")
-    for row in frequencies(found, "trained"):
+    for row in frequencies(features, "trained"):
         result[f"{row['layer']}.features"] = (row["features"], "1", "")
         note = (
             f"{row['count']} of {row['features']}; scaled to {row['sampled']}, "
@@ -206,10 +206,10 @@ def _summary_rows(
             yield [layer, str(depth), f"{side}×{side}", str(features), *cells]
 
 
-def _all_labels(found: pd.DataFrame, column: str) -> list[str]:
+def _all_labels(features: pd.DataFrame, column: str) -> list[str]:
     """Frequencies of all labels, network by network and layer by layer."""
     labels = [*CONCEPTS, MIXTURE, OTHER]
-    counts = found.groupby(["weights", "layer"])[column].value_counts().unstack(fill_value=0)
+    counts = features.groupby(["weights", "layer"])[column].value_counts().unstack(fill_value=0)
     seen = [label for label in labels if label in counts]
     return markdown.table(
         ["weights", "layer", *seen],
@@ -221,9 +221,9 @@ def _all_labels(found: pd.DataFrame, column: str) -> list[str]:
     )
 
 
-def _confusions(found: pd.DataFrame) -> Iterator[str]:
+def _confusions(features: pd.DataFrame) -> Iterator[str]:
     """Pairs of concepts that features take for one another."""
-    rows = found[found["weights"] == "trained"].reset_index(drop=True)
+    rows = features[features["weights"] == "trained"].reset_index(drop=True)
     pairs = label_statistics.confusion_pairs(feature_table.is_significant(rows), CONCEPTS)
     for first, second, index in pairs:
         where = rows.loc[index, "layer"].value_counts()
@@ -240,7 +240,7 @@ def text(labeled: Labeled, reported: pd.DataFrame) -> str:
     reported : pandas.DataFrame
         The thesis's numbers.
     """
-    found, geometry = labeled.features, labeled.geometry
+    features, geometry = labeled.features, labeled.geometry
     thesis = dict(zip(reported["id"], reported["value"].astype(float)))
     photographs, weights = words(labeled.origin)
     caption = _CAPTION.format(
@@ -249,11 +249,11 @@ def text(labeled: Labeled, reported: pd.DataFrame) -> str:
     lines = [
         "# Table 4.1, measured\n",
         caption,
-        *_network_lines("Trained network", "trained", found, geometry, thesis),
+        *_network_lines("Trained network", "trained", features, geometry, thesis),
     ]
-    if (found["weights"] == "random").any():
-        lines += _network_lines("Randomly initialized network", "random", found, geometry, None)
-    lines += [*_label_lines(found), *_claim_lines(found), *_role_lines(labeled.roles)]
+    if (features["weights"] == "random").any():
+        lines += _network_lines("Randomly initialized network", "random", features, geometry, None)
+    lines += [*_label_lines(features), *_claim_lines(features), *_role_lines(labeled.roles)]
     return "\n".join(lines) + "\n"
 
 
@@ -266,21 +266,21 @@ def words(origin: Mapping[str, Any]) -> tuple[str, str]:
 def _network_lines(
     title: str,
     weights: str,
-    found: pd.DataFrame,
+    features: pd.DataFrame,
     geometry: Geometry,
     thesis: Mapping[str, float] | None,
 ) -> list[str]:
-    rows = frequencies(found, weights)
+    rows = frequencies(features, weights)
     head = ["layer", "depth", "receptive field", "features", *COLUMNS.values()]
     lines = markdown.table(head, _summary_rows(rows, geometry, thesis))
     return [f"## {title}", "", *lines, ""]
 
 
-def _label_lines(found: pd.DataFrame) -> list[str]:
+def _label_lines(features: pd.DataFrame) -> list[str]:
     return [
         "## All labels, by localization",
         "",
-        *_all_labels(found, "label"),
+        *_all_labels(features, "label"),
         "",
         "## Labels by overlap (network dissection, intersection over union "
         f"above {LEAST_OVERLAP:g})",
@@ -288,16 +288,16 @@ def _label_lines(found: pd.DataFrame) -> list[str]:
         "Half a percent of all pixels, Bau et al.'s threshold, cannot overlap by so "
         "much with concepts as small as microaneurysms.",
         "",
-        *_all_labels(found, "overlap"),
+        *_all_labels(features, "overlap"),
         "",
         "## Confusions: both concepts beyond chance, trained network",
         "",
-        *_confusions(found),
+        *_confusions(features),
         "",
     ]
 
 
-def _claim_lines(found: pd.DataFrame) -> list[str]:
+def _claim_lines(features: pd.DataFrame) -> list[str]:
     return [
         "## The thesis's statements",
         "",
@@ -305,7 +305,7 @@ def _claim_lines(found: pd.DataFrame) -> list[str]:
             ["statement", "holds here", "evidence"],
             [
                 [statement, "yes" if holds else "no", evidence]
-                for statement, holds, evidence in claims(found)
+                for statement, holds, evidence in claims(features)
             ],
         ),
         "",

@@ -16,8 +16,8 @@ Counts = dict[str, tuple[int, int]]  # from a layer to features of a kind, and a
 Claim = tuple[str, bool, str]  # statement, whether it holds, evidence
 
 
-def _counts(found: pd.DataFrame, weights: str, labels: Sequence[str]) -> Counts:
-    rows = found[found["weights"] == weights]
+def _counts(features: pd.DataFrame, weights: str, labels: Sequence[str]) -> Counts:
+    rows = features[features["weights"] == weights]
     return {
         layer: (
             int(rows.loc[rows["layer"] == layer, "label"].isin(labels).sum()),
@@ -27,14 +27,14 @@ def _counts(found: pd.DataFrame, weights: str, labels: Sequence[str]) -> Counts:
     }
 
 
-def _beyond_chance(found: pd.DataFrame, weights: str) -> Counts:
+def _beyond_chance(features: pd.DataFrame, weights: str) -> Counts:
     """The same for features that exceed chance for a lesion, whatever their label."""
-    significant = feature_table.is_significant(found)[:, : len(LESIONS)].any(axis=1)
-    rows = (found["weights"] == weights).to_numpy()
+    significant = feature_table.is_significant(features)[:, : len(LESIONS)].any(axis=1)
+    rows = (features["weights"] == weights).to_numpy()
     return {
         layer: (
-            int((significant & rows & (found["layer"] == layer).to_numpy()).sum()),
-            int((rows & (found["layer"] == layer).to_numpy()).sum()),
+            int((significant & rows & (features["layer"] == layer).to_numpy()).sum()),
+            int((rows & (features["layer"] == layer).to_numpy()).sum()),
         )
         for layer in LAYERS
     }
@@ -50,19 +50,19 @@ def _listed(counts: Counts) -> str:
     return ", ".join(f"{layer} {count} of {total}" for layer, (count, total) in counts.items())
 
 
-def claims(found: pd.DataFrame) -> list[Claim]:
+def claims(features: pd.DataFrame) -> list[Claim]:
     """The thesis's statements about layers, held against the labels.
 
     Returns
     -------
     list of (statement, bool, evidence)
     """
-    return [*_lesion_claims(found), *_edge_claims(found)]
+    return [*_lesion_claims(features), *_edge_claims(features)]
 
 
-def _lesion_claims(found: pd.DataFrame) -> list[Claim]:
-    trained, random = (_counts(found, weights, LESIONS) for weights in ("trained", "random"))
-    mixed = {weights: _beyond_chance(found, weights) for weights in ("trained", "random")}
+def _lesion_claims(features: pd.DataFrame) -> list[Claim]:
+    trained, random = (_counts(features, weights, LESIONS) for weights in ("trained", "random"))
+    mixed = {weights: _beyond_chance(features, weights) for weights in ("trained", "random")}
     deep = [count / max(total, 1) for count, total in list(trained.values())[2:]]
     return [
         (
@@ -88,8 +88,8 @@ def _lesion_claims(found: pd.DataFrame) -> list[Claim]:
     ]
 
 
-def _edge_claims(found: pd.DataFrame) -> list[Claim]:
-    edges = {weights: _counts(found, weights, _EDGES) for weights in ("trained", "random")}
+def _edge_claims(features: pd.DataFrame) -> list[Claim]:
+    edges = {weights: _counts(features, weights, _EDGES) for weights in ("trained", "random")}
     first = {layer: edges["trained"][layer] for layer in LAYERS[:2]}
     return [
         (

@@ -41,8 +41,8 @@ class Row(NamedTuple):
         return self.mean - min(self.accuracies)
 
 
-def _accuracy(found: die_evaluation.Predictions) -> float:
-    return float(np.mean(found.posteriors.argmax(1) == found.labels))
+def _accuracy(evaluation: die_evaluation.Predictions) -> float:
+    return float(np.mean(evaluation.posteriors.argmax(1) == evaluation.labels))
 
 
 def rows(
