@@ -107,7 +107,7 @@ def _draw_matrix(axes: Axes, means: pd.DataFrame, data: str) -> None:
         i, j = names.index(first), names.index(second)
         values[i, j] = values[j, i] = row.value
     shapes.show_matrix(axes, values[1:, :-1], np.tri(len(names) - 1, dtype=bool))
-    shown = [METHODS.get(name, "middle") for name in names]
+    shown = [METHODS.get(name, "center") for name in names]
     axes.set_xticks(
         range(len(names) - 1), shown[:-1], rotation=35, ha="right", rotation_mode="anchor"
     )
