@@ -1,6 +1,9 @@
 """The command line: help everywhere, one-line errors, no lost results."""
 
+import argparse
 import errno
+import importlib
+import inspect
 import os
 import re
 import shlex
@@ -12,6 +15,8 @@ import numpy as np
 import pytest
 
 from cnnviz.cli import dispatch
+from cnnviz.cli.figures import FIGURES
+from cnnviz.cli.tables import TABLES
 from cnnviz.datasets import die360
 from cnnviz.experiments import die_training
 from cnnviz.experiments.die_evaluation import FoldEvaluation
@@ -347,3 +352,20 @@ def test_the_package_raises_no_bare_errors():
         if re.search(r"raise (ValueError|OSError|RuntimeError|FileNotFoundError)\b", line)
     ]
     assert not bare
+
+
+# --- Figures and tables -------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "kind, name", [("figure", name) for name in FIGURES] + [("table", name) for name in TABLES]
+)
+def test_what_makes_a_product_takes_what_its_command_gives(kind, name, monkeypatch):
+    """Else a run ends, after half an hour, with an unexpected argument."""
+    product = {"figure": FIGURES, "table": TABLES}[kind][name]
+    parser = argparse.ArgumentParser()
+    for add in product.inputs:
+        add(parser)
+    given = {action.dest for action in parser._actions} - {"help", "engine", "device"}
+    make = importlib.import_module(f"cnnviz.thesis.{product.module}").make
+    inspect.signature(make).bind("output", **dict.fromkeys(given), **product.fixed)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -361,5 +362,5 @@ def draw(blocks: Sequence[Block]) -> Figure:
     return figure
 
 
-def make(output: Any, *, weights: Any) -> None:
-    style.save(draw([die_block(weights), fundus_block()]), output)
+def make(output: Path, *, weights_folder: Path) -> None:
+    style.save(draw([die_block(weights_folder), fundus_block()]), output)
