@@ -255,16 +255,8 @@ class Gradients:
                 start = starts[k + 1]
             if block.pooling:
                 # With the slopes of the map below, which need no pass of their own.
-                value = ops.pool_back(
-                    value,
-                    start,
-                    self._switches[k],
-                    self._slopes[k],
-                    images,
-                    starts[k],
-                    sizes[k],
-                    block,
-                )
+                kept = ops.Kept(self._switches[k], self._slopes[k], images)
+                value = ops.pool_back(value, start, kept, starts[k], sizes[k], block)
                 start = starts[k]
             else:
                 value = self._convolve_back(k, value, sizes[k + 1])

@@ -12,7 +12,7 @@ its map.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Add",
     "Cut",
+    "Kept",
     "PoolBack",
     "Scale",
     "add",
@@ -260,12 +261,18 @@ def scale(
     return Scale()(gradient, start, slopes, images, out_start, *size)
 
 
+class Kept(NamedTuple):
+    """What is kept of images below a max-pooling layer, and which images are meant."""
+
+    switches: Variable  #: integers, ``(m, rows, columns, words, channels)``: see :func:`switches`
+    slopes: Variable  #: of the maps below, ``(m, rows, columns, channels)``
+    images: Variable  #: integers, ``(n,)``
+
+
 def pool_back(
     gradient: Variable,
     start: Variable,
-    switches: Variable,
-    slopes: Variable,
-    images: Variable,
+    kept: Kept,
     out_start: Variable,
     size: tuple[int, int],
     block: Block,
@@ -277,11 +284,7 @@ def pool_back(
     gradient : ``(n, rows, columns, channels)``
         Of the pooled maps.
     start : integers, ``(n, 2)``
-    switches : integers, ``(m, rows, columns, words, channels)``
-        As :func:`switches` gives them.
-    slopes : ``(m, rows, columns, channels)``
-        Of the maps below.
-    images : integers, ``(n,)``
+    kept : Kept
     out_start : integers, ``(n, 2)``
     size : (rows, columns)
     block : Block
@@ -291,4 +294,4 @@ def pool_back(
     Theano variable, ``(n, rows, columns, channels)``
     """
     geometry = np.array([block.size, block.stride, block.pad], np.int64)
-    return PoolBack()(gradient, start, switches, slopes, images, out_start, geometry, *size)
+    return PoolBack()(gradient, start, *kept, out_start, geometry, *size)

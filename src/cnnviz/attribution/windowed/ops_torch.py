@@ -7,7 +7,7 @@ is said with PyTorch's indexing.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -52,7 +52,7 @@ def take(
     return taken, (inside[0][:, :, None] & inside[1][:, None, :])[..., None]
 
 
-def _lines(start: torch.Tensor, size: tuple[int, int]) -> list[torch.Tensor]:
+def _lines(start: torch.Tensor, size: Sequence[Any]) -> list[torch.Tensor]:
     return [start[:, k, None] + torch.arange(size[k], device=start.device) for k in range(2)]
 
 
@@ -61,12 +61,9 @@ def cut(
     images: torch.Tensor,
     start: torch.Tensor,
     fill: torch.Tensor,
-    new: torch.Tensor,
-    new_start: torch.Tensor,
-    box: torch.Tensor,
-    occluder: torch.Tensor,
-    *size: Any,
+    *others: Any,
 ) -> torch.Tensor:
+    new, new_start, box, occluder, *size = others
     rows, columns = _lines(start, size)
     result, inside = take(source, images, rows, columns)
     result = torch.where(inside, result, fill)
