@@ -9,6 +9,7 @@ import numpy as np
 from cnnviz.dissection.checks import check_concepts
 from cnnviz.dissection.labels import OTHER
 from cnnviz.runtime.errors import UserError
+from cnnviz.training import grading
 
 __all__ = ["agreement", "confusion_pairs", "label_frequencies"]
 
@@ -138,6 +139,7 @@ def agreement(first: Any, second: Any) -> tuple[float, float]:
         raise UserError(
             f"two names of the same features are needed, not {first.shape} and {second.shape}"
         )
-    share = float((first == second).mean())
-    chance = sum((first == name).mean() * (second == name).mean() for name in set(first))
-    return share, float((share - chance) / (1 - chance)) if chance < 1 else np.nan
+    names, numbers = np.unique([first, second], return_inverse=True)
+    rows, columns = numbers.reshape(2, -1)
+    counts = grading.confusion(rows, columns, len(names))
+    return float(np.mean(first == second)), grading.kappa(counts, 1 - np.eye(len(names)))

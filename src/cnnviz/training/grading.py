@@ -9,7 +9,7 @@ import numpy as np
 
 from cnnviz.runtime.errors import UserError
 
-__all__ = ["confusion", "quadratic_weighted_kappa"]
+__all__ = ["confusion", "kappa", "quadratic_weighted_kappa"]
 
 
 def confusion(
@@ -53,9 +53,26 @@ def quadratic_weighted_kappa(first: Any, second: Any, grades: Any = 5) -> float:
         1 for equal ratings, 0 for agreement by chance; NaN where both give
         one and the same grade to everything.
     """
-    observed = confusion(first, second, grades) / len(first)
-    expected = np.outer(observed.sum(axis=1), observed.sum(axis=0))
     grade = np.arange(grades)
-    weights = (grade[:, np.newaxis] - grade) ** 2
+    return kappa(confusion(first, second, grades), (grade[:, np.newaxis] - grade) ** 2)
+
+
+def kappa(counts: np.ndarray, weights: np.ndarray) -> float:
+    """Agreement of two ratings beyond chance (Cohen 1960 and, weighted, 1968).
+
+    Parameters
+    ----------
+    counts : int array, ``(n, n)``
+        How often the first rating was the row's and the second the column's.
+    weights : array, ``(n, n)``
+        How much two ratings disagree; 0 on the diagonal.
+
+    Returns
+    -------
+    float
+        NaN where both give one and the same rating to everything.
+    """
+    observed = counts / counts.sum()
+    expected = np.outer(observed.sum(axis=1), observed.sum(axis=0))
     chance = (weights * expected).sum()
     return float(1 - (weights * observed).sum() / chance) if chance > 0 else np.nan
