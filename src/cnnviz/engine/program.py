@@ -81,7 +81,7 @@ class Program:
         fgraph: FunctionGraph,
         updates: Mapping[Variable, Variable],
         cells: Sequence[Sequence[int | np.ndarray | torch.Tensor | None]],
-        results: Sequence[Sequence[Any]],
+        results: Sequence[list[Any]],
         device: torch.device,
         check: bool = False,
     ) -> None:
@@ -112,8 +112,7 @@ class Program:
             self._explain(error)
             raise
         # Where some of Theano's own code looks for them.
-        cells: Any = self._results
-        for cell, value in zip(cells, values):
+        for cell, value in zip(self._results, values):
             cell[0] = value
         return values
 

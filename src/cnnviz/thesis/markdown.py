@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-__all__ = ["row", "table"]
+__all__ = ["row", "table", "text"]
 
 
 def row(cells: Iterable[object]) -> str:
@@ -33,3 +33,8 @@ def table(head: Sequence[object], rows: Iterable[Iterable[object]]) -> list[str]
             raise ValueError(f"{len(cells)} cells below {len(head)} heads: {cells}")
         lines.append(row(cells))
     return lines
+
+
+def text(head: Sequence[object], rows: Iterable[Iterable[object]]) -> str:
+    """The lines of :func:`table`, each ended."""
+    return "".join(f"{line}\n" for line in table(head, rows))

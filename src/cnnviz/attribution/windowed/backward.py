@@ -67,6 +67,8 @@ class Gradients:
                 )
         register()
         self.stack, self.ties, self._above = stack, ties, above
+        self._slopes: list[Any]
+        self._switches: list[Any]
         self._below: Any = None
         self._last: Any = None
         self._start: Any = None
@@ -149,11 +151,9 @@ class Gradients:
         slopes, maps = values[: len(blocks)], values[len(blocks) :]
         images = np.moveaxis(images, 1, -1)
         below = [images, *maps[1::2]]
-        held: Any = self._slopes
-        for kept, value in zip(held, [np.ones_like(images), *slopes]):
+        for kept, value in zip(self._slopes, [np.ones_like(images), *slopes]):
             kept.set_value(value, borrow=True)
-        switches: Any = self._switches
-        for block, kept, under, before in zip(blocks, switches, below, maps[::2]):
+        for block, kept, under, before in zip(blocks, self._switches, below, maps[::2]):
             if block.pooling:
                 kept.set_value(
                     ops.switches(under, before, block, self.ties == "first"), borrow=True

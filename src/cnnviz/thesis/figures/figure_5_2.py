@@ -176,7 +176,7 @@ def changes_table(layers: Sequence[Layer], differences: np.ndarray) -> str:
         [f"{layer.network}, {layer.name}", *_cells(layer, "max"), *_cells(layer, "sum")]
         for layer in layers
     ]
-    return caption + "\n".join(markdown.table(_HEAD, rows)) + "\n"
+    return caption + markdown.text(_HEAD, rows)
 
 
 # --- Drawing ----------------------------------------------------------------------

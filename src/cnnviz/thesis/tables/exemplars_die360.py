@@ -216,7 +216,7 @@ def text(layers: Sequence[Layer], windows: Mapping[int, Windows]) -> str:
         others=len(large.other),
         least=SPOT_LIKE,
     )
-    return caption + "\n".join(markdown.table(_HEAD, [row.cells() for row in rows])) + "\n"
+    return caption + markdown.text(_HEAD, [row.cells() for row in rows])
 
 
 def read(path: Any) -> Any:

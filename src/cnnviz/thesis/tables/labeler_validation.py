@@ -1,7 +1,7 @@
 """Whether the automatic labeler of features can be trusted: validation where the truth is known."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -131,16 +131,12 @@ def text(validation: Validation, figures: Names) -> str:
             concepts=len(CONCEPTS),
             contrast=", ".join(f"{name}s times {times:g}" for name, times in CONTRAST.items()),
         ),
-        _table(_GROUND_TRUTH_HEAD, map(_ground_truth_row, rows)),
+        markdown.text(_GROUND_TRUTH_HEAD, map(_ground_truth_row, rows)),
         _ground_truth_verdict(rows),
         _NULL.format(filters=validation.wanted.filters),
-        _table(_NULL_HEAD, map(_null_row, nulls)),
+        markdown.text(_NULL_HEAD, map(_null_row, nulls)),
     ]
     return "".join(parts) + _null_verdict(nulls) + labeler_validation_die.text(validation, figures)
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    return "\n".join(markdown.table(head, rows)) + "\n"
 
 
 def _ground_truth_row(row: Row) -> list[str]:

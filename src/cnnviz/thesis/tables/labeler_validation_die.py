@@ -1,7 +1,7 @@
 """The part of :mod:`.labeler_validation` that is on the die."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 from scipy import stats
@@ -106,25 +106,20 @@ def text(validation: Validation, figures: Names) -> str:
                 different=validation.different,
                 spacing=SPACING,
             ),
-            *_table(["weights", "features", *_NAMES], _weights_rows(rows)),
+            markdown.text(["weights", "features", *_NAMES], _weights_rows(rows)),
             _weights_verdict(rows),
             _FIGURES.format(count=len(trained)),
-            *_table(
+            markdown.text(
                 ["names", "same as Figure 5.3/5.4", "Cohen's kappa"],
                 _step_rows(trained, steps, figures),
             ),
             _trust(trained, figures),
-            *_table(["", *_NAMES], _matrix(trained, figures)),
+            markdown.text(["", *_NAMES], _matrix(trained, figures)),
             _reach(rows),
             _STATEMENTS,
-            *_table(_STATEMENTS_HEAD, map(_statement_row, statements(rows, figures))),
+            markdown.text(_STATEMENTS_HEAD, map(_statement_row, statements(rows, figures))),
         ]
     )
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
-    for line in markdown.table(head, rows):
-        yield f"{line}\n"
 
 
 def _weights_rows(rows: Sequence[DieFeature]) -> Iterator[list[object]]:
